@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The entry point: the commands by name, global options, and the one place that catches errors."""
+
+from __future__ import annotations
+
+import errno as errnos
+import os
+import sys
+import traceback
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from kprobe_tool import __version__
+from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.report.output import PROGRAM, say
+
+COMMANDS = {
+    "audit": ("kprobe_tool.commands.audit", "Run all checks and print one verdict for each."),
+}
+"""Name: (module with a ``command``, short help). The help text stands here so that --help imports none of them."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a subcommand when it is called, not when it is listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(COMMANDS[cmd_name][0]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name][0]}.command is no command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"no such command '{args[0]}'{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    help="Colour the output; 'auto' does on a terminal unless NO_COLOR is set.",
+)
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+@click.pass_context
+def cli(ctx: click.Context, color: str) -> ExitCode:
+    """Ask the running Linux kernel, and say what its answer means."""
+    if color == "auto":
+        ctx.color = False if os.environ.get("NO_COLOR") else None
+    else:
+        ctx.color = color == "always"
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        return ExitCode.CANNOT_RUN
+    return ExitCode.OK
+
+
+def run(args: list[str]) -> int:
+    """One command line, from arguments to exit code. Everything a user or a host can cause ends here as one line."""
+    command = next((arg for arg in args if arg in COMMANDS), None)
+    try:
+        code = cli.main(args, prog_name=PROGRAM, standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except Error as error:
+        say(error, command)
+    except click.exceptions.Abort:
+        return ExitCode.INTERRUPTED
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else PROGRAM
+        say(f"{error.format_message()}; see '{path} --help'", command)
+    except click.ClickException as error:
+        say(error.format_message(), command)
+    except BrokenPipeError:
+        return silent(ExitCode.BROKEN_PIPE)
+    except OSError as error:
+        # A full disk behind stdout is the usual one.
+        say(Error.from_os(str(error.filename or "output"), error), command)
+        if error.errno in {errnos.ENOSPC, errnos.EIO}:
+            return silent(ExitCode.CANNOT_RUN)
+    except SystemExit as stop:
+        # click ends the process itself in two cases: after shell completion, and with 1 on a closed pipe, which
+        # would read as FOUND.
+        if "_KPROBE_TOOL_COMPLETE" in os.environ:
+            raise
+        return silent(ExitCode.BROKEN_PIPE) if stop.code == 1 else ExitCode.CANNOT_RUN
+    except Exception:  # a bug; Python's own exit code for it is 1, which would read as FOUND
+        traceback.print_exc()
+        say("this is a bug in kprobe-tool, please report it with the lines above", command)
+    return ExitCode.CANNOT_RUN
+
+
+def silent(code: ExitCode) -> ExitCode:
+    """stdout is broken: keep the interpreter from complaining about it again when it exits."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+    return code
+
+
+def main() -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        # A locale that cannot write a character must not turn an answer into a traceback.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    sys.exit(run(sys.argv[1:]))

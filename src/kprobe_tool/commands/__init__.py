@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One file per subcommand: options in, probe called, records handed to report."""

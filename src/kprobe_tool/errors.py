@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The error a person reads, and the exit codes a script reads."""
+
+from __future__ import annotations
+
+import errno as errnos
+import os
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process says to its caller. Only ``-o nrpe`` speaks another dialect."""
+
+    OK = 0
+    """Done, and nothing was found."""
+    FOUND = 1
+    """A check found something (``audit`` and the ``--leak-check``-like modes)."""
+    CANNOT_RUN = 2
+    """Usage, privilege, no such namespace: the question was not asked."""
+    CANNOT_TELL = 3
+    """The question was asked, and the answer settles nothing."""
+    INTERRUPTED = 130
+    """Ctrl-C: 128 + SIGINT."""
+    BROKEN_PIPE = 141
+    """The reader of stdout went away: 128 + SIGPIPE, as a program written in C would die."""
+
+
+def errno_name(number: int) -> str:
+    """The kernel's name of an errno, or ``errno N`` where this Python knows none."""
+    return errnos.errorcode.get(number, f"errno {number}")
+
+
+class Error(Exception):
+    """Something a user or a host caused, said in one line: what, on what, the errno's name, what to do.
+
+    ``subject`` is what the operation was on (``netns 'blue'``), ``reason`` what went wrong; with ``errno``
+    and no reason the reason is the errno's own text. ``hint`` is the next step for the reader.
+    """
+
+    def __init__(
+        self, subject: str, reason: str | None = None, *, errno: int | None = None, hint: str | None = None
+    ) -> None:
+        if reason is None:
+            if errno is None:
+                raise TypeError("an Error needs a reason or an errno")
+            reason = os.strerror(errno)
+        self.subject = subject
+        self.reason = reason
+        self.errno = errno
+        self.hint = hint
+        super().__init__(str(self))
+
+    @classmethod
+    def from_os(cls, subject: str, error: OSError, *, hint: str | None = None) -> Error:
+        """The same failure, told about ``subject``; the wrapper's own words stay if it had some."""
+        if error.errno is None:
+            return cls(subject, str(error), hint=hint)
+        return cls(subject, error.strerror, errno=error.errno, hint=hint)
+
+    def __str__(self) -> str:
+        line = f"{self.subject}: {self.reason}"
+        if self.errno is not None:
+            line += f" ({errno_name(self.errno)})"
+        if self.hint is not None:
+            line += f"; {self.hint}"
+        return line
+
+    def as_dict(self) -> dict[str, object]:
+        """The JSON form: ``subject``, ``reason``, ``errno`` (its name) and ``hint``, null where unknown."""
+        return {
+            "subject": self.subject,
+            "reason": self.reason,
+            "errno": None if self.errno is None else errno_name(self.errno),
+            "hint": self.hint,
+        }

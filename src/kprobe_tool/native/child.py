@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A child process to experiment in: it answers requests over a socket pair and cannot outlive its parent."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from kprobe_tool.native.sched import die_with_parent
+
+Request = dict[str, Any]
+Serve = Callable[[Request], Request]
+
+MESSAGE_MAX = 1 << 20
+
+
+class Child:
+    """fork(2) of this process that runs ``serve`` on each request it gets.
+
+    Whatever the child changes (namespaces, sockets) ends with it: at the end of the ``with`` block by SIGKILL, and
+    when this process dies in any way by PR_SET_PDEATHSIG. ``deadline`` is in seconds of time.monotonic().
+
+    Raises, from :meth:`ask`: OSError as the child met it; TimeoutError past the deadline; ConnectionError when the
+    child died without an answer.
+    """
+
+    def __init__(self, serve: Serve, deadline: float) -> None:
+        self.deadline = deadline
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = os.getpid()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                ours.close()
+                die_with_parent()
+                # The parent may have died before the prctl.
+                if os.getppid() == parent:
+                    answer_requests(theirs, serve)
+            finally:
+                # Never back into the caller's stack, which belongs to the parent.
+                os._exit(0)
+        theirs.close()
+        self.socket = ours
+
+    def ask(self, **request: Any) -> Request:
+        """Send one request and wait for its answer."""
+        self.socket.settimeout(max(0.01, self.deadline - time.monotonic()))
+        self.socket.send(json.dumps(request).encode())
+        raw = self.socket.recv(MESSAGE_MAX)
+        if not raw:
+            raise ConnectionError("the child process died")
+        answer: Request = json.loads(raw)
+        if "oserror" in answer:
+            number, reason, on = answer["oserror"]
+            raise OSError(number, reason, on)
+        return answer
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.socket.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+
+def answer_requests(channel: socket.socket, serve: Serve) -> None:
+    """The child's life: answer until the parent hangs up."""
+    while raw := channel.recv(MESSAGE_MAX):
+        try:
+            answer = serve(json.loads(raw))
+        except OSError as error:
+            answer = {"oserror": [error.errno, error.strerror, error.filename]}
+        channel.send(json.dumps(answer).encode())

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What this host is: uname(2), boot id, capabilities, the switches that decide what may be asked."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kprobe_tool.native.libc import text
+
+# linux/capability.h
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_SYSLOG": 34, "CAP_PERFMON": 38, "CAP_BPF": 39}
+
+SYSCTL_MAX = 4096
+
+
+@dataclass(frozen=True)
+class Host:
+    """Identity of the host and the kernel that answered."""
+
+    hostname: str
+    release: str
+    version: str
+    arch: str
+    boot_id: str | None
+
+
+def host() -> Host:
+    """From uname(2) and /proc/sys/kernel/random/boot_id."""
+    names = os.uname()
+    return Host(
+        hostname=names.nodename,
+        release=names.release,
+        version=names.version,
+        arch=names.machine,
+        boot_id=read_line("/proc/sys/kernel/random/boot_id"),
+    )
+
+
+def read_line(path: str) -> str | None:
+    """The first line of a small file of /proc or /sys, or None when there is no such file for us."""
+    try:
+        with open(path, "rb") as file:
+            return text(file.read(SYSCTL_MAX).split(b"\n", 1)[0])
+    except OSError:
+        return None
+
+
+def status_field(name: str) -> str | None:
+    """One field of /proc/self/status (fs/proc/array.c), such as ``CapEff`` or ``Seccomp``."""
+    with open("/proc/self/status", encoding="utf-8", errors="backslashreplace") as file:
+        for line in file:
+            key, _, rest = line.partition(":")
+            if key == name:
+                return rest.strip()
+    return None
+
+
+def effective_capabilities() -> frozenset[str]:
+    """Those of CAPABILITIES that this process has."""
+    mask = int(status_field("CapEff") or "0", 16)
+    return frozenset(name for name, bit in CAPABILITIES.items() if mask >> bit & 1)
+
+
+def in_initial_user_namespace() -> bool:
+    """Whether root here is root of the host: the identity map of all ids exists in the initial one only."""
+    return (read_line("/proc/self/uid_map") or "").split() == ["0", "0", "4294967295"]
+
+
+def readable(path: str) -> bool:
+    return os.access(path, os.R_OK)
+
+
+def exists(path: str) -> bool:
+    return Path(path).exists()

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Network namespaces: finding them, opening them, being in one for a moment.
+
+A namespace is the (st_dev, st_ino) of its nsfs file (fs/nsfs.c). Nothing here creates one: names are opened
+with open(2), never with O_CREAT.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno as errnos
+import fcntl
+import os
+import platform
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from kprobe_tool.native.libc import libc, oserror, text
+from kprobe_tool.native.procfs import fd_targets, pids, unescape_mount
+from kprobe_tool.native.sched import CLONE_NEWNET, setns
+
+NAMED = "/run/netns"
+"""Where ip-netns(8) binds its names."""
+
+# linux/nsfs.h: _IO(0xb7, 0x3)
+NS_GET_NSTYPE = 0xB703
+
+# linux/fcntl.h and fs/nsfs.c: file handles of namespaces
+FD_NSFS_ROOT = -10003
+FILEID_NSFS = 0xF1
+
+# listns(2), since Linux v6.19; the number is the same on every architecture with the generic table and on x86-64.
+NR_LISTNS = 470
+NR_LISTNS_MACHINES = frozenset({"x86_64", "aarch64", "riscv64", "loongarch64", "ppc64le", "s390x"})
+
+T = TypeVar("T")
+
+libc.syscall.restype = ctypes.c_long
+libc.open_by_handle_at.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
+
+
+class ns_id_req(ctypes.Structure):
+    """linux/nsfs.h, 32 bytes."""
+
+    _fields_ = (
+        ("size", ctypes.c_uint32),
+        ("spare", ctypes.c_uint32),
+        ("ns_id", ctypes.c_uint64),
+        ("ns_type", ctypes.c_uint32),
+        ("spare2", ctypes.c_uint32),
+        ("user_ns_id", ctypes.c_uint64),
+    )
+
+
+class nsfs_file_handle(ctypes.Structure):
+    """``struct file_handle`` with linux/nsfs.h's ``struct nsfs_file_handle`` as its f_handle."""
+
+    _fields_ = (
+        ("handle_bytes", ctypes.c_uint32),
+        ("handle_type", ctypes.c_int32),
+        ("ns_id", ctypes.c_uint64),
+        ("ns_type", ctypes.c_uint32),
+        ("ns_inum", ctypes.c_uint32),
+    )
+
+
+@dataclass(frozen=True)
+class Netns:
+    """One network namespace and one way to open it: a path, or an id of listns(2)."""
+
+    dev: int
+    inode: int
+    name: str | None = None
+    pid: int | None = None
+    path: str | None = None
+    ns_id: int | None = None
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        return self.dev, self.inode
+
+    def open(self) -> int:
+        """A file descriptor of the namespace. Raises OSError; ESTALE when the path leads elsewhere by now."""
+        if self.path is not None:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        else:
+            fd = open_ns_id(self.ns_id or 0)
+        status = os.fstat(fd)
+        if (status.st_dev, status.st_ino) != self.identity:
+            os.close(fd)
+            raise OSError(errnos.ESTALE, "another namespace is there by now", self.path)
+        return fd
+
+
+def own() -> Netns:
+    """The namespace that the calling process is in."""
+    status = os.stat("/proc/self/ns/net")
+    return Netns(status.st_dev, status.st_ino, pid=os.getpid(), path="/proc/self/ns/net")
+
+
+def at_path(path: str, *, name: str | None = None, pid: int | None = None) -> Netns:
+    """The namespace behind a path. Raises OSError; EINVAL when the path is no network namespace.
+
+    A path can be anything, and opening a device or a FIFO has effects, so it is looked at with O_PATH first and
+    opened only when it is on nsfs.
+    """
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        status = os.fstat(fd)
+        if status.st_dev != os.stat("/proc/self/ns/net").st_dev or not stat.S_ISREG(status.st_mode):
+            raise OSError(errnos.EINVAL, "not a namespace file", path)
+        real = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(fd)
+    try:
+        if fcntl.ioctl(real, NS_GET_NSTYPE) != CLONE_NEWNET:
+            raise OSError(errnos.EINVAL, "a namespace, but not a network namespace", path)
+    finally:
+        os.close(real)
+    return Netns(status.st_dev, status.st_ino, name=name, pid=pid, path=path)
+
+
+def named() -> Iterator[Netns]:
+    """The namespaces that ip-netns(8) lists; files there that are no namespace (any more) are passed over."""
+    try:
+        names = sorted(os.listdir(NAMED))
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:
+            yield at_path(f"{NAMED}/{name}", name=text(os.fsencode(name)))
+        except OSError:
+            continue
+
+
+def of_processes(hidden: list[int]) -> Iterator[Netns]:
+    """The namespaces of all processes. Pids whose namespace we may not see are added to ``hidden``."""
+    for pid in pids():
+        path = f"/proc/{pid}/ns/net"
+        try:
+            status = os.stat(path)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except PermissionError:
+            hidden.append(pid)
+            continue
+        yield Netns(status.st_dev, status.st_ino, pid=pid, path=path)
+
+
+def of_open_files() -> Iterator[Netns]:
+    """Namespaces that a process keeps by an open file only."""
+    for pid in pids():
+        for path, target in fd_targets(pid):
+            if target.startswith("net:["):
+                try:
+                    yield at_path(path)
+                except OSError:
+                    continue
+
+
+def of_mounts() -> Iterator[Netns]:
+    """Namespaces bound to a path anywhere in our mount namespace, as container runtimes do."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            words = line.split()
+            if len(words) > 4 and words[3].startswith("net:["):
+                path = unescape_mount(words[4])
+                try:
+                    yield at_path(path)
+                except OSError:
+                    continue
+
+
+def open_ns_id(ns_id: int) -> int:
+    """open_by_handle_at(FD_NSFS_ROOT) of a namespace id."""
+    handle = nsfs_file_handle(handle_bytes=16, handle_type=FILEID_NSFS, ns_id=ns_id)
+    fd: int = libc.open_by_handle_at(FD_NSFS_ROOT, ctypes.byref(handle), os.O_RDONLY | os.O_CLOEXEC)
+    if fd < 0:
+        oserror("open_by_handle_at(2)", needs="CAP_DAC_READ_SEARCH")
+    return fd
+
+
+def of_listns() -> Iterator[Netns]:
+    """Namespaces by listns(2), which sees those that only an open file keeps. Nothing on older kernels."""
+    if platform.machine() not in NR_LISTNS_MACHINES:
+        return
+    room = 128
+    request = ns_id_req(size=ctypes.sizeof(ns_id_req), ns_type=CLONE_NEWNET)
+    ids = (ctypes.c_uint64 * room)()
+    while True:
+        count: int = libc.syscall(
+            ctypes.c_long(NR_LISTNS),
+            ctypes.byref(request),
+            ids,
+            ctypes.c_size_t(room),
+            ctypes.c_uint(0),
+        )
+        if count <= 0:
+            return
+        for ns_id in ids[:count]:
+            try:
+                fd = open_ns_id(ns_id)
+            except OSError:
+                continue
+            status = os.fstat(fd)
+            os.close(fd)
+            yield Netns(status.st_dev, status.st_ino, ns_id=ns_id)
+        request.ns_id = ids[count - 1]
+
+
+def inside(netns: Netns, function: Callable[[], T]) -> T:
+    """Call ``function`` in a network namespace, in a thread of its own, and hand back what it gives or raises.
+
+    setns(2) moves one thread only; the thread ends here, so nobody else ever runs in the foreign namespace.
+    """
+    if netns.identity == own().identity:
+        return function()
+    results: list[T] = []
+    failures: list[BaseException] = []
+
+    def enter() -> None:
+        try:
+            fd = netns.open()
+            try:
+                setns(fd, CLONE_NEWNET)
+            finally:
+                os.close(fd)
+            results.append(function())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=enter, name="netns")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+    return results[0]

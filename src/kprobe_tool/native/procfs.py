@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""/proc: which protocols are registered, who holds a socket, what the kernel's symbols are."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Set
+from dataclasses import dataclass
+
+from kprobe_tool.native.libc import text
+
+KALLSYMS_LINE_MAX = 1024
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process by number and name (``comm``, at most 15 bytes, chosen by the process itself)."""
+
+    pid: int
+    comm: str
+
+
+def protocols() -> frozenset[str]:
+    """Names of the registered socket protocols, from /proc/net/protocols (net/core/sock.c).
+
+    Readable by everyone and the same in every network namespace. Raises OSError.
+    """
+    with open("/proc/net/protocols", "rb") as file:
+        return frozenset(text(line.split(None, 1)[0]) for line in file.readlines()[1:] if line.strip())
+
+
+def pids() -> Iterator[int]:
+    """The processes that exist right now and that /proc shows to us, in numerical order."""
+    yield from sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
+
+
+def comm(pid: int) -> str:
+    """/proc/PID/comm. Raises OSError when the process is gone."""
+    with open(f"/proc/{pid}/comm", "rb") as file:
+        return text(file.read(64).rstrip(b"\n"))
+
+
+def fd_targets(pid: int) -> Iterator[tuple[str, str]]:
+    """(path of the link, where it points to) of each open file of a process.
+
+    Nothing for a process that is gone or not ours to look at: then its files belong to nobody we can name.
+    """
+    directory = f"/proc/{pid}/fd"
+    try:
+        names = os.listdir(directory)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return
+    for name in names:
+        path = f"{directory}/{name}"
+        try:
+            target = os.readlink(path)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        yield path, target
+
+
+def socket_holders(inodes: Set[int]) -> dict[int, list[Process]]:
+    """Which processes hold the sockets with these inodes, lowest pid first; unknown ones are missing."""
+    holders: dict[int, list[Process]] = {}
+    if not inodes:
+        return holders
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
+    for pid in pids():
+        found = {wanted[target] for _, target in fd_targets(pid) if target in wanted}
+        if found:
+            try:
+                process = Process(pid, comm(pid))
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            for inode in found:
+                holders.setdefault(inode, []).append(process)
+    return holders
+
+
+def kernel_symbols(names: Set[str]) -> dict[str, str | None]:
+    """Which of these symbols exist, and in which module (None: the kernel itself), from /proc/kallsyms.
+
+    The names are readable by every user; the addresses, which are not, play no part here. Raises OSError.
+    """
+    found: dict[str, str | None] = {}
+    with open("/proc/kallsyms", encoding="utf-8", errors="backslashreplace") as file:
+        for line in file:
+            words = line[:KALLSYMS_LINE_MAX].split()
+            if len(words) >= 3 and words[2] in names:
+                found[words[2]] = words[3].strip("[]") if len(words) > 3 else None
+    return found
+
+
+def unescape_mount(field: str) -> str:
+    """A path of /proc/PID/mountinfo: blank, tab, newline and backslash are octal there (fs/proc_namespace.c)."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What every renderer is given: the rows of one command, told once, for people and for scripts.
+
+A row is the JSON object that scripts will see; a column says which part of it people see, and where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from kprobe_tool import __version__
+from kprobe_tool.errors import Error
+
+SCHEMA_VERSION = 1
+"""Raised when a field changes its meaning or goes. New fields do not raise it."""
+
+Row = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    ``value`` is a row's key or a function of the row. ``wide`` columns show only in the wide table, ``right`` ones
+    are aligned right, a ``wrap`` column takes what is left of the line, ``colour`` names the colour of a value.
+    """
+
+    title: str
+    value: str | Callable[[Row], object]
+    wide: bool = False
+    right: bool = False
+    wrap: bool = False
+    colour: Callable[[object], str | None] | None = None
+
+    def of(self, row: Row) -> object:
+        return row.get(self.value) if isinstance(self.value, str) else self.value(row)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of one kind. ``empty`` is what people read where there are none."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    title: str | None = None
+    empty: str = "none"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One command's answer. ``host`` identifies who was asked; ``more`` holds further top-level JSON members;
+    ``summary`` lines follow the tables, for people only."""
+
+    command: str
+    host: Mapping[str, object]
+    tables: Sequence[Table]
+    errors: Sequence[Error] = ()
+    more: Mapping[str, object] = field(default_factory=dict)
+    summary: Sequence[str] = ()
+
+    def header(self) -> dict[str, object]:
+        """What stands before the rows in every machine-readable form."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "tool": {"name": "kprobe-tool", "version": __version__, "command": self.command},
+            "host": {**self.host, "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")},
+            **self.more,
+        }

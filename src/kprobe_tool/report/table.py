@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tables for people: ``-o table`` fits 80 columns where it can, ``-o wide`` shows every column unwrapped."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+import tabulate
+
+from kprobe_tool.report.document import Column, Document, Row, Table
+from kprobe_tool.report.text import escape
+
+WRAP_MIN = 24
+"""A wrapped column narrower than this is unreadable; the line is longer then."""
+
+
+def render(document: Document, *, wide: bool = False) -> Iterator[str]:
+    """Lines of all tables of a document."""
+    separator = False
+    for table in document.tables:
+        if separator:
+            yield ""
+        separator = True
+        if table.title is not None:
+            yield click.style(table.title, bold=True)
+        if table.rows:
+            yield from grid(table, wide=wide)
+        else:
+            yield f"  {table.empty}" if table.title is not None else table.empty
+    if document.summary and document.tables:
+        yield ""
+    yield from (escape(line) for line in document.summary)
+
+
+def grid(table: Table, *, wide: bool) -> list[str]:
+    columns = [column for column in table.columns if wide or not column.wide]
+    cells = [[cell(column.of(row)) for column in columns] for row in table.rows]
+    room = None if wide else wrap_room(columns, cells)
+    if room is not None:
+        for line in cells:
+            for number, column in enumerate(columns):
+                if column.wrap:
+                    line[number] = "\n".join(textwrap.wrap(line[number], room)) or "-"
+    for line, row in zip(cells, table.rows, strict=True):
+        paint(columns, line, row)
+    text = tabulate.tabulate(
+        cells,
+        headers=[column.title for column in columns],
+        tablefmt="plain",
+        disable_numparse=True,
+        colalign=["right" if column.right else "left" for column in columns],
+    )
+    return [line.rstrip() for line in text.splitlines()]
+
+
+def wrap_room(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> int | None:
+    """Characters left on a line for the wrapped column, or None when no column wraps."""
+    if not any(column.wrap for column in columns):
+        return None
+    used = sum(
+        2 + max(len(column.title), *(len(line[number]) for line in cells))
+        for number, column in enumerate(columns)
+        if not column.wrap
+    )
+    return max(WRAP_MIN, shutil.get_terminal_size((80, 24)).columns - used)
+
+
+def paint(columns: Sequence[Column], line: list[str], row: Row) -> None:
+    for number, column in enumerate(columns):
+        colour = column.colour(column.of(row)) if column.colour else None
+        if colour is not None:
+            line[number] = click.style(line[number], fg=colour)
+
+
+def cell(value: object) -> str:
+    """One value as a person reads it; nothing known is ``-``."""
+    if value is None or value in ("", [], ()):
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ",".join(cell(item) for item in value)
+    if isinstance(value, Mapping):
+        return " ".join(f"{escape(str(key))}={cell(item)}" for key, item in value.items())
+    return escape(str(value))

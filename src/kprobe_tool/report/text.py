@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What may reach a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+
+UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
+"""Unicode categories that move the cursor, change the direction of writing, or stand for nothing."""
+
+
+def escape(text: str) -> str:
+    """Text from outside with everything that a terminal would obey written as ``\\xNN`` or ``\\uNNNN``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(escaped(char) if unicodedata.category(char) in UNPRINTABLE else char for char in text)
+
+
+def escaped(char: str) -> str:
+    number = ord(char)
+    return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"

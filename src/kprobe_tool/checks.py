@@ -83,7 +83,70 @@ class Check:
         return finding
 
 
-CHECKS: tuple[Check, ...] = ()
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="rds-info-netns-leak",
+        title="RDS_INFO_* rows of other network namespaces are readable",
+        severity=Severity.MEDIUM,
+        system="rds",
+        needs=("module rds", "user namespaces or root"),
+        references=("CVE-2026-97476", 'Linux "rds: filter RDS_INFO_* getsockopt by caller\'s netns"'),
+        meaning=(
+            "getsockopt(SOL_RDS, RDS_INFO_*) on an unprivileged socket returns the sockets, connections and "
+            "queued messages of every network namespace: addresses, ports, sequence numbers and inodes of other "
+            "containers and of the host."
+        ),
+        remedy=(
+            "Boot a kernel with the fix. Until then unload rds_tcp, rds_rdma and rds, or keep them from being "
+            "loaded with 'install rds /bin/false' in modprobe.d."
+        ),
+        function="kprobe_tool.probes.rds.leak:check_rows",
+    ),
+    Check(
+        id="rds-info-count-leak",
+        title="RDS_INFO_* probes count the rows of other network namespaces",
+        severity=Severity.LOW,
+        system="rds",
+        needs=("module rds", "user namespaces or root"),
+        references=("CVE-2026-97476", 'Linux "rds: filter RDS_INFO_* getsockopt by caller\'s netns"'),
+        meaning=(
+            "A zero-length getsockopt(SOL_RDS, RDS_INFO_*) answers with the buffer size needed. Where that size "
+            "counts rows of other network namespaces, an unprivileged caller can watch how many there are."
+        ),
+        remedy="Boot a kernel with the fix, or unload the rds modules.",
+        function="kprobe_tool.probes.rds.leak:check_counts",
+    ),
+    Check(
+        id="rds-netns-delivery",
+        title="RDS delivers loopback messages into other network namespaces",
+        severity=Severity.HIGH,
+        system="rds",
+        needs=("module rds", "user namespaces or root"),
+        references=('Linux "rds: drop incoming messages that cross network namespace boundaries"',),
+        meaning=(
+            "A message sent to a loopback address in one network namespace is queued on the RDS socket that is "
+            "bound to this address in another one: an unprivileged user can inject messages into containers and "
+            "into the host."
+        ),
+        remedy="Boot a kernel with the fix (6.1.183, 6.12.101 or later), or unload the rds modules.",
+        function="kprobe_tool.probes.rds.leak:check_delivery",
+    ),
+    Check(
+        id="rds-bind-netns",
+        title="The RDS bind table is shared by all network namespaces",
+        severity=Severity.LOW,
+        system="rds",
+        needs=("module rds", "user namespaces or root"),
+        references=("Linux net/rds/bind.c, rds_add_bound()",),
+        meaning=(
+            "bind() of an address and port that is bound in another network namespace answers EADDRINUSE: an "
+            "unprivileged user can test which RDS endpoints exist on the host, and can take them away from "
+            "other namespaces."
+        ),
+        remedy="No released kernel separates the table. Unload the rds modules where they are not used.",
+        function="kprobe_tool.probes.rds.leak:check_bind",
+    ),
+)
 
 
 def evaluate(check: Check) -> Finding:

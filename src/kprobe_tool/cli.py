@@ -18,6 +18,8 @@ from kprobe_tool.report.output import PROGRAM, say
 
 COMMANDS = {
     "audit": ("kprobe_tool.commands.audit", "Run all checks and print one verdict for each."),
+    "doctor": ("kprobe_tool.commands.doctor", "Show what this host lets the tool do, and how to get the rest."),
+    "rds-info": ("kprobe_tool.commands.rds_info", "Show RDS sockets, connections, messages and counters."),
 }
 """Name: (module with a ``command``, short help). The help text stands here so that --help imports none of them."""
 
@@ -90,7 +92,7 @@ def run(args: list[str]) -> int:
         return ExitCode.INTERRUPTED
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else PROGRAM
-        say(f"{error.format_message()}; see '{path} --help'", command)
+        say(f"{error.format_message().rstrip('.')}; see '{path} --help'", command)
     except click.ClickException as error:
         say(error.format_message(), command)
     except BrokenPipeError:

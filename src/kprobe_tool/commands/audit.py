@@ -7,40 +7,13 @@ from collections import Counter
 
 import click
 
-from kprobe_tool.checks import CHECKS, Check, Finding, Status, evaluate
-from kprobe_tool.commands.options import fail_on_option, output_option, status_colour, verdict_exit
+from kprobe_tool.checks import CHECKS, Finding, Status, evaluate
+from kprobe_tool.commands.options import output_option
+from kprobe_tool.commands.verdicts import FINDING_COLUMNS, exit_code, fail_on_option, finding_row
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
-from kprobe_tool.report.document import Column, Document, Row, Table
+from kprobe_tool.report.document import Document, Table
 from kprobe_tool.report.output import Output, emit
-
-COLUMNS = (
-    Column("STATUS", "status", colour=status_colour),
-    Column("ID", "id"),
-    Column("SEVERITY", "severity", wide=True),
-    Column("SYSTEM", "system", wide=True),
-    Column("METHOD", "method", wide=True),
-    Column("REASON", "reason", wrap=True),
-    Column("TITLE", "title", wide=True),
-    Column("REFERENCES", "references", wide=True),
-)
-
-
-def finding_row(check: Check, finding: Finding) -> Row:
-    """The JSON object of one verdict."""
-    return {
-        "id": check.id,
-        "title": check.title,
-        "system": check.system,
-        "severity": check.severity.value,
-        "status": finding.status.value,
-        "method": finding.method.value,
-        "evidence": dict(finding.evidence),
-        "reason": finding.reason,
-        "settle": finding.settle,
-        "references": list(check.references),
-        "waived": False,
-    }
 
 
 def count_line(findings: list[Finding]) -> str:
@@ -62,5 +35,5 @@ def command(output: Output, fail_on: str) -> ExitCode:
     rows = [finding_row(check, finding) for check, finding in findings]
     summary = [count_line([finding for _, finding in findings])]
     summary += [f"{check.id}: to settle it: {finding.settle}" for check, finding in findings if finding.settle]
-    emit(Document("audit", host.identity(), [Table(COLUMNS, rows)], summary=summary), output)
-    return verdict_exit([finding for _, finding in findings], fail_on)
+    emit(Document("audit", host.identity(), [Table(FINDING_COLUMNS, rows)], summary=summary), output)
+    return exit_code([finding for _, finding in findings], fail_on)

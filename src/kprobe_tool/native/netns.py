@@ -98,7 +98,7 @@ class Netns:
 def own() -> Netns:
     """The namespace that the calling process is in."""
     status = os.stat("/proc/self/ns/net")
-    return Netns(status.st_dev, status.st_ino, pid=os.getpid(), path="/proc/self/ns/net")
+    return Netns(status.st_dev, status.st_ino, path="/proc/self/ns/net")
 
 
 def at_path(path: str, *, name: str | None = None, pid: int | None = None) -> Netns:

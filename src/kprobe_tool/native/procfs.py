@@ -15,10 +15,14 @@ KALLSYMS_LINE_MAX = 1024
 
 @dataclass(frozen=True)
 class Process:
-    """A process by number and name (``comm``, at most 15 bytes, chosen by the process itself)."""
+    """A process by number and name (``comm``, at most 15 bytes, chosen by the process itself).
+
+    ``netns`` is the inode of its network namespace, None where that may not be seen.
+    """
 
     pid: int
     comm: str
+    netns: int | None = None
 
 
 def protocols() -> frozenset[str]:
@@ -35,10 +39,15 @@ def pids() -> Iterator[int]:
     yield from sorted(int(name) for name in os.listdir("/proc") if name.isdigit())
 
 
-def comm(pid: int) -> str:
-    """/proc/PID/comm. Raises OSError when the process is gone."""
+def process(pid: int) -> Process:
+    """From /proc/PID/comm and /proc/PID/ns/net. Raises FileNotFoundError or ProcessLookupError when it is gone."""
     with open(f"/proc/{pid}/comm", "rb") as file:
-        return text(file.read(64).rstrip(b"\n"))
+        comm = text(file.read(64).rstrip(b"\n"))
+    try:
+        netns = os.stat(f"/proc/{pid}/ns/net").st_ino
+    except PermissionError:
+        netns = None
+    return Process(pid, comm, netns)
 
 
 def fd_targets(pid: int) -> Iterator[tuple[str, str]]:
@@ -70,11 +79,11 @@ def socket_holders(inodes: Set[int]) -> dict[int, list[Process]]:
         found = {wanted[target] for _, target in fd_targets(pid) if target in wanted}
         if found:
             try:
-                process = Process(pid, comm(pid))
+                holder = process(pid)
             except (FileNotFoundError, ProcessLookupError):
                 continue
             for inode in found:
-                holders.setdefault(inode, []).append(process)
+                holders.setdefault(inode, []).append(holder)
     return holders
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from kprobe_tool import __version__
 from kprobe_tool.errors import Error
@@ -50,21 +49,27 @@ class Table:
 
 @dataclass(frozen=True)
 class Document:
-    """One command's answer. ``host`` identifies who was asked; ``more`` holds further top-level JSON members;
-    ``summary`` lines follow the tables, for people only."""
+    """One command's answer.
+
+    ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables and
+    ``summary`` lines are for people only. A warning tells how to read the rows; an error, what is missing.
+    """
 
     command: str
     host: Mapping[str, object]
     tables: Sequence[Table]
     errors: Sequence[Error] = ()
     more: Mapping[str, object] = field(default_factory=dict)
+    aside: Sequence[Table] = ()
     summary: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
     def header(self) -> dict[str, object]:
         """What stands before the rows in every machine-readable form."""
         return {
             "schema_version": SCHEMA_VERSION,
             "tool": {"name": "kprobe-tool", "version": __version__, "command": self.command},
-            "host": {**self.host, "time": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")},
+            "host": dict(self.host),
+            "warnings": list(self.warnings),
             **self.more,
         }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from enum import StrEnum
 
@@ -13,6 +14,8 @@ from kprobe_tool.report.document import Document
 from kprobe_tool.report.text import escape
 
 PROGRAM = "kprobe-tool"
+CHUNK = 1024
+"""Lines per write(2)."""
 
 
 class Output(StrEnum):
@@ -37,8 +40,11 @@ def render(document: Document, output: Output) -> Iterator[str]:
 
 def emit(document: Document, output: Output) -> None:
     """Print a document: stdout gets one valid document of its format and nothing else."""
-    for line in render(document, output):
-        click.echo(line)
+    lines = iter(render(document, output))
+    while chunk := list(itertools.islice(lines, CHUNK)):
+        click.echo("\n".join(chunk))
+    for warning in document.warnings:
+        say(warning, document.command)
     for error in document.errors:
         say(error, document.command)
 

@@ -20,7 +20,7 @@ WRAP_MIN = 24
 def render(document: Document, *, wide: bool = False) -> Iterator[str]:
     """Lines of all tables of a document."""
     separator = False
-    for table in document.tables:
+    for table in (*document.tables, *document.aside):
         if separator:
             yield ""
         separator = True
@@ -30,7 +30,7 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
             yield from grid(table, wide=wide)
         else:
             yield f"  {table.empty}" if table.title is not None else table.empty
-    if document.summary and document.tables:
+    if document.summary and separator:
         yield ""
     yield from (escape(line) for line in document.summary)
 

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What people see of each rds-info source: titles and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from kprobe_tool.report.document import Column, Row, Table
+
+
+def netns_cell(row: Row) -> object:
+    space = row["netns"]
+    if not isinstance(space, Mapping):
+        return None
+    return space["name"] or f"net:[{space['inode']}]"
+
+
+def holder_cell(row: Row) -> object:
+    return f"{row['pid']}/{row['comm']}" if row.get("pid") is not None else None
+
+
+def state_colour(value: object) -> str | None:
+    return {"connected": "green", "error": "red", "connecting": "yellow"}.get(str(value))
+
+
+OUTCOME_COLOURS = {"leaks": "red", "count-leaks": "red", "isolated": "green", "inconclusive": "yellow"}
+
+
+def outcome_colour(value: object) -> str | None:
+    return OUTCOME_COLOURS.get(str(value))
+
+
+NETNS = Column("NETNS", netns_cell)
+HOLDER = Column("PROCESS", holder_cell)
+QUEUE = (
+    Column("LADDR", "laddr"),
+    Column("LPORT", "lport", right=True),
+    Column("FADDR", "faddr"),
+    Column("FPORT", "fport", right=True),
+    Column("SEQ", "seq", right=True),
+    Column("LEN", "len", right=True),
+    Column("TOS", "tos", right=True, wide=True),
+    Column("FLAGS", "flags", right=True, wide=True),
+    HOLDER,
+)
+SECTIONS: Mapping[str, tuple[str, Sequence[Column]]] = {
+    "sockets": (
+        "RDS sockets",
+        (
+            Column("BOUND_ADDR", "bound_addr"),
+            Column("PORT", "bound_port", right=True),
+            Column("CONNECTED_ADDR", "connected_addr"),
+            Column("PORT", "connected_port", right=True),
+            Column("SNDBUF", "sndbuf", right=True, wide=True),
+            Column("RCVBUF", "rcvbuf", right=True, wide=True),
+            Column("INUM", "inum", right=True),
+            HOLDER,
+        ),
+    ),
+    "connections": (
+        "RDS connections",
+        (
+            Column("LADDR", "laddr"),
+            Column("FADDR", "faddr"),
+            Column("TRANSPORT", "transport"),
+            Column("TOS", "tos", right=True),
+            Column("STATE", "state", colour=state_colour),
+            Column("SENDING", "sending", wide=True),
+            Column("NEXT_TX", "next_tx_seq", right=True),
+            Column("NEXT_RX", "next_rx_seq", right=True),
+        ),
+    ),
+    "tcp": (
+        "RDS/TCP connections",
+        (
+            Column("LOCAL_ADDR", "local_addr"),
+            Column("PORT", "local_port", right=True),
+            Column("PEER_ADDR", "peer_addr"),
+            Column("PORT", "peer_port", right=True),
+            Column("TOS", "tos", right=True, wide=True),
+            Column("HDR_REM", "hdr_rem", right=True, wide=True),
+            Column("DATA_REM", "data_rem", right=True, wide=True),
+            Column("SENT_NXT", "last_sent_nxt", right=True),
+            Column("EXPECTED_UNA", "last_expected_una", right=True),
+            Column("SEEN_UNA", "last_seen_una", right=True),
+        ),
+    ),
+    "ib": (
+        "RDS/IB connections",
+        (
+            Column("SRC_ADDR", "src_addr"),
+            Column("DST_ADDR", "dst_addr"),
+            Column("TOS", "tos", right=True),
+            Column("SL", "sl", right=True),
+            Column("SRC_GID", "src_gid"),
+            Column("DST_GID", "dst_gid"),
+            Column("SEND_WR", "max_send_wr", right=True, wide=True),
+            Column("RECV_WR", "max_recv_wr", right=True, wide=True),
+            Column("SEND_SGE", "max_send_sge", right=True, wide=True),
+            Column("MR_MAX", "rdma_mr_max", right=True, wide=True),
+            Column("MR_SIZE", "rdma_mr_size", right=True, wide=True),
+            Column("CACHE_ALLOCS", "cache_allocs", right=True, wide=True),
+        ),
+    ),
+    "send": ("Send queue", QUEUE),
+    "retrans": ("Retransmit queue", QUEUE),
+    "recv": ("Receive queue", QUEUE),
+    "counters": ("Counters", (Column("NAME", "name"), Column("VALUE", "value", right=True))),
+}
+DELTA = Column("DELTA", "delta", right=True)
+NO_MODULE = {"tcp": "not available: rds_tcp is not loaded", "ib": "not available: rds_rdma is not loaded"}
+
+LEAK_COLUMNS = (
+    Column("OPTNAME", "optname"),
+    Column("OUTCOME", "outcome", colour=outcome_colour),
+    Column("SEEN", "rows_seen", right=True),
+    Column("OWN", "rows_own", right=True),
+    Column("PROBE", "count_probe", right=True),
+    Column("CANARY", "canary_rows", right=True),
+    Column("ERRNO", "errno", wide=True),
+)
+
+
+def tables(
+    rows: Sequence[Row], sources: Mapping[str, str], wanted: Sequence[str], *, deltas: bool = False
+) -> list[Table]:
+    """One table per source, each with the namespace first where rows of more than one can be in it."""
+    spaces = any(row["netns"] is not None for row in rows)
+    result = []
+    for name in wanted:
+        title, columns = SECTIONS[name]
+        mine = [row for row in rows if row["source"] == name]
+        if spaces and name != "counters":
+            columns = (NETNS, *columns)
+        if deltas and name == "counters":
+            columns = (*columns, DELTA)
+        empty = NO_MODULE.get(name, "not available") if sources.get(name) == "unavailable" else "none"
+        result.append(Table(columns, mine, title=title, empty=empty))
+    return result

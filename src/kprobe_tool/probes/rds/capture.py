@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel's raw answers, from the running kernel: everything that is read, before anything is understood."""
+
+from __future__ import annotations
+
+import errno as errnos
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from kprobe_tool.errors import Error, errno_name
+from kprobe_tool.native import link, netns, procfs, rds
+from kprobe_tool.native.netns import Netns
+from kprobe_tool.native.procfs import Process
+from kprobe_tool.native.rds import InfoAnswer, InfoOption
+from kprobe_tool.probes import namespaces
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one RDS socket was told: raw answers, and the errno's name for each option that gave none.
+
+    ``netns`` is None where the kernel told the rows of all namespaces at once and the rows must be attributed.
+    ``own_inodes`` are the tool's own sockets, which are no news to anyone.
+    """
+
+    netns: Netns | None
+    answers: Mapping[str, InfoAnswer]
+    failures: Mapping[str, str]
+    own_inodes: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Everything read in one go.
+
+    ``selected`` are the namespaces asked for. ``local_addresses``, of all visible namespaces by inode, is filled
+    only where the kernel leaks. ``holders`` knows the processes behind socket inodes.
+    """
+
+    readings: Sequence[Reading]
+    selected: Sequence[Netns]
+    leaking: bool = False
+    local_addresses: Mapping[int, frozenset[str]] = field(default_factory=dict)
+    holders: Mapping[int, Sequence[Process]] = field(default_factory=dict)
+    errors: Sequence[Error] = ()
+
+
+def open_in(space: Netns) -> socket.socket:
+    """An RDS socket of a network namespace: it keeps showing this one wherever its thread goes. Raises Error."""
+    try:
+        return netns.inside(space, rds.open_socket)
+    except OSError as error:
+        if (
+            error.errno in {errnos.EAFNOSUPPORT, errnos.EPERM, errnos.EACCES}
+            and space.identity == netns.own().identity
+        ):
+            raise Error.from_os(
+                "socket(AF_RDS)", error, hint="RDS is registered, so a seccomp filter or security module refuses it"
+            ) from error
+        raise Error.from_os(label(space), error, hint=namespaces.enter_hint(error)) from error
+
+
+def label(space: Netns) -> str:
+    """How errors name a namespace."""
+    if space.name is not None:
+        return f"netns '{space.name}'"
+    return f"netns of pid {space.pid}" if space.pid is not None else f"netns net:[{space.inode}]"
+
+
+def read(
+    sock: socket.socket, options: Iterable[InfoOption]
+) -> tuple[dict[str, InfoAnswer], dict[str, str], list[Error]]:
+    """Ask one socket for each option: answers, errnos, and the errors that are more than an absent option."""
+    answers: dict[str, InfoAnswer] = {}
+    failures: dict[str, str] = {}
+    errors = []
+    for option in options:
+        try:
+            answers[option.name] = rds.read_info(sock.fileno(), option)
+        except OSError as error:
+            failures[option.name] = errno_name(error.errno or 0)
+            if error.errno != errnos.ENOPROTOOPT:
+                errors.append(Error.from_os(option.name, error))
+    return answers, failures, errors
+
+
+def capture(spaces: Sequence[Netns], options: Sequence[InfoOption]) -> Capture:
+    """Read ``options`` in each namespace. RDS must be registered (:mod:`kprobe_tool.probes.rds.presence`).
+
+    Kernels without the namespace filter return everybody's rows to everybody. They give themselves away when a
+    socket in one namespace is told of our own socket in another; then the lists are read once and the rows are
+    attributed later. Raises Error when no namespace at all could be asked.
+    """
+    readings = []
+    errors: list[Error] = []
+    here = netns.own()
+    with open_in(here) as canary:
+        canary_inode = rds.socket_inode(canary)
+        for space in spaces:
+            try:
+                sock = canary if space.identity == here.identity else open_in(space)
+            except Error as error:
+                errors.append(error)
+                continue
+            own_inodes = frozenset({canary_inode, rds.socket_inode(sock)})
+            answers, failures, new = read(sock, options)
+            if sock is not canary:
+                leaks = sees(sock, canary_inode)
+                sock.close()
+                if leaks:
+                    others, _ = namespaces.every()
+                    local_addresses, address_errors = addresses_of(others)
+                    readings = [Reading(None, answers, failures, own_inodes)]
+                    return Capture(
+                        readings,
+                        spaces,
+                        leaking=True,
+                        local_addresses=local_addresses,
+                        holders=holders_of(readings),
+                        errors=[*errors, *new, *address_errors],
+                    )
+            errors += new
+            readings.append(Reading(space, answers, failures, own_inodes))
+    if not readings:
+        raise errors[0]
+    return Capture(readings, spaces, holders=holders_of(readings), errors=errors)
+
+
+def sees(sock: socket.socket, inode: int) -> bool:
+    """Whether ``sock`` is told of a socket with this inode. Unbound sockets are in the RDS6 list only."""
+    try:
+        answer = rds.read_info(sock.fileno(), rds.OPTIONS["RDS6_INFO_SOCKETS"])
+    except OSError:
+        return False
+    return any(record.inum == inode for record in answer.records() if isinstance(record, rds.Socket))
+
+
+def addresses_of(spaces: Iterable[Netns]) -> tuple[dict[int, frozenset[str]], list[Error]]:
+    found: dict[int, frozenset[str]] = {}
+    errors = []
+    for space in spaces:
+        try:
+            found[space.inode] = netns.inside(space, link.addresses)
+        except OSError as error:
+            errors.append(Error.from_os(f"addresses of {label(space)}", error))
+    return found, errors
+
+
+def holders_of(readings: Iterable[Reading]) -> dict[int, list[Process]]:
+    """The processes behind all sockets in the answers."""
+    inodes = {
+        record.inum
+        for reading in readings
+        for answer in reading.answers.values()
+        for record in answer.records()
+        if isinstance(record, rds.Socket) and record.inum not in reading.own_inodes
+    }
+    return procfs.socket_holders(inodes)

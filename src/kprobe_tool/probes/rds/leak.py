@@ -1,0 +1,399 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Does this kernel show one network namespace's RDS to another?
+
+Asked with two children in throw-away namespaces of their own: an *owner* who makes rows of every kind it can (the
+canary), and an *observer* who made none and reads everything. What the observer is told that is not its own, leaked.
+Without a canary in a list an idle host that leaks and one that does not look alike, and the answer is
+``inconclusive``. No root is needed where users may make user namespaces, and nothing outlives the children.
+"""
+
+from __future__ import annotations
+
+import errno as errnos
+import os
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import Any
+
+from kprobe_tool.checks import Finding, Method, Status
+from kprobe_tool.errors import Error, errno_name
+from kprobe_tool.native import kmod, link, procfs, rds, sched
+from kprobe_tool.native.child import Child, Request
+from kprobe_tool.probes.rds.presence import Presence, presence
+
+DEADLINE = 60.0
+"""Seconds for the whole experiment; it takes a fraction of one, more on an emulated machine."""
+SETTLE = 5.0
+"""Seconds to wait for rows that the kernel makes in its own time (TCP connections, the retransmit queue)."""
+
+SYMBOLS = ("rds_sock_count", "rds_tcp_tc_count", "rds6_tcp_tc_count")
+"""Host-wide counters (net/rds/af_rds.c, net/rds/tcp.c) that the fix removed. A second witness, never the verdict."""
+
+LOCAL = "198.51.100.1"
+PEER = "198.51.100.2"
+DEAD = "198.51.100.9"
+"""TEST-NET-2 (RFC 5737), on the loopback device of a namespace that nobody else is in."""
+
+
+class Outcome(StrEnum):
+    """What one option showed to the observer."""
+
+    LEAKS = "leaks"
+    COUNT_LEAKS = "count-leaks"
+    ISOLATED = "isolated"
+    GLOBAL = "global"
+    UNAVAILABLE = "unavailable"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class OptionResult:
+    """One RDS_INFO_* option: rows the observer saw, how many were its own, rows by the zero-length probe, and
+    rows the canary's owner had. None where the option could not be read."""
+
+    optname: str
+    outcome: Outcome
+    rows_seen: int | None
+    rows_own: int | None
+    count_probe: int | None
+    canary_rows: int | None
+    errno: str | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        return {**vars(self), "outcome": self.outcome.value}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that was seen. ``delivered`` and ``bind_taken`` are None where that question could not be put."""
+
+    options: Sequence[OptionResult]
+    delivered: bool | None
+    delivery_detail: str
+    bind_taken: bool | None
+    bind_detail: str
+    symbols: Mapping[str, str | None] | None
+    tcp_canary: str
+
+    def with_outcome(self, *outcomes: Outcome) -> list[OptionResult]:
+        return [option for option in self.options if option.outcome in outcomes]
+
+
+def enter_namespaces() -> None:
+    """A user and a network namespace of our own; root without user namespaces takes only the latter."""
+    try:
+        sched.unshare(sched.CLONE_NEWUSER | sched.CLONE_NEWNET)
+    except OSError:
+        if os.geteuid() != 0:
+            raise
+        sched.unshare(sched.CLONE_NEWNET)
+    link.loopback_up()
+
+
+def count_rows(fd: int, option: rds.InfoOption) -> tuple[int, list[rds.Record]]:
+    """Bytes by the zero-length probe turned into rows, and the rows themselves."""
+    needed = rds.bytes_needed(fd, option)
+    answer = rds.read_info(fd, option)
+    return needed // answer.record_size, list(answer.records())
+
+
+class Owner:
+    """The canary's owner. Its sockets live as long as its process."""
+
+    def __init__(self) -> None:
+        self.sockets: list[socket.socket] = []
+
+    def serve(self, request: Request) -> Request:
+        return {"canary": self.canary, "tcp": self.tcp, "rows": self.rows, "received": self.received}[request["do"]](
+            request
+        )
+
+    def canary(self, request: Request) -> Request:
+        """A socket each for IPv4 and IPv6 with a message to itself: rows of SOCKETS, CONNECTIONS and RECV."""
+        enter_namespaces()
+        ports = {}
+        for address in ("127.0.0.1", "::1"):
+            sock = rds.open_socket()
+            try:
+                # The bind table is the whole host's: the kernel must choose a free port.
+                rds.bind(sock.fileno(), address, 0)
+                port = sock.getsockname()[1]
+                rds.sendto(sock.fileno(), b"canary", address, port)
+            except OSError:
+                if address != "::1":
+                    raise
+                # IPv6 may be off; the IPv4 rows are in the RDS6 lists too.
+                sock.close()
+                continue
+            self.sockets.append(sock)
+            ports[address] = port
+        return {"ports": ports}
+
+    def tcp(self, request: Request) -> Request:
+        """Connections of rds_tcp, which must be loaded: one that answered and then fell silent, one never answered.
+
+        Both need only the loopback device, so that no other module is touched. The peer's address is made to be
+        ours by a rule and a table apart: IP delivers it, while RDS, which looks at the local table, does not see
+        an address of its own and takes TCP.
+        """
+        link.add_loopback_address(LOCAL, 24)
+        with link.routed_to_loopback(PEER):
+            sock = rds.open_socket()
+            self.sockets.append(sock)
+            rds.bind(sock.fileno(), LOCAL, 0)
+            rds.sendto(sock.fileno(), b"canary", PEER, 4000)
+            self.wait_for(sock.fileno(), "RDS_INFO_CONNECTIONS", connected)
+        # Nobody answers any more: what is sent now stays in the retransmit queue.
+        rds.sendto(sock.fileno(), b"canary", PEER, 4000)
+        rds.sendto(sock.fileno(), b"canary", DEAD, 4000)
+        self.wait_for(sock.fileno(), "RDS_INFO_RETRANS_MESSAGES", bool)
+        self.wait_for(sock.fileno(), "RDS_INFO_SEND_MESSAGES", bool)
+        return {}
+
+    def wait_for(self, fd: int, optname: str, enough: Any) -> None:
+        """Wait until the rows are there, or SETTLE is over: then the canary's own count will say so."""
+        end = time.monotonic() + SETTLE
+        while time.monotonic() < end:
+            if enough(list(rds.read_info(fd, rds.OPTIONS[optname]).records())):
+                return
+            time.sleep(0.02)
+
+    def rows(self, request: Request) -> Request:
+        """How many rows the owner has itself, by option: the proof that there was something to leak."""
+        counts = {}
+        for name, option in rds.OPTIONS.items():
+            try:
+                counts[name] = len(rds.read_info(self.sockets[0].fileno(), option))
+            except OSError:
+                counts[name] = 0
+        return {"counts": counts}
+
+    def received(self, request: Request) -> Request:
+        """Empty the IPv4 canary's receive queue, waiting a little, and say whether the token was in it."""
+        sock = self.sockets[0]
+        sock.settimeout(request["wait"])
+        messages = []
+        try:
+            while request["token"] not in messages:
+                messages.append(sock.recv(256).decode("ascii", "backslashreplace"))
+        except TimeoutError:
+            pass
+        return {"messages": messages}
+
+
+def tcp_canary(owner: Child) -> str:
+    """Without these rows the TCP lists are inconclusive; everything else can still be told."""
+    try:
+        owner.ask(do="tcp")
+    except TimeoutError:
+        raise
+    except OSError as error:
+        return f"no TCP canary: {Error.from_os(error.filename or 'tcp', error)}"
+    return "made"
+
+
+def connected(records: Sequence[rds.Record]) -> bool:
+    return any(
+        isinstance(record, rds.Connection)
+        and record.faddr == PEER
+        and record.flags & rds.RDS_INFO_CONNECTION_FLAG_CONNECTED
+        for record in records
+    )
+
+
+class Observer:
+    """Reads everything from a namespace of its own in which nothing happened."""
+
+    def serve(self, request: Request) -> Request:
+        return {"read": self.read, "bind": self.bind, "send": self.send}[request["do"]](request)
+
+    def read(self, request: Request) -> Request:
+        enter_namespaces()
+        self.socket = rds.open_socket()
+        inode = rds.socket_inode(self.socket)
+        result: dict[str, Request] = {}
+        for name, option in rds.OPTIONS.items():
+            try:
+                counted, records = count_rows(self.socket.fileno(), option)
+            except OSError as error:
+                result[name] = {"errno": errno_name(error.errno or 0)}
+                continue
+            own = sum(1 for record in records if isinstance(record, rds.Socket) and record.inum == inode)
+            result[name] = {"seen": len(records), "own": own, "counted": counted}
+        return {"options": result}
+
+    def bind(self, request: Request) -> Request:
+        """Try to bind what the owner has bound, after a port of the kernel's choice as the control."""
+        with rds.open_socket() as control:
+            rds.bind(control.fileno(), "127.0.0.1", 0)
+        with rds.open_socket() as sock:
+            try:
+                rds.bind(sock.fileno(), "127.0.0.1", request["port"])
+            except OSError as error:
+                return {"errno": errno_name(error.errno or 0)}
+        return {"errno": None}
+
+    def send(self, request: Request) -> Request:
+        with rds.open_socket() as sock:
+            rds.bind(sock.fileno(), "127.0.0.1", 0)
+            rds.sendto(sock.fileno(), request["token"].encode(), "127.0.0.1", request["port"])
+        return {}
+
+
+def judge(optname: str, seen: Mapping[str, Any], canary_rows: int) -> OptionResult:
+    """One option's outcome from what the observer saw and the owner had."""
+    if "errno" in seen:
+        outcome = Outcome.UNAVAILABLE if seen["errno"] == "ENOPROTOOPT" else Outcome.INCONCLUSIVE
+        return OptionResult(optname, outcome, None, None, None, canary_rows, seen["errno"])
+    foreign = seen["seen"] - seen["own"]
+    # The observer's own unbound socket may be counted where it is not listed.
+    counted_foreign = seen["counted"] - max(seen["seen"], 1 if optname.endswith("_SOCKETS") else 0)
+    if optname == "RDS_INFO_COUNTERS":
+        outcome = Outcome.GLOBAL
+    elif foreign > 0:
+        outcome = Outcome.LEAKS
+    elif canary_rows == 0:
+        outcome = Outcome.INCONCLUSIVE
+    elif counted_foreign > 0:
+        outcome = Outcome.COUNT_LEAKS
+    else:
+        outcome = Outcome.ISOLATED
+    return OptionResult(optname, outcome, seen["seen"], seen["own"], seen["counted"], canary_rows)
+
+
+@cache
+def experiment() -> Experiment:
+    """Run it, once per process. RDS must be registered. Raises Error where it cannot be run."""
+    deadline = time.monotonic() + DEADLINE
+    token = os.urandom(8).hex()
+    try:
+        with Child(Owner().serve, deadline) as owner, Child(Observer().serve, deadline) as observer:
+            ports = owner.ask(do="canary")["ports"]
+            tcp_detail = tcp_canary(owner) if kmod.loaded("rds_tcp") else "rds_tcp is not loaded"
+            canary = owner.ask(do="rows")["counts"]
+            seen = observer.ask(do="read")["options"]
+            bind_errno = observer.ask(do="bind", port=ports["127.0.0.1"])["errno"]
+            # The owner's own message is the control: where that is not delivered, a stranger's says nothing.
+            messages = owner.ask(do="received", token="canary", wait=SETTLE)["messages"]
+            observer.ask(do="send", port=ports["127.0.0.1"], token=token)
+            messages += owner.ask(do="received", token=token, wait=1.0)["messages"]
+    except TimeoutError as error:
+        raise Error("leak check", f"no answer within {DEADLINE:.0f} s", errno=errnos.ETIMEDOUT) from error
+    except OSError as error:
+        hint = "it needs user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone) or root"
+        raise Error.from_os("leak check in throw-away namespaces", error, hint=hint) from error
+    control = "canary" in messages
+    try:
+        symbols: Mapping[str, str | None] | None = procfs.kernel_symbols(set(SYMBOLS))
+    except OSError:
+        symbols = None
+    return Experiment(
+        options=[judge(name, seen[name], canary[name]) for name in rds.OPTIONS],
+        delivered=token in messages if control else None,
+        delivery_detail=f"the owner received {len(messages)} messages"
+        if control
+        else "the owner did not receive its own message",
+        bind_taken={None: False, "EADDRINUSE": True}.get(bind_errno),
+        bind_detail=f"bind() of the owner's 127.0.0.1 port: {bind_errno or 'success'}",
+        symbols=symbols,
+        tcp_canary=tcp_detail,
+    )
+
+
+def not_loaded(status: Presence) -> Finding:
+    return Finding(Status.NOT_APPLICABLE, status.absence(), Method.CONFIG, status.evidence())
+
+
+def evidence_of(done: Experiment) -> dict[str, object]:
+    return {
+        "options": [option.as_dict() for option in done.options],
+        "tcp_canary": done.tcp_canary,
+        "symbols_of_unfixed_kernels": None if done.symbols is None else sorted(done.symbols),
+    }
+
+
+def check_rows() -> Finding:
+    """rds-info-netns-leak."""
+    status = presence()
+    if not status.registered:
+        return not_loaded(status)
+    done = experiment()
+    evidence = evidence_of(done)
+    leaking = done.with_outcome(Outcome.LEAKS)
+    told = done.with_outcome(Outcome.ISOLATED, Outcome.COUNT_LEAKS)
+    open_questions = done.with_outcome(Outcome.INCONCLUSIVE)
+    if leaking:
+        reason = f"{len(leaking)} of {len(leaking) + len(told)} options return rows of other network namespaces"
+        return Finding(Status.AFFECTED, reason, evidence=evidence)
+    return rest_of_verdict(told, open_questions, "return only the caller's rows", evidence)
+
+
+def check_counts() -> Finding:
+    """rds-info-count-leak."""
+    status = presence()
+    if not status.registered:
+        return not_loaded(status)
+    done = experiment()
+    evidence = evidence_of(done)
+    counting = done.with_outcome(Outcome.COUNT_LEAKS, Outcome.LEAKS)
+    told = done.with_outcome(Outcome.ISOLATED)
+    if counting:
+        reason = f"{len(counting)} options tell the number of rows of other network namespaces"
+        return Finding(Status.AFFECTED, reason, evidence=evidence)
+    return rest_of_verdict(told, done.with_outcome(Outcome.INCONCLUSIVE), "count only the caller's rows", evidence)
+
+
+def rest_of_verdict(
+    told: Sequence[OptionResult], open_questions: Sequence[OptionResult], what: str, evidence: Mapping[str, object]
+) -> Finding:
+    """No leak was seen: is that an answer? Sockets alone must be among what was told."""
+    names = ", ".join(option.optname for option in open_questions)
+    if not any(option.optname.endswith("INFO_SOCKETS") for option in told):
+        return Finding(
+            Status.UNKNOWN,
+            f"no canary row in {names}",
+            evidence=evidence,
+            settle="a kernel that lets the tool bind an RDS socket in a namespace of its own",
+        )
+    left = f"; nothing to see in {names}" if open_questions else ""
+    return Finding(Status.OK, f"{len(told)} options {what}{left}", evidence=evidence)
+
+
+def check_delivery() -> Finding:
+    """rds-netns-delivery."""
+    status = presence()
+    if not status.registered:
+        return not_loaded(status)
+    done = experiment()
+    evidence: dict[str, object] = {"delivered": done.delivered, "detail": done.delivery_detail}
+    if done.delivered is None:
+        return Finding(
+            Status.UNKNOWN, done.delivery_detail, evidence=evidence, settle="working RDS loopback in a namespace"
+        )
+    if done.delivered:
+        reason = "a message to 127.0.0.1 arrived on a socket in another network namespace"
+        return Finding(Status.AFFECTED, reason, evidence=evidence)
+    return Finding(Status.OK, "a message to a socket in another network namespace was dropped", evidence=evidence)
+
+
+def check_bind() -> Finding:
+    """rds-bind-netns."""
+    status = presence()
+    if not status.registered:
+        return not_loaded(status)
+    done = experiment()
+    evidence: dict[str, object] = {"bind_taken": done.bind_taken, "detail": done.bind_detail}
+    if done.bind_taken is None:
+        return Finding(
+            Status.UNKNOWN, done.bind_detail, evidence=evidence, settle="bind() answering success or EADDRINUSE"
+        )
+    if done.bind_taken:
+        reason = "EADDRINUSE tells of a socket bound in another network namespace"
+        return Finding(Status.AFFECTED, reason, evidence=evidence)
+    return Finding(
+        Status.OK, "the same address and port could be bound in another network namespace", evidence=evidence
+    )

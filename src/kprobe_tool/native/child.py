@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -38,10 +39,15 @@ class Child:
         if self.pid == 0:
             try:
                 ours.close()
+                # Ctrl-C is for the parent to answer; this end follows it.
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
                 die_with_parent()
                 # The parent may have died before the prctl.
                 if os.getppid() == parent:
                     answer_requests(theirs, serve)
+            except BaseException:
+                # A bug, which the parent sees as a child that died.
+                traceback.print_exc()
             finally:
                 # Never back into the caller's stack, which belongs to the parent.
                 os._exit(0)

@@ -53,28 +53,15 @@ def add_loopback_network(address: str, network: str) -> None:
         route.route("add", dst=network, oif=LOOPBACK_IFINDEX, scope=RT_SCOPE_LINK)
 
 
-def add_veth(name: str, peer: str, peer_netns: int) -> None:
-    """A veth pair, its other end in the namespace of the file ``peer_netns``.
+def give_up_early() -> None:
+    """Have TCP give up silent connections of the calling process's namespace within seconds (ip-sysctl).
 
-    The kernel loads module veth for this where it is not there. Raises OSError.
+    Kernel sockets, such as those of rds_tcp, keep their network namespace alive; without this one that is not
+    answered would keep a namespace for minutes after its last process. Raises OSError.
     """
-    with netlink() as route:
-        route.link("add", ifname=name, kind="veth", peer={"ifname": peer, "net_ns_fd": peer_netns})
-
-
-def configure(name: str, address: str, prefix: int) -> None:
-    """Give an interface of the calling thread's namespace an address and bring it up. Raises OSError."""
-    with netlink() as route:
-        (index,) = route.link_lookup(ifname=name)
-        route.addr("add", index=index, address=address, prefixlen=prefix)
-        route.link("set", index=index, state="up")
-
-
-def set_state(name: str, state: str) -> None:
-    """Bring an interface of the calling thread's namespace ``up`` or ``down``. Raises OSError."""
-    with netlink() as route:
-        (index,) = route.link_lookup(ifname=name)
-        route.link("set", index=index, state=state)
+    for name, value in (("tcp_syn_retries", 2), ("tcp_retries2", 6), ("tcp_orphan_retries", 1)):
+        with open(f"/proc/sys/net/ipv4/{name}", "w", encoding="ascii") as file:
+            file.write(str(value))
 
 
 @contextmanager

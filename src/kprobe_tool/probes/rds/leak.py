@@ -16,33 +16,35 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from kprobe_tool.checks import Finding, Method, Status
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import kmod, link, netns, procfs, rds, sched
+from kprobe_tool.native import kmod, link, procfs, rds, sched
 from kprobe_tool.native.child import Child, Request
-from kprobe_tool.probes.rds.presence import Presence, presence
+from kprobe_tool.native.silent_peer import SilentPeer
+from kprobe_tool.probes.rds.presence import presence
 
 DEADLINE = 90.0
 """Seconds for the whole experiment; it takes two or three, more on an emulated machine."""
 SETTLE = 8.0
 """Seconds to wait for rows that the kernel makes in its own time (TCP connections, the retransmit queue)."""
-ROUNDS_SECONDS = 30.0
-"""For attempts at a row in the retransmit queue; the second round finds the connection up."""
 
 SYMBOLS = ("rds_sock_count", "rds_tcp_tc_count", "rds6_tcp_tc_count")
 """Host-wide counters (net/rds/af_rds.c, net/rds/tcp.c) that the fix removed. A second witness, never the verdict."""
 
 NETWORK = "198.51.100.0/24"
-LOCAL = "198.51.100.1"
+LOCAL = "198.51.100.200"
+SILENT = "198.51.100.2"
 DEAD = "198.51.100.9"
 """TEST-NET-2 (RFC 5737), on the loopback device of a namespace that nobody else is in."""
-WIRE_LOCAL = "192.0.2.1"
-WIRE_PEER = "192.0.2.2"
-"""TEST-NET-1 (RFC 5737), on a veth pair between two such namespaces."""
 PEER_PORT = 4000
+# net/rds/tcp.h
+RDS_TCP_PORT = 16385
+SILENT_PORT = 32776
+"""Newer kernels read the number of the path from the source port, modulo RDS_MPATH_WORKERS (8): path 0."""
+MADE = "made"
 
 
 class Outcome(StrEnum):
@@ -109,9 +111,8 @@ class Owner:
         self.sockets: list[socket.socket] = []
 
     def serve(self, request: Request) -> Request:
-        return {"canary": self.canary, "tcp": self.tcp, "rows": self.rows, "received": self.received}[request["do"]](
-            request
-        )
+        steps = (self.canary, self.tcp, self.hang_up, self.rows, self.received)
+        return {step.__name__: step for step in steps}[request["do"]](request)
 
     def canary(self, request: Request) -> Request:
         """A socket each for IPv4 and IPv6 with a message to itself: rows of SOCKETS, CONNECTIONS and RECV."""
@@ -135,56 +136,41 @@ class Owner:
         return {"ports": ports}
 
     def tcp(self, request: Request) -> Request:
-        """A connection of rds_tcp, which must be loaded, that is never answered: rows of SEND and TCP_SOCKETS.
+        """Connections of rds_tcp, which must be loaded: one that falls silent after the handshake (RETRANS), one
+        that is never answered (SEND, TCP_SOCKETS).
 
-        It takes only the loopback device: the network behind it has no other host than us.
+        The peers are addresses on the loopback device that are nobody's, so that it takes no other module. Ours is
+        the larger address: RDS reconnects for ever from the smaller one, and rds_tcp's sockets would keep the
+        namespace alive (net/rds/threads.c, rds_queue_reconnect(); net/rds/tcp.c, rds_tcp_tune()). So it is the
+        silent peer that connects (net/rds/tcp_connect.c, rds_tcp_state_change()).
         """
+        link.give_up_early()
         link.add_loopback_network(LOCAL, NETWORK)
+        self.peer = SilentPeer()
         sock = rds.open_socket()
         self.sockets.append(sock)
         rds.bind(sock.fileno(), LOCAL, 0)
+
+        def rows(optname: str) -> list[rds.Record]:
+            return list(rds.read_info(sock.fileno(), rds.OPTIONS[optname]).records())
+
+        def connected() -> bool:
+            up = rds.RDS_INFO_CONNECTION_FLAG_CONNECTED
+            found = rows("RDS_INFO_CONNECTIONS")
+            return any(isinstance(row, rds.Connection) and row.faddr == SILENT and row.flags & up for row in found)
+
+        if not self.peer.connect((SILENT, SILENT_PORT), (LOCAL, RDS_TCP_PORT), SETTLE) or not wait_for(connected):
+            return {"detail": "rds_tcp did not accept a connection"}
+        rds.sendto(sock.fileno(), b"canary", SILENT, PEER_PORT)
         rds.sendto(sock.fileno(), b"canary", DEAD, PEER_PORT)
+        if not wait_for(lambda: rows("RDS_INFO_RETRANS_MESSAGES")):
+            return {"detail": "nothing came into the retransmit queue"}
+        return {"detail": MADE}
+
+    def hang_up(self, request: Request) -> Request:
+        """Nothing must be left to time out when the check ends in peace."""
+        self.peer.hang_up(LOCAL)
         return {}
-
-    def retrans(self, request: Request) -> Request:
-        """A connection that was up until its wire was cut: rows of RETRANS. veth and rds_tcp must be loaded."""
-        ours = netns.at_path("/proc/self/ns/net")
-        home = ours.open()
-        sched.unshare(sched.CLONE_NEWNET)
-        peer_fd = netns.at_path("/proc/self/ns/net").open()
-        peer = netns.at_path(f"/proc/self/fd/{peer_fd}")
-        sched.setns(home, sched.CLONE_NEWNET)
-        link.add_veth("rds0", "rds1", peer_fd)
-        link.configure("rds0", WIRE_LOCAL, 24)
-        netns.inside(peer, partial(link.configure, "rds1", WIRE_PEER, 24))
-        sock = rds.open_socket()
-        self.sockets.append(sock)
-        rds.bind(sock.fileno(), WIRE_LOCAL, 0)
-        port = sock.getsockname()[1]
-
-        def queued(optname: str) -> bool:
-            # By port, which one socket of the host has: the addresses of these rows are not to be believed.
-            rows = rds.read_info(sock.fileno(), rds.OPTIONS[optname]).records()
-            return any(isinstance(row, rds.Message) and row.lport == port for row in rows)
-
-        def drained() -> bool:
-            return not queued("RDS_INFO_SEND_MESSAGES") and not queued("RDS_INFO_RETRANS_MESSAGES")
-
-        # A connection has several paths (RDS_MPATH_WORKERS), each connected when it is first used, and the first
-        # messages take another one than the later ones. What was sent over a path that is up, and is not answered,
-        # is in the retransmit queue; otherwise that path comes up in the next round.
-        rds.sendto(sock.fileno(), b"canary", WIRE_PEER, PEER_PORT)
-        rounds = 0
-        end = time.monotonic() + ROUNDS_SECONDS
-        while rounds == 0 or time.monotonic() < end:
-            rounds += 1
-            wait_for(drained)
-            netns.inside(peer, partial(link.set_state, "rds1", "down"))
-            rds.sendto(sock.fileno(), b"canary", WIRE_PEER, PEER_PORT)
-            if wait_for(lambda: queued("RDS_INFO_RETRANS_MESSAGES"), 1.0):
-                return {"detail": f"made in {rounds} rounds"}
-            netns.inside(peer, partial(link.set_state, "rds1", "up"))
-        return {"detail": f"no row in the retransmit queue after {rounds} rounds"}
 
     def rows(self, request: Request) -> Request:
         """How many rows the owner has itself, by option: the proof that there was something to leak."""
@@ -216,15 +202,14 @@ def tcp_canary(owner: Child) -> str:
     """
     if not kmod.loaded("rds_tcp"):
         return "rds_tcp is not loaded"
+    if "PACKET" not in procfs.protocols():
+        return "AF_PACKET is not there"
     try:
-        owner.ask(do="tcp")
-        if not kmod.loaded("veth"):
-            return "no row in the retransmit queue: it takes veth, which is not loaded"
-        return str(owner.ask(do="retrans")["detail"])
+        return str(owner.ask(do="tcp")["detail"])
     except TimeoutError:
         raise
     except OSError as error:
-        return f"not made: {Error.from_os(error.filename or 'netlink', error)}"
+        return f"not made: {Error.from_os(error.filename or 'tcp', error)}"
 
 
 def wait_for(condition: Callable[[], object], seconds: float = SETTLE) -> bool:
@@ -321,6 +306,8 @@ def attempt() -> Experiment | Error:
             messages = owner.ask(do="received", token="canary", wait=SETTLE)["messages"]
             observer.ask(do="send", port=ports["127.0.0.1"], token=token)
             messages += owner.ask(do="received", token=token, wait=1.0)["messages"]
+            if tcp_detail == MADE:
+                owner.ask(do="hang_up")
     except TimeoutError:
         return Error("leak check", f"no answer within {DEADLINE:.0f} s", errno=errnos.ETIMEDOUT)
     except OSError as error:
@@ -344,8 +331,32 @@ def attempt() -> Experiment | Error:
     )
 
 
-def not_loaded(status: Presence) -> Finding:
-    return Finding(Status.NOT_APPLICABLE, status.absence(), Method.CONFIG, status.evidence())
+def ask_kernel(judgement: Callable[[Experiment], Finding]) -> Finding:
+    """What every check begins with: RDS that is not registered is not asked. Raises Error."""
+    status = presence()
+    if not status.registered:
+        return Finding(Status.NOT_APPLICABLE, status.absence(), Method.CONFIG, status.evidence())
+    return judgement(experiment())
+
+
+def check_rows() -> Finding:
+    """rds-info-netns-leak."""
+    return ask_kernel(rows_finding)
+
+
+def check_counts() -> Finding:
+    """rds-info-count-leak."""
+    return ask_kernel(counts_finding)
+
+
+def check_delivery() -> Finding:
+    """rds-netns-delivery."""
+    return ask_kernel(delivery_finding)
+
+
+def check_bind() -> Finding:
+    """rds-bind-netns."""
+    return ask_kernel(bind_finding)
 
 
 def evidence_of(done: Experiment) -> dict[str, object]:
@@ -356,81 +367,53 @@ def evidence_of(done: Experiment) -> dict[str, object]:
     }
 
 
-def check_rows() -> Finding:
-    """rds-info-netns-leak."""
-    status = presence()
-    if not status.registered:
-        return not_loaded(status)
-    done = experiment()
-    evidence = evidence_of(done)
+def rows_finding(done: Experiment) -> Finding:
     leaking = done.with_outcome(Outcome.LEAKS)
     told = done.with_outcome(Outcome.ISOLATED, Outcome.COUNT_LEAKS)
-    open_questions = done.with_outcome(Outcome.INCONCLUSIVE)
     if leaking:
         reason = f"{len(leaking)} of {len(leaking) + len(told)} options return rows of other network namespaces"
-        return Finding(Status.AFFECTED, reason, evidence=evidence)
-    return rest_of_verdict(told, open_questions, "return only the caller's rows", evidence)
+        return Finding(Status.AFFECTED, reason, evidence=evidence_of(done))
+    return no_leak_seen(done, told, "return only the caller's rows")
 
 
-def check_counts() -> Finding:
-    """rds-info-count-leak."""
-    status = presence()
-    if not status.registered:
-        return not_loaded(status)
-    done = experiment()
-    evidence = evidence_of(done)
+def counts_finding(done: Experiment) -> Finding:
     counting = done.with_outcome(Outcome.COUNT_LEAKS, Outcome.LEAKS)
-    told = done.with_outcome(Outcome.ISOLATED)
     if counting:
         reason = f"{len(counting)} options tell the number of rows of other network namespaces"
-        return Finding(Status.AFFECTED, reason, evidence=evidence)
-    return rest_of_verdict(told, done.with_outcome(Outcome.INCONCLUSIVE), "count only the caller's rows", evidence)
+        return Finding(Status.AFFECTED, reason, evidence=evidence_of(done))
+    return no_leak_seen(done, done.with_outcome(Outcome.ISOLATED), "count only the caller's rows")
 
 
-def rest_of_verdict(
-    told: Sequence[OptionResult], open_questions: Sequence[OptionResult], what: str, evidence: Mapping[str, object]
-) -> Finding:
-    """No leak was seen: is that an answer? Sockets alone must be among what was told."""
-    names = ", ".join(option.optname for option in open_questions)
+def no_leak_seen(done: Experiment, told: Sequence[OptionResult], what: str) -> Finding:
+    """Is that an answer? Only when at least the sockets, which every kernel lists, were among what was told."""
+    silent = ", ".join(option.optname for option in done.with_outcome(Outcome.INCONCLUSIVE))
     if not any(option.optname.endswith("INFO_SOCKETS") for option in told):
         return Finding(
             Status.UNKNOWN,
-            f"no canary row in {names}",
-            evidence=evidence,
+            f"no canary row in {silent}",
+            evidence=evidence_of(done),
             settle="a kernel that lets the tool bind an RDS socket in a namespace of its own",
         )
-    left = f"; nothing to see in {names}" if open_questions else ""
-    return Finding(Status.OK, f"{len(told)} options {what}{left}", evidence=evidence)
+    left = f"; nothing to see in {silent}" if silent else ""
+    return Finding(Status.OK, f"{len(told)} options {what}{left}", evidence=evidence_of(done))
 
 
-def check_delivery() -> Finding:
-    """rds-netns-delivery."""
-    status = presence()
-    if not status.registered:
-        return not_loaded(status)
-    done = experiment()
+def delivery_finding(done: Experiment) -> Finding:
     evidence: dict[str, object] = {"delivered": done.delivered, "detail": done.delivery_detail}
     if done.delivered is None:
-        return Finding(
-            Status.UNKNOWN, done.delivery_detail, evidence=evidence, settle="working RDS loopback in a namespace"
-        )
+        settle = "working RDS loopback in a namespace"
+        return Finding(Status.UNKNOWN, done.delivery_detail, evidence=evidence, settle=settle)
     if done.delivered:
         reason = "a message to 127.0.0.1 arrived on a socket in another network namespace"
         return Finding(Status.AFFECTED, reason, evidence=evidence)
     return Finding(Status.OK, "a message to a socket in another network namespace was dropped", evidence=evidence)
 
 
-def check_bind() -> Finding:
-    """rds-bind-netns."""
-    status = presence()
-    if not status.registered:
-        return not_loaded(status)
-    done = experiment()
+def bind_finding(done: Experiment) -> Finding:
     evidence: dict[str, object] = {"bind_taken": done.bind_taken, "detail": done.bind_detail}
     if done.bind_taken is None:
-        return Finding(
-            Status.UNKNOWN, done.bind_detail, evidence=evidence, settle="bind() answering success or EADDRINUSE"
-        )
+        settle = "bind() answering success or EADDRINUSE"
+        return Finding(Status.UNKNOWN, done.bind_detail, evidence=evidence, settle=settle)
     if done.bind_taken:
         reason = "EADDRINUSE tells of a socket bound in another network namespace"
         return Finding(Status.AFFECTED, reason, evidence=evidence)

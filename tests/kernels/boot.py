@@ -10,6 +10,7 @@ import selectors
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -28,7 +29,7 @@ CPUS = int(os.environ.get("KPROBE_TOOL_GUEST_CPUS", "1"))
 #: Seconds until the guest's script must have started. A boot takes 12 on an idle machine.
 FIRST_SIGN_OF_LIFE = 240
 #: Seconds for everything.
-TOTAL = int(os.environ.get("KPROBE_TOOL_GUEST_TIMEOUT", "720"))
+TOTAL = int(os.environ.get("KPROBE_TOOL_GUEST_TIMEOUT", "1500"))
 
 #: The host's root in the guest, once more, see _SCRIPT.
 HOST = Path("/run/host")
@@ -58,6 +59,9 @@ mkdir -p {host} /run/usr/upper /run/usr/work
 mount -t 9p -o ro,cache=loose,trans=virtio,version=9p2000.L,msize=512000 kprobe-tool {host}
 mount -t overlay -o lowerdir={host}/usr,upperdir=/run/usr/upper,workdir=/run/usr/work overlay /usr
 mount -t tmpfs -o mode=1777 tmpfs /tmp
+for directory in {hidden}; do
+    mount -t tmpfs -o mode=755 tmpfs "$directory"
+done
 for directory in {directories}; do
     test -d "$directory" || mkdir -p "$directory"
     mount --bind {host}"$directory" "$directory"
@@ -143,9 +147,12 @@ def guest_script(
         "TMPDIR": "/tmp",
     }
     apart = sorted({str(d) for d in directories if not d.is_relative_to("/usr")})
+    # Tests run as nobody too, who must get to the checkout and the interpreter where a home directory holds them.
+    hidden = {str(parent) for d in directories if (parent := closed_parent(d)) is not None}
     return _SCRIPT.format(
         channel="" if interactive else _CHANNEL,
         host=HOST,
+        hidden=shlex.join(sorted(hidden)),
         directories=shlex.join(apart),
         release=shlex.quote(image.release),
         modules=shlex.quote(str(image.modules)),
@@ -153,6 +160,14 @@ def guest_script(
         environment=shlex.join(f"{k}={v}" for k, v in (everywhere | environment).items()),
         command=shlex.join(command),
     )
+
+
+def closed_parent(directory: Path) -> Path | None:
+    """The topmost directory on the way that not everyone may pass."""
+    for parent in reversed(directory.parents):
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            return parent
+    return None
 
 
 def virtme_run(image: Image, script: Path, *, interactive: bool = False) -> list[str]:

@@ -42,6 +42,8 @@ def resolve(spec: str) -> Netns:
     A name wins over a pid of the same spelling, since only the name's owner can have meant it so.
     """
     subject = f"netns '{spec}'"
+    if "\0" in spec:
+        raise Error(subject, "no name or path holds a NUL")
     try:
         if "/" in spec:
             return netns.at_path(spec)
@@ -52,8 +54,6 @@ def resolve(spec: str) -> Netns:
                 pass
     except OSError as error:
         raise Error.from_os(subject, error, hint=enter_hint(error)) from error
-    except ValueError as error:
-        raise Error(subject, str(error)) from error
     inode = re.fullmatch(r"net:\[(\d{1,20})\]|(\d{8,20})", spec)
     if inode and int(inode[1] or inode[2]) > PID_MAX:
         return by_inode(int(inode[1] or inode[2]), subject)

@@ -18,6 +18,7 @@ from kprobe_tool.report.output import PROGRAM, say
 
 COMMANDS = {
     "audit": ("kprobe_tool.commands.audit", "Run all checks and print one verdict for each."),
+    "check-fields": ("kprobe_tool.commands.check_fields", "Show what extensible-struct system calls understand."),
     "doctor": ("kprobe_tool.commands.doctor", "Show what this host lets the tool do, and how to get the rest."),
     "rds-info": ("kprobe_tool.commands.rds_info", "Show RDS sockets, connections, messages and counters."),
 }

@@ -45,6 +45,7 @@ CAPTURES = sorted((Path(__file__).parent / "data" / "rds").glob("*.json"))
 
 COMMAND_LINES = {
     "audit": ["audit"],
+    "check-fields": ["check-fields", "openat2"],
     "doctor": ["doctor"],
     "rds-info": ["rds-info"],
     "rds-info-leak-check": ["rds-info", "--leak-check"],

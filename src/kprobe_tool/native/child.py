@@ -21,14 +21,22 @@ Serve = Callable[[Request], Request]
 MESSAGE_MAX = 1 << 20
 
 
+class Died(ConnectionError):
+    """The child is gone without an answer: ``signal`` killed it, or it left (None)."""
+
+    def __init__(self, signal: int | None) -> None:
+        self.signal = signal
+        super().__init__("the child process died" + (f" of signal {signal}" if signal else ""))
+
+
 class Child:
     """fork(2) of this process that runs ``serve`` on each request it gets.
 
     Whatever the child changes (namespaces, sockets) ends with it: at the end of the ``with`` block by SIGKILL, and
     when this process dies in any way by PR_SET_PDEATHSIG. ``deadline`` is in seconds of time.monotonic().
 
-    Raises, from :meth:`ask`: OSError as the child met it; TimeoutError past the deadline; ConnectionError when the
-    child died without an answer.
+    Raises, from :meth:`ask`: OSError as the child met it; TimeoutError past the deadline; Died when the child died
+    without an answer.
     """
 
     def __init__(self, serve: Serve, deadline: float) -> None:
@@ -53,14 +61,18 @@ class Child:
                 os._exit(0)
         theirs.close()
         self.socket = ours
+        self.reaped = False
 
     def ask(self, **request: Any) -> Request:
         """Send one request and wait for its answer."""
         self.socket.settimeout(max(0.01, self.deadline - time.monotonic()))
-        self.socket.send(json.dumps(request).encode())
-        raw = self.socket.recv(MESSAGE_MAX)
+        try:
+            self.socket.send(json.dumps(request).encode())
+            raw = self.socket.recv(MESSAGE_MAX)
+        except ConnectionError:
+            raw = b""
         if not raw:
-            raise ConnectionError("the child process died")
+            raise Died(self.reap())
         answer: Request = json.loads(raw)
         if "oserror" in answer:
             number, reason, on = answer["oserror"]
@@ -73,9 +85,20 @@ class Child:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child, if it still lives."""
         self.socket.close()
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+        if not self.reaped:
+            os.kill(self.pid, signal.SIGKILL)
+            self.reap()
+
+    def reap(self) -> int | None:
+        """Wait for the end of the child; the signal that ended it, if one did."""
+        _, status = os.waitpid(self.pid, 0)
+        self.reaped = True
+        return os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
 
 
 def answer_requests(channel: socket.socket, serve: Serve) -> None:

@@ -101,6 +101,30 @@ def kernel_symbols(names: Set[str]) -> dict[str, str | None]:
     return found
 
 
+NI_SYSCALL = "sys_ni_syscall"
+"""What stands behind every system call that is not there (kernel/sys_ni.c)."""
+
+
+def implemented(names: Set[str]) -> frozenset[str]:
+    """Those of these symbols that the kernel implements. Raises OSError.
+
+    A system call that is not configured has a symbol all the same: a weak one, or one at the address of
+    sys_ni_syscall, where addresses are to be seen.
+    """
+    found: dict[str, int] = {}
+    nowhere = 0
+    with open("/proc/kallsyms", encoding="utf-8", errors="backslashreplace") as file:
+        for line in file:
+            words = line[:KALLSYMS_LINE_MAX].split()
+            if len(words) < 3:
+                continue
+            if words[2] in names and words[1] not in {"W", "w"}:
+                found[words[2]] = int(words[0], 16)
+            elif words[2] == NI_SYSCALL:
+                nowhere = int(words[0], 16)
+    return frozenset(name for name, address in found.items() if address == 0 or address != nowhere)
+
+
 def unescape_mount(field: str) -> str:
     """A path of /proc/PID/mountinfo: blank, tab, newline and backslash are octal there (fs/proc_namespace.c)."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), field)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from kprobe_tool.native.libc import text
@@ -58,3 +59,19 @@ def records(struct: type[ctypes.Structure], size: int, data: bytes) -> Iterator[
             name: value(getattr(record, name)) if present else None
             for name, present in zip(names, written, strict=True)
         }
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a field of a declared structure lies: ``offset`` and ``size`` in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+def places(struct: type[ctypes.Structure]) -> tuple[Place, ...]:
+    """The fields of a declared structure, in their order."""
+    return tuple(
+        Place(name, getattr(struct, name).offset, getattr(struct, name).size) for name, *_ in struct._fields_
+    )

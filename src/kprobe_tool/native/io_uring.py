@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""linux/io_uring/query.h: what io_uring says of itself, without a ring (since Linux v6.18)."""
+
+from __future__ import annotations
+
+import ctypes
+
+from kprobe_tool.native.records import Place, places
+from kprobe_tool.native.syscall import Call, Memory
+
+# linux/io_uring.h
+IORING_REGISTER_QUERY = 35
+IORING_REGISTER_NOTHING = 0x7FFFFFFF
+"""No opcode of io_uring_register(2): EINVAL before the ring is looked at."""
+
+IO_URING_QUERY_OPCODES = 0
+
+
+class io_uring_query_hdr(ctypes.Structure):
+    """linux/io_uring/query.h, 40 bytes."""
+
+    _fields_ = (
+        ("next_entry", ctypes.c_uint64),
+        ("query_data", ctypes.c_uint64),
+        ("query_op", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("result", ctypes.c_int32),
+        ("__resv", ctypes.c_uint32 * 3),
+    )
+
+
+class io_uring_query_opcode(ctypes.Structure):
+    """linux/io_uring/query.h, 48 bytes as of Linux v7.3."""
+
+    _fields_ = (
+        ("nr_request_opcodes", ctypes.c_uint32),
+        ("nr_register_opcodes", ctypes.c_uint32),
+        ("feature_flags", ctypes.c_uint64),
+        ("ring_setup_flags", ctypes.c_uint64),
+        ("enter_flags", ctypes.c_uint64),
+        ("sqe_flags", ctypes.c_uint64),
+        ("nr_query_opcodes", ctypes.c_uint32),
+        ("__pad", ctypes.c_uint32),
+    )
+
+
+LAYOUT: tuple[Place, ...] = places(io_uring_query_opcode)
+
+
+def register(opcode: int) -> Call:
+    """io_uring_register(-1, opcode, NULL, 0)."""
+    return Call("io_uring_register", (-1, opcode, 0, 0))
+
+
+def query(size: int) -> Call:
+    """IORING_REGISTER_QUERY of IO_URING_QUERY_OPCODES into ``size`` bytes."""
+    header = io_uring_query_hdr(query_op=IO_URING_QUERY_OPCODES, size=size)
+    pointer = (io_uring_query_hdr.query_data.offset, bytes(size))
+    return Call("io_uring_register", (-1, IORING_REGISTER_QUERY, Memory(bytes(header), (pointer,)), 0))
+
+
+def query_result(header: bytes) -> tuple[int, int]:
+    """(result, size): 0 or a negative errno, and how many bytes the kernel has to say."""
+    answer = io_uring_query_hdr.from_buffer_copy(header)
+    return int(answer.result), int(answer.size)
+
+
+def numbers(data: bytes) -> dict[str, int]:
+    """The answer to IO_URING_QUERY_OPCODES by field name."""
+    answer = io_uring_query_opcode.from_buffer_copy(data)
+    return {place.name: int(getattr(answer, place.name)) for place in LAYOUT}

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""linux/openat2.h and asm/fcntl.h: openat2(2)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+
+from kprobe_tool.native.records import places
+from kprobe_tool.native.syscall import BADPTR, Call, Memory
+
+
+class open_how(ctypes.Structure):
+    """linux/openat2.h, 24 bytes since Linux v5.6."""
+
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
+
+LAYOUT = places(open_how)
+SIZE_VER0 = 24
+
+# asm/fcntl.h: architectures differ, and Python has what this one was built with, but O_LARGEFILE, which the C library
+# defines as 0 where off_t always has 64 bits.
+O_FLAGS = {
+    "O_WRONLY": os.O_WRONLY,
+    "O_RDWR": os.O_RDWR,
+    "O_CREAT": os.O_CREAT,
+    "O_EXCL": os.O_EXCL,
+    "O_NOCTTY": os.O_NOCTTY,
+    "O_TRUNC": os.O_TRUNC,
+    "O_APPEND": os.O_APPEND,
+    "O_NONBLOCK": os.O_NONBLOCK,
+    "O_DSYNC": os.O_DSYNC,
+    "O_ASYNC": os.O_ASYNC,
+    "O_DIRECT": os.O_DIRECT,
+    "O_LARGEFILE": {"aarch64": 0o400000, "ppc64le": 0o200000}.get(platform.machine(), 0o100000),
+    "O_DIRECTORY": os.O_DIRECTORY,
+    "O_NOFOLLOW": os.O_NOFOLLOW,
+    "O_NOATIME": os.O_NOATIME,
+    "O_CLOEXEC": os.O_CLOEXEC,
+    "__O_SYNC": os.O_SYNC & ~os.O_DSYNC,
+    "O_PATH": os.O_PATH,
+    "__O_TMPFILE": os.O_TMPFILE & ~os.O_DIRECTORY,
+}
+O_EMPTYPATH = 1 << 26
+OPENAT2_REGULAR = 1 << 32
+
+RESOLVE_NO_XDEV = 0x01
+RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
+RESOLVE_IN_ROOT = 0x10
+RESOLVE_CACHED = 0x20
+
+
+def openat2(
+    how: bytes | None = None,
+    *,
+    flags: int = 0,
+    mode: int = 0,
+    resolve: int = 0,
+    usize: int | None = None,
+    path: bytes | None = None,
+) -> Call:
+    """openat2(-1, path, &how, usize), or &how from its fields; without a path it is a bad pointer.
+
+    Nothing can be opened: there is no directory -1, and a bad pointer names no file.
+    """
+    memory = bytes(open_how(flags, mode, resolve)) if how is None else how
+    name: int | Memory = BADPTR if path is None else Memory(path + b"\0")
+    return Call("openat2", (-1, name, Memory(memory), len(memory) if usize is None else usize), opens=True)

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""clone3(2)."""
+
+from __future__ import annotations
+
+import errno as errnos
+from collections.abc import Iterator, Sequence
+
+from kprobe_tool.native import clone3 as native
+from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
+
+SIGHAND = native.CLONE_VM | native.CLONE_SIGHAND
+
+FLAGS = (
+    Flag("CLONE_VM", native.CLONE_VM, "5.3"),
+    Flag("CLONE_FS", native.CLONE_FS, "5.3"),
+    Flag("CLONE_FILES", native.CLONE_FILES, "5.3"),
+    Flag("CLONE_SIGHAND", native.CLONE_SIGHAND, "5.3", (native.CLONE_VM,)),
+    Flag("CLONE_PIDFD", native.CLONE_PIDFD, "5.3"),
+    Flag("CLONE_PTRACE", native.CLONE_PTRACE, "5.3"),
+    Flag("CLONE_VFORK", native.CLONE_VFORK, "5.3"),
+    Flag("CLONE_PARENT", native.CLONE_PARENT, "5.3"),
+    Flag("CLONE_THREAD", native.CLONE_THREAD, "5.3", (SIGHAND,)),
+    Flag("CLONE_SYSVSEM", native.CLONE_SYSVSEM, "5.3"),
+    Flag("CLONE_SETTLS", native.CLONE_SETTLS, "5.3"),
+    Flag("CLONE_PARENT_SETTID", native.CLONE_PARENT_SETTID, "5.3"),
+    Flag("CLONE_CHILD_CLEARTID", native.CLONE_CHILD_CLEARTID, "5.3"),
+    # Refused by clone3 on purpose, and yet in CLONE_LEGACY_FLAGS.
+    Flag("CLONE_DETACHED", native.CLONE_DETACHED, "5.3", never=True),
+    Flag("CLONE_UNTRACED", native.CLONE_UNTRACED, "5.3"),
+    Flag("CLONE_CHILD_SETTID", native.CLONE_CHILD_SETTID, "5.3"),
+    Flag("CLONE_IO", native.CLONE_IO, "5.3"),
+    Flag("CLONE_NEWNS", native.CLONE_NEWNS, "5.3"),
+    Flag("CLONE_NEWCGROUP", native.CLONE_NEWCGROUP, "5.3"),
+    Flag("CLONE_NEWUTS", native.CLONE_NEWUTS, "5.3"),
+    Flag("CLONE_NEWIPC", native.CLONE_NEWIPC, "5.3"),
+    Flag("CLONE_NEWUSER", native.CLONE_NEWUSER, "5.3"),
+    Flag("CLONE_NEWPID", native.CLONE_NEWPID, "5.3"),
+    Flag("CLONE_NEWNET", native.CLONE_NEWNET, "5.3"),
+    Flag("CLONE_NEWTIME", native.CLONE_NEWTIME, "5.6"),
+    Flag("CLONE_CLEAR_SIGHAND", native.CLONE_CLEAR_SIGHAND, "5.5"),
+    Flag("CLONE_INTO_CGROUP", native.CLONE_INTO_CGROUP, "5.7"),
+    Flag("CLONE_AUTOREAP", native.CLONE_AUTOREAP, "7.1"),
+    Flag("CLONE_NNP", native.CLONE_NNP, "7.1"),
+    Flag("CLONE_PIDFD_AUTOKILL", native.CLONE_PIDFD_AUTOKILL, "7.1", (native.CLONE_AUTOREAP,)),
+    Flag("CLONE_EMPTY_MNTNS", native.CLONE_EMPTY_MNTNS, "7.1"),
+)
+
+# A whole namespace would be made before set_tid is looked at, so these are read from /proc/self/ns.
+NAMESPACES = {
+    native.CLONE_NEWNS: "mnt",
+    native.CLONE_NEWCGROUP: "cgroup",
+    native.CLONE_NEWUTS: "uts",
+    native.CLONE_NEWIPC: "ipc",
+    native.CLONE_NEWUSER: "user",
+    native.CLONE_NEWPID: "pid",
+    native.CLONE_NEWNET: "net",
+    native.CLONE_NEWTIME: "time",
+}
+
+PID_REFUSED = frozenset({errnos.EEXIST, errnos.EPERM})
+CANNOT_FORK = frozenset({errnos.EAGAIN})
+
+INVALID = b"\xff" * native.SIZE_VER0
+"""Flags, exit_signal and stack that no version takes."""
+
+
+class Clone3(Recipe):
+    """clone3() that asks for pid 1, with a pidfd that has nowhere to go and a cgroup that does not exist.
+
+    Flags have no early step to themselves: EINVAL is all that copy_process() says of them. What is not EINVAL got as
+    far as alloc_pid(), where pid 1 is EEXIST, or EPERM without CAP_CHECKPOINT_RESTORE; before Linux v5.5, which has
+    no set_tid, as far as the pidfd's EFAULT. EAGAIN (no more processes for this user) comes after the flags, too.
+    """
+
+    first_size = native.SIZE_VER0
+    sizes = (native.SIZE_VER2, native.SIZE_VER1)
+    accepted = PID_REFUSED | CANNOT_FORK
+
+    def reach(self, prober: Prober) -> Answer:
+        return prober.ask(native.clone3_raw(INVALID, 0))
+
+    def check_fields(self, fill: bytes, usize: int) -> Call:
+        return native.clone3_raw(fill, usize)
+
+    def beyond(self, place: int) -> Call:
+        return native.clone3_raw(page(place, INVALID), len(page(place)))
+
+    def company(self, size: int) -> int:
+        """What makes each of clone3()'s reasons to fail count."""
+        return native.CLONE_PIDFD | (native.CLONE_INTO_CGROUP if size >= native.SIZE_VER2 else 0)
+
+    def controls(self, size: int) -> Sequence[Control]:
+        expected = self.accepted if size >= native.SIZE_VER1 else CANNOT_FORK | {errnos.EFAULT}
+        return (
+            Control(native.clone3(self.company(size), size), expected, "a taken pid and a bad pidfd alone"),
+            Control(native.clone3(self.company(size) | 1 << 63, size), self.refused, "flag bit 63"),
+        )
+
+    def question(self, field: Field, bits: int, size: int) -> Call:
+        return native.clone3(bits, size)
+
+    def contexts(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
+        for bits in super().contexts(field, flag, size):
+            yield bits | self.company(size)
+            if flag.value == native.CLONE_THREAD and size >= native.SIZE_VER2:
+                # Threads have pidfds since Linux v6.9 only.
+                yield bits | native.CLONE_INTO_CGROUP
+
+    def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
+        if answer.signal is None and answer.errno == errnos.EFAULT and bits & native.CLONE_PIDFD:
+            return Verdict(Taken.YES, Method.PROBE, answer.errno)
+        return super().judge(field, bits, answer)
+
+    def flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> Verdict:
+        namespace = NAMESPACES.get(flag.value)
+        if namespace is None:
+            return super().flag(prober, field, flag, size)
+        try:
+            there = native.has_namespace(namespace)
+        except OSError as error:
+            return Verdict(Taken.UNKNOWN, Method.PROCFS, error.errno, f"/proc/self/ns/{namespace} cannot be seen")
+        note = None if there else f"no /proc/self/ns/{namespace}"
+        return Verdict(Taken.YES if there else Taken.NO, Method.PROCFS, note=note)
+
+
+ENTRY = Entry(
+    name="clone3",
+    struct="clone_args",
+    since="5.3",
+    fields=fields(
+        native.LAYOUT,
+        "5.3",
+        {
+            "flags": known("5.3", FLAGS, "CHECK_FIELDS also has CLONE_DETACHED and the CSIGNAL bits, refused here"),
+            "exit_signal": known("5.3", note="0 to 64; CHECK_FIELDS says 0xff"),
+            "set_tid": "5.5",
+            "set_tid_size": known("5.5", note="0 to 32; CHECK_FIELDS says all ones"),
+            "cgroup": "5.7",
+        },
+    ),
+    recipe=Clone3(),
+)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""file_setattr(2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kprobe_tool.native import fileattr as native
+from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
+from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, fields, known
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
+
+XFLAGS = (
+    Flag("FS_XFLAG_REALTIME", 0x00000001, "6.17"),
+    Flag("FS_XFLAG_PREALLOC", 0x00000002, "6.17"),
+    Flag("FS_XFLAG_IMMUTABLE", 0x00000008, "6.17"),
+    Flag("FS_XFLAG_APPEND", 0x00000010, "6.17"),
+    Flag("FS_XFLAG_SYNC", 0x00000020, "6.17"),
+    Flag("FS_XFLAG_NOATIME", 0x00000040, "6.17"),
+    Flag("FS_XFLAG_NODUMP", 0x00000080, "6.17"),
+    Flag("FS_XFLAG_RTINHERIT", 0x00000100, "6.17"),
+    Flag("FS_XFLAG_PROJINHERIT", 0x00000200, "6.17"),
+    Flag("FS_XFLAG_NOSYMLINKS", 0x00000400, "6.17"),
+    Flag("FS_XFLAG_EXTSIZE", 0x00000800, "6.17"),
+    Flag("FS_XFLAG_EXTSZINHERIT", 0x00001000, "6.17"),
+    Flag("FS_XFLAG_NODEFRAG", 0x00002000, "6.17"),
+    Flag("FS_XFLAG_FILESTREAM", 0x00004000, "6.17"),
+    Flag("FS_XFLAG_DAX", 0x00008000, "6.17"),
+    Flag("FS_XFLAG_COWEXTSIZE", 0x00010000, "6.17"),
+    Flag("FS_XFLAG_VERITY", 0x00020000, "7.0"),
+    Flag("FS_XFLAG_CASEFOLD", 0x00040000, "7.2"),
+    Flag("FS_XFLAG_CASENONPRESERVING", 0x00080000, "7.2"),
+    Flag("FS_XFLAG_HASATTR", 0x80000000, "6.17"),
+)
+AT_FLAGS = {"AT_SYMLINK_NOFOLLOW": AT_SYMLINK_NOFOLLOW, "AT_EMPTY_PATH": AT_EMPTY_PATH}
+
+
+class FileSetattr(Recipe):
+    """file_setattr(-1, BADPTR, &attr, 24, at_flags): the path is read after the flags were judged."""
+
+    first_size = native.SIZE_VER0
+
+    def reach(self, prober: Prober) -> Answer:
+        return prober.ask(native.file_setattr(usize=0))
+
+    def check_fields(self, fill: bytes, usize: int) -> Call:
+        return native.file_setattr(fill, usize=usize)
+
+    def beyond(self, place: int) -> Call:
+        # All bits of fa_xflags: invalid in any version.
+        return native.file_setattr(page(place, b"\xff" * 8))
+
+    def controls(self, size: int) -> Sequence[Control]:
+        return (
+            Control(native.file_setattr(), self.accepted, "a bad path alone"),
+            Control(native.file_setattr(xflags=1 << 63), self.refused, "fa_xflags bit 63"),
+        )
+
+    def question(self, field: Field, bits: int, size: int) -> Call:
+        return native.file_setattr(at_flags=bits) if field.name == "at_flags" else native.file_setattr(xflags=bits)
+
+
+ENTRY = Entry(
+    name="file_setattr",
+    struct="file_attr",
+    since="6.17",
+    fields=(
+        *fields(native.LAYOUT, "6.17", {"fa_xflags": known("6.17", XFLAGS)}),
+        Field("at_flags", None, 4, "6.17", known("6.17", AT_FLAGS).flags, "an argument"),
+    ),
+    recipe=FileSetattr(),
+)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""landlock_create_ruleset(2), which tells its ABI number: that is asked, and no ruleset is made."""
+
+from __future__ import annotations
+
+import errno as errnos
+from collections.abc import Sequence
+
+from kprobe_tool.native import landlock as native
+from kprobe_tool.native.syscall import PAGE_SIZE, Answer, Call, Prober
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, page
+
+RELEASES = ("5.13", "5.19", "6.2", "6.7", "6.10", "6.12", "6.15", "7.0", "7.1", "7.2", "7.3")
+"""The releases that brought ABI 1, 2, and so on."""
+
+FS = (
+    ("EXECUTE", 1),
+    ("WRITE_FILE", 1),
+    ("READ_FILE", 1),
+    ("READ_DIR", 1),
+    ("REMOVE_DIR", 1),
+    ("REMOVE_FILE", 1),
+    ("MAKE_CHAR", 1),
+    ("MAKE_DIR", 1),
+    ("MAKE_REG", 1),
+    ("MAKE_SOCK", 1),
+    ("MAKE_FIFO", 1),
+    ("MAKE_BLOCK", 1),
+    ("MAKE_SYM", 1),
+    ("REFER", 2),
+    ("TRUNCATE", 3),
+    ("IOCTL_DEV", 5),
+    ("RESOLVE_UNIX", 9),
+)
+NET = (("BIND_TCP", 4), ("CONNECT_TCP", 4), ("BIND_UDP", 10), ("CONNECT_SEND_UDP", 10))
+SCOPE = (("ABSTRACT_UNIX_SOCKET", 6), ("SIGNAL", 6))
+
+
+def bits(prefix: str, rows: Sequence[tuple[str, int]]) -> tuple[Flag, ...]:
+    """Rights by bit number, their ABI told as the release that brought it."""
+    return tuple(Flag(prefix + name, 1 << bit, RELEASES[abi - 1]) for bit, (name, abi) in enumerate(rows))
+
+
+class Landlock(Recipe):
+    """The ABI number says which rights there are. A probe of single rights would make rulesets."""
+
+    first_size = native.SIZE_VER0
+    sizes = (48, 24, 16)
+    reach_errnos = frozenset({errnos.EINVAL})
+
+    def reach(self, prober: Prober) -> Answer:
+        return prober.ask(native.create_ruleset(bytes(PAGE_SIZE), 0, flags=1 << 31))
+
+    def check_fields(self, fill: bytes, usize: int) -> Call:
+        return native.create_ruleset(fill, usize)
+
+    def beyond(self, place: int) -> Call:
+        # All rights: invalid as long as there are less than 64 of them.
+        return native.create_ruleset(page(place, b"\xff" * 8), PAGE_SIZE)
+
+    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+        answer = prober.ask(native.version())
+        if answer.signal is not None or answer.value < 1:
+            note = "built in, but not switched on (lsm=)" if answer.errno == errnos.EOPNOTSUPP else "no ABI number"
+            return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, answer.errno, note))
+        releases = RELEASES[: answer.value]
+        note = f"ABI {answer.value}"
+        verdicts = {}
+        for flag in flags:
+            if not flag.since:
+                continue
+            taken = Taken.YES if flag.since in releases else Taken.NO
+            verdicts[flag] = Verdict(taken, Method.SELF, note=note, in_mask=taken)
+        return verdicts
+
+
+ENTRY = Entry(
+    name="landlock_create_ruleset",
+    struct="landlock_ruleset_attr",
+    since="5.13",
+    fields=fields(
+        native.LAYOUT,
+        "5.13",
+        {
+            "handled_access_fs": known("5.13", bits("LANDLOCK_ACCESS_FS_", FS)),
+            "handled_access_net": known("6.7", bits("LANDLOCK_ACCESS_NET_", NET)),
+            "scoped": known("6.12", bits("LANDLOCK_SCOPE_", SCOPE)),
+            "quiet_access_fs": "7.2",
+            "quiet_access_net": "7.2",
+            "quiet_scoped": "7.2",
+        },
+    ),
+    recipe=Landlock(),
+)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""listmount(2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kprobe_tool.native import mount as native
+from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, fields
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry
+from kprobe_tool.probes.extensible_structs.statmount import MntIdReq, request_page
+
+
+class Listmount(MntIdReq):
+    """listmount(BADPTR, ids, 1, flags)."""
+
+    def reach(self, prober: Prober) -> Answer:
+        return prober.ask(native.listmount_call(None, -1))
+
+    def beyond(self, place: int) -> Call:
+        return native.listmount_call(request_page(place))
+
+    def controls(self, size: int) -> Sequence[Control]:
+        return (
+            Control(native.listmount_call(None), self.accepted, "a bad pointer alone"),
+            Control(native.listmount_call(None, 1 << 30), self.refused, "flags bit 30"),
+        )
+
+    def question(self, field: Field, bits: int, size: int) -> Call:
+        return native.listmount_call(None, bits)
+
+
+ENTRY = Entry(
+    name="listmount",
+    struct="mnt_id_req",
+    since="6.8",
+    fields=(
+        *fields(native.MNT_ID_REQ_LAYOUT, "6.8", {"mnt_ns_fd": "6.18", "mnt_ns_id": "6.11"}),
+        Field("flags", None, 4, "6.8", (Flag("LISTMOUNT_REVERSE", 1, "6.11"),), "an argument"),
+    ),
+    recipe=Listmount(),
+)

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""mount_setattr(2)."""
+
+from __future__ import annotations
+
+import errno as errnos
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kprobe_tool.native import mount as native
+from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
+
+AT_FLAGS = {
+    "AT_SYMLINK_NOFOLLOW": native.AT_SYMLINK_NOFOLLOW,
+    "AT_NO_AUTOMOUNT": native.AT_NO_AUTOMOUNT,
+    "AT_EMPTY_PATH": native.AT_EMPTY_PATH,
+    "AT_RECURSIVE": native.AT_RECURSIVE,
+}
+RESTRICTIONS = (
+    Flag("MOUNT_ATTR_RDONLY", native.MOUNT_ATTR_RDONLY, "5.12"),
+    Flag("MOUNT_ATTR_NOSUID", native.MOUNT_ATTR_NOSUID, "5.12"),
+    Flag("MOUNT_ATTR_NODEV", native.MOUNT_ATTR_NODEV, "5.12"),
+    Flag("MOUNT_ATTR_NOEXEC", native.MOUNT_ATTR_NOEXEC, "5.12"),
+)
+NODIRATIME = Flag("MOUNT_ATTR_NODIRATIME", native.MOUNT_ATTR_NODIRATIME, "5.12")
+IDMAP = Flag("MOUNT_ATTR_IDMAP", native.MOUNT_ATTR_IDMAP, "5.12")
+NOSYMFOLLOW = Flag("MOUNT_ATTR_NOSYMFOLLOW", native.MOUNT_ATTR_NOSYMFOLLOW, "5.14")
+ATTR_SET = (
+    *RESTRICTIONS,
+    Flag("MOUNT_ATTR_NOATIME", native.MOUNT_ATTR_NOATIME, "5.12"),
+    Flag("MOUNT_ATTR_STRICTATIME", native.MOUNT_ATTR_STRICTATIME, "5.12"),
+    NODIRATIME,
+    IDMAP,
+    NOSYMFOLLOW,
+)
+# The three bits of the atime value can only be cleared together.
+ATTR_CLR = (
+    *RESTRICTIONS,
+    Flag("MOUNT_ATTR__ATIME", native.MOUNT_ATTR__ATIME, "5.12"),
+    NODIRATIME,
+    replace(IDMAP, never=True),
+    NOSYMFOLLOW,
+)
+PROPAGATION = {
+    "MS_UNBINDABLE": native.MS_UNBINDABLE,
+    "MS_PRIVATE": native.MS_PRIVATE,
+    "MS_SLAVE": native.MS_SLAVE,
+    "MS_SHARED": native.MS_SHARED,
+}
+
+
+class MountSetattr(Recipe):
+    """mount_setattr(-1, BADPTR, at_flags, &attr, 32), ``attr`` never all zero, which would be a success.
+
+    The path is read last. at_flags and the size's bounds are judged before privileges, the masks after: without
+    CAP_SYS_ADMIN in the mount namespace they stay unknown. An idmap needs a user namespace, and its file descriptor
+    is judged (EBADF) after the bit.
+    """
+
+    first_size = native.MOUNT_ATTR_SIZE_VER0
+    accepted = frozenset({errnos.EFAULT, errnos.EBADF})
+    inside_errnos = accepted | {errnos.EINVAL}
+
+    def reach(self, prober: Prober) -> Answer:
+        return prober.ask(native.mount_setattr(usize=0))
+
+    def check_fields(self, fill: bytes, usize: int) -> Call:
+        return native.mount_setattr(fill, usize=usize)
+
+    def beyond(self, place: int) -> Call:
+        # All bits of attr_set: invalid in any version.
+        return native.mount_setattr(page(place, b"\xff" * 8))
+
+    def controls(self, size: int) -> Sequence[Control]:
+        return (
+            Control(
+                native.mount_setattr(attr_set=native.MOUNT_ATTR_RDONLY),
+                self.accepted | {errnos.EPERM},
+                "a bad path alone",
+            ),
+            Control(native.mount_setattr(attr_set=1 << 63), self.refused | {errnos.EPERM}, "attr_set bit 63"),
+            Control(
+                native.mount_setattr(attr_set=native.MOUNT_ATTR_RDONLY, at_flags=1 << 30),
+                self.refused,
+                "at_flags bit 30",
+            ),
+        )
+
+    def question(self, field: Field, bits: int, size: int) -> Call:
+        if field.name == "at_flags":
+            return native.mount_setattr(attr_set=native.MOUNT_ATTR_RDONLY, at_flags=bits)
+        if field.name == "attr_set":
+            clear = native.MOUNT_ATTR__ATIME if bits & native.MOUNT_ATTR__ATIME else 0
+            return native.mount_setattr(attr_set=bits, attr_clr=clear)
+        if field.name == "attr_clr":
+            return native.mount_setattr(attr_clr=bits)
+        return native.mount_setattr(propagation=bits)
+
+    def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
+        if answer.signal is None and answer.errno == errnos.EPERM:
+            if field.name == "at_flags":
+                return Verdict(Taken.YES, Method.PROBE, answer.errno)
+            return Verdict(
+                Taken.UNKNOWN,
+                Method.PROBE,
+                answer.errno,
+                "needs CAP_SYS_ADMIN over the mount namespace",
+            )
+        return super().judge(field, bits, answer)
+
+
+ENTRY = Entry(
+    name="mount_setattr",
+    struct="mount_attr",
+    since="5.12",
+    fields=(
+        *fields(
+            native.MOUNT_ATTR_LAYOUT,
+            "5.12",
+            {
+                "attr_set": known("5.12", ATTR_SET, "0x40 is in the mask, and no atime value uses it"),
+                "attr_clr": known("5.12", ATTR_CLR, "MOUNT_ATTR_IDMAP is in the mask; only open_tree_attr clears it"),
+                "propagation": known("5.12", PROPAGATION),
+            },
+        ),
+        Field("at_flags", None, 4, "5.12", known("5.12", AT_FLAGS).flags, "an argument"),
+    ),
+    recipe=MountSetattr(),
+)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The PIDFD_GET_INFO ioctl, which tells the mask of what it can tell."""
+
+from __future__ import annotations
+
+import errno as errnos
+import os
+from collections.abc import Sequence
+
+from kprobe_tool.errors import errno_name
+from kprobe_tool.native import pidfd as native
+from kprobe_tool.native.syscall import Answer, Prober
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe
+
+MASK = (
+    Flag("PIDFD_INFO_PID", 0x01, "6.13"),
+    Flag("PIDFD_INFO_CREDS", 0x02, "6.13"),
+    Flag("PIDFD_INFO_CGROUPID", 0x04, "6.13"),
+    Flag("PIDFD_INFO_EXIT", 0x08, "6.15"),
+    Flag("PIDFD_INFO_COREDUMP", 0x10, "6.16"),
+    Flag("PIDFD_INFO_SUPPORTED_MASK", native.PIDFD_INFO_SUPPORTED_MASK, "6.19"),
+    Flag("PIDFD_INFO_COREDUMP_SIGNAL", 0x40, "6.19"),
+    Flag("PIDFD_INFO_COREDUMP_CODE", 0x80, "7.1"),
+)
+ROOM = native.LAYOUT[-1].offset + native.LAYOUT[-1].size
+
+
+class PidfdGetInfo(Recipe):
+    """Reads what is known of our own process. Bits that the kernel does not know are no error, so it is asked for
+    its mask (Linux v6.19), and before that for everything: what comes back is known."""
+
+    first_size = native.SIZE_VER0
+    reach_errnos = frozenset({0})
+    absent_errnos = frozenset({errnos.ENOTTY, errnos.EINVAL})
+
+    def reach(self, prober: Prober) -> Answer:
+        opened = prober.ask(native.pidfd_open(os.getpid()))
+        if opened.signal is not None or opened.errno:
+            return opened
+        return prober.ask(native.get_info(opened.value, native.SIZE_VER0, 0))
+
+    def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
+        """The ioctl takes any size and names none."""
+        return Size()
+
+    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+        opened = prober.ask(native.pidfd_open(os.getpid()))
+        everything = sum(flag.value for flag in MASK)
+        answer = prober.ask(native.get_info(opened.value, ROOM, everything))
+        if answer.signal is not None or answer.errno:
+            note = f"answers {errno_name(answer.errno)} to a larger struct"
+            return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, answer.errno, note))
+        filled, supported = native.masks(answer.memory[0])
+        if filled & native.PIDFD_INFO_SUPPORTED_MASK:
+            return {
+                flag: Verdict(taken, Method.SELF, in_mask=taken)
+                for flag in flags
+                for taken in (Taken.YES if supported & flag.value else Taken.NO,)
+            }
+        note = "not filled for a living process, and unknown bits are no error"
+        return {
+            flag: Verdict(Taken.YES, Method.SELF)
+            if filled & flag.value
+            else Verdict(Taken.UNKNOWN, Method.SELF, note=note)
+            for flag in flags
+        }
+
+
+ENTRY = Entry(
+    name="PIDFD_GET_INFO",
+    struct="pidfd_info",
+    since="6.13",
+    fields=fields(
+        native.LAYOUT,
+        "6.13",
+        {
+            "mask": known("6.13", MASK),
+            "coredump_mask": "6.16",
+            "coredump_signal": "6.19",
+            "coredump_code": "7.1",
+            "supported_mask": "6.19",
+        },
+    ),
+    recipe=PidfdGetInfo(),
+    symbol="ioctl",
+)

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How a system call is asked without anything coming of it.
+
+A recipe makes calls that must fail, each for more than one reason, and knows which errno means that the kernel had
+nothing against the bit in question (it got as far as the other reason) and which that it refused it.
+"""
+
+from __future__ import annotations
+
+import errno as errnos
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kprobe_tool.errors import errno_name
+from kprobe_tool.native.syscall import PAGE_SIZE, Answer, Call, Prober
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict
+
+CHECK_FIELDS = 1 << 63
+FILL = b"\xaa"
+
+BEYOND = b"\xff"
+
+
+@dataclass(frozen=True)
+class Control:
+    """A call whose failure is known beforehand; with any other answer nothing that follows would mean anything."""
+
+    call: Call
+    expected: frozenset[int]
+    what: str
+    needs: str | None = None
+    """What the caller may be missing, where it answers otherwise."""
+
+
+def answered(answer: Answer) -> str:
+    """An answer in a word: the errno's name, or the signal's."""
+    if answer.signal is None:
+        return errno_name(answer.errno) if answer.errno else "success"
+    try:
+        return signal.Signals(answer.signal).name
+    except ValueError:
+        return "the end of the caller"
+
+
+def killed_by_filter(answer: Answer) -> bool:
+    """SIGSYS is what a seccomp filter kills with; any other end of the caller says nothing about filters."""
+    return answer.signal == signal.SIGSYS
+
+
+def killed(answer: Answer) -> Verdict | None:
+    """The verdict where the answer was a signal."""
+    if answer.signal is None:
+        return None
+    return Verdict(Taken.UNKNOWN, Method.PROBE, note=f"{answered(answer)} instead of an answer")
+
+
+class Recipe:
+    """What all system calls have in common; each overrides what is its own.
+
+    ``first_size`` is sizeof the struct in its first version, ``sizes`` are later ones that a kernel may have.
+    """
+
+    first_size = 0
+    sizes: tuple[int, ...] = ()
+    reach_errnos = frozenset({errnos.EINVAL})
+    """How the kernel answers :meth:`reach`."""
+    absent_errnos = frozenset[int]()
+    """How a kernel answers it that has the system call and not the feature."""
+    accepted = frozenset({errnos.EFAULT})
+    refused = frozenset({errnos.EINVAL})
+    inside_errnos = frozenset({errnos.EINVAL})
+    """Answers to :meth:`beyond` other than E2BIG."""
+    generic_company: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    """By field: what to try a bit with that has no name."""
+
+    def reach(self, prober: Prober) -> Answer:
+        """Ask for what every implementation refuses at once, before it looks at privileges or pointers."""
+        raise NotImplementedError
+
+    def check_fields(self, fill: bytes, usize: int) -> Call | None:
+        """The call with a whole page of struct, or None where no size_t argument could carry CHECK_FIELDS."""
+        return None
+
+    def beyond(self, place: int) -> Call | None:
+        """The call with a page-sized struct, invalid in any version, whose byte ``place`` is not zero."""
+        return None
+
+    def controls(self, size: int) -> Sequence[Control]:
+        return ()
+
+    def question(self, field: Field, bits: int, size: int) -> Call:
+        """The call that asks for ``bits`` of a field and is doomed otherwise."""
+        raise NotImplementedError
+
+    def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
+        """What an answer to :meth:`question` says."""
+        if answer.signal is None and answer.errno in self.accepted:
+            return Verdict(Taken.YES, Method.PROBE, answer.errno)
+        if answer.signal is None and answer.errno in self.refused:
+            return Verdict(Taken.NO, Method.PROBE, answer.errno)
+        return killed(answer) or Verdict(
+            Taken.UNKNOWN, Method.PROBE, answer.errno, f"{answered(answer)} says neither yes nor no here"
+        )
+
+    def contexts(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
+        """The bits to ask with, one after the other while the answer is no."""
+        yield flag.value
+        for company in flag.company:
+            yield flag.value | company
+
+    def flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> Verdict:
+        """Ask for one flag, in company where it is refused alone."""
+        verdict = Verdict(Taken.UNKNOWN)
+        for bits in self.contexts(field, flag, size):
+            verdict = self.judge(field, bits, prober.ask(self.question(field, bits, size)))
+            if verdict.accepted is not Taken.NO:
+                break
+        return verdict
+
+    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+        """Ask for several flags of one field."""
+        return {flag: self.flag(prober, field, flag, size) for flag in flags}
+
+    def nameless(self, field: Field, bit: int) -> Flag:
+        """A bit without a name, to be tried in whatever company this field's bits may need."""
+        return Flag(f"bit {bit}", 1 << bit, "", self.generic_company.get(field.name, ()))
+
+    def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
+        """sizeof the struct: the lowest byte that is E2BIG when it is not zero.
+
+        A guess costs two calls to confirm, bisecting a page up to twelve.
+        """
+        try:
+            for guess in dict.fromkeys(guesses):
+                if not self.is_inside(prober, guess) and self.is_inside(prober, guess - 1):
+                    return Size(guess, Method.E2BIG)
+            low, high = self.first_size - 1, PAGE_SIZE
+            while high - low > 1:
+                middle = (low + high) // 2
+                if self.is_inside(prober, middle):
+                    low = middle
+                else:
+                    high = middle
+        except Unclear as unclear:
+            return Size(reason=str(unclear))
+        if high in {self.first_size, PAGE_SIZE}:
+            # An end of the search is no place where something was found.
+            return Size(reason="no byte is beyond the struct" if high == PAGE_SIZE else "every byte is beyond it")
+        return Size(high, Method.E2BIG)
+
+    def is_inside(self, prober: Prober, place: int) -> bool:
+        """Whether a byte belongs to the kernel's struct. Raises Unclear."""
+        call = self.beyond(place)
+        if call is None:
+            raise Unclear("no harmless call tells")
+        answer = prober.ask(call)
+        if answer.signal is None and answer.errno == errnos.E2BIG:
+            return False
+        if answer.signal is not None or answer.errno not in self.inside_errnos:
+            raise Unclear(f"{answered(answer)} tells nothing about the size")
+        return True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One system call: the struct it takes, the release that brought it, what is known of it, how it is asked.
+
+    ``btf`` is the struct's name in BTF; ``symbol`` the system call's name in the kernel, where that is another one.
+    """
+
+    name: str
+    struct: str
+    since: str
+    fields: tuple[Field, ...]
+    recipe: Recipe
+    btf: str | None = None
+    symbol: str | None = None
+
+
+class Unclear(Exception):
+    """An answer that no recipe knows."""
+
+
+def page(place: int, head: bytes = b"") -> bytes:
+    """A page that begins with ``head``, is zero otherwise, and not zero at ``place``."""
+    data = bytearray(head.ljust(PAGE_SIZE, b"\0"))
+    data[place : place + 1] = BEYOND
+    return bytes(data)

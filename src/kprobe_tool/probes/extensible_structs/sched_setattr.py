@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""sched_setattr(2)."""
+
+from __future__ import annotations
+
+import errno as errnos
+from collections.abc import Sequence
+
+from kprobe_tool.errors import errno_name
+from kprobe_tool.native import sched_types as native
+from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed
+
+KEEP = native.SCHED_FLAG_KEEP_POLICY | native.SCHED_FLAG_KEEP_PARAMS
+CLAMP = native.SCHED_FLAG_UTIL_CLAMP_MIN | native.SCHED_FLAG_UTIL_CLAMP_MAX
+
+FLAGS = (
+    Flag("SCHED_FLAG_RESET_ON_FORK", 0x01, "3.14"),
+    Flag("SCHED_FLAG_RECLAIM", 0x02, "4.13"),
+    Flag("SCHED_FLAG_DL_OVERRUN", 0x04, "4.16"),
+    Flag("SCHED_FLAG_KEEP_POLICY", native.SCHED_FLAG_KEEP_POLICY, "5.3"),
+    Flag("SCHED_FLAG_KEEP_PARAMS", native.SCHED_FLAG_KEEP_PARAMS, "5.3"),
+    Flag("SCHED_FLAG_UTIL_CLAMP_MIN", native.SCHED_FLAG_UTIL_CLAMP_MIN, "5.3"),
+    Flag("SCHED_FLAG_UTIL_CLAMP_MAX", native.SCHED_FLAG_UTIL_CLAMP_MAX, "5.3"),
+)
+
+
+class SchedSetattr(Recipe):
+    """sched_setattr(0, ...) of the prober's child, told to keep its policy and parameters: nothing changes.
+
+    A clamp would, and a valid one switches utilization clamping on for the whole machine, so those two flags get an
+    invalid value: EINVAL where they are built in (the struct has their fields since they exist), EOPNOTSUPP where
+    they are not.
+    """
+
+    first_size = native.SIZE_VER0
+    accepted = frozenset({0})
+
+    def reach(self, prober: Prober) -> Answer:
+        return prober.ask(native.sched_setattr_without_attr())
+
+    def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
+        """A size that is too small is E2BIG, and the kernel writes its own over it."""
+        answer = prober.ask(native.sched_setattr(1))
+        if answer.signal is None and answer.errno == errnos.E2BIG:
+            size = native.size_of(answer.memory[0])
+            if size >= self.first_size:
+                return Size(size, Method.WRITE_BACK)
+        return Size(reason=f"no size was written back ({errno_name(answer.errno)})")
+
+    def controls(self, size: int) -> Sequence[Control]:
+        return (
+            Control(native.sched_setattr(native.SIZE_VER0, KEEP), self.accepted, "keeping everything"),
+            Control(native.sched_setattr(native.SIZE_VER0, KEEP | 1 << 62), self.refused, "flag bit 62"),
+        )
+
+    def question(self, field: Field, bits: int, size: int) -> Call:
+        return native.sched_setattr(min(size, native.SIZE_VER1), KEEP | bits)
+
+    def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
+        if not bits & CLAMP:
+            return super().judge(field, bits, answer)
+        if answer.signal is None and answer.errno == errnos.EOPNOTSUPP:
+            return Verdict(
+                Taken.NO, Method.PROBE, answer.errno, "known, but this kernel is built without it", in_mask=Taken.YES
+            )
+        if answer.signal is None and answer.errno == errnos.EINVAL:
+            return Verdict(Taken.YES, Method.PROBE, answer.errno, "its value was refused, not the flag")
+        return killed(answer) or Verdict(Taken.UNKNOWN, Method.PROBE, answer.errno)
+
+    def flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> Verdict:
+        if flag.value & CLAMP and size < native.SIZE_VER1:
+            return Verdict(Taken.NO, Method.SIZE)
+        return super().flag(prober, field, flag, size)
+
+
+ENTRY = Entry(
+    name="sched_setattr",
+    struct="sched_attr",
+    since="3.14",
+    fields=fields(
+        native.LAYOUT,
+        "3.14",
+        {"sched_flags": known("3.14", FLAGS), "sched_util_min": "5.3", "sched_util_max": "5.3"},
+    ),
+    recipe=SchedSetattr(),
+)

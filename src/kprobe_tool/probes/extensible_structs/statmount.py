@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""statmount(2), which tells the mask of what it can tell."""
+
+from __future__ import annotations
+
+import errno as errnos
+from collections.abc import Sequence
+
+from kprobe_tool.errors import errno_name
+from kprobe_tool.native import mount as native
+from kprobe_tool.native.syscall import PAGE_SIZE, Answer, Call, Prober
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
+
+PARAM = (
+    Flag("STATMOUNT_SB_BASIC", 0x0001, "6.8"),
+    Flag("STATMOUNT_MNT_BASIC", 0x0002, "6.8"),
+    Flag("STATMOUNT_PROPAGATE_FROM", 0x0004, "6.8"),
+    Flag("STATMOUNT_MNT_ROOT", 0x0008, "6.8"),
+    Flag("STATMOUNT_MNT_POINT", 0x0010, "6.8"),
+    Flag("STATMOUNT_FS_TYPE", 0x0020, "6.8"),
+    Flag("STATMOUNT_MNT_NS_ID", 0x0040, "6.11"),
+    Flag("STATMOUNT_MNT_OPTS", 0x0080, "6.11"),
+    Flag("STATMOUNT_FS_SUBTYPE", 0x0100, "6.13"),
+    Flag("STATMOUNT_SB_SOURCE", 0x0200, "6.13"),
+    Flag("STATMOUNT_OPT_ARRAY", 0x0400, "6.13"),
+    Flag("STATMOUNT_OPT_SEC_ARRAY", 0x0800, "6.13"),
+    Flag("STATMOUNT_SUPPORTED_MASK", native.STATMOUNT_SUPPORTED_MASK, "6.15"),
+    Flag("STATMOUNT_MNT_UIDMAP", 0x2000, "6.15"),
+    Flag("STATMOUNT_MNT_GIDMAP", 0x4000, "6.15"),
+)
+
+
+def request_page(place: int) -> bytes:
+    """A mnt_id_req that claims a page, for mount 0, which there never is."""
+    return page(place, native.claiming(PAGE_SIZE))
+
+
+class MntIdReq(Recipe):
+    """What statmount(2) and listmount(2) share: the flags are judged before the request is read at a bad pointer."""
+
+    first_size = native.MNT_ID_REQ_SIZE_VER0
+    sizes = (32,)
+    inside_errnos = frozenset({errnos.EINVAL, errnos.ENOENT, errnos.EBADF, errnos.EPERM})
+
+
+class Statmount(MntIdReq):
+    """Bits of ``param`` that the kernel does not know are no error, so it is asked for its mask (Linux v6.15), and
+    before that for everything: what comes back is known, what does not may only be missing on this mount."""
+
+    def reach(self, prober: Prober) -> Answer:
+        return prober.ask(native.statmount_call(None, -1))
+
+    def beyond(self, place: int) -> Call:
+        return native.statmount_call(request_page(place))
+
+    def controls(self, size: int) -> Sequence[Control]:
+        return (
+            Control(native.statmount_call(None), self.accepted, "a bad pointer alone"),
+            Control(native.statmount_call(None, 1 << 30), self.refused, "flags bit 30"),
+        )
+
+    def question(self, field: Field, bits: int, size: int) -> Call:
+        return native.statmount_call(None, bits)
+
+    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+        if field.name != "param":
+            return super().flags(prober, field, flags, size)
+        listed = prober.ask(native.listmount_call(native.mnt_id_request(native.LSMT_ROOT)))
+        if listed.signal is not None or listed.value < 1:
+            note = f"no mount to ask about: listmount(2) answers {errno_name(listed.errno)}"
+            return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, listed.errno, note))
+        everything = sum(flag.value for flag in PARAM)
+        request = native.mnt_id_request(native.first_id(listed.memory[-1]), everything)
+        answer = prober.ask(native.statmount_call(request, room=native.STATMOUNT_ROOM))
+        if answer.signal is not None or answer.errno:
+            return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, answer.errno))
+        filled, supported = native.statmount_masks(answer.memory[-1])
+        if filled & native.STATMOUNT_SUPPORTED_MASK:
+            return {
+                flag: Verdict(taken, Method.SELF, in_mask=taken)
+                for flag in flags
+                for taken in (Taken.YES if supported & flag.value else Taken.NO,)
+            }
+        note = "not filled for this mount, and unknown bits are no error"
+        return {
+            flag: Verdict(Taken.YES, Method.SELF)
+            if filled & flag.value
+            else Verdict(Taken.UNKNOWN, Method.SELF, note=note)
+            for flag in flags
+        }
+
+
+ENTRY = Entry(
+    name="statmount",
+    struct="mnt_id_req",
+    since="6.8",
+    fields=(
+        *fields(
+            native.MNT_ID_REQ_LAYOUT, "6.8", {"mnt_ns_fd": "6.18", "param": known("6.8", PARAM), "mnt_ns_id": "6.11"}
+        ),
+        Field("flags", None, 4, "6.8", (Flag("STATMOUNT_BY_FD", 1, "7.0"),), "an argument"),
+    ),
+    recipe=Statmount(),
+)

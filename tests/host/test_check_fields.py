@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``check-fields`` on this kernel: as it is, behind filters, and with a supervisor that gives it CHECK_FIELDS."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ..skips import skip
+
+SUPERVISE = Path(__file__).with_name("supervise.py")
+NOBODY = 65534
+MODULES = [
+    "openat2",
+    "clone3",
+    "mount_setattr",
+    "sched_setattr",
+    "perf_event_open",
+    "bpf",
+    "landlock_create_ruleset",
+    "statmount",
+    "listmount",
+    "file_setattr",
+    "setxattrat",
+    "PIDFD_GET_INFO",
+    "IORING_REGISTER_QUERY",
+]
+ONES = "0xffffffffffffffff"
+USERS = [None, NOBODY]
+
+
+def run(*args: str, under: tuple[str, ...] = (), user: int | None = None) -> subprocess.CompletedProcess[str]:
+    """``kprobe-tool check-fields`` in a process of its own, under ``supervise.py`` when that gets arguments."""
+    argv = [sys.executable, "-m", "kprobe_tool", "check-fields", *args]
+    if under:
+        argv = [sys.executable, str(SUPERVISE), *under, *argv]
+    identity: dict[str, Any] = {}
+    if user is not None and os.geteuid() != user:
+        if os.geteuid() != 0:
+            skip("becoming another user needs root")
+        identity = {"user": user, "group": user, "extra_groups": []}
+    return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=120, **identity)
+
+
+def answer(*args: str, under: tuple[str, ...] = (), user: int | None = None) -> dict[str, Any]:
+    """The document of ``-o json``, valid by its schema."""
+    done = run(*args, "-o", "json", under=under, user=user)
+    assert done.stderr == ""
+    document: dict[str, Any] = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(schema()).validate(document)
+    return document
+
+
+def schema() -> Any:
+    return json.loads((files("kprobe_tool") / "schemas" / "check-fields.json").read_text())
+
+
+def one(*args: str, under: tuple[str, ...] = (), user: int | None = None) -> dict[str, Any]:
+    """The only result."""
+    (row,) = answer(*args, under=under, user=user)["results"]
+    assert isinstance(row, dict)
+    return row
+
+
+def masks(row: dict[str, Any]) -> dict[str, str]:
+    return {field["name"]: field["mask"] for field in row["fields"] if field["mask"] is not None}
+
+
+def accepted(row: dict[str, Any], flag: str) -> str:
+    (found,) = {each["accepted"] for field in row["fields"] for each in field["flags"] if each["name"] == flag}
+    return str(found)
+
+
+def test_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_everything_answers(user: int | None) -> None:
+    """Each system call has an answer that says something, or says why not."""
+    document = answer("--all", user=user)
+    assert [row["syscall"] for row in document["results"]] == MODULES
+    for row in document["results"]:
+        assert row["reachable"] in {"yes", "absent"} or row["reasons"]
+        assert row["calls"] > 0
+        assert row["sizes_agree"] is not False, row
+    assert document["feature_level"]["release"] == ".".join(os.uname().release.split(".")[:2])
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_openat2(user: int | None) -> None:
+    row = one("openat2", user=user)
+    if row["reachable"] != "yes":
+        skip(f"openat2: {row['reasons']}")
+    assert row["size"] >= 24
+    for flag in ("O_PATH", "__O_TMPFILE", "O_CLOEXEC", "RESOLVE_IN_ROOT", "S_ISUID"):
+        assert accepted(row, flag) == "yes"
+    # Both kinds of kernels that let the bit pass, and the one that does not.
+    assert accepted(row, "O_EMPTYPATH") in {"yes", "no", "ignored"}
+    assert int(masks(row)["flags"], 16) & 0x7FFFC3 == 0x7FFFC3
+
+
+def test_nobody_gets_what_needs_no_privilege() -> None:
+    mine, nobodys = one("clone3"), one("clone3", user=NOBODY)
+    assert masks(mine) == masks(nobodys)
+    row = one("mount_setattr", user=NOBODY)
+    fields = {field["name"]: field for field in row["fields"]}
+    assert fields["at_flags"]["mask"] == "0x9900"
+    # What is accepted needs a privilege; a mask, where the kernel tells one, does not.
+    assert (fields["attr_set"]["mask"] is None) is (row["check_fields"] == "no")
+    assert {flag["accepted"] for flag in fields["attr_set"]["flags"]} == {"unknown"}
+    assert "CAP_SYS_ADMIN" in fields["attr_set"]["flags"][0]["note"]
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(("errno", "name"), [("134", "errno 134"), ("141", "errno 141"), ("22", "EINVAL")])
+def test_emulated_openat2(errno: str, name: str, user: int | None) -> None:
+    row = one("openat2", under=("--emulate", "--errno", errno), user=user)
+    assert (row["check_fields"], row["check_fields_errno"]) == ("yes", name)
+    assert masks(row) == {"flags": "0x1047fffc3", "mode": "0xfff", "resolve": "0x3f"}
+    assert {field["mask_method"] for field in row["fields"]} == {"check-fields"}
+    assert row["size_check_fields"] == 24
+    assert {flag["in_mask"] for field in row["fields"] for flag in field["flags"]} == {"yes"}
+    # The supervisor answers for the mask, this kernel for what it does.
+    real = one("openat2", user=user)
+    for field, really in zip(row["fields"], real["fields"], strict=True):
+        assert [flag["accepted"] for flag in field["flags"]] == [flag["accepted"] for flag in really["flags"]]
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_emulated_clone3(user: int | None) -> None:
+    row = one("clone3", under=("--emulate",), user=user)
+    assert row["check_fields"] == "yes"
+    assert masks(row) == {
+        **dict.fromkeys([field["name"] for field in row["fields"]], ONES),
+        "flags": "0x3fffffffff",
+        "exit_signal": "0xff",
+    }
+    over = {
+        flag["name"]
+        for field in row["fields"]
+        for flag in field["flags"]
+        if flag["in_mask"] == "yes" and flag["accepted"] == "no"
+    }
+    assert over >= {"CLONE_DETACHED", *(f"bit {bit}" for bit in range(7))}, "in the mask, and refused"
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_emulated_mount_setattr(user: int | None) -> None:
+    row = one("mount_setattr", under=("--emulate",), user=user)
+    assert row["check_fields"] == "yes"
+    assert masks(row) == {
+        "attr_set": "0x3000ff",
+        "attr_clr": "0x3000ff",
+        "propagation": "0x1e0000",
+        "userns_fd": ONES,
+        "at_flags": "0x9900",
+    }
+    done = run("mount_setattr", "--require", "MOUNT_ATTR_NOSYMFOLLOW", under=("--emulate",), user=user)
+    assert done.returncode == 0, "a probe or, without privilege, the kernel's mask says so"
+
+
+def test_emulated_growth() -> None:
+    row = one("openat2", under=("--emulate", "--grow", "16"))
+    assert row["size_check_fields"] == 40
+    assert row["size"] == 24
+    assert row["sizes_agree"] is False
+    assert row["reasons"] == ["the witnesses of the size disagree"]
+    newer = {field["name"]: field["mask"] for field in row["fields"] if field["since"] is None}
+    assert newer == {"field@24": "0x1", "field@32": "0x1"}
+    assert one("clone3", under=("--emulate", "--grow", "16"))["size_check_fields"] == 104
+    assert one("mount_setattr", under=("--emulate", "--grow", "16"))["size_check_fields"] == 48
+
+
+def test_page_rewritten_in_part() -> None:
+    row = one("openat2", under=("--emulate", "--partial"))
+    assert row["check_fields"] == "unknown"
+    assert masks(row)["resolve"] == "0x3f", "found by probing"
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(
+    ("action", "errno"), [("134", "errno 134"), ("EPERM", "EPERM"), ("ENOSYS", "ENOSYS"), ("kill", None)]
+)
+def test_filter_on_check_fields(action: str, errno: str | None, user: int | None) -> None:
+    row = one("openat2", under=("--filter", f"openat2@63={action}"), user=user)
+    assert (row["reachable"], row["check_fields"], row["check_fields_errno"]) == ("yes", "blocked", errno)
+    assert accepted(row, "O_PATH") == "yes"
+    assert row["size"] >= 24
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(
+    ("action", "errno"), [("EPERM", "EPERM"), ("ENOSYS", "ENOSYS"), ("EACCES", "EACCES"), ("kill", None)]
+)
+@pytest.mark.parametrize("syscall", ["openat2", "clone3", "mount_setattr"])
+def test_filter_on_a_system_call(syscall: str, action: str, errno: str | None, user: int | None) -> None:
+    under = ("--filter", f"{syscall}={action}")
+    row = one(syscall, under=under, user=user)
+    assert (row["reachable"], row["reachable_errno"], row["check_fields"]) == ("blocked", errno, "blocked")
+    assert row["calls"] == 1
+    assert {flag["accepted"] for field in row["fields"] for flag in field["flags"]} == {"unknown"}
+    done = run(syscall, "--require", row["fields"][0]["flags"][0]["name"], under=under, user=user)
+    assert done.returncode == 3
+    assert done.stdout.startswith("unknown: ")
+
+
+def test_filter_on_one_of_all() -> None:
+    rows = answer("--all", under=("--filter", "openat2=kill", "--filter", "statmount=ENOSYS"))["results"]
+    assert [row["syscall"] for row in rows if row["reachable"] == "blocked"] == [
+        name for name in MODULES if name == "openat2" or (name == "statmount" and one(name)["reachable"] == "yes")
+    ]
+
+
+def test_require() -> None:
+    done = run("openat2", "--require", "RESOLVE_BENEATH,O_PATH,flags")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "yes\n", "")
+    # No kernel has it: clone3() refuses the bit so that it can be given a meaning one day.
+    done = run("clone3", "--require", "CLONE_VM,CLONE_DETACHED")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "no: CLONE_DETACHED\n", "")
+    document = answer("clone3", "--require", "CLONE_DETACHED")
+    assert document["require"]["verdict"] == "no"
+    done = run("openat2", "--require", "RESOLVE_CACHE")
+    assert done.returncode == 2
+    assert "did you mean 'RESOLVE_CACHED'" in done.stderr
+    assert done.stdout == ""
+
+
+def test_diff(tmp_path: Path) -> None:
+    saved = tmp_path / "saved.json"
+    saved.write_text(run("openat2", "clone3", "-o", "json").stdout)
+    same = run("openat2", "clone3", "--diff", str(saved))
+    assert (same.returncode, same.stdout.splitlines()[0]) == (0, "no difference")
+
+    document = json.loads(saved.read_text())
+    document["results"][0]["size"] = 32
+    saved.write_text(json.dumps(document))
+    other = answer("openat2", "clone3", "--diff", str(saved))
+    assert other["diff"]["differences"] == [
+        {"syscall": "openat2", "field": None, "flag": None, "what": "size", "here": 24, "there": 32}
+    ]
+    assert run("openat2", "--diff", str(saved)).returncode == 1
+
+    missing = run("bpf", "--diff", str(saved))
+    assert missing.returncode == 3
+    assert "no answer for bpf" in missing.stderr
+
+
+def test_jsonl() -> None:
+    lines = [json.loads(line) for line in run("openat2", "clone3", "-o", "jsonl").stdout.splitlines()]
+    assert [line["type"] for line in lines] == ["header", "result", "result"]
+    assert lines[0]["feature_level"]["release"]
+
+
+def test_table_fits_80_columns() -> None:
+    done = run("openat2", "clone3", "mount_setattr")
+    assert done.returncode == 0
+    rows = [line for line in done.stdout.splitlines() if ":" not in line]
+    assert len(rows) > 100
+    assert max(map(len, rows)) <= 80
+
+
+def test_few_calls(tmp_path: Path) -> None:
+    strace = shutil.which("strace")
+    if strace is None:
+        skip("no strace")
+    counts = tmp_path / "counts"
+    argv = [strace, "-f", "-c", "-o", str(counts), "-e", "trace=openat2", sys.executable, "-m", "kprobe_tool"]
+    done = subprocess.run(
+        [*argv, "check-fields", "openat2", "-o", "json"], check=False, capture_output=True, text=True, timeout=120
+    )
+    if "ptrace" in done.stderr:
+        skip(f"strace: {done.stderr.splitlines()[0]}")
+    (line,) = [line.split() for line in counts.read_text().splitlines() if line.endswith(" openat2")]
+    (row,) = json.loads(done.stdout)["results"]
+    assert int(line[3]) == row["calls"], "what it says is what it does"
+    assert row["calls"] <= 60
+
+
+def test_nothing_is_left() -> None:
+    mounts = Path("/proc/self/mountinfo").read_text()
+    answer("--all", "--exhaustive")
+    assert Path("/proc/self/mountinfo").read_text() == mounts

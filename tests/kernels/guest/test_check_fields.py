@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``check-fields`` on known kernels: the masks are those of their sources, and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kprobe_tool.checks import Finding, Status
+from kprobe_tool.native.syscall import Prober
+from kprobe_tool.probes.extensible_structs import checks, compare, probe, table
+from kprobe_tool.probes.extensible_structs.model import Reach, Report, Support, Taken
+
+from ..packages import Kernel, upstream
+from .conftest import Call
+
+SUPERVISE = Path(__file__).parents[2] / "host" / "supervise.py"
+EMPTYPATH = 1 << 26
+LEGACY = 0xFFFFFFFF & ~0x400000 & ~0x7F
+"""CLONE_LEGACY_FLAGS without CLONE_DETACHED and the exit signal."""
+
+
+def ask(name: str, *, exhaustive: bool = False) -> Report:
+    return probe.probe(table.entry(name), exhaustive=exhaustive)
+
+
+def masks(report: Report) -> dict[str, int | None]:
+    return {field.name: field.mask for field in report.fields if field.flags}
+
+
+def accepted(report: Report, name: str) -> Taken:
+    (taken,) = {flag.verdict.accepted for field in report.fields for flag in field.flags if flag.name == name}
+    return taken
+
+
+def at_least(kernel: Kernel, *version: int) -> bool:
+    return upstream(kernel.version)[: len(version)] >= version
+
+
+@pytest.fixture(params=["root", "nobody"])
+def as_user(request: pytest.FixtureRequest, call_as_nobody: Call) -> Call:
+    """Calls a function as root or as nobody."""
+    return call_as_nobody if request.param == "nobody" else lambda function: function()
+
+
+def test_openat2(kernel: Kernel, as_user: Call) -> None:
+    report: Report = as_user(lambda: ask("openat2", exhaustive=True))
+    assert (report.reachable, report.check_fields) == (Reach.YES, Support.NO)
+    flags = 0x1047FFFC3 if at_least(kernel, 7, 2) else 0x7FFFC3
+    assert masks(report) == {"flags": flags, "mode": 0xFFF, "resolve": 0x3F}
+    assert (report.size.value, report.size_btf) == (24, 24)
+
+
+def test_openat2_bit_26(kernel: Kernel, as_user: Call) -> None:
+    """Three kinds of kernels: it is ignored, it is refused, it has a meaning."""
+    report: Report = as_user(lambda: ask("openat2"))
+    assert report.calls <= 60
+    if at_least(kernel, 7, 2):
+        assert accepted(report, "O_EMPTYPATH") is Taken.YES
+    elif not at_least(kernel, 6, 13):
+        assert accepted(report, "O_EMPTYPATH") is Taken.IGNORED
+    else:
+        assert accepted(report, "O_EMPTYPATH") in {Taken.IGNORED, Taken.NO}
+
+
+def test_clone3(kernel: Kernel, as_user: Call) -> None:
+    report: Report = as_user(lambda: ask("clone3", exhaustive=True))
+    newer = 0x3F if at_least(kernel, 7, 1) else 0x3
+    # CLONE_NEWTIME is the one bit of the exit signal that has a meaning.
+    assert masks(report) == {"flags": newer << 32 | LEGACY | 0x80}
+    assert accepted(report, "CLONE_DETACHED") is Taken.NO
+    assert (report.size.value, report.size_btf) == (88, 88)
+
+
+def test_mount_setattr(kernel: Kernel) -> None:
+    report = ask("mount_setattr", exhaustive=True)
+    assert masks(report) == {
+        "attr_set": 0x3000BF,
+        "attr_clr": 0x2000FF,
+        "propagation": 0x1E0000,
+        "at_flags": 0x9900,
+    }
+    assert (report.size.value, report.size_btf) == (32, 32)
+
+
+def test_mount_setattr_as_nobody(kernel: Kernel, call_as_nobody: Call) -> None:
+    report: Report = call_as_nobody(lambda: ask("mount_setattr"))
+    assert masks(report) == {"attr_set": None, "attr_clr": None, "propagation": None, "at_flags": 0x9900}
+    assert (report.size.value, report.size_btf) == (None, 32)
+
+
+def test_relatives(kernel: Kernel) -> None:
+    """Sizes by the system call, equal to those of BTF, and what the kernels say of themselves."""
+    reports = {name: ask(name) for name in table.MODULES}
+    for report in reports.values():
+        assert report.reachable is (Reach.YES if at_least(kernel, *compare.version(report.since)) else Reach.ABSENT)
+        assert report.sizes_agree is not False
+    sizes = {name: report.size.value for name, report in reports.items()}
+    known: dict[tuple[int, ...], dict[str, int]] = {
+        (6, 1): {"perf_event_open": 128, "bpf": 144, "landlock_create_ruleset": 8},
+        (6, 12): {"perf_event_open": 136, "bpf": 152, "landlock_create_ruleset": 24},
+        (7, 2): {"perf_event_open": 144, "bpf": 168, "landlock_create_ruleset": 48},
+        (7, 3): {"perf_event_open": 144, "bpf": 168, "landlock_create_ruleset": 48},
+    }
+    for name, size in known.get(upstream(kernel.version)[:2], {}).items():
+        assert sizes[name] == size, name
+    assert sizes["sched_setattr"] == 56
+    # Utilization clamping is a matter of the configuration.
+    assert masks(reports["sched_setattr"])["sched_flags"] in {0x1F, 0x7F}
+    assert accepted(reports["perf_event_open"], "PERF_SAMPLE_BRANCH_PRIV_SAVE") is Taken.YES
+
+
+def test_feature_level_is_the_release(kernel: Kernel) -> None:
+    """No backports and nothing missing: these are their maintainers' kernels."""
+    level = compare.level([ask(name) for name in table.MODULES], os.uname().release)
+    assert level.beyond == ()
+    assert level.missing == ()
+
+
+def last_pid() -> str:
+    return Path("/proc/loadavg").read_text().split()[-1]
+
+
+def test_no_process_file_or_mount(kernel: Kernel) -> None:
+    """Once its child runs, all of the probing moves neither the last pid nor anything else.
+
+    The machine may start a process of its own meanwhile, so that one of several rounds has to be quiet.
+    """
+    mounts = Path("/proc/self/mountinfo").read_text()
+    descriptors = sorted(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        with Prober(time.monotonic() + 60) as prober:
+            # The first question starts the child.
+            assert probe.reach(table.entry("openat2"), prober, False).reach is Reach.YES
+            child_files = sorted(os.listdir(f"/proc/{prober.child_pid}/fd"))
+            before = last_pid()
+            for name in ("openat2", "clone3", "mount_setattr"):
+                report = probe.Asking(table.entry(name), prober, False, None, True).report()
+                assert report.reasons == ()
+            after = last_pid()
+            assert sorted(os.listdir(f"/proc/{prober.child_pid}/fd")) == child_files
+        assert Path("/proc/self/mountinfo").read_text() == mounts
+        assert sorted(os.listdir("/proc/self/fd")) == descriptors
+        if before == after:
+            return
+    pytest.fail(f"the last pid went from {before} to {after}")
+
+
+def supervised(*under: str) -> Any:
+    argv = [sys.executable, str(SUPERVISE), *under, sys.executable, "-m", "kprobe_tool", "check-fields"]
+    done = subprocess.run(
+        [*argv, "openat2", "clone3", "mount_setattr", "-o", "json"], check=True, capture_output=True, text=True
+    )
+    return json.loads(done.stdout)["results"]
+
+
+def test_emulated_check_fields(kernel: Kernel) -> None:
+    openat2, clone3, mount_setattr = supervised("--emulate", "--grow", "16")
+    assert {row["check_fields"] for row in (openat2, clone3, mount_setattr)} == {"yes"}
+    assert [row["size_check_fields"] for row in (openat2, clone3, mount_setattr)] == [40, 104, 48]
+    assert openat2["fields"][0]["mask"] == "0x1047fffc3"
+    assert clone3["fields"][0]["mask"] == "0x3fffffffff"
+    assert mount_setattr["fields"][0]["mask"] == "0x3000ff"
+
+
+def test_filters(kernel: Kernel) -> None:
+    openat2, clone3, mount_setattr = supervised(
+        "--filter", "openat2@63=134", "--filter", "clone3=ENOSYS", "--filter", "mount_setattr=kill"
+    )
+    assert (openat2["reachable"], openat2["check_fields"]) == ("yes", "blocked")
+    assert (clone3["reachable"], clone3["reachable_errno"]) == ("blocked", "ENOSYS")
+    assert (mount_setattr["reachable"], mount_setattr["reachable_errno"]) == ("blocked", None)
+
+
+@pytest.mark.parametrize("check", [checks.check_usize_limit, checks.check_reachability])
+def test_checks(kernel: Kernel, check: Callable[[], Finding]) -> None:
+    assert check().status is Status.OK
+
+
+def test_copy_struct_to_user(kernel: Kernel) -> None:
+    finding = checks.check_copy_to_user()
+    assert finding.evidence["size"] == 56
+    assert finding.evidence["written_beyond_smaller"] is False
+    assert finding.status is (Status.OK if at_least(kernel, 6, 13) else Status.AFFECTED)

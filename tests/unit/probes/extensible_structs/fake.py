@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Kernels to ask without a kernel: a prober whose calls are answered by a function."""
+
+from __future__ import annotations
+
+import errno as errnos
+import signal
+import struct
+import time
+from collections.abc import Callable
+
+from kprobe_tool.native.syscall import BADPTR, PAGE_SIZE, Answer, Call, Memory, Prober
+
+Kernel = Callable[[Call], Answer]
+
+
+class FakeProber(Prober):
+    """Keeps the calls, and never makes one."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__(time.monotonic() + 60)
+        self.kernel = kernel
+        self.asked: list[Call] = []
+
+    def ask(self, call: Call) -> Answer:
+        self.calls += 1
+        self.asked.append(call)
+        return self.kernel(call)
+
+
+def says(errno: int, call: Call, *memory: bytes) -> Answer:
+    """An errno, the caller's memory untouched unless it is given."""
+    kept = tuple(arg.data for arg in call.args if isinstance(arg, Memory))
+    return Answer(errno, -1 if errno else 0, memory or kept)
+
+
+def killed(call: Call, by: int = signal.SIGSYS) -> Answer:
+    return Answer(0, 0, tuple(arg.data for arg in call.args if isinstance(arg, Memory)), signal=by)
+
+
+class Openat2Kernel:
+    """openat2() of a kernel with some struct size and masks, in the order in which Linux judges."""
+
+    def __init__(
+        self,
+        *,
+        size: int = 24,
+        flags: int = 0x7FFFC3,
+        stripped: int = 0,
+        check_fields: bytes | None = None,
+        check_fields_errno: int = 134,
+        limit: bool = True,
+    ) -> None:
+        self.size = size
+        self.flags = flags
+        self.stripped = stripped
+        self.check_fields = check_fields
+        self.check_fields_errno = check_fields_errno
+        self.limit = limit
+
+    def __call__(self, call: Call) -> Answer:
+        assert call.name == "openat2"
+        dfd, path, how, usize = call.args
+        assert dfd == -1, "a directory is a reason not to fail"
+        assert isinstance(how, Memory)
+        assert isinstance(usize, int)
+        if usize >> 63 and self.check_fields is not None:
+            return says(self.check_fields_errno, call, self.check_fields.ljust(PAGE_SIZE, b"\0"))
+        if usize < 24:
+            return says(errnos.EINVAL, call)
+        if usize > PAGE_SIZE and self.limit:
+            return says(errnos.E2BIG, call)
+        if any(how.data[self.size : usize]):
+            return says(errnos.E2BIG, call)
+        flags, mode, resolve = struct.unpack_from("=QQQ", how.data)
+        return says(self.judge(flags & ~self.stripped, mode, resolve) or self.path(flags, path), call)
+
+    def judge(self, flags: int, mode: int, resolve: int) -> int:
+        if flags & ~self.flags or resolve & ~0x3F or resolve & 0x18 == 0x18:
+            return errnos.EINVAL
+        if mode and (not flags & 0o100 or mode & ~0o7777):
+            return errnos.EINVAL
+        if flags & 0x400000 and not (flags & 0o200000 and flags & 0o3):
+            return errnos.EINVAL
+        return 0
+
+    def path(self, flags: int, path: int | Memory) -> int:
+        if path == BADPTR:
+            return errnos.EFAULT
+        assert isinstance(path, Memory)
+        assert path.data == b"\0", "a name is a reason not to fail"
+        return errnos.EBADF if flags & self.flags & 1 << 26 else errnos.ENOENT

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The table of system calls: data that must hang together."""
+
+from __future__ import annotations
+
+import pytest
+
+from kprobe_tool.native.syscall import PAGE_SIZE, Call
+from kprobe_tool.probes.extensible_structs import compare, table
+from kprobe_tool.probes.extensible_structs.recipe import CHECK_FIELDS, FILL
+
+ALL = list(table.MODULES)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_entry(name: str) -> None:
+    entry = table.entry(name)
+    assert entry.name == name
+    assert len({field.name for field in entry.fields}) == len(entry.fields)
+    ends = 0
+    for field in entry.fields:
+        assert compare.version(field.since) >= compare.version(entry.since)
+        if field.offset is not None:
+            assert field.offset >= ends, "fields in their order"
+            ends = field.end
+        assert len({flag.name for flag in field.flags}) == len(field.flags)
+        assert len({flag.value for flag in field.flags}) == len(field.flags)
+        for flag in field.flags:
+            assert 0 < flag.value < 1 << field.bits
+            assert compare.version(flag.since)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_names_are_unambiguous_enough_to_require(name: str) -> None:
+    """FIELD.FLAG is always one thing, and no flag is named like a field."""
+    entry = table.entry(name)
+    flags = {flag.name for field in entry.fields for flag in field.flags}
+    assert not flags & {field.name for field in entry.fields}
+
+
+@pytest.mark.parametrize("name", ["openat2", "clone3", "mount_setattr", "setxattrat", "file_setattr"])
+def test_check_fields_call(name: str) -> None:
+    call = table.entry(name).recipe.check_fields(FILL * PAGE_SIZE, CHECK_FIELDS | PAGE_SIZE)
+    assert isinstance(call, Call)
+    assert CHECK_FIELDS | PAGE_SIZE in call.args
+
+
+def test_clone3_has_three_reasons_to_fail() -> None:
+    """Each probe of a flag asks for pid 1, for a pidfd nowhere and for a cgroup that is none."""
+    entry = table.entry("clone3")
+    for flag in entry.fields[0].flags:
+        for bits in entry.recipe.contexts(entry.fields[0], flag, 88):
+            call = entry.recipe.question(entry.fields[0], bits, 88)
+            assert call.forks
+            memory = call.args[0]
+            assert not isinstance(memory, int)
+            assert memory.pointers == ((64, (1).to_bytes(4, "little")),)
+            assert int.from_bytes(memory.data[72:80], "little") == 1
+            assert bits & 1 << 33, "CLONE_INTO_CGROUP"
+            assert bits & 0x1000 or flag.name == "CLONE_THREAD", "CLONE_PIDFD"
+            if bits & 0x100:
+                assert int.from_bytes(memory.data[40:48], "little") == 4096, "no stack to share with us"
+
+
+def test_mount_setattr_is_never_all_zero() -> None:
+    """That would be a success."""
+    entry = table.entry("mount_setattr")
+    for field in entry.fields:
+        for flag in field.flags:
+            memory = entry.recipe.question(field, flag.value, 32).args[3]
+            assert not isinstance(memory, int)
+            assert any(memory.data[:24])

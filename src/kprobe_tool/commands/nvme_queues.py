@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import click
 
@@ -178,6 +178,7 @@ def controller_row(survey: Survey, subject: Subject) -> Row:
             "nr_write_queues": options.nr_write_queues if options else None,
             "nr_poll_queues": options.nr_poll_queues if options else None,
             "num_comp_vectors": asked.num_comp_vectors,
+            "io_queues": None if asked.io_queues is None else dict(zip(TYPES, asked.io_queues, strict=True)),
         },
         "granted": controller.granted,
         "nsqa": subject.nsqa,
@@ -236,11 +237,30 @@ def simulated(specification: str) -> Document:
     )
 
 
+class Rows(Sequence[Row]):
+    """The row of each controller, made when it is looked at: a thousand of them with all their hctxs are large."""
+
+    def __init__(self, survey: Survey) -> None:
+        self.survey = survey
+
+    def __len__(self) -> int:
+        return len(self.survey.subjects)
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | list[Row]:
+        if isinstance(index, slice):
+            return [controller_row(self.survey, subject) for subject in self.survey.subjects[index]]
+        return controller_row(self.survey, self.survey.subjects[index])
+
+
 def surveyed(survey: Survey, directory: str | None, *, picture: bool) -> Document:
     if picture:
         lines = list(pictures(survey.subjects, survey.cpus)) if survey.subjects else [NONE]
         return Document("nvme-queues", host.identity(), [], survey.errors, summary=lines)
-    rows = [controller_row(survey, subject) for subject in survey.subjects]
+    rows = Rows(survey)
     found = list(finding_rows(rows))
     inferred = any(not subject.asked.exact and subject.asked.value is not None for subject in survey.subjects)
     summary = ["ASKED with '?' is inferred, not read (-o wide shows from what)"] if inferred else []

@@ -20,7 +20,7 @@ LETTERS = {"default": "D", "read": "R", "poll": "P", None: "Q"}
 
 LEGEND = (
     "D default, R read, P poll, Q type unknown; lower case, x: CPU offline",
-    "!: no CPU online; >: list cut by the kernel; +: on hctx 0 by a map without queues",
+    "!: no CPU online; >: list cut; +: put on hctx 0 by a poll map without queues",
 )
 
 

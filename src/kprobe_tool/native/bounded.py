@@ -95,8 +95,8 @@ def take(pipe: int, size: int, deadline: float) -> bytes:
 
 
 def reap(pid: int) -> None:
-    """Collect the child if it is dead. One that is stuck in the kernel is left to init, which outlives us."""
-    for _ in range(20):
+    """Collect the killed child. One that is stuck in the kernel is left to init, which outlives us."""
+    for _ in range(500):
         if os.waitpid(pid, os.WNOHANG)[0]:
             return
         time.sleep(0.001)

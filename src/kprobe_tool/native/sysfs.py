@@ -49,14 +49,23 @@ class Tree:
         self.root = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.attributes = attributes
         self.reads = 0
+        # The directory resolved last, as queues are read one beside the other: (as asked for, as found).
+        self.parent: tuple[str, list[str]] = ("", [])
 
     def close(self) -> None:
         os.close(self.root)
 
     def resolve(self, path: str) -> str:
         """The path without symbolic links, relative to the root. '..' stops at the root, '/sys' in a link is it."""
+        parent, _, name = path.rpartition("/")
+        if parent != self.parent[0]:
+            self.parent = (parent, self.follow([], parent))
+        return "/".join(self.follow(self.parent[1], name))
+
+    def follow(self, start: list[str], path: str) -> list[str]:
+        """The names that lead to ``path``, seen from the directory ``start``, which has no links in it."""
         waiting = list(reversed(path.split("/")))
-        done: list[str] = []
+        done = list(start)
         links = 0
         while waiting:
             name = waiting.pop()
@@ -78,15 +87,12 @@ class Tree:
                 done.clear()
                 target = target.removeprefix("/sys/")
             waiting += reversed(target.split("/"))
-        return "/".join(done)
+        return done
 
     def names(self, directory: str) -> list[str]:
         """What a directory holds, sorted. Raises E2BIG past ENTRIES_MAX."""
-        fd = os.open(
-            directory.strip("/") or ".",
-            os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC,
-            dir_fd=self.root,
-        )
+        path = self.resolve(directory) or "."
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.root)
         try:
             found: list[str] = []
             with os.scandir(fd) as entries:
@@ -99,15 +105,17 @@ class Tree:
         return sorted(found)
 
     def read(self, directory: str, attribute: str) -> str:
-        """One attribute of a resolved directory, without the newline; bytes that are no UTF-8 as ``\\xNN``.
+        """One attribute of a directory, without the newline; bytes that are no UTF-8 as ``\\xNN``.
 
         ``attribute`` may lie in a subdirectory (``queue/io_poll``). One that was not named to __init__ is a bug of
         the caller and a ValueError.
         """
         if attribute not in self.attributes:
             raise ValueError(f"attribute {attribute} is not on the list of what may be read")
-        path = f"{directory.strip('/')}/{attribute}"
         self.reads += 1
+        # The attribute itself is no link in any sysfs; all before it may be.
+        where, _, name = f"{directory}/{attribute}".rpartition("/")
+        path = f"{self.resolve(where)}/{name}"
         # An open(2) of a device or a FIFO can have effects, or never return.
         status = os.stat(path, dir_fd=self.root, follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode):

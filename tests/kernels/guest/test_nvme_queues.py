@@ -262,7 +262,10 @@ def test_last_cpu_offline_before_reset(target: Target) -> None:
     target.offer(nqn, "tcp")
     controller = target.connect(nqn, "tcp")
     (last,) = (CLASS / controller).glob("nvme*n*/mq/3/cpu_list")
-    (CPUS / f"cpu{int(last.read_text())}/online").write_text("0")
+    cpu = int(last.read_text())
+    if cpu == 0:
+        pytest.skip("this kernel maps the last queue to CPU 0, which cannot go offline")
+    (CPUS / f"cpu{cpu}/online").write_text("0")
     assert ids(row_of(tool("nvme-queues", "-o", "json"), controller)) == set()
     reset(controller)
     wait_until(lambda: attribute(controller, "queue_count") == "4", "a reset with fewer queues")

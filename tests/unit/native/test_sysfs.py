@@ -48,6 +48,20 @@ def test_link_out_of_the_root(tree: Tree, tmp_path: Path) -> None:
     assert error.value.errno == errno.EINVAL
 
 
+def test_directory_link_out_of_the_root(tree: Tree, tmp_path: Path) -> None:
+    """A link in the middle of a path leads out of no tree either, by whichever way it is read."""
+    (tmp_path / "value").write_text("outside\n")
+    for place in ("a/out", "b"):
+        (tmp_path / "root" / place).symlink_to(tmp_path)
+    for read in (
+        lambda: tree.read("a/out", "value"),
+        lambda: tree.read("", "b/value"),
+        lambda: tree.names("a/out"),
+    ):
+        with pytest.raises(FileNotFoundError):
+            read()
+
+
 def test_link_loop(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "root/one").symlink_to("two")
     (tmp_path / "root/two").symlink_to("one/x")

@@ -176,7 +176,7 @@ def read_kprobe(tree: Tree, transports: dict[int, str]) -> dict[int, nvme.Runnin
     def touch() -> None:
         for number in transports:
             try:
-                tree.read(tree.resolve(f"{CLASS}/nvme{number}"), "transport")
+                tree.read(f"{CLASS}/nvme{number}", "transport")
             except OSError:
                 continue
 
@@ -275,9 +275,10 @@ def parse_discovery_conf(path: str, content: str) -> Iterator[Configured]:
         except ValueError:
             continue
         settings: dict[str, str] = {}
-        for here, after in zip(words, [*words[1:], ""], strict=True):
-            key, equals, value = here.partition("=")
-            settings[LONG.get(key, key.removeprefix("--"))] = value if equals else after
+        for here, after in zip(words, [*words, ""][1:], strict=True):
+            if here.startswith("-"):
+                key, equals, value = here.partition("=")
+                settings[LONG.get(key, key.removeprefix("--"))] = value if equals else after
         if settings:
             # The address there is the discovery controller's, not that of what it leads to.
             yield Configured(path, counts(settings), settings.get("transport"))

@@ -157,7 +157,7 @@ def checked(root: str) -> Tree:
     except OSError as error:
         raise Error.from_os(f"sysfs '{root}'", error) from error
     try:
-        tree.names(tree.resolve("class"))
+        tree.names("class")
     except OSError as error:
         tree.close()
         raise Error(f"sysfs '{root}'", "no directory 'class' in it", hint="name a copy of /sys") from error
@@ -167,7 +167,7 @@ def checked(root: str) -> Tree:
 def names(tree: Tree) -> list[str]:
     """The controllers' names in numerical order. Without the module there is no class, and no controller."""
     try:
-        found = tree.names(tree.resolve(CLASS))
+        found = tree.names(CLASS)
     except FileNotFoundError:
         return []
     return sorted((name for name in found if NVME_NAME.fullmatch(name)), key=lambda name: int(name[4:]))
@@ -226,6 +226,7 @@ class Reader:
 
     def controller(self) -> Controller:
         try:
+            # Once here, and not again for each attribute.
             directory = self.tree.resolve(f"{CLASS}/{self.name}")
             entries = self.tree.names(directory)
         except OSError as error:
@@ -274,11 +275,13 @@ class Reader:
             self.problems.append(self.problem(f"{device}/mq", error))
             return Path(device, ())
         indices = sorted(int(name) for name in found if HCTX_NAME.fullmatch(name))
-        hctxs = [hctx for hctx in (self.hctx(directory, device, index) for index in indices) if hctx is not None]
+        shown = [self.shown(device, index) for index in indices] if self.debugfs(device) else [None] * len(indices)
+        read = (self.hctx(directory, device, index, kind) for index, kind in zip(indices, shown, strict=True))
+        hctxs = [hctx for hctx in read if hctx is not None]
         io_poll = self.number(directory, "queue/io_poll", optional=True)
         return with_types(Path(device, tuple(hctxs), None if io_poll is None else io_poll != 0), whole=len(indices))
 
-    def hctx(self, directory: str, device: str, index: int) -> Hctx | None:
+    def hctx(self, directory: str, device: str, index: int, shown: HctxType | None) -> Hctx | None:
         where = f"{directory}/mq/{index}"
         value = self.text(where, "cpu_list", subject=f"{device}/mq/{index}/cpu_list")
         if value is None:
@@ -289,10 +292,17 @@ class Reader:
             self.problems.append(Problem(f"{self.name}: {device}/mq/{index}/cpu_list", str(error)))
             return None
         nr_tags = self.number(where, "nr_tags", subject=f"{device}/mq/{index}/nr_tags")
-        return Hctx(index, found.cpus, found.cut, nr_tags, self.shown(device, index), None)
+        return Hctx(index, found.cpus, found.cut, nr_tags, shown, None)
+
+    def debugfs(self, device: str) -> bool:
+        """Whether debugfs has this device for us. It is closed to all but root, and may not be mounted at all."""
+        try:
+            return bool(self.tree.names(f"{DEBUGFS}/{device}"))
+        except OSError:
+            return False
 
     def shown(self, device: str, index: int) -> HctxType | None:
-        """What debugfs says, which is closed to all but root and may not be there at all: both are no problem."""
+        """The type that debugfs shows."""
         try:
             value = self.tree.read(f"{DEBUGFS}/{device}/hctx{index}", "type")
         except OSError:

@@ -1,0 +1,251 @@
+"""Boots one kernel in QEMU with virtme-ng and runs a command in it.
+
+The guest's root is the host's own root directory, read-only over 9p. Always software emulation: it is there on
+every machine, and behaves the same on all of them.
+"""
+
+import os
+import platform
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .packages import LabError
+
+MEMORY = "2G"
+# On two cores, two guests of one CPU each run the four kernels in 47 s, one guest of two CPUs at a time in 76 s, and
+# two guests of two CPUs each in 128 s.
+CPUS = int(os.environ.get("KPROBE_TOOL_GUEST_CPUS", "1"))
+
+#: Seconds until the guest's script must have started. A boot takes 12 on an idle machine.
+FIRST_SIGN_OF_LIFE = 240
+#: Seconds for everything.
+TOTAL = int(os.environ.get("KPROBE_TOOL_GUEST_TIMEOUT", "720"))
+
+#: The host's root in the guest, once more, see _SCRIPT.
+HOST = Path("/run/host")
+
+# Emulated hardware that no test needs. Its drivers are a third of the boot.
+_UNUSED_DRIVERS = (
+    "ahci,bochs,cdrom,floppy,i2c_i801,i6300esb,iTCO_wdt,intel_agp,joydev,kvm_amd,kvm_intel,lpc_ich,parport_pc,"
+    "pcspkr,powernow_k8,psmouse,sr_mod,vmwgfx"
+)
+
+_KERNEL_OPTIONS = (
+    f"modprobe.blacklist={_UNUSED_DRIVERS}",
+    # A busy host can stop a virtual CPU for longer than these allow, which says nothing about the kernel.
+    "nowatchdog",
+    "rcupdate.rcu_cpu_stall_suppress=1",
+)
+
+# virtme-ng mounts the root without any caching, so that each file is read over 9p again each time. The script puts
+# the same directory, mounted with a cache, over the parts that Python is in: everything starts twice as fast.
+# /usr becomes an overlay because it holds the directory that the modules have to be in. All of this exists in the
+# guest's memory only.
+_SCRIPT = """\
+#!/bin/sh
+set -e
+{channel}
+mkdir -p {host} /run/usr/upper /run/usr/work
+mount -t 9p -o ro,cache=loose,trans=virtio,version=9p2000.L,msize=512000 kprobe-tool {host}
+mount -t overlay -o lowerdir={host}/usr,upperdir=/run/usr/upper,workdir=/run/usr/work overlay /usr
+mount -t tmpfs -o mode=1777 tmpfs /tmp
+for directory in {directories}; do
+    test -d "$directory" || mkdir -p "$directory"
+    mount --bind {host}"$directory" "$directory"
+done
+mkdir -p /usr/lib/modules /run/netns
+rm -rf /usr/lib/modules/{release}
+ln -s {host}{modules} /usr/lib/modules/{release}
+ip link set lo up
+cd {cwd}
+exec env {environment} {command}
+"""
+
+# Standard output is the way back to the host. Everything else goes to the console log.
+_CHANNEL = """\
+exec 3>&1 1>&2
+echo '{"event": "alive"}' >&3"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A kernel, ready to boot."""
+
+    release: str
+    #: Holds boot/vmlinuz-RELEASE and lib/modules/RELEASE.
+    directory: Path
+
+    @property
+    def vmlinuz(self) -> Path:
+        return self.directory / "boot" / f"vmlinuz-{self.release}"
+
+    @property
+    def modules(self) -> Path:
+        return self.directory / "lib/modules" / self.release
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a guest ended: by itself (hung is false and stopped is false), killed for its time, or told to."""
+
+    seconds: float
+    hung: str = ""
+    stopped: bool = False
+
+
+def missing() -> list[str]:
+    """What the machine lacks to boot a guest, in words."""
+    if platform.machine() != "x86_64":
+        return [f"an x86_64 machine (this is {platform.machine()})"]
+    needed = {
+        "qemu-system-x86_64": "QEMU (package qemu-system-x86)",
+        "virtme-run": "virtme-ng (pip install virtme-ng)",
+        "depmod": "kmod",
+        "modprobe": "kmod",
+        "busybox": "static busybox (package busybox-static)",
+        "ip": "iproute2",
+        "udevadm": "udev",
+        # virtme-ng finds out a kernel's release with it.
+        "file": "file",
+    }
+    return sorted({what for tool, what in needed.items() if shutil.which(tool, path=_path()) is None})
+
+
+def _path() -> str:
+    # virtme-run stands beside the interpreter of its virtual environment, which need not be activated.
+    return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def guest_script(
+    image: Image,
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    environment: dict[str, str],
+    directories: Sequence[Path],
+    interactive: bool = False,
+) -> str:
+    """The script that the guest runs as root. `directories` are needed by the command, besides /usr."""
+    everywhere = {
+        "HOME": "/root",
+        "LANG": "C.UTF-8",
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "TMPDIR": "/tmp",
+    }
+    apart = sorted({str(d) for d in directories if not d.is_relative_to("/usr")})
+    return _SCRIPT.format(
+        channel="" if interactive else _CHANNEL,
+        host=HOST,
+        directories=shlex.join(apart),
+        release=shlex.quote(image.release),
+        modules=shlex.quote(str(image.modules)),
+        cwd=shlex.quote(str(cwd)),
+        environment=shlex.join(f"{k}={v}" for k, v in (everywhere | environment).items()),
+        command=shlex.join(command),
+    )
+
+
+def virtme_run(image: Image, script: Path, *, interactive: bool = False) -> list[str]:
+    argv = ["virtme-run", "--kimg", str(image.vmlinuz), "--mods=auto", "--disable-kvm", "--force-9p"]
+    argv += ["--memory", MEMORY, "--cpus", str(CPUS), "--name", "kprobe-tool"]
+    for directory in ("/etc", "/lib", "/var"):
+        argv += ["--overlay-rwdir", directory]
+    for option in _KERNEL_OPTIONS:
+        argv += ["--kopt", option]
+    if interactive:
+        argv += ["--user", "root", "--shell", str(script)]
+    else:
+        argv += ["--show-boot-console", "--verbose", "--script-sh", f"exec sh {shlex.quote(str(script))}"]
+    # Takes all the rest of the line.
+    argv += ["--qemu-opts", "-virtfs"]
+    argv += ["local,path=/,mount_tag=kprobe-tool,security_model=none,readonly=on,multidevs=remap"]
+    return argv
+
+
+def environment() -> dict[str, str]:
+    """What virtme-run itself is to be started with."""
+    return dict(os.environ, PATH=_path())
+
+
+def run(image: Image, script: Path, console: Path, line: Callable[[bytes], None], stop: threading.Event) -> Ending:
+    """Boots, calls `line` for each line that comes back, and returns when the guest is gone."""
+    # timeout(1) is for the case that this process is killed and cannot clean up.
+    argv = ["timeout", "--kill-after=10", str(TOTAL + 30), *virtme_run(image, script)]
+    start = time.monotonic()
+    with open(console, "ab", buffering=0) as log:
+        try:
+            process = subprocess.Popen(
+                argv,
+                env=environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except FileNotFoundError as e:
+            raise LabError(f"{e.filename} is not installed") from e
+        try:
+            hung = _pump(process, log.write, line, start, stop)
+        finally:
+            _kill(process)
+    return Ending(time.monotonic() - start, hung, stop.is_set())
+
+
+def _pump(
+    process: subprocess.Popen[bytes],
+    log: Callable[[bytes], object],
+    line: Callable[[bytes], None],
+    start: float,
+    stop: threading.Event,
+) -> str:
+    assert process.stdout is not None and process.stderr is not None
+    alive = False
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        while selector.get_map() and not stop.is_set():
+            seconds = time.monotonic() - start
+            if seconds > TOTAL:
+                return f"not done after {TOTAL} s"
+            if not alive and seconds > FIRST_SIGN_OF_LIFE:
+                return f"no sign of life after {FIRST_SIGN_OF_LIFE} s"
+            for key, _ in selector.select(timeout=0.5):
+                data = os.read(key.fd, 65536)
+                if not data:
+                    selector.unregister(key.fileobj)
+                elif key.fileobj is process.stderr:
+                    log(data)
+                else:
+                    alive = True
+                    *lines, rest = (rest + data).split(b"\n")
+                    for one in lines:
+                        line(one)
+    return ""
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Ends virtme-run and QEMU, which are a process group of their own."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()

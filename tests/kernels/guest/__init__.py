@@ -1,0 +1,1 @@
+"""Tests that run inside a booted kernel, as root. Nothing in here may run anywhere else."""

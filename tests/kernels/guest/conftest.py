@@ -1,0 +1,123 @@
+"""Fixtures of the guest tests."""
+
+import os
+import pickle
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from .. import in_guest
+from ..packages import Kernel
+
+NOBODY = 65534
+
+Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
+Call = Callable[[Callable[[], Any]], Any]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    """The kernel the test runs on: release, version, roles."""
+    assert in_guest.release() is not None, "guest tests run in guests only"
+    assert isinstance(request.param, Kernel)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def modprobe() -> Callable[..., None]:
+    """Loads kernel modules; skips the test if the kernel has no such module, fails if it cannot be loaded."""
+
+    def load(*modules: str) -> None:
+        assert in_guest.release() is not None
+        for module in modules:
+            known = subprocess.run(["modprobe", "-n", "-q", module], check=False)
+            if known.returncode != 0:
+                pytest.skip(f"{os.uname().release} has no module {module}")
+            done = subprocess.run(["modprobe", module], check=False, capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def as_nobody() -> Run:
+    """Runs a command as a user without any privilege."""
+
+    def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            argv, check=False, capture_output=True, text=True, user=NOBODY, group=NOBODY, extra_groups=[]
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def call_as_nobody() -> Call:
+    """Calls a function as a user without any privilege, in a child process; what it returns or raises comes back."""
+
+    def call(function: Callable[[], Any]) -> Any:
+        ours, theirs = os.pipe()
+        child = os.fork()
+        if child == 0:
+            # Whatever happens, this process must not go on to run the rest of the tests.
+            try:
+                os.setgroups([])
+                os.setresgid(NOBODY, NOBODY, NOBODY)
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+                answer: tuple[bool, Any]
+                try:
+                    answer = (True, function())
+                except Exception as e:
+                    answer = (False, e)
+                with open(theirs, "wb") as f:
+                    f.write(pickle.dumps(answer))
+            finally:
+                os._exit(0)
+        os.close(theirs)
+        with open(ours, "rb") as f:
+            data = f.read()
+        os.waitpid(child, 0)
+        assert data, "the child died, or its result cannot be pickled"
+        fine, value = pickle.loads(data)
+        if not fine:
+            raise value
+        return value
+
+    return call
+
+
+@pytest.fixture
+def netns(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
+    """Makes named network namespaces with a working loopback; they go when the test is over."""
+    made = []
+
+    def add(name: str) -> str:
+        subprocess.run(["ip", "netns", "add", name], check=True)
+        made.append(name)
+        subprocess.run(["ip", "-n", name, "link", "set", "lo", "up"], check=True)
+        return name
+
+    yield add
+    for name in made:
+        subprocess.run(["ip", "netns", "del", name], check=True)
+
+
+_expected = pytest.StashKey[list[re.Pattern[str]]]()
+
+
+@pytest.fixture
+def expect_complaint(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says that the kernel will complain in its log, by a regular expression for the line."""
+
+    def expect(pattern: str) -> None:
+        request.config.stash.setdefault(_expected, []).append(re.compile(pattern))
+
+    return expect
+
+
+@pytest.fixture
+def expected_complaints(request: pytest.FixtureRequest) -> list[re.Pattern[str]]:
+    return request.config.stash.get(_expected, [])

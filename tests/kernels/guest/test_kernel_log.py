@@ -1,0 +1,22 @@
+"""Looks at the kernel log when all other tests of this guest are done."""
+
+import re
+import subprocess
+
+import pytest
+
+_COMPLAINT = re.compile(
+    r"WARNING: |BUG: |\bOops\b|kernel BUG at|general protection fault|refcount_t: |UBSAN: |KASAN: |"
+    r"INFO: task .* blocked|Kernel panic"
+)
+
+
+@pytest.mark.last
+def test_no_kernel_complaints(expected_complaints: list[re.Pattern[str]]) -> None:
+    log = subprocess.run(["dmesg"], check=True, capture_output=True, text=True, errors="replace").stdout
+    complaints = [
+        line
+        for line in log.splitlines()
+        if _COMPLAINT.search(line) and not any(e.search(line) for e in expected_complaints)
+    ]
+    assert not complaints

@@ -1,0 +1,86 @@
+"""The guest's side of a session: runs the planned tests and sends each report to the host at once.
+
+At once, because the next test may be the one the kernel does not survive.
+"""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from .lab import Plan
+
+#: The file descriptor that leads to the host, see boot._SCRIPT.
+CHANNEL = 3
+#: Seconds for one test. Compiling a BPF program takes up to 60 in an emulated machine.
+TEST_LIMIT = 240
+
+
+def release() -> str | None:
+    """The release of the guest that this is; None on the host.
+
+    Guest tests make kernels oops. An environment variable alone must not be enough to let them loose.
+    """
+    name = os.environ.get("KPROBE_TOOL_GUEST")
+    if name is None:
+        return None
+    if "virtme" not in Path("/proc/cmdline").read_text() or os.uname().release != name:
+        raise pytest.UsageError(f"KPROBE_TOOL_GUEST={name}, but this is no guest of the kernel lab with that kernel")
+    return name
+
+
+def plan() -> Plan:
+    return Plan.read(Path(os.environ["KPROBE_TOOL_PLAN"]))
+
+
+class GuestPlugin:
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.plan = plan()
+
+    def send(self, **event: Any) -> None:
+        data = (json.dumps(event, default=repr) + "\n").encode()
+        while data:
+            data = data[os.write(CHANNEL, data) :]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        by_name = {item.nodeid: item for item in items}
+        items[:] = [by_name[test] for test in self.plan.tests if test in by_name]
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.failed:
+            self.send(event="trouble", text=report.longreprtext)
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        self.send(event="trouble", text=str(excrepr))
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        def too_long(number: int, frame: FrameType | None) -> None:
+            raise TimeoutError(f"{item.nodeid} takes longer than {TEST_LIMIT} s")
+
+        signal.signal(signal.SIGALRM, too_long)
+        signal.alarm(TEST_LIMIT)
+        yield
+        signal.alarm(0)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        self.send(event="start", test=nodeid)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        data = self.config.hook.pytest_report_to_serializable(config=self.config, report=report)
+        self.send(event="report", report=data)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        self.send(event="finish", test=nodeid)
+
+    def pytest_sessionfinish(self) -> None:
+        dmesg = subprocess.run(["dmesg"], capture_output=True, text=True, errors="replace", check=False)
+        self.send(event="dmesg", text=dmesg.stdout)

@@ -1,0 +1,69 @@
+"""The kernels the guest tests run on, by role.
+
+Packages leave the archive as newer ones come, so a role says what a kernel is wanted for and where it may come
+from; packages.py finds the release that serves it today.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Role:
+    name: str
+    #: Upstream version, leading parts only: () is any, (7,) any 7.x, (6, 12) any 6.12.x.
+    series: tuple[int, ...]
+    #: Where it may come from. Empty: from any of SUITES.
+    suites: tuple[str, ...]
+    pick: Literal["newest", "oldest"]
+    why: str
+    #: Release candidates count, too.
+    candidates: bool = False
+    #: This release serves the role as long as the archive or the cache has it.
+    pin: str | None = None
+
+
+#: Every suite that is read.
+SUITES = (
+    "bookworm",
+    "bookworm-updates",
+    "bookworm-security",
+    "bookworm-backports",
+    "trixie-backports",
+    "sid",
+    "experimental",
+)
+
+#: In the order in which the tests run.
+ROLES = (
+    Role(
+        name="newest-6.1",
+        series=(6, 1),
+        suites=("bookworm", "bookworm-updates", "bookworm-security"),
+        pick="newest",
+        why="oldest series still in wide use, with all its fixes",
+    ),
+    Role(
+        name="unfixed-6.12",
+        series=(6, 12),
+        suites=("bookworm-backports", "bookworm-security"),
+        pick="oldest",
+        why="the bugs the tool looks for are all in it",
+        pin="6.12.43+deb12-amd64",
+    ),
+    Role(
+        name="newest-stable-7",
+        series=(7,),
+        suites=("trixie-backports",),
+        pick="newest",
+        why="what an up-to-date host runs",
+    ),
+    Role(
+        name="newest",
+        series=(),
+        suites=(),
+        pick="newest",
+        why="what is coming: the first kernels with verifier diagnostics of their own",
+        candidates=True,
+    ),
+)

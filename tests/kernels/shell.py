@@ -1,0 +1,87 @@
+"""A shell in a booted kernel: python -m tests.kernels.shell [--list | ROLE | RELEASE]"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from . import boot
+from .lab import needed_directories
+from .packages import Archive, Kernel, LabError
+from .roles import ROLES
+
+ROOT = Path(__file__).parents[2]
+
+
+def list_kernels(archive: Archive, kernels: list[Kernel]) -> None:
+    why = {role.name: role.why for role in ROLES}
+    for kernel in kernels:
+        cached = "cached" if archive.is_cached(kernel) else "not downloaded yet"
+        for role in kernel.roles:
+            print(f"{role:16} {kernel.release}  ({kernel.version}, {kernel.suite}, {cached})")
+            print(f"{'':16} {why[role]}")
+        for note in kernel.notes:
+            print(f"{'':16} note: {note}")
+
+
+def find(archive: Archive, kernels: list[Kernel], name: str) -> Kernel:
+    for kernel in kernels:
+        if name == kernel.release or name in kernel.roles:
+            return kernel
+    # Any other release that the archive or the cache has, without a role.
+    for offer in archive.offers():
+        if name == offer.release:
+            return Kernel(offer.release, offer.version, offer.suite, ("none",))
+    known = ", ".join([*(role.name for role in ROLES), *(k.release for k in kernels)])
+    raise LabError(f"no kernel {name!r}; there are {known}, and what Debian's archive has")
+
+
+def shell(archive: Archive, kernel: Kernel) -> int:
+    print(f"{kernel.release}: log out (Ctrl-D) to power it off, Ctrl-a x to kill it", file=sys.stderr)
+    archive.fetch(kernel)
+    image = boot.Image(kernel.release, archive.directory(kernel))
+    # In the cache, because the guest sees nothing of the host's /tmp.
+    with tempfile.TemporaryDirectory(prefix=".shell-", dir=archive.cache) as tmp:
+        script = Path(tmp) / "guest.sh"
+        script.write_text(
+            boot.guest_script(
+                image,
+                ["bash", "-i"],
+                cwd=ROOT,
+                environment={"TERM": os.environ.get("TERM", "linux")},
+                directories=needed_directories(ROOT),
+                interactive=True,
+            ),
+            encoding="utf-8",
+        )
+        script.chmod(0o755)
+        return subprocess.run(
+            boot.virtme_run(image, script, interactive=True), env=boot.environment(), check=False
+        ).returncode
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Drops you into a booted Debian kernel.")
+    parser.add_argument("kernel", nargs="?", default="newest", help="a role or a release (default: newest)")
+    parser.add_argument("--list", action="store_true", help="list the roles and what serves them")
+    args = parser.parse_args()
+    archive = Archive()
+    try:
+        if missing := boot.missing():
+            raise LabError(f"not there: {', '.join(missing)}")
+        kernels = archive.kernels()
+        for problem in archive.problems:
+            print(f"warning: {problem}", file=sys.stderr)
+        if args.list:
+            list_kernels(archive, kernels)
+            return 0
+        return shell(archive, find(archive, kernels, args.kernel))
+    except LabError as e:
+        print(f"kernel lab: {e}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

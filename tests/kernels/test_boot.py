@@ -1,0 +1,127 @@
+"""What happens to a guest's processes, with a shell in the place of QEMU."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from . import boot
+from .lab import Guest, Plan
+from .packages import Kernel
+
+KERNEL = Kernel("6.0-amd64", "6.0-1", "sid", ("newest",))
+
+
+class Harness:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+        self.monkeypatch = monkeypatch
+        self.directory = directory
+        self.lines: list[bytes] = []
+        self.stop = threading.Event()
+
+    def run(self, shell: str) -> boot.Ending:
+        self.monkeypatch.setattr(boot, "virtme_run", lambda *args: ["sh", "-c", shell])
+        image = boot.Image("6.0-amd64", self.directory)
+        return boot.run(image, Path("script"), self.directory / "console", self.lines.append, self.stop)
+
+
+@pytest.fixture
+def harness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Harness:
+    return Harness(monkeypatch, tmp_path)
+
+
+def is_alive(pid: int) -> bool:
+    """Not counting a zombie: who gets to reap an orphan is not ours to say."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_lines_and_console(harness: Harness) -> None:
+    ending = harness.run("printf 'a\\nb'; echo console >&2; sleep 0.1; echo c")
+    assert harness.lines == [b"a", b"bc"]
+    assert (harness.directory / "console").read_text() == "console\n"
+    assert not ending.hung and not ending.stopped
+
+
+def test_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
+    harness.monkeypatch.setattr(boot, "FIRST_SIGN_OF_LIFE", 1)
+    pid = harness.directory / "pid"
+    ending = harness.run(f"trap '' TERM; (sleep 60 & echo $! > {pid}; wait); wait")
+    assert "no sign of life after 1 s" in ending.hung
+    assert not is_alive(int(pid.read_text()))
+
+
+def test_guest_that_does_not_end(harness: Harness) -> None:
+    harness.monkeypatch.setattr(boot, "TOTAL", 1)
+    assert "not done after 1 s" in harness.run("echo alive; sleep 60").hung
+    assert harness.lines == [b"alive"]
+
+
+def test_stop(harness: Harness) -> None:
+    threading.Timer(0.3, harness.stop.set).start()
+    start = time.monotonic()
+    ending = harness.run("echo alive; sleep 60")
+    assert ending.stopped and not ending.hung
+    assert time.monotonic() - start < 30
+
+
+def test_script_carries_odd_names() -> None:
+    script = boot.guest_script(
+        boot.Image("6.0-amd64", Path("/a b/cache")),
+        ["printf", "%s\n", "it's"],
+        cwd=Path("/a b"),
+        environment={"X": "1 2"},
+        directories=[Path("/a b"), Path("/usr/lib")],
+    )
+    lines = script.splitlines()
+    assert "for directory in '/a b'; do" in lines
+    assert "cd '/a b'" in lines
+    assert "ln -s /run/host'/a b/cache/lib/modules/6.0-amd64' /usr/lib/modules/6.0-amd64" in lines
+    assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_plan_survives_the_way(tmp_path: Path) -> None:
+    plan = Plan(KERNEL, ("test_a", "test_b"))
+    plan.write(tmp_path / "plan")
+    assert Plan.read(tmp_path / "plan") == plan
+
+
+def test_what_is_known_when_a_kernel_dies(tmp_path: Path) -> None:
+    guest = Guest(KERNEL, ("test_a", "test_b", "test_c"), tmp_path)
+    guest.console.write_text("Kernel panic - not syncing\r\n")
+    guest.take({"event": "start", "test": "test_a"})
+    guest.take({"event": "report", "report": {"outcome": "passed"}})
+    guest.take({"event": "finish", "test": "test_a"})
+    guest.take({"event": "start", "test": "test_b"})
+    guest.take({"event": "report", "report": {"outcome": "passed"}})
+    assert guest.reports == {"test_a": [{"outcome": "passed"}]}
+    assert guest.missing() == ("test_b", "test_c")
+    assert "died during this test" in guest.epitaph("test_b")
+    assert "Kernel panic" in guest.epitaph("test_b")
+    assert guest.epitaph("test_c") == "6.0-amd64 died before this test, during test_b"
+    # A second boot starts with a clean slate, but keeps what is done.
+    guest.rewind()
+    assert guest.running is None
+    assert guest.missing() == ("test_b", "test_c")
+
+
+def test_guest_tests_refuse_the_host() -> None:
+    environment = dict(os.environ, KPROBE_TOOL_GUEST="6.0-amd64")
+    here = Path(__file__).parent
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(here / "guest")],
+        env=environment,
+        cwd=here.parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "no guest of the kernel lab" in done.stderr

@@ -17,6 +17,10 @@ WRAP_MIN = 24
 """A wrapped column narrower than this is unreadable; the line is longer then."""
 
 
+# Two columns between headings are enough; tabulate's own two more make the lines longer than wrap_room() reckons.
+tabulate.MIN_PADDING = 0
+
+
 def render(document: Document, *, wide: bool = False) -> Iterator[str]:
     """Lines of all tables of a document."""
     separator = False

@@ -14,7 +14,7 @@ import select
 import signal
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
 from kprobe_tool.native.sched import die_with_parent
@@ -27,7 +27,7 @@ LENGTH = struct.Struct("=Q")
 
 def each(
     items: Sequence[Item], function: Callable[[Item], Answer], seconds: float
-) -> Iterator[tuple[Item, Answer | TimeoutError]]:
+) -> Generator[tuple[Item, Answer | TimeoutError]]:
     """``function`` of each item, in order, or a TimeoutError for one that took longer than ``seconds``.
 
     One child makes all calls; where one hangs, another child goes on with the next item, and the stuck one goes

@@ -191,7 +191,7 @@ class Btf:
         return text(self._strings[start:end])
 
     def _string_offset(self, name: str) -> Iterator[int]:
-        """Offsets of a string. Equal strings are stored once per blob, but a split blob has its own and its base's."""
+        """Offsets of a string: once in each blob that has it."""
         if self._base is not None:
             yield from self._base._string_offset(name)
         wanted = b"\0" + name.encode() + b"\0"

@@ -308,4 +308,3 @@ def test_map_and_table(target: Target) -> None:
     table = tool("nvme-queues", controller)
     assert table.code == 0
     assert table.out.splitlines()[1].split()[:6] == [controller, "rdma", "live", "8", "6", "2/4/0"]
-

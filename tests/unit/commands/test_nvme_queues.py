@@ -76,9 +76,7 @@ def test_one_controller(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
     assert [row["controller"] for row in document(out)["results"]] == ["nvme2"]
     code, out, err = run(capsys, "nvme7", "--sysfs", root)
     assert (code, out) == (ExitCode.CANNOT_RUN, "")
-    assert err == (
-        "kprobe-tool: nvme-queues: controller 'nvme7': no such NVMe controller; there is nvme1, nvme2\n"
-    )
+    assert err == ("kprobe-tool: nvme-queues: controller 'nvme7': no such NVMe controller; there is nvme1, nvme2\n")
 
 
 def test_problem_is_told_and_the_rest_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
+from contextlib import closing
 
 import pytest
 
@@ -34,10 +34,9 @@ def test_stuck_ones_are_left_behind() -> None:
     assert [answer for _, answer in found if not isinstance(answer, TimeoutError)] == [0, 2, 4]
 
 
-def test_no_child_is_left(tmp_path: Path) -> None:
-    generator = bounded.each(range(100), lambda item: item, 30)
-    assert next(generator) == (0, 0)
-    generator.close()
+def test_no_child_is_left() -> None:
+    with closing(bounded.each(range(100), lambda item: item, 30)) as answers:
+        assert next(answers) == (0, 0)
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
 

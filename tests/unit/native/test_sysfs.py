@@ -104,7 +104,7 @@ def test_cpu_lists_refuse_or_read(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["3-1", "0-", "-1", "0,0", "1,0", "0-99999", "0x1", "٣", "0 "])
 def test_no_cpu_ranges(text: str) -> None:
-    with pytest.raises(ValueError, match="no CPU|no list of CPUs"):
+    with pytest.raises(ValueError, match="is no "):
         cpu_ranges(text)
 
 

@@ -53,7 +53,7 @@ def test_inference_is_labelled() -> None:
         ("tcp", Options(4), THREE, 3, 3, 3),
     ],
 )
-def test_options(transport: str, options: Options, cpus: Cpus, granted: int, value: int, following: int) -> None:
+def test_options(*, transport: str, options: Options, cpus: Cpus, granted: int, value: int, following: int) -> None:
     context = Context(cpus, Parameters(None, None), Algorithm.FABRICS, {1: Known(Source.KCORE, options)})
     found = asked(fabrics(granted, transport), context)
     assert (found.value, found.next, found.source, found.exact) == (value, following, Source.KCORE, True)
@@ -67,7 +67,9 @@ def test_completion_vectors() -> None:
     assert asked(fabrics(4, "rdma"), since).value == 8
 
 
-@pytest.mark.parametrize("fields", [{"cntrltype": "discovery"}, {"subsysnqn": "nqn.2014-08.org.nvmexpress.discovery"}])
+@pytest.mark.parametrize(
+    "fields", [{"cntrltype": "discovery"}, {"subsysnqn": "nqn.2014-08.org.nvmexpress.discovery"}]
+)
 def test_discovery(fields: dict[str, str]) -> None:
     found = asked(fabrics(0, "tcp", **fields), Context(FOUR, Parameters(None, None)))
     assert (found.value, found.source) == (0, Source.DISCOVERY)
@@ -115,7 +117,9 @@ def test_config_json(tmp_path: Path) -> None:
 
 
 def test_discovery_conf(tmp_path: Path) -> None:
-    content = "# comment -i 9\n--transport=tcp --traddr=10.77.0.1 --nr-io-queues=2 -W 1\n-t rdma -a 10.77.0.2\n'broken\n"
+    content = (
+        "# comment -i 9\n--transport=tcp --traddr=10.77.0.1 --nr-io-queues=2 -W 1\n-t rdma -a 10.77.0.2\n'broken\n"
+    )
     (found,) = configured(etc(tmp_path, nvme__discovery_conf=content))
     assert (found.transport, found.counts) == ("tcp", {"nr_io_queues": 2, "nr_write_queues": 1})
 
@@ -129,7 +133,8 @@ def test_stacd_conf(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[1]", "null", '{"hosts": 5}', '[{"subsystems": [{"ports": {"nr_io_queues": 1}}]}]', "[" * 5000]
+    "content",
+    ["", "{", "[1]", "null", '{"hosts": 5}', '[{"subsystems": [{"ports": {"nr_io_queues": 1}}]}]', "[" * 5000],
 )
 def test_broken_config_json_configures_nothing(tmp_path: Path, content: str) -> None:
     assert configured(etc(tmp_path, nvme__config_json=content)) == []

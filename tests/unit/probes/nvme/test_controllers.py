@@ -133,14 +133,12 @@ def test_attributes_that_are_no_files(tmp_path: Path) -> None:
     directory = trees.controller(tmp_path)
     outside = tmp_path.parent / "outside"
     outside.write_text("7\n")
-    for name, make in {
-        "queue_count": lambda path: os.mkfifo(path),
-        "sqsize": lambda path: path.symlink_to(outside),
-        "state": lambda path: path.symlink_to("state"),
-        "transport": lambda path: path.mkdir(),
-    }.items():
-        (directory / name).unlink(missing_ok=True)
-        make(directory / name)
+    for name in ("queue_count", "state", "transport"):
+        (directory / name).unlink()
+    os.mkfifo(directory / "queue_count")
+    (directory / "sqsize").symlink_to(outside)
+    (directory / "state").symlink_to("state")
+    (directory / "transport").mkdir()
     start = time.monotonic()
     (found,) = read(tmp_path)
     assert time.monotonic() - start < controllers.SECONDS
@@ -248,9 +246,7 @@ def test_reads_are_linear(tmp_path: Path) -> None:
 
     def reads(root: Path, number: int, queues: int) -> int:
         for index in range(number):
-            trees.controller(
-                root, f"nvme{index}", queue_count=queues + 1, lists=tuple(map(str, range(queues)))
-            )
+            trees.controller(root, f"nvme{index}", queue_count=queues + 1, lists=tuple(map(str, range(queues))))
         tree = controllers.open_tree(str(root))
         try:
             for name in controllers.names(tree):

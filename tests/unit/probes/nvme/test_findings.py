@@ -92,7 +92,7 @@ def test_shortfall_oops(tmp_path: Path) -> None:
 
 
 def test_stale_grants(tmp_path: Path) -> None:
-    """"mapped 2/0/2": any grant below four leaves the poll queues where they were."""
+    """Any grant of two or fewer leaves the counts of "mapped 2/0/2" as they were, beyond the queues there are."""
     survey = take(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
     assert judged(survey)[STALE].evidence["deadly_grants"] == [1, 2]
     known = judged(asking(survey, Options(2, 0, 2), 4, 4))[STALE]

@@ -42,16 +42,14 @@ def test_lists_that_no_map_gives() -> None:
 
 
 @given(
-    st.integers(1, 12),
-    st.integers(1, 12),
-    st.integers(0, 12),
-    st.integers(0, 12),
-    st.integers(1, 40),
-    st.randoms(use_true_random=False),
+    cpus=st.integers(1, 12),
+    io=st.integers(1, 12),
+    write=st.integers(0, 12),
+    poll=st.integers(0, 12),
+    granted=st.integers(1, 40),
+    random=st.randoms(use_true_random=False),
 )
-def test_agrees_with_the_model(
-    cpus: int, io: int, write: int, poll: int, granted: int, random: Random
-) -> None:
+def test_agrees_with_the_model(*, cpus: int, io: int, write: int, poll: int, granted: int, random: Random) -> None:
     """Lay the model's maps out over CPUs in any order, as blk_mq_map_swqueue() does, and read them back."""
     outcome = connect(Algorithm.FABRICS, Options(min(io, cpus), write, poll), granted=granted, cpus=cpus)
     lists: list[set[int]] = [set() for _ in range(outcome.nr_hw_queues)]

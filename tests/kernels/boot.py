@@ -51,7 +51,7 @@ _KERNEL_OPTIONS = (
 # An NVMe device without anything behind it, that grants fewer I/O queues than there are CPUs.
 _NVME = (
     "-blockdev",
-    "driver=null-co,node-name=nvme,size=1M,read-zeroes=on",
+    "driver=null-co,node-name=nvme,size=1048576,read-zeroes=on",
     "-device",
     "nvme,drive=nvme,serial=kprobe-tool,max_ioqpairs=2",
 )

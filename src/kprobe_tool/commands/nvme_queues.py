@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, overload
 
@@ -98,19 +99,32 @@ FINDING_COLUMNS = (
     Column("FINDING", "reason", wrap=True),
 )
 
+
+def split_cell(row: Row) -> object:
+    return mapped_cell({"mapped": row["io_queues"]})
+
+
+def maps_cell(row: Row) -> object:
+    """``read=4@2``: four queues from the third on."""
+    maps = row["maps"]
+    if not isinstance(maps, list):
+        return None
+    return " ".join(f"{each['type']}={each['nr_queues']}@{each['queue_offset']}" for each in maps)
+
+
+def crash_colour(value: object) -> str:
+    return "red" if value else "green"
+
+
 SIMULATION_COLUMNS = (
     Column("KERNEL", "kernels"),
     Column("ASKED", "asked", right=True),
     Column("GRANTED", "granted", right=True),
-    Column("D/R/P", lambda row: mapped_cell({"mapped": row["io_queues"]}), right=True),
-    Column("CRASH", "crash", colour=lambda value: "red" if value else "green"),
+    Column("D/R/P", split_cell, right=True),
+    Column("CRASH", "crash", colour=crash_colour),
     Column("REASON", "reason", wrap=True),
-    Column("MAPS", lambda row: " ".join(map_cell(each) for each in row["maps"]), wide=True),  # type: ignore[attr-defined]
+    Column("MAPS", maps_cell, wide=True),
 )
-
-
-def map_cell(queue_map: Row) -> str:
-    return f"{queue_map['type']}={queue_map['nr_queues']}@{queue_map['queue_offset']}"
 
 
 def hctx_row(hctx: Hctx) -> Row:
@@ -280,8 +294,16 @@ def surveyed(survey: Survey, directory: str | None, *, picture: bool) -> Documen
     )
 
 
+def complete_controller(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The names that shell completion offers."""
+    try:
+        return sorted(name for name in os.listdir("/sys/class/nvme") if name.startswith(incomplete))
+    except FileNotFoundError:
+        return []
+
+
 @click.command(short_help="Show asked, granted and mapped NVMe I/O queues.")
-@click.argument("controllers", metavar="[CONTROLLER]...", nargs=-1)
+@click.argument("controllers", metavar="[CONTROLLER]...", nargs=-1, shell_complete=complete_controller)
 @click.option(
     "--sysfs", "directory", metavar="DIR", type=click.Path(), help="Read a captured copy of /sys, not the live one."
 )

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from kprobe_tool.native import btf, tracefs
 from kprobe_tool.native.kcore import Kcore
 
-LIST_MAX = 1 << 16
+LIST_MAX = 1 << 12
 """Entries followed in a list of the kernel that may change under us."""
 
 SHOW_TRANSPORT = "nvme_sysfs_show_transport"

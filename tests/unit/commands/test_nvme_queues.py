@@ -154,6 +154,15 @@ def test_simulated_reconnect(capsys: pytest.CaptureFixture[str]) -> None:
     assert newest["crash"]
 
 
+def test_simulated_queue_without_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+    """The request limits write queues to the CPUs, nvmf_set_io_queues() does not."""
+    _, out, _ = run(capsys, "--simulate", "io=2,write=6,poll=2,cpus=4", "-o", "json")
+    newest = document(out)["results"][-1]
+    assert newest["io_queues"] == {"default": 6, "read": 2, "poll": 0}
+    assert newest["hctxs"] == ["default"] * 4 + [None] * 2 + ["read"] * 2
+    assert newest["reason"] == "hctx 4 gets no CPU, so that it cannot be connected (EXDEV)"
+
+
 def test_map(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = str(trees.plant(tmp_path, "6.12.43+deb12-amd64", "tcp-cpu-offlined"))
     code, out, err = run(capsys, "--map", "--sysfs", root)

@@ -109,8 +109,8 @@ class Controller:
 
     @property
     def granted(self) -> int | None:
-        """I/O queues: queue_count without the admin queue."""
-        return None if not self.queue_count else self.queue_count - 1
+        """I/O queues: queue_count without the admin queue, which is 0 before the first connect."""
+        return None if self.queue_count is None else max(0, self.queue_count - 1)
 
     @property
     def path(self) -> Path | None:

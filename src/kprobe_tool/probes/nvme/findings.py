@@ -90,7 +90,8 @@ def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
         options or fewest_options(now),
         now,
         controller.granted,
-        len(survey.cpus.possible or ()) or max(max(hctx.cpus, default=0) for hctx in path.hctxs) + 1,
+        cpus=len(survey.cpus.possible or ()) or max(max(hctx.cpus, default=0) for hctx in path.hctxs) + 1,
+        comp_vectors=subject.asked.num_comp_vectors,
     )
     if not grants:
         return fine("no smaller grant leaves a stale count that matters")
@@ -110,7 +111,7 @@ def split_of(path: Path) -> Split:
 
 
 def fewest_options(now: Split) -> Options:
-    """The smallest options that give this split; larger ones are exposed to no fewer grants."""
+    """The smallest options that give this split. All options that give it have the same deadly grants."""
     return Options(now.read or now.default, now.default if now.read else 0, now.poll)
 
 

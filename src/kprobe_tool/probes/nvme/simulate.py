@@ -100,6 +100,9 @@ def explain(outcome: Outcome, before: Outcome | None) -> str:
     if outcome.crashes:
         why = "mapped as asked" if outcome.algorithm is Algorithm.REQUEST else "counts from before are stale"
         return f"{why}: hctx {outcome.missing[0]} does not exist: NULL dereference"
+    if None in outcome.types:
+        # blk_mq_alloc_request_hctx() needs a CPU to send the Connect command from.
+        return f"hctx {outcome.types.index(None)} gets no CPU, so that it cannot be connected (EXDEV)"
     if outcome.poll_on_zero:
         return "no poll queue is left; hctx 0 gets all CPUs of the poll map and may show as poll"
     return "every CPU is mapped to a queue that exists"

@@ -216,14 +216,16 @@ def types(maps: Sequence[QueueMap], nr_hw_queues: int, cpus: int) -> tuple[HctxT
     return tuple(found)
 
 
-def deadly_grants(algorithm: Algorithm, options: Options, now: Split, granted: int, cpus: int) -> tuple[int, ...]:
+def deadly_grants(
+    algorithm: Algorithm, options: Options, now: Split, granted: int, *, cpus: int, comp_vectors: int | None = None
+) -> tuple[int, ...]:
     """The grants below the present one that kill this kernel when the controller reconnects with its options."""
     maps = queue_maps(algorithm, options, now, granted)
     present = Outcome(algorithm, granted, granted, now, maps, (), ())
     return tuple(
         fewer
         for fewer in range(1, granted)
-        if connect(algorithm, options, granted=fewer, cpus=cpus, previous=present).crashes
+        if connect(algorithm, options, granted=fewer, cpus=cpus, comp_vectors=comp_vectors, previous=present).crashes
     )
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno as errnos
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -119,5 +120,6 @@ def ask_controllers(found: Sequence[Controller]) -> list[tuple[str, int | Error]
             answers.append((name, answer))
         else:
             errno, reason = answer
-            answers.append((name, Error(f"{name}: Get Features", reason, errno=errno)))
+            hint = "needs root" if errno in {errnos.EACCES, errnos.EPERM} else None
+            answers.append((name, Error(f"{name}: Get Features", reason, errno=errno, hint=hint)))
     return answers

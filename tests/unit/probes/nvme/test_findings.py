@@ -8,15 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kprobe_tool.checks import CHECKS, Finding, Method, Status
 from kprobe_tool.probes.nvme import findings
 from kprobe_tool.probes.nvme.asked import Asked, Source
 from kprobe_tool.probes.nvme.controllers import Cpus
-from kprobe_tool.probes.nvme.split import Algorithm, Options
+from kprobe_tool.probes.nvme.split import Algorithm, Options, connect, deadly_grants
 from kprobe_tool.probes.nvme.survey import Survey, take
 
 from . import trees
+
+counts = st.integers(1, 40)
 
 NEWEST = trees.RELEASES[-1]
 
@@ -97,6 +101,21 @@ def test_stale_grants(tmp_path: Path) -> None:
     assert judged(survey)[STALE].evidence["deadly_grants"] == [1, 2]
     known = judged(asking(survey, Options(2, 0, 2), 4, 4))[STALE]
     assert known.evidence["deadly_grants"] == [1, 2]
+
+
+@given(
+    cpus=st.integers(1, 12), io=st.integers(1, 12), write=st.integers(0, 14), poll=st.integers(0, 14), granted=counts
+)
+def test_deadly_grants_need_no_options(*, cpus: int, io: int, write: int, poll: int, granted: int) -> None:
+    """The split alone says which grants are deadly, so that nobody has to be root to be warned."""
+    options = Options(min(io, cpus), write, poll)
+    now = connect(Algorithm.FABRICS, options, granted=granted, cpus=cpus)
+    if now.io_queues.read or now.io_queues.poll:
+        inferred, known = (
+            deadly_grants(Algorithm.FABRICS, each, now.io_queues, now.nr_hw_queues, cpus=cpus)
+            for each in (findings.fewest_options(now.io_queues), options)
+        )
+        assert inferred == known
 
 
 def test_last_hctx_offline(tmp_path: Path) -> None:

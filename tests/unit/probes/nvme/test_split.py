@@ -77,8 +77,8 @@ def test_nothing_to_split() -> None:
 
 
 def test_deadly_grants() -> None:
-    assert deadly_grants(Algorithm.FABRICS, Options(2, 2, 2), Split(2, 2, 2), 6, 4) == (1, 2, 3, 4)
-    assert deadly_grants(Algorithm.FABRICS, Options(4), Split(4), 4, 4) == ()
+    assert deadly_grants(Algorithm.FABRICS, Options(2, 2, 2), Split(2, 2, 2), 6, cpus=4) == (1, 2, 3, 4)
+    assert deadly_grants(Algorithm.FABRICS, Options(4), Split(4), 4, cpus=4) == ()
 
 
 @pytest.mark.parametrize(
@@ -143,9 +143,8 @@ def test_shrinking_is_deadly_with_read_or_poll_queues_only(
     if after.nr_hw_queues >= before.nr_hw_queues or not (before.io_queues.read or before.io_queues.poll):
         assert not after.crashes
     if after.crashes:
-        assert after.nr_hw_queues in deadly_grants(
-            Algorithm.FABRICS, options, before.io_queues, before.nr_hw_queues, cpus
-        )
+        deadly = deadly_grants(Algorithm.FABRICS, options, before.io_queues, before.nr_hw_queues, cpus=cpus)
+        assert after.nr_hw_queues in deadly
 
 
 @given(options_of, counts, counts)

@@ -13,6 +13,7 @@ import fcntl
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from kprobe_tool.native import btf, tracefs
 from kprobe_tool.native.kcore import Kcore
@@ -81,9 +82,15 @@ def types_of(module: str) -> btf.Btf:
         return btf.vmlinux()
 
 
+@cache
+def struct_in(types: btf.Btf, name: str) -> btf.Struct | None:
+    """Looking one up passes over all types of the kernel, which is nearly all of the time spent here."""
+    return types.struct(name)
+
+
 def offset(types: btf.Btf, struct: str, member: str) -> int:
     """Raises LookupError where this kernel has no such member."""
-    found = types.struct(struct)
+    found = struct_in(types, struct)
     place = found.member(member) if found else None
     if place is None:
         raise LookupError(f"the kernel's BTF has no {struct}.{member}")

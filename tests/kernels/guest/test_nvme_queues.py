@@ -4,6 +4,7 @@
 What is expected is what the kernel logged when it connected ("creating N I/O queues", "mapped D/R/P"), for four CPUs.
 """
 
+import errno
 import json
 import os
 import subprocess
@@ -227,7 +228,7 @@ def test_connecting(target: Target) -> None:
 def test_cpu_offline_before_reset(target: Target) -> None:
     nqn = "nqn.2026-01.org.example:offline"
     target.offer(nqn, "tcp")
-    controller = target.connect(nqn, "tcp")
+    controller = target.connect(nqn, "tcp", reconnect_delay=1)
     lists = {
         path.parent.name: path.read_text().strip() for path in (CLASS / controller).glob("nvme*n*/mq/*/cpu_list")
     }
@@ -261,7 +262,7 @@ def test_last_cpu_offline_before_reset(target: Target) -> None:
     """The hctx past the next request is not connected before the CPUs are mapped anew: no finding, and no harm."""
     nqn = "nqn.2026-01.org.example:offline-last"
     target.offer(nqn, "tcp")
-    controller = target.connect(nqn, "tcp")
+    controller = target.connect(nqn, "tcp", reconnect_delay=1)
     (last,) = (CLASS / controller).glob("nvme*n*/mq/3/cpu_list")
     cpu = int(last.read_text())
     if cpu == 0:
@@ -273,6 +274,18 @@ def test_last_cpu_offline_before_reset(target: Target) -> None:
     wait_until(lambda: attribute(controller, "state") == "live", "live again")
     row = row_of(tool("nvme-queues", "-o", "json"), controller)
     assert figures(row) == (3, (3, 0, 0))
+
+
+def test_more_write_queues_than_cpus(target: Target) -> None:
+    """What --simulate says: hctx 4 gets no CPU, and the kernel refuses to connect it (EXDEV)."""
+    options = {"nr_io_queues": 2, "nr_write_queues": 6, "nr_poll_queues": 2}
+    nqn = "nqn.2026-01.org.example:write"
+    target.offer(nqn, "tcp")
+    with pytest.raises(OSError, match="cross-device") as refused:
+        target.connect(nqn, "tcp", **options)
+    assert refused.value.errno == errno.EXDEV
+    (*_, newest) = tool("nvme-queues", "--simulate", "io=2,write=6,poll=2,cpus=4", "-o", "json").json["results"]
+    assert newest["hctxs"][4] is None
 
 
 def reset(controller: str) -> None:

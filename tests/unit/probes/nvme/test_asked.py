@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from kprobe_tool.probes.nvme.asked import Configured, Context, Known, Source, asked, configured
-from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Parameters
+from kprobe_tool.native import kcore, nvme
+from kprobe_tool.probes.nvme.asked import Configured, Context, Known, Source, asked, configured, from_kernel
+from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Parameters, open_tree
 from kprobe_tool.probes.nvme.split import Algorithm, Options
+
+from . import trees
 
 FOUR = Cpus(possible=(0, 1, 2, 3), online=(0, 1, 2, 3))
 THREE = Cpus(possible=(0, 1, 2, 3), online=(0, 2, 3))
@@ -143,3 +147,37 @@ def test_broken_config_json_configures_nothing(tmp_path: Path, content: str) -> 
 @pytest.mark.parametrize("value", ["-1", "0", "many", "٣", "", "1.5"])
 def test_counts_that_are_none(tmp_path: Path, value: str) -> None:
     assert configured(etc(tmp_path, stas__stacd_conf=f"[Global]\nnr-io-queues={value}\n")) == []
+
+
+def test_other_ways_where_one_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kcore, then the kprobe event; what contradicts sysfs is not believed, and root is told why nothing was read."""
+
+    def closed(*args: object) -> dict[int, nvme.Running]:
+        raise PermissionError(1, "Operation not permitted", "/proc/kcore")
+
+    def running(queue_count: int) -> dict[int, nvme.Running]:
+        return {1: nvme.Running(1, queue_count, 4, 2, 2, (2, 4, 0), 4)}
+
+    trees.controller(tmp_path, "nvme1", queue_count=7)
+    tree = open_tree(str(tmp_path))
+    controllers = [fabrics(granted=6, transport="rdma")]
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(kcore, "address_of", lambda symbol: 0)
+    monkeypatch.setattr(nvme, "from_kcore", lambda *args: running(7))
+    monkeypatch.setattr(nvme, "from_kprobe", closed)
+    found, notes = from_kernel(tree, controllers)
+    assert (found[1].source, found[1].options, notes) == (Source.KCORE, Options(4, 2, 2), [])
+
+    monkeypatch.setattr(nvme, "from_kcore", closed)
+    monkeypatch.setattr(nvme, "from_kprobe", lambda *args: running(7))
+    found, notes = from_kernel(tree, controllers)
+    assert (found[1].source, notes) == (Source.KPROBE_EVENT, [])
+
+    monkeypatch.setattr(nvme, "from_kprobe", lambda *args: running(3))
+    found, notes = from_kernel(tree, controllers)
+    assert found == {}
+    assert [note.partition(":")[0] for note in notes] == ["kcore", "kprobe-event"]
+
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    assert from_kernel(tree, controllers) == ({}, [])
+    tree.close()

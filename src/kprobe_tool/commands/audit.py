@@ -24,9 +24,9 @@ def count_line(findings: list[Finding]) -> str:
 
 @click.command()
 @output_option()
-@fail_on_option
+@fail_on_option("affected")
 def command(output: Output, fail_on: str) -> ExitCode:
-    """Run all checks on this host and print one verdict for each.
+    """Run all checks and print one verdict for each.
 
     Verdicts are ok, affected, not-applicable and unknown. No check loads a module or leaves anything behind. Each
     says what it saw; an unknown says what would settle it.

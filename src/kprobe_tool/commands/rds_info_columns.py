@@ -108,7 +108,14 @@ SECTIONS: Mapping[str, tuple[str, Sequence[Column]]] = {
     "counters": ("Counters", (Column("NAME", "name"), Column("VALUE", "value", right=True))),
 }
 DELTA = Column("DELTA", "delta", right=True)
-NO_MODULE = {"tcp": "not available: rds_tcp is not loaded", "ib": "not available: rds_rdma is not loaded"}
+EMPTY = {
+    "ok": "none",
+    "failed": "could not be read",
+    "unavailable": "this kernel has no such list",
+    None: "was not asked for",
+}
+"""What stands in the place of rows, by the state of the source."""
+NO_MODULE = {"tcp": "none: rds_tcp is not loaded", "ib": "none: rds_rdma is not loaded"}
 
 LEAK_COLUMNS = (
     Column("OPTNAME", "optname"),
@@ -124,16 +131,16 @@ LEAK_COLUMNS = (
 def tables(
     rows: Sequence[Row], sources: Mapping[str, str], wanted: Sequence[str], *, deltas: bool = False
 ) -> list[Table]:
-    """One table per source, each with the namespace first where rows of more than one can be in it."""
-    spaces = any(row["netns"] is not None for row in rows)
+    """One table per source. Counters are the host's; every other row says which namespace it is from."""
     result = []
     for name in wanted:
         title, columns = SECTIONS[name]
         mine = [row for row in rows if row["source"] == name]
-        if spaces and name != "counters":
+        if name != "counters":
             columns = (NETNS, *columns)
-        if deltas and name == "counters":
+        elif deltas:
             columns = (*columns, DELTA)
-        empty = NO_MODULE.get(name, "not available") if sources.get(name) == "unavailable" else "none"
+        state = sources.get(name)
+        empty = NO_MODULE.get(name, EMPTY[state]) if state == "unavailable" else EMPTY[state]
         result.append(Table(columns, mine, title=title, empty=empty))
     return result

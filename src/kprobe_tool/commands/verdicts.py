@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import click
 
 from kprobe_tool.checks import Check, Finding, Status
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.document import Column, Row
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 STATUS_COLOURS = {
     Status.OK: "green",
@@ -51,13 +54,15 @@ def finding_row(check: Check, finding: Finding) -> Row:
     }
 
 
-fail_on_option = click.option(
-    "--fail-on",
-    type=click.Choice(["affected", "unknown", "never"]),
-    default="affected",
-    show_default=True,
-    help="Exit 1 where a check is affected; 'unknown' also exits 3 where one could not tell.",
-)
+def fail_on_option(default: str) -> Callable[[F], F]:
+    """``--fail-on``, for commands that give verdicts."""
+    return click.option(
+        "--fail-on",
+        type=click.Choice(["affected", "unknown", "never"]),
+        default=default,
+        show_default=True,
+        help="Exit 1 where a check is affected; with 'unknown' exit 3 where one could not tell.",
+    )
 
 
 def exit_code(findings: Sequence[Finding], fail_on: str) -> ExitCode:

@@ -7,6 +7,7 @@ import fnmatch
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 MODPROBE_DIRECTORIES = (
@@ -20,8 +21,19 @@ CONFIG_MAX = 1 << 20
 
 
 def loaded(module: str) -> bool:
-    """Whether a module is in the kernel, loaded or built in with parameters (/sys/module)."""
-    return os.path.isdir(f"/sys/module/{module}")
+    """Whether a module is in the kernel: in /sys/module, or built in, which shows there only with parameters."""
+    return os.path.isdir(f"/sys/module/{module}") or module in built_in(os.uname().release)
+
+
+@cache
+def built_in(release: str) -> frozenset[str]:
+    """Names of the modules that are part of the kernel image, as far as its package says so (modules.builtin)."""
+    try:
+        with open(f"/lib/modules/{release}/modules.builtin", encoding="utf-8", errors="backslashreplace") as file:
+            paths = file.read(CONFIG_MAX).split()
+    except (FileNotFoundError, PermissionError):
+        return frozenset()
+    return frozenset(os.path.basename(path).removesuffix(".ko").replace("-", "_") for path in paths)
 
 
 @dataclass(frozen=True)

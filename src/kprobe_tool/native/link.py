@@ -20,10 +20,7 @@ LOOPBACK_IFINDEX = 1
 """``lo`` is the first interface of every network namespace (include/net/net_namespace.h, LOOPBACK_IFINDEX)."""
 
 # linux/rtnetlink.h
-RTN_LOCAL = 2
-RT_SCOPE_HOST = 254
-ROUTE_TABLE = 100
-"""Any number that is not one of the kernel's own tables."""
+RT_SCOPE_LINK = 253
 
 
 def loopback_up() -> None:
@@ -45,28 +42,24 @@ def addresses() -> frozenset[str]:
     return frozenset(found)
 
 
-def add_loopback_address(address: str, prefix: int) -> None:
-    """RTM_NEWADDR on ``lo`` of the calling thread's namespace. Raises OSError."""
+def add_loopback_network(address: str, network: str) -> None:
+    """Make ``address`` ours and all of ``network`` reachable over ``lo``, where nobody else answers.
+
+    The prefix is a route of its own: as the address's prefix length it would, on a loopback device, make every
+    address of the network ours (net/ipv4/fib_frontend.c, fib_add_ifaddr()). Raises OSError.
+    """
     with netlink() as route:
-        route.addr("add", index=LOOPBACK_IFINDEX, address=address, prefixlen=prefix)
+        route.addr("add", index=LOOPBACK_IFINDEX, address=address, prefixlen=32)
+        route.route("add", dst=network, oif=LOOPBACK_IFINDEX, scope=RT_SCOPE_LINK)
 
 
 @contextmanager
-def routed_to_loopback(address: str) -> Iterator[None]:
-    """Have packets to ``address`` delivered here, though it is in no local table, for the time of the block.
-
-    A local route in a table of its own, and a rule that looks there: the rule also splits the local from the main
-    table (net/ipv4/fib_frontend.c, fib_unmerge()), so that inet_addr_type() does not find the address.
-    """
+def loopback_address(address: str) -> Iterator[None]:
+    """Have another address on ``lo`` for the time of the block. Raises OSError."""
     with netlink() as route:
-        route.rule("add", table=ROUTE_TABLE, priority=ROUTE_TABLE, family=socket.AF_INET)
-        route.route(
-            "add", table=ROUTE_TABLE, dst=f"{address}/32", oif=LOOPBACK_IFINDEX, type=RTN_LOCAL, scope=RT_SCOPE_HOST
-        )
+        route.addr("add", index=LOOPBACK_IFINDEX, address=address, prefixlen=32)
         yield
-        route.route(
-            "del", table=ROUTE_TABLE, dst=f"{address}/32", oif=LOOPBACK_IFINDEX, type=RTN_LOCAL, scope=RT_SCOPE_HOST
-        )
+        route.addr("del", index=LOOPBACK_IFINDEX, address=address, prefixlen=32)
 
 
 @contextmanager

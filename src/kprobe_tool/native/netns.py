@@ -151,10 +151,14 @@ def of_processes(hidden: list[int]) -> Iterator[Netns]:
 
 
 def of_open_files() -> Iterator[Netns]:
-    """Namespaces that a process keeps by an open file only."""
+    """Namespaces that a process keeps by an open file only.
+
+    A file opened through a bind mount that is gone by now reads as ``/`` (fs/d_path.c: the name of an nsfs file is
+    made up, unless it is the root of its mount).
+    """
     for pid in pids():
         for path, target in fd_targets(pid):
-            if target.startswith("net:["):
+            if target == "/" or target.startswith("net:["):
                 try:
                     yield at_path(path)
                 except OSError:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 
 from kprobe_tool.native.libc import libc, oserror
@@ -36,3 +37,16 @@ def die_with_parent() -> None:
     """prctl(PR_SET_PDEATHSIG, SIGKILL): no child of ours outlives us, also when we are killed with SIGKILL."""
     if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) < 0:
         oserror("prctl(PR_SET_PDEATHSIG)")
+
+
+def leave_for_new_netns() -> None:
+    """Take the calling process into a user and a network namespace of its own; both end with it.
+
+    Root where user namespaces are off takes the network namespace alone. Raises OSError.
+    """
+    try:
+        unshare(CLONE_NEWUSER | CLONE_NEWNET)
+    except OSError:
+        if os.geteuid() != 0:
+            raise
+        unshare(CLONE_NEWNET)

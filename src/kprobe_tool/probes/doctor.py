@@ -128,5 +128,5 @@ def seccomp() -> Item:
 
 def module(name: str) -> Item:
     if kmod.loaded(name):
-        return Item(f"module-{name}", True, "loaded")
+        return Item(f"module-{name}", True, "loaded or built in")
     return Item(f"module-{name}", False, "not loaded", f"'modprobe {name}' if it is meant to be used here")

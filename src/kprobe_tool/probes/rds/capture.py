@@ -5,15 +5,21 @@ from __future__ import annotations
 
 import errno as errnos
 import socket
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import link, netns, procfs, rds
+from kprobe_tool.native import link, netns, procfs, rds, sched
+from kprobe_tool.native.child import Child, Request
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer, InfoOption
 from kprobe_tool.probes import namespaces
+
+STRANGER_DEADLINE = 20.0
+"""Seconds for a process in a namespace of its own to open a socket; an emulated machine takes one or two."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +40,14 @@ class Reading:
 class Capture:
     """Everything read in one go.
 
-    ``selected`` are the namespaces asked for. ``local_addresses``, of all visible namespaces by inode, is filled
-    only where the kernel leaks. ``holders`` knows the processes behind socket inodes.
+    ``selected`` are the namespaces asked for. ``leaking`` is None where that could not be told.
+    ``local_addresses``, of all visible namespaces by inode, is filled only where the kernel leaks. ``holders``
+    knows the processes behind socket inodes.
     """
 
     readings: Sequence[Reading]
     selected: Sequence[Netns]
-    leaking: bool = False
+    leaking: bool | None = None
     local_addresses: Mapping[int, frozenset[str]] = field(default_factory=dict)
     holders: Mapping[int, Sequence[Process]] = field(default_factory=dict)
     errors: Sequence[Error] = ()
@@ -88,51 +95,52 @@ def read(
 def capture(spaces: Sequence[Netns], options: Sequence[InfoOption]) -> Capture:
     """Read ``options`` in each namespace. RDS must be registered (:mod:`kprobe_tool.probes.rds.presence`).
 
-    Kernels without the namespace filter return everybody's rows to everybody. They give themselves away when a
-    socket in one namespace is told of our own socket in another; then the lists are read once and the rows are
-    attributed later. Raises Error when no namespace at all could be asked.
+    Kernels without the namespace filter return everybody's rows to everybody: there the lists are read once, and
+    the rows are attributed later. Raises Error when no namespace at all could be asked.
     """
     readings = []
     errors: list[Error] = []
-    here = netns.own()
-    with open_in(here) as canary:
-        canary_inode = rds.socket_inode(canary)
-        for space in spaces:
-            try:
-                sock = canary if space.identity == here.identity else open_in(space)
-            except Error as error:
-                errors.append(error)
-                continue
-            own_inodes = frozenset({canary_inode, rds.socket_inode(sock)})
+    leaking = kernel_leaks()
+    local_addresses: dict[int, frozenset[str]] = {}
+    for space in [netns.own()] if leaking else spaces:
+        try:
+            sock = open_in(space)
+        except Error as error:
+            errors.append(error)
+            continue
+        with sock:
             answers, failures, new = read(sock, options)
-            if sock is not canary:
-                leaks = sees(sock, canary_inode)
-                sock.close()
-                if leaks:
-                    others, _ = namespaces.every()
-                    local_addresses, address_errors = addresses_of(others)
-                    readings = [Reading(None, answers, failures, own_inodes)]
-                    return Capture(
-                        readings,
-                        spaces,
-                        leaking=True,
-                        local_addresses=local_addresses,
-                        holders=holders_of(readings),
-                        errors=[*errors, *new, *address_errors],
-                    )
-            errors += new
-            readings.append(Reading(space, answers, failures, own_inodes))
+            own_inodes = frozenset({rds.socket_inode(sock)})
+        errors += new
+        readings.append(Reading(None if leaking else space, answers, failures, own_inodes))
     if not readings:
         raise errors[0]
-    return Capture(readings, spaces, holders=holders_of(readings), errors=errors)
+    if leaking:
+        everyone, _ = namespaces.every()
+        local_addresses, new = addresses_of(everyone)
+        errors += new
+    return Capture(readings, spaces, leaking, local_addresses, holders_of(readings), errors)
 
 
-def sees(sock: socket.socket, inode: int) -> bool:
-    """Whether ``sock`` is told of a socket with this inode. Unbound sockets are in the RDS6 list only."""
+@cache
+def kernel_leaks() -> bool | None:
+    """Whether our socket is told of one in a throw-away namespace; None where we may make no such namespace.
+
+    Unbound sockets are in the RDS6 list only, so a kernel without it gives None as well.
+    """
+
+    def stranger(request: Request) -> Request:
+        sched.leave_for_new_netns()
+        strangers.append(rds.open_socket())
+        return {"inode": rds.socket_inode(strangers[0])}
+
+    strangers: list[socket.socket] = []
     try:
-        answer = rds.read_info(sock.fileno(), rds.OPTIONS["RDS6_INFO_SOCKETS"])
+        with Child(stranger, time.monotonic() + STRANGER_DEADLINE) as child, rds.open_socket() as sock:
+            inode = child.ask()["inode"]
+            answer = rds.read_info(sock.fileno(), rds.OPTIONS["RDS6_INFO_SOCKETS"])
     except OSError:
-        return False
+        return None
     return any(record.inum == inode for record in answer.records() if isinstance(record, rds.Socket))
 
 

@@ -167,13 +167,16 @@ class Owners:
         return self.capture.holders.get(inode, ()) if inode is not None else ()
 
     def namespace(self, record: Record) -> int | None:
-        """The inode of the namespace of a leaked record: its process's, else the only one with its address."""
-        spaces = {process.netns for process in self.processes(record)}
-        if len(spaces) == 1:
-            return spaces.pop()
+        """The inode of the namespace of a leaked record: the only one that has its address, else its process's.
+
+        The address is the better witness, since a process may hold sockets of other namespaces than its own.
+        """
         address, _ = local_end(record)
         having = [inode for inode, local in self.capture.local_addresses.items() if address in local]
-        return having[0] if len(having) == 1 else None
+        if len(having) == 1:
+            return having[0]
+        spaces = {process.netns for process in self.processes(record)}
+        return spaces.pop() if len(spaces) == 1 else None
 
 
 def rows(capture: Capture, names: Collection[str]) -> list[Row]:

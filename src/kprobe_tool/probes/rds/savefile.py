@@ -12,6 +12,7 @@ import binascii
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -80,18 +81,25 @@ def dump_netns(space: Netns) -> dict[str, object]:
 
 
 def save(path: str, capture: Capture, host: Mapping[str, object]) -> None:
-    """Write the file; a target that exists is replaced whole or not at all. Raises Error."""
-    temporary = f"{path}.{os.getpid()}.tmp"
+    """Write the file, readable by its owner only, since root's capture tells of every namespace.
+
+    A regular file of that name is replaced, whole or not at all; anything else is refused. Raises Error.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise Error(path, "not a regular file")
     try:
-        with open(temporary, "x", encoding="utf-8") as file:
-            file.write(dump(capture, host))
-            file.write("\n")
-        os.replace(temporary, path)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=os.path.dirname(path) or ".", prefix=".kprobe-tool-", delete=False
+        ) as file:
+            try:
+                file.write(dump(capture, host))
+                file.write("\n")
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
     except OSError as error:
-        try:
-            os.unlink(temporary)
-        except FileNotFoundError:
-            pass
         raise Error.from_os(path, error) from error
 
 
@@ -146,7 +154,7 @@ def parse(document: Any) -> tuple[Capture, dict[str, object]]:
         Capture(
             readings=every(document["readings"], "readings", lambda item: parse_reading(item, spaces)),
             selected=selected,
-            leaking=expect(bool, document["leaking"], "leaking"),
+            leaking=optional(bool, document["leaking"], "leaking"),
             local_addresses=dict(
                 every(
                     document["local_addresses"],

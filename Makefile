@@ -1,0 +1,64 @@
+# Two commands: 'make run' sets up and audits this host, 'make test' sets up and runs all tests.
+#
+# The interpreter is Debian's own, since only that one has Debian's python3-bpfcc (bcc is not on the package index;
+# the project of that name there is something else).
+
+PYTHON := /usr/bin/python3
+VENV := .venv
+# The versions that Debian 12 ships, to test with as well.
+VENV12 := .venv-debian12
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+RUN_PACKAGES := python3 python3-venv python3-bpfcc
+TEST_PACKAGES := $(RUN_PACKAGES) busybox-static debian-archive-keyring file gcc iproute2 kmod libc6-dev mandoc \
+	qemu-system-x86 strace udev
+
+# Left out where nothing is missing, so that a set-up machine needs neither root nor a network.
+install = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\n' $(1) 2>/dev/null | \
+	awk '$$2 == "ii" {print $$1}' | sort > $(VENV).installed; \
+	printf '%s\n' $(1) | sort | comm -23 - $(VENV).installed; rm -f $(VENV).installed); \
+	if [ -n "$$missing" ]; then \
+		$(SUDO) apt-get update -q || echo 'apt-get update failed, going on with the lists there are' >&2; \
+		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
+	fi
+
+.PHONY: run test test-fast test-debian12 shell clean run-packages test-packages
+
+run: $(VENV)/.run
+	$(VENV)/bin/kprobe-tool audit
+
+test: $(VENV)/.test $(VENV12)/.test
+	$(VENV12)/bin/pytest tests/unit tests/host
+	$(VENV)/bin/pytest
+
+# Unit tests and this host, without a network and without booting anything.
+test-fast: $(VENV)/.test
+	$(VENV)/bin/pytest tests/unit tests/host
+
+# A shell in a booted kernel: make shell KERNEL=newest-6.1 (KERNEL=--list shows what there is).
+shell: $(VENV)/.test
+	$(VENV)/bin/python -m tests.kernels.shell $(KERNEL)
+
+run-packages:
+	@$(call install,$(RUN_PACKAGES))
+
+test-packages:
+	@$(call install,$(TEST_PACKAGES))
+
+$(VENV)/.run: pyproject.toml | run-packages
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(VENV)/bin/pip install -q -e .
+	touch $@
+
+$(VENV)/.test: pyproject.toml | test-packages
+	$(PYTHON) -m venv --system-site-packages $(VENV)
+	$(VENV)/bin/pip install -q -e '.[test]'
+	touch $@ $(VENV)/.run
+
+$(VENV12)/.test: pyproject.toml tests/debian12.txt | test-packages
+	$(PYTHON) -m venv --system-site-packages $(VENV12)
+	$(VENV12)/bin/pip install -q -e '.[test]' -c tests/debian12.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(VENV12)

@@ -276,6 +276,32 @@ def test_last_cpu_offline_before_reset(target: Target) -> None:
     assert figures(row) == (3, (3, 0, 0))
 
 
+@pytest.mark.parametrize(
+    ("options", "grant", "mapped"),
+    [
+        ({"nr_io_queues": 2, "nr_write_queues": 2, "nr_poll_queues": 2}, 5, (2, 2, 1)),
+        ({"nr_io_queues": 4}, 2, (2, 0, 0)),
+    ],
+    ids=["write-poll", "plain"],
+)
+def test_smaller_grant_that_is_not_deadly(
+    target: Target, options: dict[str, int], grant: int, mapped: tuple[int, int, int]
+) -> None:
+    """A reset with fewer queues, of those that the model lets live. The others would be the guest's end."""
+    nqn = f"nqn.2026-01.org.example:shrink-{grant}"
+    target.offer(nqn, "tcp")
+    controller = target.connect(nqn, "tcp", reconnect_delay=1, **options)
+    row = row_of(tool("nvme-queues", "-o", "json"), controller)
+    deadly = [each["evidence"]["deadly_grants"] for each in row["findings"] if each["id"] == STALE]
+    assert deadly == ([[1, 2, 3, 4]] if "nr_poll_queues" in options else [])
+    target.offer(nqn, "tcp", grant)
+    reset(controller)
+    wait_until(lambda: attribute(controller, "queue_count") == str(grant + 1), "fewer queues")
+    wait_until(lambda: attribute(controller, "state") == "live", "live again")
+    row = row_of(tool("nvme-queues", "-o", "json"), controller)
+    assert (figures(row), FEWER in ids(row)) == ((grant, mapped), True)
+
+
 def test_more_write_queues_than_cpus(target: Target) -> None:
     """What --simulate says: hctx 4 gets no CPU, and the kernel refuses to connect it (EXDEV)."""
     options = {"nr_io_queues": 2, "nr_write_queues": 6, "nr_poll_queues": 2}

@@ -217,7 +217,7 @@ def from_kprobe(transports: dict[int, str], touch: Callable[[], None]) -> dict[i
         if inside.comp_vectors:
             first, second, last = inside.comp_vectors
             words.append(f"{name}_vectors={last:+d}({second:+d}({first:+d}({ctrl}))):u32")
-    with tracefs.kprobe(f"nvme_core:{SHOW_TRANSPORT}", " ".join(words)) as events:
+    with tracefs.kprobe(SHOW_TRANSPORT, " ".join(words)) as events:
         touch()
         hits = events.fields()
     found = {}

@@ -149,17 +149,20 @@ def cpu_ranges(value: str) -> tuple[int, ...]:
     return tuple(cpus)
 
 
-def cpu_list(value: str, page: int = 4096) -> CpuList:
+PAGE_SIZES = (4096, 16384, 65536)
+
+
+def cpu_list(value: str) -> CpuList:
     """``0, 1, 2`` of blk_mq_hw_sysfs_cpus_show(). Raises ValueError on anything else.
 
     That function stops before the number that would reach the last byte but one of the page (block/blk-mq-sysfs.c),
-    so a text this close to it may lack some.
+    so a text this close to the size of a page, of whichever machine it is from, may lack some.
     """
     cpus = tuple(number(part) for part in value.split(", ")) if value else ()
     if any(later <= earlier for earlier, later in pairwise(cpus)):
         raise ValueError(f"{value[:40]!r} is no list of CPUs")
-    following = f", {cpus[-1] + 1}" if cpus else ""
-    return CpuList(cpus, cut=len(value) + len(following) >= page - 1)
+    following = len(value) + len(f", {cpus[-1] + 1}") if cpus else 0
+    return CpuList(cpus, cut=any(len(value) < page - 1 <= following for page in PAGE_SIZES))
 
 
 def number(word: str) -> int:

@@ -52,7 +52,7 @@ class Events:
 
 @contextmanager
 def kprobe(symbol: str, arguments: str) -> Iterator[Events]:
-    """Record every call of ``symbol`` (``MODULE:FUNCTION``) with fetch arguments (trace/kprobetrace.rst).
+    """Record every call of ``symbol``, of a module or not, with fetch arguments (trace/kprobetrace.rst).
 
     Raises OSError: ENOENT where the kernel has no such function, EINVAL where it does not understand an argument.
     """

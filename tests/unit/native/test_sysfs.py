@@ -113,7 +113,12 @@ def test_cpu_ranges() -> None:
     assert cpu_ranges("") == ()
 
 
-def test_cut_at_a_page() -> None:
-    assert not cpu_list("0, 1, 2").cut
-    full = ", ".join(map(str, range(1020)))
-    assert cpu_list(full[: full.rindex(",", 0, 4095)]).cut
+@pytest.mark.parametrize("page", [4096, 65536])
+def test_cut_at_a_page(page: int) -> None:
+    """As the kernel does it: the number that would reach the last byte but one is not written, nor those after it."""
+    before, value, cpu = "", "0", 0
+    while len(value) + len(f", {cpu + 1}") < page - 1:
+        cpu += 1
+        before, value = value, f"{value}, {cpu}"
+    assert not cpu_list(before).cut
+    assert cpu_list(value).cut

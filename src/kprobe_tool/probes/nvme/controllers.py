@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno as errnos
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from kprobe_tool.errors import Error
@@ -210,10 +210,15 @@ def parameter(tree: Tree, name: str) -> int | None:
 
 
 def whole(value: str) -> int:
-    """A decimal number of C's int. Raises ValueError on anything else that int() would take."""
-    if not re.fullmatch(r"-?[0-9]{1,10}", value):
+    """A count. Raises ValueError on anything else, also on what int() would take."""
+    if not re.fullmatch(r"[0-9]{1,10}", value):
         raise ValueError(f"{value[:40]!r} is no number")
     return int(value)
+
+
+def node(value: str) -> int:
+    """A NUMA node; -1 is NUMA_NO_NODE. Raises ValueError."""
+    return -1 if value == "-1" else whole(value)
 
 
 class Reader:
@@ -239,7 +244,7 @@ class Reader:
             subsysnqn=self.text(directory, "subsysnqn"),
             # Attributes that older kernels lack: cntrltype came in v5.17, numa_node in v4.19.
             cntrltype=self.text(directory, "cntrltype", optional=True),
-            numa_node=self.number(directory, "numa_node", optional=True),
+            numa_node=self.number(directory, "numa_node", optional=True, parse=node),
             sqsize=self.number(directory, "sqsize", optional=True),
             queue_count=self.number(directory, "queue_count"),
             paths=tuple(self.paths(directory, entries)),
@@ -327,13 +332,19 @@ class Reader:
         return value
 
     def number(
-        self, directory: str, attribute: str, *, optional: bool = False, subject: str | None = None
+        self,
+        directory: str,
+        attribute: str,
+        *,
+        optional: bool = False,
+        subject: str | None = None,
+        parse: Callable[[str], int] = whole,
     ) -> int | None:
         value = self.text(directory, attribute, optional=optional, subject=subject)
         if value is None:
             return None
         try:
-            return whole(value)
+            return parse(value)
         except ValueError as error:
             self.problems.append(Problem(f"{self.name}: {subject or attribute}", str(error)))
             return None

@@ -77,7 +77,7 @@ def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
     controller, path = subject.controller, subject.controller.path
     if controller.transport not in {"rdma", "tcp"}:
         return absent("nvme-rdma and nvme-tcp only")
-    if controller.granted is None or path is None:
+    if path is None:
         return absent("no mapped queues")
     if path.type_source is None:
         return unknown("whether there are read or poll queues is not known", ROOT)
@@ -89,7 +89,7 @@ def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
         survey.algorithm or Algorithm.FABRICS,
         options or fewest_options(now),
         now,
-        controller.granted,
+        len(path.hctxs),
         cpus=len(survey.cpus.possible or ()) or max(max(hctx.cpus, default=0) for hctx in path.hctxs) + 1,
         comp_vectors=subject.asked.num_comp_vectors,
     )
@@ -97,11 +97,11 @@ def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
         return fine("no smaller grant leaves a stale count that matters")
     return affected(
         f"exposed: {now.read} read and {now.poll} poll queues; a reset or reconnect granted "
-        f"{spans(grants)} instead of {controller.granted} is a NULL dereference",
+        f"{spans(grants)} instead of {len(path.hctxs)} is a NULL dereference",
         Method.SYMBOL,
         read=now.read,
         poll=now.poll,
-        granted=controller.granted,
+        mapped=len(path.hctxs),
         deadly_grants=list(grants),
     )
 

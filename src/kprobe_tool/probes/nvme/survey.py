@@ -32,8 +32,8 @@ class Subject:
 
 @dataclass(frozen=True)
 class Survey:
-    """``algorithm`` is None for a captured tree, where nothing says which kernel it came from, and where the kernel
-    has no nvme-fabrics. ``paths`` are granted queues by controller, by subsystem NQN. ``notes`` say why options could
+    """``algorithm`` is None for a captured tree, where nothing says which kernel it came from, and where there is no
+    fabrics controller. ``paths`` are granted queues by controller, by subsystem NQN. ``notes`` say why options could
     not be read from the kernel, to root."""
 
     cpus: Cpus
@@ -64,7 +64,7 @@ def read(tree: Tree, wanted: Sequence[str], *, live: bool, query: bool) -> Surve
             raise Error(f"controller '{name}'", "no such NVMe controller", hint=there)
     found = list(sysfs.survey(tree, [name for name in names if not wanted or name in wanted]))
     cpus, parameters = sysfs.cpus(tree), sysfs.parameters(tree)
-    algorithm = running_algorithm() if live else None
+    algorithm = running_algorithm() if live and any(each.fabrics for each in found) else None
     running, notes = from_kernel(tree, found) if live else ({}, [])
     context = Context(cpus, parameters, algorithm, running, configured() if live else ())
     answers = dict(ask_controllers(found)) if live and query else {}

@@ -94,7 +94,7 @@ HOSTILE: dict[str, bytes] = {
     "empty": b"",
     "garbage": b"\x1b]0;owned\x07\xff\xfe\n",
     "long": b"9" * (1 << 20),
-    "negative": b"-\n",
+    "negative": b"-5\n",
     "digits of another script": "٣".encode(),
     "too large": b"99999999999999999999\n",
 }

@@ -53,13 +53,28 @@ def add_loopback_network(address: str, network: str) -> None:
         route.route("add", dst=network, oif=LOOPBACK_IFINDEX, scope=RT_SCOPE_LINK)
 
 
-@contextmanager
-def loopback_address(address: str) -> Iterator[None]:
-    """Have another address on ``lo`` for the time of the block. Raises OSError."""
+def add_veth(name: str, peer: str, peer_netns: int) -> None:
+    """A veth pair, its other end in the namespace of the file ``peer_netns``.
+
+    The kernel loads module veth for this where it is not there. Raises OSError.
+    """
     with netlink() as route:
-        route.addr("add", index=LOOPBACK_IFINDEX, address=address, prefixlen=32)
-        yield
-        route.addr("del", index=LOOPBACK_IFINDEX, address=address, prefixlen=32)
+        route.link("add", ifname=name, kind="veth", peer={"ifname": peer, "net_ns_fd": peer_netns})
+
+
+def configure(name: str, address: str, prefix: int) -> None:
+    """Give an interface of the calling thread's namespace an address and bring it up. Raises OSError."""
+    with netlink() as route:
+        (index,) = route.link_lookup(ifname=name)
+        route.addr("add", index=index, address=address, prefixlen=prefix)
+        route.link("set", index=index, state="up")
+
+
+def set_state(name: str, state: str) -> None:
+    """Bring an interface of the calling thread's namespace ``up`` or ``down``. Raises OSError."""
+    with netlink() as route:
+        (index,) = route.link_lookup(ifname=name)
+        route.link("set", index=index, state=state)
 
 
 @contextmanager

@@ -13,6 +13,9 @@ import tabulate
 from kprobe_tool.report.document import Column, Document, Row, Table
 from kprobe_tool.report.text import escape
 
+# Two blanks between columns are enough; tabulate would add two more behind each title.
+tabulate.MIN_PADDING = 0
+
 WRAP_MIN = 24
 """A wrapped column narrower than this is unreadable; the line is longer then."""
 

@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from kprobe_tool.checks import Finding, Method, Status
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import kmod, link, procfs, rds, sched
+from kprobe_tool.native import kmod, link, netns, procfs, rds, sched
 from kprobe_tool.native.child import Child, Request
 from kprobe_tool.probes.rds.presence import Presence, presence
 
@@ -37,10 +37,12 @@ SYMBOLS = ("rds_sock_count", "rds_tcp_tc_count", "rds6_tcp_tc_count")
 
 NETWORK = "198.51.100.0/24"
 LOCAL = "198.51.100.1"
-PEER = "198.51.100.2"
 DEAD = "198.51.100.9"
-PEER_PORT = 4000
 """TEST-NET-2 (RFC 5737), on the loopback device of a namespace that nobody else is in."""
+WIRE_LOCAL = "192.0.2.1"
+WIRE_PEER = "192.0.2.2"
+"""TEST-NET-1 (RFC 5737), on a veth pair between two such namespaces."""
+PEER_PORT = 4000
 
 
 class Outcome(StrEnum):
@@ -133,41 +135,55 @@ class Owner:
         return {"ports": ports}
 
     def tcp(self, request: Request) -> Request:
-        """Connections of rds_tcp, which must be loaded: one that answered and then fell silent, one never answered.
+        """A connection of rds_tcp, which must be loaded, that is never answered: rows of SEND and TCP_SOCKETS.
 
-        Both need only the loopback device, so that no other module is touched. RDS takes TCP for an address that
-        is not ours when the first message is sent; it becomes ours only then, until the peer (rds_tcp's own
-        listener) has answered, and then it is nobody's again.
+        It takes only the loopback device: the network behind it has no other host than us.
         """
         link.add_loopback_network(LOCAL, NETWORK)
-        silent, never = rds.open_socket(), rds.open_socket()
-        self.sockets += [silent, never]
-        rds.bind(silent.fileno(), LOCAL, 0)
-        rds.bind(never.fileno(), LOCAL, 0)
-        port = silent.getsockname()[1]
+        sock = rds.open_socket()
+        self.sockets.append(sock)
+        rds.bind(sock.fileno(), LOCAL, 0)
+        rds.sendto(sock.fileno(), b"canary", DEAD, PEER_PORT)
+        return {}
+
+    def retrans(self, request: Request) -> Request:
+        """A connection that was up until its wire was cut: rows of RETRANS. veth and rds_tcp must be loaded."""
+        ours = netns.at_path("/proc/self/ns/net")
+        home = ours.open()
+        sched.unshare(sched.CLONE_NEWNET)
+        peer_fd = netns.at_path("/proc/self/ns/net").open()
+        peer = netns.at_path(f"/proc/self/fd/{peer_fd}")
+        sched.setns(home, sched.CLONE_NEWNET)
+        link.add_veth("rds0", "rds1", peer_fd)
+        link.configure("rds0", WIRE_LOCAL, 24)
+        netns.inside(peer, partial(link.configure, "rds1", WIRE_PEER, 24))
+        sock = rds.open_socket()
+        self.sockets.append(sock)
+        rds.bind(sock.fileno(), WIRE_LOCAL, 0)
+        port = sock.getsockname()[1]
 
         def queued(optname: str) -> bool:
             # By port, which one socket of the host has: the addresses of these rows are not to be believed.
-            rows = rds.read_info(silent.fileno(), rds.OPTIONS[optname]).records()
+            rows = rds.read_info(sock.fileno(), rds.OPTIONS[optname]).records()
             return any(isinstance(row, rds.Message) and row.lport == port for row in rows)
 
         def drained() -> bool:
             return not queued("RDS_INFO_SEND_MESSAGES") and not queued("RDS_INFO_RETRANS_MESSAGES")
 
-        rds.sendto(never.fileno(), b"canary", DEAD, PEER_PORT)
-        rds.sendto(silent.fileno(), b"canary", PEER, PEER_PORT)
         # A connection has several paths (RDS_MPATH_WORKERS), each connected when it is first used, and the first
         # messages take another one than the later ones. What was sent over a path that is up, and is not answered,
         # is in the retransmit queue; otherwise that path comes up in the next round.
+        rds.sendto(sock.fileno(), b"canary", WIRE_PEER, PEER_PORT)
         rounds = 0
         end = time.monotonic() + ROUNDS_SECONDS
         while rounds == 0 or time.monotonic() < end:
             rounds += 1
-            with link.loopback_address(PEER):
-                wait_for(drained)
-            rds.sendto(silent.fileno(), b"canary", PEER, PEER_PORT)
+            wait_for(drained)
+            netns.inside(peer, partial(link.set_state, "rds1", "down"))
+            rds.sendto(sock.fileno(), b"canary", WIRE_PEER, PEER_PORT)
             if wait_for(lambda: queued("RDS_INFO_RETRANS_MESSAGES"), 1.0):
                 return {"detail": f"made in {rounds} rounds"}
+            netns.inside(peer, partial(link.set_state, "rds1", "up"))
         return {"detail": f"no row in the retransmit queue after {rounds} rounds"}
 
     def rows(self, request: Request) -> Request:
@@ -194,13 +210,21 @@ class Owner:
 
 
 def tcp_canary(owner: Child) -> str:
-    """Without these rows the TCP lists are inconclusive; everything else can still be told."""
+    """Fill the lists of rds_tcp as far as that loads no module, and say how far.
+
+    Where a row is missing its list is inconclusive; everything else can still be told.
+    """
+    if not kmod.loaded("rds_tcp"):
+        return "rds_tcp is not loaded"
     try:
-        return str(owner.ask(do="tcp")["detail"])
+        owner.ask(do="tcp")
+        if not kmod.loaded("veth"):
+            return "no row in the retransmit queue: it takes veth, which is not loaded"
+        return str(owner.ask(do="retrans")["detail"])
     except TimeoutError:
         raise
     except OSError as error:
-        return f"no TCP canary: {Error.from_os(error.filename or 'tcp', error)}"
+        return f"not made: {Error.from_os(error.filename or 'netlink', error)}"
 
 
 def wait_for(condition: Callable[[], object], seconds: float = SETTLE) -> bool:
@@ -289,7 +313,7 @@ def attempt() -> Experiment | Error:
     try:
         with Child(Owner().serve, deadline) as owner, Child(Observer().serve, deadline) as observer:
             ports = owner.ask(do="canary")["ports"]
-            tcp_detail = tcp_canary(owner) if kmod.loaded("rds_tcp") else "rds_tcp is not loaded"
+            tcp_detail = tcp_canary(owner)
             canary = owner.ask(do="rows")["counts"]
             seen = observer.ask(do="read")["options"]
             bind_errno = observer.ask(do="bind", port=ports["127.0.0.1"])["errno"]

@@ -1,0 +1,76 @@
+"""The table of checks is data: what must hold for every row."""
+
+import re
+
+import pytest
+
+from kprobe_tool.checks import CHECKS, Check, Finding, Method, Severity, Status, evaluate
+from kprobe_tool.commands.verdicts import exit_code
+from kprobe_tool.errors import Error, ExitCode
+
+
+def test_ids_are_unique() -> None:
+    assert len({check.id for check in CHECKS}) == len(CHECKS)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_rows_are_complete(check: Check) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", check.id)
+    assert check.title and len(check.title) < 80 and not check.title.endswith(".")
+    assert check.meaning.endswith(".") and check.remedy.endswith(".")
+    assert check.references
+    module, _, function = check.function.partition(":")
+    assert module.startswith("kprobe_tool.probes.")
+    imported = __import__(module, fromlist=[function])
+    assert callable(getattr(imported, function))
+
+
+def check_of(outcome: object) -> Check:
+    """A row whose function gives or raises ``outcome``."""
+
+    class Row(Check):
+        def run(self) -> Finding:
+            if isinstance(outcome, Finding):
+                return outcome
+            assert isinstance(outcome, BaseException)
+            raise outcome
+
+    return Row("a-b", "t", Severity.LOW, "s", ("root",), ("r",), "m.", "r.", "kprobe_tool.probes.x:y")
+
+
+@pytest.mark.parametrize("error", [Error("x", "y"), OSError(13, "Permission denied", "/proc/x"), OSError("odd")])
+def test_an_error_is_unknown_never_ok(error: BaseException) -> None:
+    finding = evaluate(check_of(error))
+    assert finding.status is Status.UNKNOWN
+    assert finding.settle
+
+
+def test_a_bug_in_a_check_is_not_hidden() -> None:
+    with pytest.raises(ZeroDivisionError):
+        evaluate(check_of(ZeroDivisionError()))
+
+
+def test_unknown_must_say_what_would_settle_it() -> None:
+    with pytest.raises(ValueError, match="settle"):
+        Finding(Status.UNKNOWN, "why")
+
+
+OK, AFFECTED = Finding(Status.OK, "r"), Finding(Status.AFFECTED, "r")
+UNKNOWN = Finding(Status.UNKNOWN, "r", settle="s")
+ABSENT = Finding(Status.NOT_APPLICABLE, "r", Method.CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("findings", "fail_on", "code"),
+    [
+        ([], "affected", ExitCode.OK),
+        ([OK, ABSENT], "unknown", ExitCode.OK),
+        ([OK, AFFECTED], "affected", ExitCode.FOUND),
+        ([UNKNOWN, AFFECTED], "unknown", ExitCode.FOUND),
+        ([UNKNOWN, OK], "affected", ExitCode.OK),
+        ([UNKNOWN, OK], "unknown", ExitCode.CANNOT_TELL),
+        ([UNKNOWN, AFFECTED], "never", ExitCode.OK),
+    ],
+)
+def test_exit_codes(findings: list[Finding], fail_on: str, code: ExitCode) -> None:
+    assert exit_code(findings, fail_on) is code

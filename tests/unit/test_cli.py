@@ -1,0 +1,165 @@
+"""The entry point: exit codes, one-line errors, and what happens when stdout is gone."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+import click
+import pytest
+
+from kprobe_tool import cli
+from kprobe_tool.errors import Error, ExitCode
+
+ARGV = [sys.executable, "-m", "kprobe_tool"]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_short_help_is_the_command_s_own(name: str) -> None:
+    command = cli.cli.get_command(click.Context(cli.cli), name)
+    assert command is not None
+    assert command.get_short_help_str(limit=200) == cli.COMMANDS[name][1]
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_of_each_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([name, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: kprobe-tool {name} ")
+
+
+def test_without_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([]) == ExitCode.CANNOT_RUN
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("Usage: kprobe-tool ")
+
+
+@pytest.mark.parametrize(
+    ("args", "line"),
+    [
+        (["audt"], "kprobe-tool: no such command 'audt'; did you mean 'audit'?; see 'kprobe-tool --help'\n"),
+        (["xyz"], "kprobe-tool: no such command 'xyz'; see 'kprobe-tool --help'\n"),
+        (
+            ["rds-info", "--netns", "no\x1b[31msuch"],
+            "kprobe-tool: rds-info: netns 'no\\x1b[31msuch': No such file or directory (ENOENT); "
+            "'ip netns list' shows the names\n",
+        ),
+        (
+            ["rds-info", "--laddr", "10.0.0"],
+            "kprobe-tool: rds-info: address '10.0.0': '10.0.0' does not appear to be an IPv4 or IPv6 network; "
+            "an address or a prefix such as 10.0.0.0/8\n",
+        ),
+        (
+            ["rds-info", "--count", "2"],
+            "kprobe-tool: rds-info: --count goes with --watch; see 'kprobe-tool rds-info --help'\n",
+        ),
+        (
+            ["rds-info", "--from", "/nonexistent"],
+            "kprobe-tool: rds-info: /nonexistent: No such file or directory (ENOENT)\n",
+        ),
+    ],
+)
+def test_errors_are_one_line(args: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(args) == ExitCode.CANNOT_RUN
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == line
+
+
+@pytest.mark.parametrize("args", [["rds-info", "--bogus"], ["rds-info", "-o", "xml"], ["audit", "extra"]])
+def test_usage_errors_name_the_help(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(args) == ExitCode.CANNOT_RUN
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].endswith(f"; see 'kprobe-tool {args[0]} --help'")
+    assert "Traceback" not in "".join(lines)
+
+
+def raising(error: BaseException) -> Callable[..., None]:
+    def command() -> None:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (Error("x", "y", hint="z"), ExitCode.CANNOT_RUN, "kprobe-tool: audit: x: y; z\n"),
+        (OSError(5, "Input/output error", "/proc/x"), ExitCode.CANNOT_RUN, "kprobe-tool: audit: /proc/x: "),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "\n"),
+    ],
+)
+def test_exceptions_become_exit_codes(
+    error: BaseException,
+    code: ExitCode,
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from kprobe_tool.commands import audit
+
+    monkeypatch.setattr(audit, "command", click.Command("audit", callback=raising(error)))
+    monkeypatch.setattr(cli, "silent", lambda code: code)
+    assert cli.run(["audit"]) == code
+    assert capfd.readouterr().err.startswith(text.strip("\n"))
+
+
+def test_a_bug_is_not_a_finding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Python exits with 1 on an uncaught exception, which a script would read as 'found'."""
+    from kprobe_tool.commands import audit
+
+    monkeypatch.setattr(audit, "command", click.Command("audit", callback=raising(ZeroDivisionError())))
+    assert cli.run(["audit"]) == ExitCode.CANNOT_RUN
+    assert "this is a bug" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "args", [["--help"], ["audit"], ["audit", "-o", "json"], ["doctor", "-o", "jsonl"]], ids=" ".join
+)
+def test_closed_pipe_is_silent(args: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([*ARGV, *args], check=False, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (ExitCode.BROKEN_PIPE, b"")
+
+
+@pytest.mark.parametrize("args", [["--help"], ["audit"], ["audit", "-o", "json"]], ids=" ".join)
+def test_full_disk_is_an_error(args: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([*ARGV, *args], check=False, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == ExitCode.CANNOT_RUN
+    assert done.stderr.splitlines()[-1].endswith(b"output: No space left on device (ENOSPC)")
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_any_locale(locale: str) -> None:
+    environment = {**os.environ, "LC_ALL": locale, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    name = "caf\u00e9-\u6f22"
+    done = subprocess.run(
+        [*ARGV, "rds-info", "--netns", name], check=False, capture_output=True, env=environment, text=False
+    )
+    assert done.returncode == ExitCode.CANNOT_RUN
+    assert done.stderr.count(b"\n") == 1
+    assert b"ENOENT" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "args", "coloured"),
+    [({}, [], False), ({}, ["--color", "always"], True), ({"NO_COLOR": "1"}, ["--color", "always"], True)],
+)
+def test_colour(environment: dict[str, str], args: list[str], coloured: bool) -> None:
+    done = subprocess.run(
+        [*ARGV, *args, "rds-info", "--leak-check"],
+        check=False,
+        capture_output=True,
+        env={**os.environ, **environment},
+    )
+    assert (b"\x1b[" in done.stdout) == coloured
+
+
+def test_json_stays_json_in_colour() -> None:
+    done = subprocess.run([*ARGV, "--color", "always", "audit", "-o", "json"], check=False, capture_output=True)
+    assert json.loads(done.stdout)["schema_version"] == 1

@@ -1,0 +1,58 @@
+"""Importing is what a command line tool spends its time on: who loads what is held here, not with a clock."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from kprobe_tool.cli import COMMANDS
+
+HEAVY = {"pyroute2", "bcc", "tabulate", "asyncio", "importlib.metadata", "logging.handlers", "jsonschema"}
+
+
+def loaded(args: list[str], environment: dict[str, str] | None = None) -> set[str]:
+    """The modules that a process with these arguments has loaded when it ends."""
+    code = (
+        "import atexit, os, sys\n"
+        "atexit.register(lambda: os.write(3, '\\n'.join(sys.modules).encode()))\n"
+        f"sys.argv = {['kprobe-tool', *args]!r}\n"
+        "from kprobe_tool.cli import main\n"
+        "main()\n"
+    )
+    reader, writer = os.pipe()
+    # Site packages that put themselves on the path (-I -S would hide ours) load nothing of HEAVY.
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import os; os.dup2({writer}, 3)\n{code}"],
+        pass_fds=[writer],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **(environment or {})},
+    )
+    os.close(writer)
+    with os.fdopen(reader, "rb") as file:
+        names = file.read().decode().split("\n")
+    process.wait()
+    assert "kprobe_tool.cli" in names
+    return set(names)
+
+
+@pytest.mark.parametrize("args", [["--version"], ["--help"], *[[name, "--help"] for name in COMMANDS]], ids=" ".join)
+def test_help_loads_nothing_heavy(args: list[str]) -> None:
+    assert not loaded(args) & HEAVY
+
+
+def test_top_help_loads_no_command() -> None:
+    assert not [name for name in loaded(["--help"]) if name.startswith("kprobe_tool.commands")]
+
+
+@pytest.mark.parametrize("words", ["kprobe-tool ", "kprobe-tool rds-info --"])
+def test_completion_loads_nothing_heavy(words: str) -> None:
+    names = loaded(
+        [], {"_KPROBE_TOOL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+    )
+    assert not names & HEAVY
+
+
+def test_json_needs_no_table() -> None:
+    assert not loaded(["rds-info", "-o", "json"]) & HEAVY

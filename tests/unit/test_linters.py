@@ -1,0 +1,26 @@
+"""The linters, as tests: what they say holds for every commit."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["ruff", "check", "--no-cache", "--quiet", "."],
+        ["ruff", "format", "--no-cache", "--quiet", "--check", "."],
+        # Each Python that is supported has its own view of the standard library.
+        ["mypy", "--python-version", "3.11"],
+        ["mypy", "--python-version", "3.12", "src"],
+        ["mypy", "--python-version", "3.13", "src"],
+    ],
+    ids=" ".join,
+)
+def test_linter(args: list[str]) -> None:
+    done = subprocess.run([sys.executable, "-m", *args], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

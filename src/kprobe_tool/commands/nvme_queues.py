@@ -270,12 +270,15 @@ class Rows(Sequence[Row]):
         return controller_row(self.survey, self.survey.subjects[index])
 
 
-def surveyed(survey: Survey, directory: str | None, *, picture: bool) -> Document:
-    if picture:
-        lines = list(pictures(survey.subjects, survey.cpus)) if survey.subjects else [NONE]
-        return Document("nvme-queues", host.identity(), [], survey.errors, summary=lines)
+def drawn(survey: Survey) -> Document:
+    lines = list(pictures(survey.subjects, survey.cpus)) if survey.subjects else [NONE]
+    return Document("nvme-queues", host.identity(), [], survey.errors, summary=lines)
+
+
+def surveyed(survey: Survey, directory: str | None, *, people: bool) -> Document:
+    """The controllers; for people, their findings once more in a table of their own."""
     rows = Rows(survey)
-    found = list(finding_rows(rows))
+    found = list(finding_rows(rows)) if people else []
     inferred = any(not subject.asked.exact and subject.asked.value is not None for subject in survey.subjects)
     summary = ["ASKED with '?' is inferred, not read (-o wide shows from what)"] if inferred else []
     return Document(
@@ -336,12 +339,13 @@ def command(
             raise click.UsageError("--simulate asks no kernel and goes with -o only")
         emit(simulated(simulate), output)
         return ExitCode.OK
-    if picture and output in {Output.JSON, Output.JSONL}:
+    people = output in {Output.TABLE, Output.WIDE}
+    if picture and not people:
         raise click.UsageError("--map draws for people; -o json has the CPUs of each hctx")
     if directory is not None and query_controller:
         raise click.UsageError("--query-controller asks live controllers, --sysfs reads a captured tree")
     from kprobe_tool.probes.nvme.survey import take
 
     survey = take(directory, controllers, query=query_controller)
-    emit(surveyed(survey, directory, picture=picture), output)
+    emit(drawn(survey) if picture else surveyed(survey, directory, people=people), output)
     return ExitCode.CANNOT_TELL if survey.errors else ExitCode.OK

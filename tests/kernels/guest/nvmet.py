@@ -8,6 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ADDRESS = "10.77.0.1"
@@ -37,6 +38,10 @@ def attribute(controller: str, name: str) -> str:
     return (CLASS / controller / name).read_text(encoding="ascii").strip()
 
 
+def gone(controller: str) -> bool:
+    return not (CLASS / controller).exists()
+
+
 class Target:
     """One nvmet subsystem a name, all of them on null_blk, offered on the ports that :meth:`offer` makes."""
 
@@ -61,7 +66,7 @@ class Target:
 
     def port(self, transport: str) -> Path:
         """The port of a transport, made when it is first asked for."""
-        port = NVMET / "ports" / str({"rdma": 1, "tcp": 2, "loop": 3}[transport])
+        port = NVMET / "ports" / str(1 + list(MODULES).index(transport))
         if port.exists():
             return port
         if transport in PORTS:
@@ -78,6 +83,7 @@ class Target:
         return port
 
     def subsystem(self, nqn: str) -> Path:
+        """A subsystem with one namespace, made when it is first asked for."""
         subsystem = NVMET / "subsystems" / nqn
         if not subsystem.exists():
             subsystem.mkdir()
@@ -100,7 +106,7 @@ class Target:
 
     def withdraw(self, nqn: str, transport: str) -> None:
         """Take a subsystem off a port: its connections break, and reconnecting is refused."""
-        (NVMET / "ports" / str({"rdma": 1, "tcp": 2, "loop": 3}[transport]) / "subsystems" / nqn).unlink()
+        (self.port(transport) / "subsystems" / nqn).unlink()
 
     def connect(self, nqn: str, transport: str, **options: int) -> str:
         """Connect and wait until the namespace's queues are there. Gives the controller's name."""
@@ -125,7 +131,7 @@ class Target:
         for name in self.connected:
             if (CLASS / name).exists():
                 (CLASS / name / "delete_controller").write_text("1")
-            wait_until(lambda name=name: not (CLASS / name).exists(), f"{name}: deleted")  # type: ignore[misc]
+            wait_until(partial(gone, name), f"{name}: deleted")
         self.connected.clear()
 
     def close(self) -> None:

@@ -22,16 +22,19 @@ from kprobe_tool.native.sched import die_with_parent
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
+Lost = TimeoutError | ChildProcessError
+
 LENGTH = struct.Struct("=Q")
 
 
 def each(
     items: Sequence[Item], function: Callable[[Item], Answer], seconds: float
-) -> Generator[tuple[Item, Answer | TimeoutError]]:
-    """``function`` of each item, in order, or a TimeoutError for one that took longer than ``seconds``.
+) -> Generator[tuple[Item, Answer | Lost]]:
+    """``function`` of each item, in order; TimeoutError for one that took longer than ``seconds``, ChildProcessError
+    for one that its process died of.
 
     One child makes all calls; where one hangs, another child goes on with the next item, and the stuck one goes
-    when the kernel lets it. ``function`` must not raise. Raises ChildProcessError when a child dies at its work.
+    when the kernel lets it. ``function`` must not raise.
     """
     done = 0
     while done < len(items):
@@ -40,7 +43,7 @@ def each(
             while done < len(items):
                 try:
                     answer: Answer = pickle.loads(receive(pipe, time.monotonic() + seconds))
-                except TimeoutError as error:
+                except (TimeoutError, ChildProcessError) as error:
                     yield items[done], error
                     done += 1
                     break
@@ -88,7 +91,7 @@ def take(pipe: int, size: int, deadline: float) -> bytes:
             raise TimeoutError("no answer in time")
         part = os.read(pipe, min(size, 1 << 16))
         if not part:
-            raise ChildProcessError("the reading process died")
+            raise ChildProcessError("the process that asked died")
         parts.append(part)
         size -= len(part)
     return b"".join(parts)

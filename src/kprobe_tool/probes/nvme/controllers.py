@@ -183,6 +183,8 @@ def survey(tree: Tree, wanted: list[str], seconds: float = SECONDS) -> Iterator[
         if isinstance(answer, TimeoutError):
             reason = f"reading its attributes did not end within {seconds:g} s; something holds its locks"
             yield Controller(name, problems=(Problem(name, reason, errnos.ETIMEDOUT),))
+        elif isinstance(answer, ChildProcessError):
+            yield Controller(name, problems=(Problem(name, "the process that read its attributes died"),))
         else:
             yield answer
 

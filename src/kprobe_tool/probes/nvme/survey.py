@@ -116,6 +116,8 @@ def ask_controllers(found: Sequence[Controller]) -> list[tuple[str, int | Error]
     for name, answer in bounded.each(names, ask, QUERY_MS / 1000 + 1):
         if isinstance(answer, TimeoutError):
             answers.append((name, Error(f"{name}: Get Features", "no answer from the controller")))
+        elif isinstance(answer, ChildProcessError):
+            answers.append((name, Error(f"{name}: Get Features", str(answer))))
         elif isinstance(answer, int):
             answers.append((name, answer))
         else:

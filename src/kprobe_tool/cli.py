@@ -20,6 +20,7 @@ COMMANDS = {
     "audit": ("kprobe_tool.commands.audit", "Run all checks and print one verdict for each."),
     "check-fields": ("kprobe_tool.commands.check_fields", "Show what extensible-struct system calls understand."),
     "doctor": ("kprobe_tool.commands.doctor", "Show what this host lets the tool do, and how to get the rest."),
+    "nvme-queues": ("kprobe_tool.commands.nvme_queues", "Show asked, granted and mapped NVMe I/O queues."),
     "rds-info": ("kprobe_tool.commands.rds_info", "Show RDS sockets, connections, messages and counters."),
 }
 """Name: (module with a ``command``, short help). The help text stands here so that --help imports none of them."""

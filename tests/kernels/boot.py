@@ -25,6 +25,8 @@ MEMORY = "2G"
 # On two cores, two guests of one CPU each run the four kernels in 47 s, one guest of two CPUs at a time in 76 s, and
 # two guests of two CPUs each in 128 s.
 CPUS = int(os.environ.get("KPROBE_TOOL_GUEST_CPUS", "1"))
+# The others cost nothing until a test brings them online, as those that look at CPU maps do.
+POSSIBLE_CPUS = max(4, CPUS)
 
 #: Seconds until the guest's script must have started. A boot takes 12 on an idle machine.
 FIRST_SIGN_OF_LIFE = 240
@@ -45,6 +47,14 @@ _KERNEL_OPTIONS = (
     # A busy host can stop a virtual CPU for longer than these allow, which says nothing about the kernel.
     "nowatchdog",
     "rcupdate.rcu_cpu_stall_suppress=1",
+)
+
+# An NVMe device without anything behind it, that grants fewer I/O queues than there are CPUs.
+_NVME = (
+    "-blockdev",
+    "driver=null-co,node-name=nvme,size=1048576,read-zeroes=on",
+    "-device",
+    "nvme,drive=nvme,serial=kprobe-tool,max_ioqpairs=2",
 )
 
 # virtme-ng mounts the root without any caching, so that each file is read over 9p again each time. The script puts
@@ -172,10 +182,10 @@ def closed_parent(directory: Path) -> Path | None:
 
 def virtme_run(image: Image, script: Path, *, interactive: bool = False) -> list[str]:
     argv = ["virtme-run", "--kimg", str(image.vmlinuz), "--mods=auto", "--disable-kvm", "--force-9p"]
-    argv += ["--memory", MEMORY, "--cpus", str(CPUS), "--name", "kprobe-tool"]
+    argv += ["--memory", MEMORY, "--cpus", str(POSSIBLE_CPUS), "--name", "kprobe-tool"]
     for directory in ("/etc", "/lib", "/var"):
         argv += ["--overlay-rwdir", directory]
-    for option in _KERNEL_OPTIONS:
+    for option in (*_KERNEL_OPTIONS, f"maxcpus={CPUS}"):
         argv += ["--kopt", option]
     if interactive:
         argv += ["--user", "root", "--shell", str(script)]
@@ -184,6 +194,7 @@ def virtme_run(image: Image, script: Path, *, interactive: bool = False) -> list
     # Takes all the rest of the line.
     argv += ["--qemu-opts", "-virtfs"]
     argv += ["local,path=/,mount_tag=kprobe-tool,security_model=none,readonly=on,multidevs=remap"]
+    argv += _NVME
     return argv
 
 

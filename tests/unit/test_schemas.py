@@ -25,6 +25,9 @@ from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer
 from kprobe_tool.native.records import be16, be32, in6_addr
 from kprobe_tool.probes import host
+from kprobe_tool.probes.nvme.asked import Source
+from kprobe_tool.probes.nvme.split import HCTX_TYPES, Algorithm
+from kprobe_tool.probes.nvme.types import TypeSource
 from kprobe_tool.probes.rds import info, leak, savefile
 from kprobe_tool.probes.rds import presence as presence_module
 from kprobe_tool.probes.rds.capture import Capture, Reading
@@ -47,6 +50,8 @@ COMMAND_LINES = {
     "audit": ["audit"],
     "check-fields": ["check-fields", "openat2"],
     "doctor": ["doctor"],
+    "nvme-queues": ["nvme-queues"],
+    "nvme-queues-simulate": ["nvme-queues", "--simulate", "io=4,write=2,poll=2,granted=3"],
     "rds-info": ["rds-info"],
     "rds-info-leak-check": ["rds-info", "--leak-check"],
 }
@@ -180,6 +185,14 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert SCHEMAS["rds-capture"]["$defs"]["answer"]["properties"]["optname"]["enum"] == list(rds.OPTIONS)
     symbols = SCHEMAS["audit"]["$defs"]["leak_evidence"]["properties"]["symbols_of_unfixed_kernels"]
     assert symbols["items"]["enum"] == list(leak.SYMBOLS)
+    nvme = SCHEMAS["nvme-queues"]
+    assert nvme["$defs"]["asked"]["properties"]["source"]["enum"] == [*Source, None]
+    assert nvme["$defs"]["path"]["properties"]["type_source"]["enum"] == [*TypeSource, None]
+    assert nvme["$defs"]["hctx"]["properties"]["type"]["enum"] == [*HCTX_TYPES, None]
+    assert nvme["$defs"]["queue_finding"]["properties"]["severity"]["enum"] == list(checks.Severity)
+    assert nvme["properties"]["algorithm"]["enum"] == [*Algorithm, None]
+    simulation = SCHEMAS["nvme-queues-simulate"]["$defs"]["simulation"]["properties"]
+    assert simulation["algorithm"]["enum"] == list(Algorithm)
     presence = SCHEMAS["rds-info"]["$defs"]["presence"]["properties"]
     assert presence["modules"]["items"]["enum"] == list(presence_module.MODULES)
     rows = SCHEMAS["rds-info"]["properties"]["results"]["items"]["oneOf"]
@@ -304,8 +317,7 @@ def test_watch() -> None:
     document = document_of(capture_of(NEWER, leaking=False), host.identity(), question, more)
     previous: dict[str, int] = {}
     for delta in (None, 0):
-        [text] = report_json.render(with_deltas(document, question.wanted, previous))
-        instance = json.loads(text)
+        instance = json.loads("\n".join(report_json.render(with_deltas(document, question.wanted, previous))))
         check(SCHEMAS["rds-info"], instance)
         assert [row["delta"] for row in instance["results"] if row["source"] == "counters"] == [delta]
 

@@ -13,7 +13,8 @@ import tabulate
 from kprobe_tool.report.document import Column, Document, Row, Table
 from kprobe_tool.report.text import escape
 
-# Two blanks between columns are enough; tabulate would add two more behind each title.
+# Two blanks between columns are enough; two more behind each title, as tabulate has it, make the lines longer than
+# wrap_room() reckons.
 tabulate.MIN_PADDING = 0
 
 WRAP_MIN = 24

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls that may never return, made in a child process that can be left behind.
+
+A read of sysfs can wait for a lock that a stuck driver holds (blk_mq_hw_sysfs_show() takes one that is also held
+while a frozen queue drains), and waits uninterruptibly: no signal and no timeout ends it, in any thread of the
+process that made it. A child of its own does not keep its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import struct
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
+
+from kprobe_tool.native.sched import die_with_parent
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+Lost = TimeoutError | ChildProcessError
+
+LENGTH = struct.Struct("=Q")
+
+
+def each(
+    items: Sequence[Item], function: Callable[[Item], Answer], seconds: float
+) -> Generator[tuple[Item, Answer | Lost]]:
+    """``function`` of each item, in order; TimeoutError for one that took longer than ``seconds``, ChildProcessError
+    for one that its process died of.
+
+    One child makes all calls; where one hangs, another child goes on with the next item, and the stuck one goes
+    when the kernel lets it. ``function`` must not raise.
+    """
+    done = 0
+    while done < len(items):
+        pid, pipe = start(items[done:], function)
+        try:
+            while done < len(items):
+                try:
+                    answer: Answer = pickle.loads(receive(pipe, time.monotonic() + seconds))
+                except (TimeoutError, ChildProcessError) as error:
+                    yield items[done], error
+                    done += 1
+                    break
+                yield items[done], answer
+                done += 1
+        finally:
+            os.close(pipe)
+            os.kill(pid, signal.SIGKILL)
+            reap(pid)
+
+
+def start(items: Sequence[Item], function: Callable[[Item], Answer]) -> tuple[int, int]:
+    """Fork the child that answers each item into a pipe: (pid, reading end)."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        os.close(writing)
+        return pid, reading
+    try:
+        die_with_parent()
+        # The parent may have died before the prctl.
+        if os.getppid() == parent:
+            with os.fdopen(writing, "wb") as file:
+                for item in items:
+                    data = pickle.dumps(function(item))
+                    file.write(LENGTH.pack(len(data)) + data)
+                    file.flush()
+    finally:
+        # Never back into the caller's stack, which belongs to the parent.
+        os._exit(0)
+
+
+def receive(pipe: int, deadline: float) -> bytes:
+    """One message. Raises TimeoutError past the deadline, ChildProcessError when the child is gone."""
+    (length,) = LENGTH.unpack(take(pipe, LENGTH.size, deadline))
+    return take(pipe, length, deadline)
+
+
+def take(pipe: int, size: int, deadline: float) -> bytes:
+    parts = []
+    while size:
+        ready, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise TimeoutError("no answer in time")
+        part = os.read(pipe, min(size, 1 << 16))
+        if not part:
+            raise ChildProcessError("the process that asked died")
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def reap(pid: int) -> None:
+    """Collect the killed child. One that is stuck in the kernel is left to init, which outlives us."""
+    for _ in range(500):
+        if os.waitpid(pid, os.WNOHANG)[0]:
+            return
+        time.sleep(0.001)

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``--simulate``: what each released rule would do with a request, and whether the kernel would survive it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from kprobe_tool.errors import Error
+from kprobe_tool.probes.nvme.split import Algorithm, Options, Outcome, connect, request
+
+KERNELS = {
+    Algorithm.REQUEST: "5.0-5.1",
+    Algorithm.TRANSPORT: "5.2-6.4",
+    Algorithm.FABRICS: "6.5-",
+}
+
+LARGEST = 65535
+"""Number of Queues is a 16 bit field."""
+
+HINT = "as in io=8,write=2,poll=2,granted=4"
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request: queue counts, CPUs, completion vectors of an RDMA device (None: as many as needed), and the grants
+    of now and of the connect before (None: all that was asked; no connect before)."""
+
+    io: int
+    write: int = 0
+    poll: int = 0
+    granted: int | None = None
+    cpus: int | None = None
+    vectors: int | None = None
+    previous: int | None = None
+
+    @property
+    def options(self) -> Options:
+        return Options(self.io, self.write, self.poll)
+
+    @property
+    def enough_cpus(self) -> int:
+        """The CPUs; where none are given so many that they limit nothing."""
+        return self.cpus or max(self.io, self.write, self.poll)
+
+    def as_dict(self) -> dict[str, object]:
+        return {**asdict(self), "cpus": self.enough_cpus}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    algorithm: Algorithm
+    kernels: str
+    outcome: Outcome
+    reason: str
+
+
+def parse(text: str) -> Question:
+    """``io=8,write=2,granted=4``. Raises Error."""
+    values: dict[str, int] = {}
+    for part in text.split(","):
+        name, _, value = part.partition("=")
+        if name not in Question.__dataclass_fields__ or name in values:
+            raise Error(f"--simulate '{text}'", f"'{part}' is none of its fields, or is there twice", hint=HINT)
+        if not (value.isascii() and value.isdigit() and len(value) <= 5 and int(value) <= LARGEST):
+            raise Error(f"--simulate '{text}'", f"'{part}' is no number from 0 to {LARGEST}", hint=HINT)
+        values[name] = int(value)
+    for name in ("io", "granted", "cpus", "vectors", "previous"):
+        if values.get(name, 1) == 0 or (name == "io" and name not in values):
+            raise Error(f"--simulate '{text}'", f"'{name}' has to be 1 at least", hint=HINT)
+    return Question(**values)
+
+
+def simulate(question: Question) -> list[Simulation]:
+    """One row an algorithm, oldest first."""
+    return [simulate_one(algorithm, question) for algorithm in Algorithm]
+
+
+def simulate_one(algorithm: Algorithm, question: Question) -> Simulation:
+    options, cpus = question.options, question.enough_cpus
+    asked = request(algorithm, options, cpus, question.vectors)
+
+    def grant(number: int | None, previous: Outcome | None) -> Outcome:
+        return connect(
+            algorithm,
+            options,
+            granted=asked if number is None else number,
+            cpus=cpus,
+            comp_vectors=question.vectors,
+            previous=previous,
+        )
+
+    before = None if question.previous is None else grant(question.previous, None)
+    outcome = grant(question.granted, before)
+    return Simulation(algorithm, KERNELS[algorithm], outcome, explain(outcome, before))
+
+
+def explain(outcome: Outcome, before: Outcome | None) -> str:
+    if before is not None and before.crashes:
+        return f"the connect before already maps to hctx {before.missing[0]}, which does not exist: NULL dereference"
+    if outcome.crashes:
+        why = "mapped as asked" if outcome.algorithm is Algorithm.REQUEST else "counts from before are stale"
+        return f"{why}: hctx {outcome.missing[0]} does not exist: NULL dereference"
+    if None in outcome.types:
+        # blk_mq_alloc_request_hctx() needs a CPU to send the Connect command from.
+        return f"hctx {outcome.types.index(None)} gets no CPU, so that it cannot be connected (EXDEV)"
+    if outcome.poll_on_zero:
+        return "no poll queue is left; hctx 0 gets all CPUs of the poll map and may show as poll"
+    return "every CPU is mapped to a queue that exists"

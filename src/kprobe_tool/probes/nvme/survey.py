@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""All controllers of a host with what was asked for each, and which rule the kernel splits queues by."""
+
+from __future__ import annotations
+
+import errno as errnos
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kprobe_tool.errors import Error
+from kprobe_tool.native import bounded, nvme, procfs
+from kprobe_tool.native.sysfs import Tree
+from kprobe_tool.probes.nvme import controllers as sysfs
+from kprobe_tool.probes.nvme.asked import Asked, Context, asked, configured, from_kernel, is_discovery
+from kprobe_tool.probes.nvme.controllers import Controller, Cpus
+from kprobe_tool.probes.nvme.split import Algorithm
+
+QUERY_MS = 5000
+"""Milliseconds a controller gets to answer an admin command; the reading process gets a second more."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One controller, with what it takes to judge it. ``nsqa`` is how many queues it says it has, where queried."""
+
+    controller: Controller
+    asked: Asked
+    nsqa: int | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """``algorithm`` is None for a captured tree, where nothing says which kernel it came from, and where there is no
+    fabrics controller. ``paths`` are granted queues by controller, by subsystem NQN. ``notes`` say why options could
+    not be read from the kernel, to root."""
+
+    cpus: Cpus
+    algorithm: Algorithm | None
+    subjects: tuple[Subject, ...]
+    paths: Mapping[str, Mapping[str, int]]
+    errors: tuple[Error, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def take(directory: str | None = None, wanted: Sequence[str] = (), *, query: bool = False) -> Survey:
+    """Read the live host, or a captured tree. ``query`` asks live controllers themselves, by an admin command.
+
+    Raises Error: no such tree, or a wanted controller that is not there.
+    """
+    tree = sysfs.open_tree(directory)
+    try:
+        return read(tree, wanted, live=directory is None, query=query)
+    finally:
+        tree.close()
+
+
+def read(tree: Tree, wanted: Sequence[str], *, live: bool, query: bool) -> Survey:
+    names = sysfs.names(tree)
+    for name in wanted:
+        if name not in names:
+            there = f"there is {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else None
+            raise Error(f"controller '{name}'", "no such NVMe controller", hint=there)
+    found = list(sysfs.survey(tree, [name for name in names if not wanted or name in wanted]))
+    cpus, parameters = sysfs.cpus(tree), sysfs.parameters(tree)
+    algorithm = running_algorithm() if live and any(each.fabrics for each in found) else None
+    running, notes = from_kernel(tree, found) if live else ({}, [])
+    context = Context(cpus, parameters, algorithm, running, configured() if live else ())
+    answers = dict(ask_controllers(found)) if live and query else {}
+    subjects = []
+    errors = [problem.as_error() for each in found for problem in each.problems]
+    for each in found:
+        answer = answers.get(each.name)
+        if isinstance(answer, Error):
+            errors.append(answer)
+        subjects.append(Subject(each, asked(each, context), answer if isinstance(answer, int) else None))
+    return Survey(cpus, algorithm, tuple(subjects), subsystems(subjects), tuple(errors), tuple(notes))
+
+
+def subsystems(subjects: Sequence[Subject]) -> dict[str, dict[str, int]]:
+    """Granted queues by controller name, by subsystem NQN; discovery controllers have none."""
+    found: dict[str, dict[str, int]] = {}
+    for subject in subjects:
+        controller = subject.controller
+        if controller.subsysnqn and controller.granted is not None and not is_discovery(controller):
+            found.setdefault(controller.subsysnqn, {})[controller.name] = controller.granted
+    return found
+
+
+def running_algorithm() -> Algorithm | None:
+    """Which rule this kernel has, by its symbols; v5.0 and v5.1 differ from later ones in no symbol of rdma.c, so
+    there the release decides. None where nvme-fabrics is not loaded."""
+    try:
+        symbols = procfs.kernel_symbols({"nvmf_set_io_queues", "nvmf_connect_io_queue"})
+    except OSError:
+        return None
+    if "nvmf_set_io_queues" in symbols:
+        return Algorithm.FABRICS
+    if "nvmf_connect_io_queue" not in symbols:
+        return None
+    return Algorithm.REQUEST if re.match(r"5\.[01]\D", os.uname().release) else Algorithm.TRANSPORT
+
+
+def ask_controllers(found: Sequence[Controller]) -> list[tuple[str, int | Error]]:
+    """Get Features (Number of Queues) of each controller that is live; another state never answers."""
+    names = [each.name for each in found if each.state == "live"]
+
+    def ask(name: str) -> int | tuple[int | None, str]:
+        try:
+            return nvme.number_of_queues(name, QUERY_MS)
+        except OSError as error:
+            return error.errno, error.strerror or str(error)
+
+    answers: list[tuple[str, int | Error]] = []
+    for name, answer in bounded.each(names, ask, QUERY_MS / 1000 + 1):
+        if isinstance(answer, TimeoutError):
+            answers.append((name, Error(f"{name}: Get Features", "no answer from the controller")))
+        elif isinstance(answer, ChildProcessError):
+            answers.append((name, Error(f"{name}: Get Features", str(answer))))
+        elif isinstance(answer, int):
+            answers.append((name, answer))
+        else:
+            errno, reason = answer
+            hint = "needs root" if errno in {errnos.EACCES, errnos.EPERM} else None
+            answers.append((name, Error(f"{name}: Get Features", reason, errno=errno, hint=hint)))
+    return answers

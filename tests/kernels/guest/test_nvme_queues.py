@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""nvme-queues against real controllers: rdma over rdma_rxe, tcp, loop, and the emulated PCI one of the lab.
+
+What is expected is what the kernel logged when it connected ("creating N I/O queues", "mapped D/R/P"), for four CPUs.
+"""
+
+import errno
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kprobe_tool.native import nvme
+from kprobe_tool.probes.nvme import findings
+
+from .conftest import NOBODY
+from .nvmet import ADDRESS, CLASS, PORTS, Target, attribute, wait_until
+from .tool import Answer, tool
+
+CPUS = Path("/sys/devices/system/cpu")
+TRACEFS = Path("/sys/kernel/tracing")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A connect with these options to a target with this limit, and what comes of it (default, read, poll)."""
+
+    transport: str
+    asked: int
+    mapped: tuple[int, int, int]
+    qid_max: int = 128
+    options: dict[str, int] = field(default_factory=dict)
+    findings: frozenset[str] = frozenset()
+
+
+WRITE_POLL = {"nr_io_queues": 4, "nr_write_queues": 2, "nr_poll_queues": 2}
+FEWER = "nvme-queues-granted"
+STALE = "nvme-stale-io-queues"
+NO_POLL = "nvme-poll-queues"
+SCENARIOS = {
+    "rdma-all": Scenario("rdma", 4, (4, 0, 0)),
+    "rdma-fewer": Scenario("rdma", 4, (2, 0, 0), 2, findings=frozenset({FEWER})),
+    "rdma-write": Scenario(
+        "rdma", 4, (2, 2, 0), options={"nr_io_queues": 2, "nr_write_queues": 2}, findings=frozenset({STALE})
+    ),
+    "rdma-poll": Scenario(
+        "rdma", 4, (2, 0, 2), options={"nr_io_queues": 2, "nr_poll_queues": 2}, findings=frozenset({STALE})
+    ),
+    "rdma-write-poll": Scenario(
+        "rdma",
+        4,
+        (1, 2, 1),
+        options={"nr_io_queues": 2, "nr_write_queues": 1, "nr_poll_queues": 1},
+        findings=frozenset({STALE}),
+    ),
+    "rdma-write-poll-fewer": Scenario(
+        "rdma", 8, (2, 4, 0), 6, options=WRITE_POLL, findings=frozenset({FEWER, STALE, NO_POLL})
+    ),
+    "rdma-write-poll-starved": Scenario(
+        "rdma", 8, (3, 0, 0), 3, options=WRITE_POLL, findings=frozenset({FEWER, NO_POLL})
+    ),
+    "tcp-all": Scenario("tcp", 4, (4, 0, 0)),
+    "tcp-write-poll": Scenario("tcp", 8, (2, 4, 2), options=WRITE_POLL, findings=frozenset({STALE})),
+    "tcp-fewer-write": Scenario(
+        "tcp", 6, (3, 0, 0), 3, options={"nr_io_queues": 4, "nr_write_queues": 2}, findings=frozenset({FEWER})
+    ),
+    "loop-all": Scenario("loop", 4, (4, 0, 0)),
+    "loop-fewer": Scenario("loop", 4, (2, 0, 0), 2, findings=frozenset({FEWER})),
+}
+
+
+@pytest.fixture(scope="module")
+def target(modprobe: Callable[..., None]) -> Iterator[Target]:
+    assert (CPUS / "possible").read_text() == "0-3\n"
+    before = [path for path in CPUS.glob("cpu[0-9]/online") if path.read_text() == "0\n"]
+    for path in before:
+        path.write_text("1")
+    made = Target(modprobe)
+    yield made
+    made.close()
+    for path in before:
+        path.write_text("0")
+
+
+@pytest.fixture(autouse=True)
+def disconnected(target: Target) -> Iterator[None]:
+    yield
+    for cpu in CPUS.glob("cpu[0-9]/online"):
+        cpu.write_text("1")
+    target.disconnect()
+    findings.live.cache_clear()
+
+
+def as_nobody(*args: str) -> Answer:
+    """The tool in a child of this process that has given up root: starting Python anew takes seconds here."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            answer = tool(*args)
+            with os.fdopen(writing, "w") as file:
+                json.dump([answer.code, answer.out, answer.err], file)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        answer = Answer(*json.load(file))
+    os.waitpid(pid, 0)
+    return answer
+
+
+def row_of(answer: Answer, controller: str) -> Any:
+    assert answer.err == ""
+    assert answer.code == 0
+    (row,) = (row for row in answer.json["results"] if row["controller"] == controller)
+    return row
+
+
+def ids(row: Any) -> set[str]:
+    return {finding["id"] for finding in row["findings"]}
+
+
+def figures(row: Any) -> tuple[int, tuple[int, int, int]]:
+    return row["granted"], tuple(row["mapped"][name] for name in ("default", "read", "poll"))
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(name: str, target: Target) -> None:
+    scenario = SCENARIOS[name]
+    nqn = f"nqn.2026-01.org.example:{name}"
+    target.offer(nqn, scenario.transport, scenario.qid_max)
+    controller = target.connect(nqn, scenario.transport, **scenario.options)
+
+    root = row_of(tool("nvme-queues", "-o", "json"), controller)
+    assert root["asked"]["source"] == "kcore"
+    assert root["asked"]["value"] == scenario.asked
+    assert figures(root) == (sum(scenario.mapped), scenario.mapped)
+    assert {path["type_source"] for path in root["paths"]} == {"debugfs"}
+    assert ids(root) == scenario.findings
+    assert (root["transport"], root["state"], root["subsysnqn"]) == (scenario.transport, "live", nqn)
+
+    nobody = row_of(as_nobody("nvme-queues", "-o", "json"), controller)
+    assert nobody["asked"]["source"] == "online-cpus"
+    assert not nobody["asked"]["exact"]
+    assert figures(nobody) == figures(root)
+    assert {path["type_source"] for path in nobody["paths"]} == {"cpu-lists"}
+    assert ids(nobody) == scenario.findings - {FEWER}
+
+
+def test_kprobe_event_where_kcore_is_closed(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second way to the options: the same figures, and nothing left behind."""
+
+    def closed(*args: object) -> dict[int, nvme.Running]:
+        raise PermissionError(1, "closed for this test", "/proc/kcore")
+
+    nqn = "nqn.2026-01.org.example:kprobe"
+    target.offer(nqn, "rdma", 6)
+    controller = target.connect(nqn, "rdma", **WRITE_POLL)
+    kcore = row_of(tool("nvme-queues", "-o", "json"), controller)["asked"]
+    monkeypatch.setattr(nvme, "from_kcore", closed)
+    kprobe = row_of(tool("nvme-queues", "-o", "json"), controller)["asked"]
+    assert (kcore.pop("source"), kprobe.pop("source")) == ("kcore", "kprobe-event")
+    assert kcore == kprobe
+    assert kprobe["num_comp_vectors"] == 4
+    assert (TRACEFS / "kprobe_events").read_text() == ""
+    assert list((TRACEFS / "instances").iterdir()) == []
+
+
+def test_pci(target: Target) -> None:
+    """The lab's emulated controller has two queues for four CPUs."""
+    (pci,) = (path.name for path in CLASS.iterdir() if attribute(path.name, "transport") == "pcie")
+    for answer in (tool("nvme-queues", "-o", "json"), as_nobody("nvme-queues", "-o", "json")):
+        row = row_of(answer, pci)
+        assert row["asked"]["value"] == 4
+        assert row["asked"]["source"] == "module-parameters"
+        assert figures(row) == (2, (2, 0, 0))
+        assert FEWER in ids(row)
+
+
+def test_two_paths(target: Target) -> None:
+    nqn = "nqn.2026-01.org.example:paths"
+    target.offer(nqn, "rdma")
+    target.offer(nqn, "tcp")
+    wide = target.connect(nqn, "rdma")
+    narrow = target.connect(nqn, "tcp", nr_io_queues=1)
+    for answer in (tool("nvme-queues", "-o", "json"), as_nobody("nvme-queues", "-o", "json")):
+        assert figures(row_of(answer, wide)) == (4, (4, 0, 0))
+        assert figures(row_of(answer, narrow)) == (1, (1, 0, 0))
+        assert "nvme-path-queues" not in ids(row_of(answer, wide))
+        assert "nvme-path-queues" in ids(row_of(answer, narrow))
+
+
+def test_query_controller(target: Target) -> None:
+    nqn = "nqn.2026-01.org.example:query"
+    target.offer(nqn, "tcp", 2)
+    controller = target.connect(nqn, "tcp")
+    row = row_of(tool("nvme-queues", "--query-controller", "-o", "json", controller), controller)
+    assert row["nsqa"] == 2
+    (finding,) = (each for each in row["findings"] if each["id"] == FEWER)
+    assert finding["evidence"] == {"asked": 4, "granted": 2, "limited_by": "controller"}
+
+
+def test_connecting(target: Target) -> None:
+    """A controller that does not come back is told like any other, at once, and never asked anything."""
+    nqn = "nqn.2026-01.org.example:connecting"
+    target.offer(nqn, "tcp")
+    # Newer kernels give the controller up when its first attempt to reconnect is refused for good.
+    controller = target.connect(nqn, "tcp", reconnect_delay=120)
+    target.withdraw(nqn, "tcp")
+    wait_until(lambda: attribute(controller, "state") == "connecting", "connecting")
+    start = time.monotonic()
+    row = row_of(tool("nvme-queues", "--query-controller", "-o", "json"), controller)
+    assert time.monotonic() - start < 60
+    assert row["state"] == "connecting"
+    assert row["nsqa"] is None
+    assert row["asked"]["value"] == 4
+    assert figures(row) == (4, (4, 0, 0))
+
+
+def test_cpu_offline_before_reset(target: Target) -> None:
+    nqn = "nqn.2026-01.org.example:offline"
+    target.offer(nqn, "tcp")
+    controller = target.connect(nqn, "tcp", reconnect_delay=1)
+    lists = {
+        path.parent.name: path.read_text().strip() for path in (CLASS / controller).glob("nvme*n*/mq/*/cpu_list")
+    }
+    # Whose hctx is connected before the CPUs are mapped anew: any but the last.
+    index = "1"
+    cpu = int(lists[index])
+    (CPUS / f"cpu{cpu}/online").write_text("0")
+
+    row = row_of(tool("nvme-queues", "-o", "json"), controller)
+    assert (row["asked"]["value"], row["asked"]["next"], figures(row)) == (4, 3, (4, (4, 0, 0)))
+    assert ids(row) == {"nvme-hctx-offline-cpus"}
+    assert row["findings"][0]["evidence"] == {"hctxs": [int(index)], "cpus": [cpu], "state": "live"}
+    assert ids(row_of(as_nobody("nvme-queues", "-o", "json"), controller)) == {"nvme-hctx-offline-cpus"}
+    audit = {each["id"]: each for each in tool("audit", "-o", "json").json["results"]}
+    assert audit["nvme-hctx-offline-cpus"]["status"] == "affected"
+
+    reset(controller)
+    wait_until(lambda: attribute(controller, "queue_count") == "4", "a reset with fewer queues")
+    wait_until(lambda: attribute(controller, "state") == "connecting", "connecting")
+    row = row_of(tool("nvme-queues", "-o", "json"), controller)
+    assert (row["asked"]["value"], figures(row)) == (3, (3, (4, 0, 0)))
+    assert ids(row) == {"nvme-hctx-offline-cpus", "nvme-queue-count"}
+    assert ids(row_of(as_nobody("nvme-queues", "-o", "json"), controller)) == ids(row)
+
+    (CPUS / f"cpu{cpu}/online").write_text("1")
+    wait_until(lambda: attribute(controller, "state") == "live", "live again")
+    assert ids(row_of(tool("nvme-queues", "-o", "json"), controller)) == set()
+
+
+def test_last_cpu_offline_before_reset(target: Target) -> None:
+    """The hctx past the next request is not connected before the CPUs are mapped anew: no finding, and no harm."""
+    nqn = "nqn.2026-01.org.example:offline-last"
+    target.offer(nqn, "tcp")
+    controller = target.connect(nqn, "tcp", reconnect_delay=1)
+    (last,) = (CLASS / controller).glob("nvme*n*/mq/3/cpu_list")
+    cpu = int(last.read_text())
+    if cpu == 0:
+        pytest.skip("this kernel maps the last queue to CPU 0, which cannot go offline")
+    (CPUS / f"cpu{cpu}/online").write_text("0")
+    assert ids(row_of(tool("nvme-queues", "-o", "json"), controller)) == set()
+    reset(controller)
+    wait_until(lambda: attribute(controller, "queue_count") == "4", "a reset with fewer queues")
+    wait_until(lambda: attribute(controller, "state") == "live", "live again")
+    row = row_of(tool("nvme-queues", "-o", "json"), controller)
+    assert figures(row) == (3, (3, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("options", "grant", "mapped"),
+    [
+        ({"nr_io_queues": 2, "nr_write_queues": 2, "nr_poll_queues": 2}, 5, (2, 2, 1)),
+        ({"nr_io_queues": 4}, 2, (2, 0, 0)),
+    ],
+    ids=["write-poll", "plain"],
+)
+def test_smaller_grant_that_is_not_deadly(
+    target: Target, options: dict[str, int], grant: int, mapped: tuple[int, int, int]
+) -> None:
+    """A reset with fewer queues, of those that the model lets live. The others would be the guest's end."""
+    nqn = f"nqn.2026-01.org.example:shrink-{grant}"
+    target.offer(nqn, "tcp")
+    controller = target.connect(nqn, "tcp", reconnect_delay=1, **options)
+    row = row_of(tool("nvme-queues", "-o", "json"), controller)
+    deadly = [each["evidence"]["deadly_grants"] for each in row["findings"] if each["id"] == STALE]
+    assert deadly == ([[1, 2, 3, 4]] if "nr_poll_queues" in options else [])
+    target.offer(nqn, "tcp", grant)
+    reset(controller)
+    wait_until(lambda: attribute(controller, "queue_count") == str(grant + 1), "fewer queues")
+    wait_until(lambda: attribute(controller, "state") == "live", "live again")
+    row = row_of(tool("nvme-queues", "-o", "json"), controller)
+    assert (figures(row), FEWER in ids(row)) == ((grant, mapped), True)
+
+
+def test_more_write_queues_than_cpus(target: Target, expect_complaint: Callable[[str], None]) -> None:
+    """What --simulate says: hctx 4 gets no CPU, and the kernel refuses to connect it (EXDEV)."""
+    # Linux 6.6 to 6.12 also warn that there are more groups than CPUs.
+    expect_complaint(r"WARNING: .* group_cpus_evenly")
+    options = {"nr_io_queues": 2, "nr_write_queues": 6, "nr_poll_queues": 2}
+    nqn = "nqn.2026-01.org.example:write"
+    target.offer(nqn, "tcp")
+    with pytest.raises(OSError, match="cross-device") as refused:
+        target.connect(nqn, "tcp", **options)
+    assert refused.value.errno == errno.EXDEV
+    (*_, newest) = tool("nvme-queues", "--simulate", "io=2,write=6,poll=2,cpus=4", "-o", "json").json["results"]
+    assert newest["hctxs"][4] is None
+
+
+def reset(controller: str) -> None:
+    """The kernel answers the write when the reset is done, with an error where it failed."""
+    subprocess.run(["sh", "-c", f"echo 1 > {CLASS}/{controller}/reset_controller"], check=False, capture_output=True)
+
+
+def test_discovery_controller(target: Target) -> None:
+    target.offer("nqn.2026-01.org.example:discovery", "tcp")
+    words = (
+        "nqn=nqn.2014-08.org.nvmexpress.discovery,transport=tcp,hostid=5d3c9b0e-9f2a-4f0e-8d77-0c6a4f1f0a02,"
+        "hostnqn=nqn.2014-08.org.nvmexpress:uuid:5d3c9b0e-9f2a-4f0e-8d77-0c6a4f1f0a02,"
+        f"traddr={ADDRESS},trsvcid={PORTS['tcp']}"
+    )
+    fd = os.open("/dev/nvme-fabrics", os.O_RDWR)
+    os.write(fd, words.encode())
+    controller = f"nvme{os.read(fd, 256).decode().split(',')[0].removeprefix('instance=')}"
+    os.close(fd)
+    target.connected.append(controller)
+    row = row_of(tool("nvme-queues", "-o", "json"), controller)
+    assert (row["asked"]["value"], row["granted"], row["mapped"], ids(row)) == (0, 0, None, set())
+
+
+def test_map_and_table(target: Target) -> None:
+    nqn = "nqn.2026-01.org.example:map"
+    target.offer(nqn, "rdma", 6)
+    controller = target.connect(nqn, "rdma", **WRITE_POLL)
+    picture = tool("nvme-queues", "--map", controller)
+    assert picture.code == 0
+    # The untouched map of poll queues has put the CPUs of default queue 1 on hctx 0, too.
+    assert picture.out.count("+") == 2 + 1
+    assert picture.out.count("R") == 4 + 1
+    table = tool("nvme-queues", controller)
+    assert table.code == 0
+    assert table.out.splitlines()[1].split()[:6] == [controller, "rdma", "live", "8", "6", "2/4/0"]

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A kernel's memory made up as an ELF core file: lists that are whole, empty, cut and endless."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import struct
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.native import kcore, nvme
+from kprobe_tool.native.nvme import Layout, Running, Transport
+
+BASE = 0xFFFFFFFFC0000000
+
+LAYOUT = Layout(
+    driver_data=0x10,
+    subsystem_entry=0x08,
+    subsystem_ctrls=0x20,
+    subsys_entry=0x40,
+    instance=0x60,
+    queue_count=0x64,
+    opts=0x68,
+    nr_io_queues=0x04,
+    nr_write_queues=0x08,
+    nr_poll_queues=0x0C,
+    transports={"rdma": Transport(io_queues=-0x10, comp_vectors=(-0x20, 0x00, 0x08))},
+)
+
+
+class Memory:
+    """64 KiB of a kernel, written at addresses, saved as /proc/kcore has it."""
+
+    def __init__(self) -> None:
+        self.data = bytearray(1 << 16)
+
+    def put(self, address: int, value: int, size: int = 8) -> None:
+        self.data[address - BASE : address - BASE + size] = value.to_bytes(size, "little")
+
+    def ring(self, *heads: int) -> None:
+        """A list_head and its entries."""
+        for here, following in zip(heads, (*heads[1:], heads[0]), strict=True):
+            self.put(here, following)
+
+    def save(self, path: Path) -> str:
+        header = struct.pack("=16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 4, 62, 1, 0, 64, 0, 0, 64, 56, 2, 0, 0, 0)
+        note = struct.pack("=IIQQQQQQ", 4, 0, 0, BASE, 0, 1 << 16, 0, 0)
+        load = struct.pack("=IIQQQQQQ", 1, 7, 4096, BASE, 0, 1 << 16, 1 << 16, 4096)
+        path.write_bytes((header + note + load).ljust(4096, b"\0") + self.data)
+        return str(path)
+
+
+HEAD, SUBSYSTEM, PCI, RDMA = BASE + 0x100, BASE + 0x1000, BASE + 0x2000, BASE + 0x3000
+OPTS, DEVICE, IBDEV = BASE + 0x4000, BASE + 0x5000, BASE + 0x6000
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """One subsystem with a PCI controller (nvme0) and an RDMA one (nvme1)."""
+    monkeypatch.setattr(nvme, "layout", lambda: LAYOUT)
+    made = Memory()
+    made.ring(HEAD, SUBSYSTEM + LAYOUT.subsystem_entry)
+    made.ring(
+        SUBSYSTEM + LAYOUT.subsystem_ctrls,
+        PCI + LAYOUT.subsys_entry,
+        RDMA + LAYOUT.subsys_entry,
+    )
+    for address, instance, queue_count, opts in ((PCI, 0, 5, 0), (RDMA, 1, 7, OPTS)):
+        made.put(address + LAYOUT.instance, instance, 4)
+        made.put(address + LAYOUT.queue_count, queue_count, 4)
+        made.put(address + LAYOUT.opts, opts)
+    for place, value in ((LAYOUT.nr_io_queues, 4), (LAYOUT.nr_write_queues, 2), (LAYOUT.nr_poll_queues, 2)):
+        made.put(OPTS + place, value, 4)
+    for index, count in enumerate((2, 4, 0)):
+        made.put(RDMA - 0x10 + 4 * index, count, 4)
+    made.put(RDMA - 0x20, DEVICE)
+    made.put(DEVICE, IBDEV)
+    made.put(IBDEV + 8, 8, 4)
+    return made
+
+
+def read(memory: Memory, path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Running]:
+    file = memory.save(path / "kcore")
+    monkeypatch.setattr(nvme, "Kcore", lambda: kcore.Kcore(file))
+    return nvme.from_kcore(HEAD, {1: "rdma"})
+
+
+def test_controllers(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(memory, tmp_path, monkeypatch) == {1: Running(1, 7, 4, 2, 2, (2, 4, 0), 8)}
+
+
+def test_empty_list(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.ring(HEAD)
+    assert read(memory, tmp_path, monkeypatch) == {}
+
+
+def test_list_that_leads_nowhere(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A controller that was freed: what came before it is still told."""
+    memory.put(RDMA + LAYOUT.subsys_entry, 0xDEAD000000000100)
+    assert list(read(memory, tmp_path, monkeypatch)) == [1]
+    memory.put(PCI + LAYOUT.subsys_entry, 0xDEAD000000000100)
+    assert read(memory, tmp_path, monkeypatch) == {}
+
+
+def test_list_without_end(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.put(RDMA + LAYOUT.subsys_entry, RDMA + LAYOUT.subsys_entry)
+    assert list(read(memory, tmp_path, monkeypatch)) == [1]
+
+
+def test_options_that_are_gone(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.put(RDMA + LAYOUT.opts, 0x1000)
+    assert read(memory, tmp_path, monkeypatch) == {}
+
+
+def test_kcore_addresses(memory: Memory, tmp_path: Path) -> None:
+    opened = kcore.Kcore(memory.save(tmp_path / "kcore"))
+    assert opened.number(RDMA + LAYOUT.instance, 4) == 1
+    for address in (BASE - 1, BASE + (1 << 16) - 4, 0):
+        with pytest.raises(OSError, match="Bad address") as error:
+            opened.read(address, 8)
+        assert error.value.errno == errno.EFAULT
+    opened.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF\x01" + bytes(100), b"#!/bin/sh\n" * 20])
+def test_no_core_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "kcore").write_bytes(content)
+    with pytest.raises(ValueError, match="no 64-bit ELF"):
+        kcore.Kcore(str(tmp_path / "kcore"))
+
+
+def test_fields_of_a_kprobe_event() -> None:
+    """A line as 6.12.43 wrote it, and one with the fault that a PCI controller's missing options give."""
+    hit = {
+        "instance": "1",
+        "queue_count": "7",
+        "nr_io_queues": "4",
+        "nr_write_queues": "2",
+        "nr_poll_queues": "2",
+        "rdma_0": "2",
+        "rdma_1": "4",
+        "rdma_2": "0",
+        "rdma_vectors": "4",
+        "tcp_0": "(fault)",
+    }
+    assert nvme.from_fields(hit, {1: "rdma"}) == Running(1, 7, 4, 2, 2, (2, 4, 0), 4)
+    assert nvme.from_fields(hit, {1: "tcp"}) == Running(1, 7, 4, 2, 2, None, None)
+    assert nvme.from_fields({**hit, "nr_io_queues": "(fault)"}, {1: "rdma"}) is None
+    assert nvme.from_fields(hit, {2: "rdma"}) is None
+
+
+def test_admin_command() -> None:
+    """linux/nvme_ioctl.h; the size is part of the ioctl's number."""
+    assert ctypes.sizeof(nvme.nvme_passthru_cmd) == 72
+    # _IOWR('N', 0x41, struct nvme_passthru_cmd)
+    number = 3 << 30 | 72 << 16 | ord("N") << 8 | 0x41
+    assert number == nvme.NVME_IOCTL_ADMIN_CMD

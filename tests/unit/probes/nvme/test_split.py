@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The split model: against what kernels logged, and by its own rules."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kprobe_tool.probes.nvme.split import (
+    Algorithm,
+    Options,
+    Outcome,
+    Split,
+    connect,
+    deadly_grants,
+    request,
+    split_pci,
+)
+
+FIXED = (Algorithm.TRANSPORT, Algorithm.FABRICS)
+
+# (options, the target's limit, "mapped D/R/P", which of the hctxs exist): logged by 6.1.0-56, 6.12.43 and 7.2.12, all
+# with four CPUs and rdma_rxe, which has a completion vector for each.
+LOGGED = [
+    (Options(4), 128, Split(4, 0, 0)),
+    (Options(4), 2, Split(2, 0, 0)),
+    (Options(1), 128, Split(1, 0, 0)),
+    (Options(2, 2), 128, Split(2, 2, 0)),
+    (Options(2, 0, 2), 128, Split(2, 0, 2)),
+    (Options(2, 1, 1), 128, Split(1, 2, 1)),
+    (Options(4, 2, 2), 6, Split(2, 4, 0)),
+    (Options(4, 2, 2), 3, Split(3, 0, 0)),
+    (Options(4, 2), 3, Split(3, 0, 0)),
+    (Options(3), 128, Split(3, 0, 0)),
+]
+
+
+@pytest.mark.parametrize("algorithm", FIXED)
+@pytest.mark.parametrize(("options", "limit", "mapped"), LOGGED)
+def test_logged_by_kernels(algorithm: Algorithm, options: Options, limit: int, mapped: Split) -> None:
+    outcome = connect(algorithm, options, granted=limit, cpus=4, comp_vectors=4)
+    assert outcome.io_queues == mapped
+    assert not outcome.crashes
+    assert outcome.nr_hw_queues == mapped.default + mapped.read + mapped.poll
+    assert outcome.types == ("default",) * mapped.default + ("read",) * mapped.read + ("poll",) * mapped.poll
+
+
+def test_shrink_that_oopsed() -> None:
+    """6.1.192, 6.12.43 and 7.2.12: "mapped 2/2/2", three granted, "mapped 1/2/2", dead in blk_mq_map_swqueue()."""
+    for algorithm in FIXED:
+        before = connect(algorithm, Options(2, 2, 2), granted=128, cpus=4)
+        assert before.io_queues == Split(2, 2, 2)
+        after = connect(algorithm, Options(2, 2, 2), granted=3, cpus=4, previous=before)
+        assert after.io_queues == Split(1, 2, 2)
+        assert after.missing == (3, 4)
+
+
+def test_request_algorithm() -> None:
+    """v5.0: any shortfall is deadly, also without write and poll queues; with write queues even a full grant is."""
+    assert connect(Algorithm.REQUEST, Options(4), granted=4, cpus=4).missing == ()
+    assert connect(Algorithm.REQUEST, Options(4), granted=3, cpus=4).missing == (3,)
+    full = connect(Algorithm.REQUEST, Options(2, 2), granted=4, cpus=4)
+    assert full.io_queues == Split(2, 4, 0)
+    assert full.missing == (4, 5)
+
+
+def test_completion_vectors_count_before_v6_5() -> None:
+    assert request(Algorithm.TRANSPORT, Options(8, 8, 8), 8, 2) == 2 + 2 + 8
+    assert request(Algorithm.FABRICS, Options(8, 8, 8), 8, 2) == 24
+    assert connect(Algorithm.TRANSPORT, Options(4, 4), granted=99, cpus=4, comp_vectors=1).io_queues == Split(1, 1, 0)
+
+
+def test_nothing_to_split() -> None:
+    with pytest.raises(ValueError, match="no queue"):
+        connect(Algorithm.FABRICS, Options(4), granted=0, cpus=4)
+
+
+def test_deadly_grants() -> None:
+    assert deadly_grants(Algorithm.FABRICS, Options(2, 2, 2), Split(2, 2, 2), 6, cpus=4) == (1, 2, 3, 4)
+    assert deadly_grants(Algorithm.FABRICS, Options(4), Split(4), 4, cpus=4) == ()
+
+
+@pytest.mark.parametrize(
+    ("write", "poll", "granted", "expected"),
+    [
+        (0, 0, 2, Split(2, 0, 0)),
+        (0, 2, 6, Split(4, 0, 2)),
+        (2, 0, 6, Split(2, 4, 0)),
+        (8, 0, 4, Split(3, 1, 0)),
+        (1, 4, 3, Split(1, 0, 2)),
+        (0, 4, 1, Split(1, 0, 0)),
+    ],
+)
+def test_pci(write: int, poll: int, granted: int, expected: Split) -> None:
+    assert split_pci(write, poll, granted) == expected
+
+
+counts = st.integers(1, 40)
+optional = st.integers(0, 40)
+options_of = st.builds(Options, counts, optional, optional)
+
+
+def total(outcome: Outcome) -> int:
+    return outcome.io_queues.default + outcome.io_queues.read + outcome.io_queues.poll
+
+
+@given(st.sampled_from(FIXED), options_of, counts, counts, st.none() | counts)
+def test_fresh_connect_is_sound(
+    algorithm: Algorithm, options: Options, granted: int, cpus: int, vectors: int | None
+) -> None:
+    """Never more queues than granted, at least one default queue, none of them twice, nothing missing."""
+    # Options that were parsed on this host: nr_io_queues is limited to its CPUs.
+    options = Options(min(options.nr_io_queues, cpus), options.nr_write_queues, options.nr_poll_queues)
+    outcome = connect(algorithm, options, granted=granted, cpus=cpus, comp_vectors=vectors)
+    assert outcome.nr_hw_queues == min(granted, outcome.asked)
+    assert total(outcome) == outcome.nr_hw_queues
+    assert outcome.io_queues.default >= 1
+    assert outcome.io_queues.read <= options.nr_io_queues
+    assert outcome.io_queues.poll <= options.nr_poll_queues
+    assert not outcome.io_queues.read or outcome.io_queues.default <= options.nr_write_queues
+    assert not outcome.crashes
+
+
+@given(options_of, counts, counts)
+def test_more_granted_never_gives_less(options: Options, granted: int, cpus: int) -> None:
+    """One queue more is one queue more in the sum and as many poll queues at least."""
+    options = Options(min(options.nr_io_queues, cpus), options.nr_write_queues, options.nr_poll_queues)
+    fewer = connect(Algorithm.FABRICS, options, granted=granted, cpus=cpus)
+    more = connect(Algorithm.FABRICS, options, granted=granted + 1, cpus=cpus)
+    assert total(fewer) <= total(more) <= total(fewer) + 1
+    assert fewer.io_queues.read <= more.io_queues.read
+    assert fewer.io_queues.poll <= more.io_queues.poll
+
+
+@given(options_of, counts, counts, counts)
+def test_shrinking_is_deadly_with_read_or_poll_queues_only(
+    options: Options, first: int, second: int, cpus: int
+) -> None:
+    options = Options(min(options.nr_io_queues, cpus), options.nr_write_queues, options.nr_poll_queues)
+    before = connect(Algorithm.FABRICS, options, granted=first, cpus=cpus)
+    after = connect(Algorithm.FABRICS, options, granted=second, cpus=cpus, previous=before)
+    if after.nr_hw_queues >= before.nr_hw_queues or not (before.io_queues.read or before.io_queues.poll):
+        assert not after.crashes
+    if after.crashes:
+        deadly = deadly_grants(Algorithm.FABRICS, options, before.io_queues, before.nr_hw_queues, cpus=cpus)
+        assert after.nr_hw_queues in deadly
+
+
+@given(options_of, counts, counts)
+def test_request_algorithm_without_write_queues(options: Options, granted: int, cpus: int) -> None:
+    """v5.0 and v5.1 without write queues die exactly of a shortfall."""
+    options = Options(options.nr_io_queues, 0, options.nr_poll_queues)
+    outcome = connect(Algorithm.REQUEST, options, granted=granted, cpus=cpus)
+    assert outcome.crashes == (granted < outcome.asked)
+
+
+@given(optional, optional, counts)
+def test_pci_is_sound(write: int, poll: int, granted: int) -> None:
+    split = split_pci(write, poll, granted)
+    assert split.default >= 1
+    assert split.default + split.read + split.poll == granted
+    assert not split.read or write

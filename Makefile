@@ -12,6 +12,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUN_PACKAGES := python3 python3-venv python3-bpfcc
 TEST_PACKAGES := $(RUN_PACKAGES) busybox-static debian-archive-keyring file gcc iproute2 kmod libc6-dev mandoc \
 	qemu-system-x86 strace udev
+UML_PACKAGES := bc bison flex gcc libc6-dev make patch xz-utils
 
 # Left out where nothing is missing, so that a set-up machine needs neither root nor a network.
 install = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\n' $(1) 2>/dev/null | \
@@ -22,7 +23,7 @@ install = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\n' $(1) 
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
 
-.PHONY: run test test-fast test-debian12 shell clean run-packages test-packages
+.PHONY: run test test-fast test-uml shell clean run-packages test-packages
 
 run: $(VENV)/.run
 	$(VENV)/bin/kprobe-tool audit --fail-on never
@@ -34,6 +35,12 @@ test: $(VENV)/.test $(VENV12)/.test
 # Unit tests and this host, without a network and without booting anything.
 test-fast: $(VENV)/.test
 	$(VENV)/bin/pytest tests/unit tests/host
+
+# Builds a User Mode Linux kernel that has CHECK_FIELDS, which no release has, and runs check-fields in it.
+test-uml: $(VENV)/.test
+	@$(call install,$(UML_PACKAGES))
+	$(VENV)/bin/python -m tests.kernels.uml.build
+	KPROBE_TOOL_UML=1 $(VENV)/bin/pytest tests/kernels/uml
 
 # A shell in a booted kernel: make shell KERNEL=newest-6.1 (KERNEL=--list shows what there is).
 shell: $(VENV)/.test

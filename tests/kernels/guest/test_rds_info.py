@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.native import netns, rds
+from kprobe_tool.native import btf, netns, rds
 
 from ..packages import Kernel
 from .conftest import Run
@@ -106,6 +106,18 @@ def traffic(modprobe: Callable[..., None]) -> Iterator[Traffic]:
         sock.close()
     for name in (A, B):
         ip("netns", "del", name)
+
+
+def test_structures_are_the_kernel_s_own(traffic: Traffic) -> None:
+    """Names, offsets and sizes, from the BTF of the modules that fill them in."""
+    structs = {option.struct for option in rds.OPTIONS.values() if "rdma" not in option.struct.__name__}
+    modules = [btf.module("rds"), btf.module("rds_tcp")]
+    for declared in structs:
+        name = declared.__name__
+        found = next(kernels for types in modules if (kernels := types.struct(name)) is not None)
+        assert found.size == ctypes.sizeof(declared), name
+        ours = {field: getattr(declared, field).offset for field, *_ in declared._fields_}
+        assert {member.name: member.offset for member in found.members} == ours, name
 
 
 def document(*args: str) -> Any:

@@ -15,10 +15,10 @@ from typing import Any
 import jsonschema
 import pytest
 
+from ..nobody import NOBODY, as_nobody
 from ..skips import skip
 
 SUPERVISE = Path(__file__).with_name("supervise.py")
-NOBODY = 65534
 MODULES = [
     "openat2",
     "clone3",
@@ -43,12 +43,9 @@ def run(*args: str, under: tuple[str, ...] = (), user: int | None = None) -> sub
     argv = [sys.executable, "-m", "kprobe_tool", "check-fields", *args]
     if under:
         argv = [sys.executable, str(SUPERVISE), *under, *argv]
-    identity: dict[str, Any] = {}
     if user is not None and os.geteuid() != user:
-        if os.geteuid() != 0:
-            skip("becoming another user needs root")
-        identity = {"user": user, "group": user, "extra_groups": []}
-    return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=120, **identity)
+        argv = as_nobody(argv)
+    return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=120)
 
 
 def answer(*args: str, under: tuple[str, ...] = (), user: int | None = None) -> dict[str, Any]:

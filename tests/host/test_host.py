@@ -1,9 +1,7 @@
 """The commands on this host, for real, whatever it is: asked as root and as nobody, and left as it was."""
 
-import importlib
 import json
 import os
-import pkgutil
 import signal
 import subprocess
 import sys
@@ -14,13 +12,10 @@ from typing import Any
 
 import pytest
 
-import kprobe_tool
-from kprobe_tool import cli
-
+from ..nobody import as_nobody
 from ..skips import skip
 
 ARGV = [sys.executable, "-m", "kprobe_tool"]
-NOBODY = 65534
 
 
 def registered() -> bool:
@@ -44,37 +39,7 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_as_nobody(*args: str) -> subprocess.CompletedProcess[str]:
-    """The same in a fork of this process, since nobody may not be allowed to read the checkout or its Python."""
-    if os.geteuid() != 0:
-        skip("becoming another user needs root")
-    for module in pkgutil.walk_packages(kprobe_tool.__path__, "kprobe_tool."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
-    importlib.import_module("pyroute2")
-    files = [os.memfd_create(name) for name in ("stdout", "stderr")]
-    pid = os.fork()
-    if pid == 0:
-        try:
-            for number, fd in enumerate(files, 1):
-                os.dup2(fd, number)
-            sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
-            os.chdir("/")
-            os.setgroups([])
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            code = cli.run(list(args))
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)
-        finally:
-            os._exit(99)
-    _, status = os.waitpid(pid, 0)
-    texts = []
-    for fd in files:
-        with os.fdopen(fd) as file:
-            file.seek(0)
-            texts.append(file.read())
-    return subprocess.CompletedProcess(args, os.waitstatus_to_exitcode(status), *texts)
+    return subprocess.run(as_nobody([*ARGV, *args]), check=False, capture_output=True, text=True, cwd="/")
 
 
 @pytest.mark.parametrize("runner", [run, run_as_nobody])

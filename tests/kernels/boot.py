@@ -10,7 +10,6 @@ import selectors
 import shlex
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..nobody import closed_parent
 from .packages import LabError
 
 MEMORY = "2G"
@@ -170,14 +170,6 @@ def guest_script(
         environment=shlex.join(f"{k}={v}" for k, v in (everywhere | environment).items()),
         command=shlex.join(command),
     )
-
-
-def closed_parent(directory: Path) -> Path | None:
-    """The topmost directory on the way that not everyone may pass."""
-    for parent in reversed(directory.parents):
-        if not parent.stat().st_mode & stat.S_IXOTH:
-            return parent
-    return None
 
 
 def virtme_run(image: Image, script: Path, *, interactive: bool = False) -> list[str]:

@@ -1,0 +1,65 @@
+"""Running something as a user without any privilege, wherever the checkout and its Python are."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import stat
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from .skips import skip
+
+NOBODY = 65534
+ROOT = Path(__file__).parents[1]
+
+# Nobody must get to the checkout and the interpreter although a closed directory, such as root's home, is on the way.
+# In a mount namespace of the command's own, that directory is covered by an empty one with just these in it.
+COVER = """\
+mount -t tmpfs tmpfs /mnt
+number=0
+for directory in {directories}; do
+    number=$((number + 1))
+    mkdir /mnt/$number
+    mount --bind "$directory" /mnt/$number
+done
+for directory in {closed}; do
+    mount -t tmpfs -o mode=755 tmpfs "$directory"
+done
+number=0
+for directory in {directories}; do
+    number=$((number + 1))
+    mkdir -p "$directory"
+    mount --bind /mnt/$number "$directory"
+done
+umount -l /mnt
+cd /
+exec "$@"
+"""
+
+
+def closed_parent(directory: Path) -> Path | None:
+    """The topmost directory on the way that not everyone may pass."""
+    for parent in reversed(directory.parents):
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            return parent
+    return None
+
+
+def as_nobody(argv: Sequence[str]) -> list[str]:
+    """A command line that runs ``argv`` as nobody; skips the test where we may not become that."""
+    if os.geteuid() != 0:
+        skip("becoming another user needs root")
+    for tool in ("setpriv", "unshare"):
+        if shutil.which(tool) is None:
+            skip(f"{tool} of util-linux is not installed")
+    command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *argv]
+    needed = {Path(path).resolve() for path in (ROOT, sys.prefix, sys.base_prefix)}
+    hidden = {path: parent for path in needed if (parent := closed_parent(path)) is not None}
+    if not hidden:
+        return command
+    directories, closed = (shlex.join(sorted(set(map(str, paths)))) for paths in (hidden, hidden.values()))
+    script = COVER.format(directories=directories, closed=closed)
+    return ["unshare", "--mount", "sh", "-euc", script, "sh", *command]

@@ -60,9 +60,12 @@ def run_leak_check(output: Output, fail_on: str) -> ExitCode:
     rows = [finding_row(check, finding) for check, finding in findings]
     options: list[Row] = []
     errors = []
+    summary = []
     if status.registered:
         try:
-            options = [option.as_dict() for option in experiment().options]
+            done = experiment()
+            options = [option.as_dict() for option in done.options]
+            summary = [done.second_witness()]
         except Error as error:
             errors.append(error)
     document = Document(
@@ -72,6 +75,7 @@ def run_leak_check(output: Output, fail_on: str) -> ExitCode:
         errors,
         more={"rds": status.evidence(), "findings": rows},
         aside=[Table(FINDING_COLUMNS, rows, title="Verdicts")],
+        summary=summary,
     )
     emit(document, output)
     # Every kernel so far shares the bind table, so that it would drown the answer that scripts ask for here.

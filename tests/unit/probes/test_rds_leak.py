@@ -108,3 +108,15 @@ def test_rds_that_is_not_there_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> 
 )
 def test_absence_says_whether_a_socket_would_load_it(autoload: AliasTarget | None, words: str) -> None:
     assert words in Presence(False, (), autoload).absence()
+
+
+@pytest.mark.parametrize(
+    ("symbols", "words"),
+    [
+        (None, "cannot be read"),
+        ({}, "no symbol of an unfixed kernel"),
+        ({"rds_sock_count": "rds"}, "has rds_sock_count, which the fix removed"),
+    ],
+)
+def test_second_witness(symbols: dict[str, str | None] | None, words: str) -> None:
+    assert words in Experiment([], False, "d", False, "b", symbols, "made").second_witness()

@@ -87,6 +87,14 @@ class Experiment:
     symbols: Mapping[str, str | None] | None
     tcp_canary: str
 
+    def second_witness(self) -> str:
+        """What /proc/kallsyms says, for people; no verdict rests on it."""
+        if self.symbols is None:
+            return "second witness: /proc/kallsyms cannot be read"
+        if not self.symbols:
+            return "second witness: no symbol of an unfixed kernel in /proc/kallsyms"
+        return f"second witness: /proc/kallsyms has {', '.join(sorted(self.symbols))}, which the fix removed"
+
     def with_outcome(self, *outcomes: Outcome) -> list[OptionResult]:
         return [option for option in self.options if option.outcome in outcomes]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ class Bcc:
 
 def load() -> Bcc:
     """Import bcc, from this interpreter's own path or else the distribution's. Raises Error."""
-    module = imported() or from_distribution()
+    with warnings.catch_warnings():
+        # A newer Python than the distribution's own warns of escapes in older releases of bcc.
+        warnings.simplefilter("ignore", SyntaxWarning)
+        module = imported() or from_distribution()
     if module is None:
         raise Error("bcc", f"not importable by {sys.executable}", hint=HINT)
     return Bcc(module, str(getattr(module, "__version__", "unknown")), str(module.__file__))

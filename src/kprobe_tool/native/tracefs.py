@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno as errnos
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
@@ -59,16 +59,47 @@ def kprobe(symbol: str, arguments: str) -> Iterator[Events]:
     root = directory()
     group, event = f"kprobe_tool_{os.getpid()}", "hit"
     instance = f"{root}/instances/{group}"
-    os.mkdir(instance, 0o700)
-    try:
-        write(f"{root}/kprobe_events", f"p:{group}/{event} {symbol} {arguments}\n")
-        try:
-            write(f"{instance}/events/{group}/{event}/enable", "1")
-            yield Events(instance, event)
-        finally:
-            # An event that is enabled cannot be removed.
-            with suppress(FileNotFoundError):
-                write(f"{instance}/events/{group}/{event}/enable", "0")
+
+    def undo() -> None:
+        # An event that is enabled cannot be removed.
+        with suppress(FileNotFoundError):
+            write(f"{instance}/events/{group}/{event}/enable", "0")
+        with suppress(FileNotFoundError):
             write(f"{root}/kprobe_events", f"-:{group}/{event}\n")
+        with suppress(FileNotFoundError):
+            os.rmdir(instance)
+
+    with undone(undo):
+        os.mkdir(instance, 0o700)
+        write(f"{root}/kprobe_events", f"p:{group}/{event} {symbol} {arguments}\n")
+        write(f"{instance}/events/{group}/{event}/enable", "1")
+        yield Events(instance, event)
+
+
+@contextmanager
+def undone(undo: Callable[[], None]) -> Iterator[None]:
+    """Have a process of its own call ``undo`` when the block ends, also when that is by SIGKILL.
+
+    It waits for the other end of a pipe to close, in a session of its own that no terminal's signals reach. Raises
+    OSError, EBUSY, where it could not undo.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            os.setsid()
+            os.close(writer)
+            os.read(reader, 1)
+            undo()
+            status = 0
+        finally:
+            os._exit(status)
+    os.close(reader)
+    try:
+        yield
     finally:
-        os.rmdir(instance)
+        os.close(writer)
+        _, status = os.waitpid(pid, 0)
+        if status != 0:
+            raise OSError(errnos.EBUSY, "the kprobe event could not be removed", "tracefs")

@@ -6,11 +6,10 @@ from __future__ import annotations
 import errno as errnos
 from collections.abc import Sequence
 
-from kprobe_tool.errors import errno_name
 from kprobe_tool.native import perf_event as native
 from kprobe_tool.native.syscall import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, written_back
 
 # In the order of the bits, each with its release; a name of two bits has both of them.
 BITS = (
@@ -144,13 +143,7 @@ class PerfEventOpen(Recipe):
         return prober.ask(native.perf_event_open_bad_flags())
 
     def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
-        """A size that is too small is E2BIG, and the kernel writes its own over it."""
-        answer = prober.ask(native.perf_event_open(1))
-        if answer.signal is None and answer.errno == errnos.E2BIG:
-            size = native.size_of(answer.memory[0])
-            if size >= self.first_size:
-                return Size(size, Method.WRITE_BACK)
-        return Size(reason=f"no size was written back ({errno_name(answer.errno)})")
+        return written_back(prober.ask(native.perf_event_open(1)), native.size_of, self.first_size)
 
     def controls(self, size: int) -> Sequence[Control]:
         return (

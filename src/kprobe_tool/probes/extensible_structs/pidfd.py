@@ -11,7 +11,7 @@ from kprobe_tool.errors import errno_name
 from kprobe_tool.native import pidfd as native
 from kprobe_tool.native.syscall import Answer, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
-from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe
+from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, self_told
 
 MASK = (
     Flag("PIDFD_INFO_PID", 0x01, "6.13"),
@@ -52,19 +52,8 @@ class PidfdGetInfo(Recipe):
             note = f"answers {errno_name(answer.errno)} to a larger struct"
             return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, answer.errno, note))
         filled, supported = native.masks(answer.memory[0])
-        if filled & native.PIDFD_INFO_SUPPORTED_MASK:
-            return {
-                flag: Verdict(taken, Method.SELF, in_mask=taken)
-                for flag in flags
-                for taken in (Taken.YES if supported & flag.value else Taken.NO,)
-            }
         note = "not filled for a living process, and unknown bits are no error"
-        return {
-            flag: Verdict(Taken.YES, Method.SELF)
-            if filled & flag.value
-            else Verdict(Taken.UNKNOWN, Method.SELF, note=note)
-            for flag in flags
-        }
+        return self_told(flags, filled, supported if filled & native.PIDFD_INFO_SUPPORTED_MASK else None, note)
 
 
 ENTRY = Entry(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno as errnos
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -181,6 +181,29 @@ class Entry:
 
 class Unclear(Exception):
     """An answer that no recipe knows."""
+
+
+def written_back(answer: Answer, size_of: Callable[[bytes], int], first_size: int) -> Size:
+    """A size that is too small is E2BIG, and the kernel writes its own over it (``size_of`` reads it)."""
+    if answer.signal is None and answer.errno == errnos.E2BIG:
+        size = size_of(answer.memory[0])
+        if size >= first_size:
+            return Size(size, Method.WRITE_BACK)
+    return Size(reason=f"no size was written back ({errno_name(answer.errno)})")
+
+
+def self_told(flags: Sequence[Flag], filled: int, supported: int | None, note: str) -> dict[Flag, Verdict]:
+    """What a kernel that describes itself says of these flags: by its mask of the ``supported`` ones, or, before it
+    had one (None), by what it ``filled``. ``note`` says why a flag that was not filled may still be known to it."""
+    if supported is not None:
+        told = {flag: Taken.YES if supported & flag.value else Taken.NO for flag in flags}
+        return {flag: Verdict(taken, Method.SELF, in_mask=taken) for flag, taken in told.items()}
+    return {
+        flag: Verdict(Taken.YES, Method.SELF)
+        if filled & flag.value
+        else Verdict(Taken.UNKNOWN, Method.SELF, note=note)
+        for flag in flags
+    }
 
 
 def page(place: int, head: bytes = b"") -> bytes:

@@ -6,11 +6,10 @@ from __future__ import annotations
 import errno as errnos
 from collections.abc import Sequence
 
-from kprobe_tool.errors import errno_name
 from kprobe_tool.native import sched_types as native
 from kprobe_tool.native.syscall import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed, written_back
 
 KEEP = native.SCHED_FLAG_KEEP_POLICY | native.SCHED_FLAG_KEEP_PARAMS
 CLAMP = native.SCHED_FLAG_UTIL_CLAMP_MIN | native.SCHED_FLAG_UTIL_CLAMP_MAX
@@ -41,13 +40,7 @@ class SchedSetattr(Recipe):
         return prober.ask(native.sched_setattr_without_attr())
 
     def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
-        """A size that is too small is E2BIG, and the kernel writes its own over it."""
-        answer = prober.ask(native.sched_setattr(1))
-        if answer.signal is None and answer.errno == errnos.E2BIG:
-            size = native.size_of(answer.memory[0])
-            if size >= self.first_size:
-                return Size(size, Method.WRITE_BACK)
-        return Size(reason=f"no size was written back ({errno_name(answer.errno)})")
+        return written_back(prober.ask(native.sched_setattr(1)), native.size_of, self.first_size)
 
     def controls(self, size: int) -> Sequence[Control]:
         return (

@@ -10,7 +10,7 @@ from kprobe_tool.errors import errno_name
 from kprobe_tool.native import mount as native
 from kprobe_tool.native.syscall import PAGE_SIZE, Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page, self_told
 
 PARAM = (
     Flag("STATMOUNT_SB_BASIC", 0x0001, "6.8"),
@@ -76,19 +76,8 @@ class Statmount(MntIdReq):
         if answer.signal is not None or answer.errno:
             return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, answer.errno))
         filled, supported = native.statmount_masks(answer.memory[-1])
-        if filled & native.STATMOUNT_SUPPORTED_MASK:
-            return {
-                flag: Verdict(taken, Method.SELF, in_mask=taken)
-                for flag in flags
-                for taken in (Taken.YES if supported & flag.value else Taken.NO,)
-            }
         note = "not filled for this mount, and unknown bits are no error"
-        return {
-            flag: Verdict(Taken.YES, Method.SELF)
-            if filled & flag.value
-            else Verdict(Taken.UNKNOWN, Method.SELF, note=note)
-            for flag in flags
-        }
+        return self_told(flags, filled, supported if filled & native.STATMOUNT_SUPPORTED_MASK else None, note)
 
 
 ENTRY = Entry(

@@ -49,6 +49,8 @@ def available_kernels(config: pytest.Config) -> list[Kernel]:
     return config.stash[_lab].kernels()
 
 
+# First, wherever this file was loaded from: the order of parameters is part of a test's name, here and in the guest.
+@pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not metafunc.definition.path.is_relative_to(GUEST_TESTS):
         return

@@ -187,5 +187,5 @@ def test_user_namespaces_disabled(as_nobody: Run) -> None:
     rows = [row for row in json.loads(done.stdout)["results"] if row["system"] == "rds"]
     assert {row["status"] for row in rows} == {"unknown"}
     assert all("ENOSPC" in row["reason"] and "root" in row["settle"] for row in rows)
-    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
     assert "inconclusive" not in outcomes(as_root.json).values()

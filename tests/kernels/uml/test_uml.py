@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ...nobody import as_nobody
 from .build import HERE, kernel
 
 ROOT = HERE.parents[2]
@@ -32,9 +33,6 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 TOOL = [sys.executable, "-m", "kprobe_tool", "check-fields", "openat2", "clone3", "mount_setattr", "-o", "json"]
-AS_NOBODY = (
-    "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534); os.execv(sys.argv[1], sys.argv[1:])"
-)
 # strace needs a ptrace inside of UML's own; the rest of the host tests is the same here as anywhere.
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp=/mnt/pytest", "--color=no"]
 HOST_TESTS = [*PYTEST, "tests/host/test_check_fields.py", "-k", "not few_calls"]
@@ -64,7 +62,7 @@ def boot() -> Iterator[Boot]:
         lines += [f"cd {shlex.quote(str(ROOT))}"]
         for name, argv in {
             "root": TOOL,
-            "nobody": [sys.executable, "-c", AS_NOBODY, *TOOL],
+            "nobody": as_nobody(TOOL),
             "pytest": HOST_TESTS,
         }.items():
             lines += [

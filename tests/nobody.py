@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import stat
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,6 +61,9 @@ def as_nobody(argv: Sequence[str]) -> list[str]:
     hidden = {path: parent for path in needed if (parent := closed_parent(path)) is not None}
     if not hidden:
         return command
+    probe = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True, text=True)
+    if probe.returncode != 0:
+        skip(f"a closed directory is on the way to this checkout, and no mount namespace to cover it: {probe.stderr}")
     directories, closed = (shlex.join(sorted(set(map(str, paths)))) for paths in (hidden, hidden.values()))
     script = COVER.format(directories=directories, closed=closed)
     return ["unshare", "--mount", "sh", "-euc", script, "sh", *command]

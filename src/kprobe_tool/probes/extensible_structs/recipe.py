@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno as errnos
 import signal
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -56,7 +57,7 @@ def killed(answer: Answer) -> Verdict | None:
     return Verdict(Taken.UNKNOWN, Method.PROBE, note=f"{answered(answer)} instead of an answer")
 
 
-class Recipe:
+class Recipe(ABC):
     """What all system calls have in common; each overrides what is its own.
 
     ``first_size`` is sizeof the struct in its first version, ``sizes`` are later ones that a kernel may have.
@@ -75,9 +76,9 @@ class Recipe:
     generic_company: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     """By field: what to try a bit with that has no name."""
 
+    @abstractmethod
     def reach(self, prober: Prober) -> Answer:
         """Ask for what every implementation refuses at once, before it looks at privileges or pointers."""
-        raise NotImplementedError
 
     def check_fields(self, fill: bytes, usize: int) -> Call | None:
         """The call with a whole page of struct, or None where no size_t argument could carry CHECK_FIELDS."""
@@ -91,8 +92,11 @@ class Recipe:
         return ()
 
     def question(self, field: Field, bits: int, size: int) -> Call:
-        """The call that asks for ``bits`` of a field and is doomed otherwise."""
-        raise NotImplementedError
+        """The call that asks for ``bits`` of a field and is doomed otherwise.
+
+        Those that describe themselves, or have no flags, override :meth:`flags` and are never asked for one.
+        """
+        raise TypeError(f"{type(self).__name__} has no probe of {field.name}")
 
     def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
         """What an answer to :meth:`question` says."""

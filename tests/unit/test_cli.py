@@ -4,28 +4,47 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import click
 import pytest
 
 from kprobe_tool import cli
 from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.lazy import LazyGroup
 
 ARGV = [sys.executable, "-m", "kprobe_tool"]
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
-def test_short_help_is_the_command_s_own(name: str) -> None:
-    command = cli.cli.get_command(click.Context(cli.cli), name)
-    assert command is not None
-    assert command.get_short_help_str(limit=200) == cli.COMMANDS[name][1]
+def commands_of(group: LazyGroup, *path: str) -> Iterator[tuple[str, ...]]:
+    """The paths of all commands, those of the groups below included."""
+    for name in group.table:
+        yield (*path, name)
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, LazyGroup):
+            yield from commands_of(command, *path, name)
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
-def test_help_of_each_command(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run([name, "--help"]) == 0
-    assert capsys.readouterr().out.startswith(f"Usage: kprobe-tool {name} ")
+assert isinstance(cli.cli, LazyGroup)
+ALL_COMMANDS = list(commands_of(cli.cli))
+of_commands = pytest.mark.parametrize("path", ALL_COMMANDS, ids=" ".join)
+
+
+@of_commands
+def test_short_help_is_the_command_s_own(path: tuple[str, ...]) -> None:
+    group: click.Command | None = cli.cli
+    for name in path:
+        assert isinstance(group, LazyGroup)
+        text = group.table[name][1]
+        group = group.get_command(click.Context(group), name)
+    assert group is not None
+    assert group.get_short_help_str(limit=200) == text
+
+
+@of_commands
+def test_help_of_each_command(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run([*path, "--help"]) == 0
+    assert capsys.readouterr().out.startswith(f"Usage: kprobe-tool {' '.join(path)} ")
 
 
 def test_without_arguments(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kprobe_tool.cli import COMMANDS
+from .test_cli import ALL_COMMANDS
 
 HEAVY = {"pyroute2", "bcc", "tabulate", "asyncio", "importlib.metadata", "logging.handlers", "jsonschema"}
 
@@ -37,7 +37,9 @@ def loaded(args: list[str], environment: dict[str, str] | None = None) -> set[st
     return set(names)
 
 
-@pytest.mark.parametrize("args", [["--version"], ["--help"], *[[name, "--help"] for name in COMMANDS]], ids=" ".join)
+@pytest.mark.parametrize(
+    "args", [["--version"], ["--help"], *[[*path, "--help"] for path in ALL_COMMANDS]], ids=" ".join
+)
 def test_help_loads_nothing_heavy(args: list[str]) -> None:
     assert not loaded(args) & HEAVY
 

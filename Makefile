@@ -10,8 +10,8 @@ VENV12 := .venv-debian12
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 RUN_PACKAGES := python3 python3-venv python3-bpfcc
-TEST_PACKAGES := $(RUN_PACKAGES) busybox-static debian-archive-keyring file gcc iproute2 kmod libc6-dev mandoc \
-	qemu-system-x86 strace udev
+TEST_PACKAGES := $(RUN_PACKAGES) bpftool busybox-static chromium clang debian-archive-keyring file gcc iproute2 kmod \
+	libc6-dev mandoc qemu-system-x86 strace udev
 UML_PACKAGES := bc bison flex gcc libc6-dev make patch xz-utils
 
 # Left out where nothing is missing, so that a set-up machine needs neither root nor a network.

@@ -35,8 +35,8 @@ def test_ids_are_no_systems() -> None:
     [
         (Needs(), "nothing"),
         (
-            Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
-            "module rds, user namespaces, or root",
+            Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
+            "module rds, user namespaces or root",
         ),
         (Needs(Root.ALWAYS, modules=("tls",)), "root, module tls"),
     ],

@@ -9,7 +9,7 @@ CHECKS: tuple[Check, ...] = (
         title="RDS_INFO_* rows of other network namespaces are readable",
         severity=Severity.MEDIUM,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
+        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
         references=("CVE-2026-97476", 'Linux "rds: filter RDS_INFO_* getsockopt by caller\'s netns"'),
         meaning=(
             "getsockopt(SOL_RDS, RDS_INFO_*) on an unprivileged socket returns the sockets, connections and "
@@ -31,7 +31,7 @@ CHECKS: tuple[Check, ...] = (
         title="RDS_INFO_* probes count the rows of other network namespaces",
         severity=Severity.LOW,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
+        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
         references=("CVE-2026-97476", 'Linux "rds: filter RDS_INFO_* getsockopt by caller\'s netns"'),
         meaning=(
             "A zero-length getsockopt(SOL_RDS, RDS_INFO_*) answers with the buffer size needed. Where that size "
@@ -46,7 +46,7 @@ CHECKS: tuple[Check, ...] = (
         title="RDS delivers loopback messages into other network namespaces",
         severity=Severity.HIGH,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
+        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
         references=('Linux "rds: drop incoming messages that cross network namespace boundaries"',),
         meaning=(
             "A message sent to a loopback address in one network namespace is queued on the RDS socket that is "
@@ -65,7 +65,7 @@ CHECKS: tuple[Check, ...] = (
         title="The RDS bind table is shared by all network namespaces",
         severity=Severity.LOW,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
+        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
         references=("Linux net/rds/bind.c, rds_add_bound()",),
         meaning=(
             "bind() of an address and port that is bound in another network namespace answers EADDRINUSE: an "

@@ -87,17 +87,29 @@ def bug() -> Finding:
 def test_a_check_that_fails_costs_its_own_row(kernel: Callable[..., None], capfd: Capsys) -> None:
     kernel({FIRST: segfault, SECOND: hang, THIRD: bug})
     start = time.monotonic()
-    found = document(capfd, "--timeout", "0.5")
+    found = document(capfd, "--timeout", "1")
     assert time.monotonic() - start < 30
     rows = {row["id"]: row for row in found["results"]}
     assert list(rows) == [check.id for check in CHECKS]
     assert [name for name, row in rows.items() if row["status"] == "unknown"] == [FIRST, SECOND, THIRD]
     assert rows[FIRST]["reason"] == "the check failed: the process that asked was killed by SIGSEGV"
-    assert rows[SECOND]["reason"] == "no answer within 0.5 s, so the check was stopped"
+    assert rows[SECOND]["reason"] == "no answer within 1 s, so the check was stopped"
     assert "ZeroDivisionError" in rows[THIRD]["reason"] and "test_audit.py:" in rows[THIRD]["reason"]
     assert all(rows[name]["settle"] and rows[name]["evidence"] == {} for name in (FIRST, SECOND, THIRD))
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
+
+
+def test_no_process_to_check_in(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    def fork() -> int:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(os, "fork", fork)
+    assert asked(capsys) == (
+        ExitCode.CANNOT_RUN,
+        "",
+        "kprobe-tool: audit: fork(2) of a child to ask in: Resource temporarily unavailable (EAGAIN)\n",
+    )
 
 
 @pytest.mark.parametrize("error", [Error("x", "y"), OSError(13, "Permission denied", "/proc/x")])
@@ -137,6 +149,7 @@ def test_only_and_skip(args: Sequence[str], left: list[str], kernel: Callable[..
         (["audit", "--skip", "x\x1b"], "'x\\x1b': no such check or system; 'kprobe-tool audit --list' shows them"),
         (["audit", "--only", "rds", "--skip", "rds"], "no check is left to run"),
         (["audit", "--timeout", "0"], "'--timeout'"),
+        (["audit", "--timeout", "inf"], "'--timeout'"),
         (["audit", "--list", "-o", "prometheus"], "--list has no verdicts for -o prometheus"),
         (["explain", "rds-bind-nets"], "'rds-bind-nets': no such check; did you mean 'rds-bind-netns'?"),
         (["explain", "rds"], "'rds': no such check"),

@@ -7,7 +7,9 @@ import click
 
 from kprobe_tool.lazy import LazyGroup
 
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS = {
+    "check": ("kprobe_tool.commands.skmsg_check", "Check that sk_msg elements keep their copy bits."),
+}
 """Name: (module with a ``command``, short help), for LazyGroup."""
 
 

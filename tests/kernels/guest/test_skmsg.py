@@ -20,6 +20,9 @@ from .tool import ARGV, Answer, tool
 
 KTLS = {"split", "push+pop", "push+pull", "pop_middle+pull", "push_middle+pull", "pull_stale"}
 TCP = (KTLS - {"split"}) | {"alloc_stale"}
+seen: list[dict[str, Any]] = []
+"""What the run of the fixture saw, for tests/unit/data/skmsg."""
+
 IDS = ("skmsg-tls-split-copy", "skmsg-push-pop-copy", "skmsg-stale-copy")
 
 
@@ -54,7 +57,15 @@ def answer(modprobe: Callable[..., None]) -> Iterator[Answer]:
     assert tls.cipher_loaded(), "aesni_intel comes with the emulated CPU"
     before, objects = modules(), bpf_objects()
     experiment.attempt.cache_clear()
-    found = tool("skmsg", "check", "-o", "json")
+    with pytest.MonkeyPatch.context() as patch:
+        gather = experiment.gather
+
+        def keep(deadline: float) -> dict[str, Any]:
+            seen.append(gather(deadline))
+            return seen[-1]
+
+        patch.setattr(experiment, "gather", keep)
+        found = tool("skmsg", "check", "-o", "json")
     assert modules() == before
     assert gone(objects)
     yield found
@@ -73,7 +84,7 @@ def test_known_outcomes(kernel: Kernel, answer: Answer, record_property: Callabl
     assert answer.code == (1 if ktls == "affected" else 0)
     assert answer.json["own_netns"] is True
     assert not answer.err
-    record_property("capture", json.dumps(experiment.attempt.cache_info()))
+    record_property("capture", json.dumps(seen[-1], indent=1))
 
 
 def test_controls(kernel: Kernel, answer: Answer) -> None:
@@ -114,7 +125,9 @@ def test_as_nobody(as_nobody: Run) -> None:
     done = as_nobody([*ARGV, "skmsg", "check"])
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("kprobe-tool: skmsg: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF")
+    assert done.stderr.startswith(
+        "kprobe-tool: skmsg: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF"
+    )
     assert done.stderr.count("\n") == 1
 
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "nvme-queues": ("kprobe_tool.commands.nvme_queues", "Show asked, granted and mapped NVMe I/O queues."),
     "rds-info": ("kprobe_tool.commands.rds_info", "Show RDS sockets, connections, messages and counters."),
     "schema": ("kprobe_tool.commands.schema", "Print the JSON Schema of a document, or list them."),
+    "skmsg": ("kprobe_tool.commands.skmsg", "Check or watch the copy bits of sk_msg elements."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 PLUGIN = re.compile(r"(?<!\S)(-[qv]*o *|--output[= ])nrpe(?!\S)")

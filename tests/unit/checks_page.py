@@ -18,6 +18,7 @@ HEADINGS = {
     "rds": ("RDS", "kprobe-tool-rds-info"),
     "extensible-structs": ("Extensible structs", "kprobe-tool-check-fields"),
     "nvme": ("NVMe", "kprobe-tool-nvme-queues"),
+    "skmsg": ("sk_msg", "kprobe-tool-skmsg"),
 }
 ROOT = {
     Root.NEVER: "not needed",

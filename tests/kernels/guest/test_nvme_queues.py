@@ -214,7 +214,7 @@ def test_cpu_offline_before_reset(target: Target) -> None:
     assert ids(row) == {"nvme-hctx-offline-cpus"}
     assert row["findings"][0]["evidence"] == {"hctxs": [int(index)], "cpus": [cpu], "state": "live"}
     assert ids(row_of(as_nobody("nvme-queues", "-o", "json"), controller)) == {"nvme-hctx-offline-cpus"}
-    audit = {each["id"]: each for each in tool("audit", "-o", "json").json["results"]}
+    audit = {each["id"]: each for each in tool("audit", "--only", "nvme", "-o", "json").json["results"]}
     assert audit["nvme-hctx-offline-cpus"]["status"] == "affected"
 
     reset(controller)

@@ -15,6 +15,7 @@ import errno as errnos
 import importlib.util
 import os
 import re
+import struct
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -232,6 +233,11 @@ class Object:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), f"BPF map {name}")
         return value.raw
+
+    def per_cpu_sums(self, name: str, entries: int) -> list[int]:
+        """Each of the first ``entries`` u64 of a BPF_PERCPU_ARRAY, summed over all CPUs. Raises OSError."""
+        values = struct.Struct(f"={host.possible_cpus()}Q")
+        return [sum(values.unpack(self.lookup(name, struct.pack("=I", n), values.size))) for n in range(entries)]
 
     def attach_to_map(self, program: int, name: str, attach_type: int) -> None:
         """BPF_PROG_ATTACH to a map of this object (a sockmap), which ends with the map. Raises OSError."""

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the live commands share: events until Ctrl-C, --count or --duration, and counters that add up.
+
+The program has a ring buffer ``events`` and per-CPU ``counters`` as bpf/include/live.h describes them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from kprobe_tool.native import bcc
+
+COUNTERS = ("filtered", "seen", "emitted", "dropped")
+"""enum counter of bpf/include/live.h."""
+
+TICK = 0.25
+"""Seconds from one look at what may end the watching to the next."""
+
+SETTLE = 2.0
+"""Seconds that a program gets which another CPU was in the middle of when it was detached."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When to end: after ``count`` events, after ``duration`` seconds, or when ``over`` says why (None: go on)."""
+
+    over: Callable[[], str | None]
+    count: int | None = None
+    duration: float | None = None
+
+
+@dataclass(frozen=True)
+class Counters:
+    """Of one run: seen = emitted + dropped; ``filtered`` are those that the options excluded."""
+
+    seen: int
+    emitted: int
+    dropped: int
+    filtered: int
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+class Feed:
+    """The records of one run, once, in the order of the ring; then ``counters()`` and ``ended``, which says why.
+
+    Whatever ends it, the programs are detached first and what is in the ring then is still given. What comes after
+    --count is reached is counted as dropped. Raises OSError.
+    """
+
+    def __init__(self, program: bcc.Object, limits: Limits) -> None:
+        self._program = program
+        self._limits = limits
+        self._end = None if limits.duration is None else time.monotonic() + limits.duration
+        self._given = 0
+        self._left = 0
+        self.ended: str | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        ring = self._program.ring_buffer("events")
+        try:
+            for batch in self._batches(ring):
+                for record in batch:
+                    if self._given == self._limits.count:
+                        self._left += 1
+                    else:
+                        self._given += 1
+                        yield record
+        finally:
+            ring.close()
+
+    def _batches(self, ring: bcc.RingBuffer) -> Iterator[list[bytes]]:
+        while self.ended is None:
+            yield ring.read(self._patience())
+            self.ended = self._ending()
+        self._program.close_programs()
+        deadline = time.monotonic() + SETTLE
+        while True:
+            batch = ring.read(0.001)
+            yield batch
+            if not batch and (self._settled() or time.monotonic() > deadline):
+                return
+
+    def _patience(self) -> float:
+        return TICK if self._end is None else max(0.0, min(TICK, self._end - time.monotonic()))
+
+    def _ending(self) -> str | None:
+        if self._given == self._limits.count:
+            return "count"
+        if self._end is not None and time.monotonic() >= self._end:
+            return "duration"
+        return self._limits.over()
+
+    def _raw(self) -> dict[str, int]:
+        return dict(zip(COUNTERS, self._program.per_cpu_sums("counters", len(COUNTERS)), strict=True))
+
+    def _settled(self) -> bool:
+        """Whether every program that counted an event as seen has also said what became of it."""
+        raw = self._raw()
+        return raw["emitted"] == self._given + self._left and raw["seen"] == raw["emitted"] + raw["dropped"]
+
+    def counters(self) -> Counters:
+        """When the records are all read."""
+        raw = self._raw()
+        return Counters(raw["seen"], self._given, raw["dropped"] + self._left, raw["filtered"])

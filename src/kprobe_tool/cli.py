@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": ("kprobe_tool.commands.doctor", "Show what this host lets the tool do, and how to get the rest."),
     "nvme-queues": ("kprobe_tool.commands.nvme_queues", "Show asked, granted and mapped NVMe I/O queues."),
     "rds-info": ("kprobe_tool.commands.rds_info", "Show RDS sockets, connections, messages and counters."),
+    "skmsg": ("kprobe_tool.commands.skmsg", "Check or watch the copy bits of sk_msg elements."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 

@@ -7,7 +7,9 @@ import click
 
 from kprobe_tool.lazy import LazyGroup
 
-COMMANDS: dict[str, tuple[str, str]] = {}
+COMMANDS: dict[str, tuple[str, str]] = {
+    "watch": ("kprobe_tool.commands.skmsg_watch", "Watch messages and the copy bits of their elements."),
+}
 """Name: (module with a ``command``, short help), for LazyGroup."""
 
 

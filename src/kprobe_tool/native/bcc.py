@@ -43,6 +43,7 @@ BATCH_MAX = 4096
 BPF_PROG_TYPE_KPROBE = 2
 BPF_PROG_TYPE_SK_MSG = 16
 BPF_PROG_TYPE_RAW_TRACEPOINT = 17
+BPF_PROG_TYPE_TRACING = 26
 
 # enum bpf_attach_type, linux/bpf.h
 BPF_SK_MSG_VERDICT = 7
@@ -251,6 +252,18 @@ class Object:
         if fd < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), f"raw tracepoint {tracepoint}")
+        self._fds.append(fd)
+
+    def attach_fentry(self, program: int) -> None:
+        """A BPF_PROG_TYPE_TRACING program to the function it was loaded for; detached when this object is closed.
+
+        libbcc takes the function of the kernel (not of a module) and the kind from the program's name:
+        ``kfunc__NAME`` where it begins, ``kretfunc__NAME`` where it returns. Raises OSError.
+        """
+        fd = self._lib.bpf_attach_kfunc(program)
+        if fd < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), "fentry")
         self._fds.append(fd)
 
     def own(self, fd: int) -> None:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from kprobe_tool.native import bcc
 
-COUNTERS = ("filtered", "seen", "emitted", "dropped")
+COUNTERS = ("filtered", "missed", "seen", "emitted", "dropped")
 """enum counter of bpf/include/live.h."""
 
 TICK = 0.25
@@ -26,19 +26,23 @@ SETTLE = 2.0
 class Limits:
     """When to end: after ``count`` events, after ``duration`` seconds, or when ``over`` says why (None: go on)."""
 
-    over: Callable[[], str | None]
+    over: Callable[[], str | None] = lambda: None
     count: int | None = None
     duration: float | None = None
 
 
 @dataclass(frozen=True)
 class Counters:
-    """Of one run: seen = emitted + dropped; ``filtered`` are those that the options excluded."""
+    """Of one run: seen = emitted + dropped.
 
-    seen: int
-    emitted: int
-    dropped: int
-    filtered: int
+    ``filtered`` are those that the options excluded, ``missed`` those that could not be looked at.
+    """
+
+    seen: int = 0
+    emitted: int = 0
+    dropped: int = 0
+    filtered: int = 0
+    missed: int = 0
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -105,4 +109,4 @@ class Feed:
     def counters(self) -> Counters:
         """When the records are all read."""
         raw = self._raw()
-        return Counters(raw["seen"], self._given, raw["dropped"] + self._left, raw["filtered"])
+        return Counters(raw["seen"], self._given, raw["dropped"] + self._left, raw["filtered"], raw["missed"])

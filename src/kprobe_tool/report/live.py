@@ -8,31 +8,30 @@ import select
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from types import TracebackType
-from typing import overload
+from typing import TextIO, overload
 
 import click
 
 from kprobe_tool.errors import Error
 from kprobe_tool.report.document import Document, Row, Table
 from kprobe_tool.report.output import Output, emit, say
-from kprobe_tool.report.text import escape
 
 
 class Spool(Sequence[Row]):
     """Rows in a file without a name, so that a long run needs no memory and leaves nothing."""
 
-    def __init__(self) -> None:
-        self.file = tempfile.TemporaryFile("w+", encoding="utf-8")
-        self.count = 0
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+        self.added = 0
 
     def add(self, row: Row) -> None:
         self.file.write(json.dumps(row) + "\n")
-        self.count += 1
+        self.added += 1
 
     def __len__(self) -> int:
-        return self.count
+        return self.added
 
     def __iter__(self) -> Iterator[Row]:
         self.file.seek(0)
@@ -47,31 +46,37 @@ class Spool(Sequence[Row]):
 
 
 class Live:
-    """Prints the rows of ``document``, which has none yet, as they come; ``lines`` makes a row what people read.
+    """Prints the rows of ``document``, which has none yet, as they come; ``lines`` makes a row what people read,
+    with what is from outside escaped.
 
     ``finish()`` prints what is known at the end: ``summary``, the last line of jsonl (type ``summary``) and a member
     of the json document, and for people ``told`` on stderr.
     """
 
-    def __init__(self, document: Document, output: Output, lines: Callable[[Row], Iterable[str]]) -> None:
+    def __init__(
+        self, document: Document, output: Output, lines: Callable[[Row], Iterable[str]], spool: Spool
+    ) -> None:
         self.document = document
         self.output = output
         self.lines = lines
-        self.spool = Spool() if output is Output.JSON else None
+        self.spool = spool
         if output is Output.JSONL:
             click.echo(json.dumps({"type": "header", **document.header()}))
+        if output is not Output.JSON:
+            for warning in document.warnings:
+                say(warning, document.command)
 
     def row(self, row: Row) -> None:
         """One event. click.echo() flushes."""
-        if self.spool is not None:
+        if self.output is Output.JSON:
             self.spool.add(row)
         elif self.output is Output.JSONL:
             click.echo(json.dumps({"type": "result", **row}))
         else:
-            click.echo("\n".join(escape(line) for line in self.lines(row)))
+            click.echo("\n".join(self.lines(row)))
 
-    def finish(self, summary: Row, errors: Sequence[Error], told: str) -> None:
-        if self.spool is not None:
+    def finish(self, summary: Row, errors: Sequence[Error], told: str | None) -> None:
+        if self.output is Output.JSON:
             more = {**self.document.more, "summary": summary}
             emit(replace(self.document, tables=[Table((), self.spool)], errors=errors, more=more), self.output)
             return
@@ -79,21 +84,17 @@ class Live:
             for error in errors:
                 click.echo(json.dumps({"type": "error", **error.as_dict()}))
             click.echo(json.dumps({"type": "summary", **summary}))
-        else:
+        elif told is not None:
             say(told, self.document.command)
-        for warning in self.document.warnings:
-            say(warning, self.document.command)
         for error in errors:
             say(error, self.document.command)
 
-    def __enter__(self) -> Live:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
-    ) -> None:
-        if self.spool is not None:
-            self.spool.file.close()
+@contextmanager
+def live(document: Document, output: Output, lines: Callable[[Row], Iterable[str]]) -> Iterator[Live]:
+    """A Live and the file that it may need."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+        yield Live(document, output, lines, Spool(file))
 
 
 def note_reader() -> None:

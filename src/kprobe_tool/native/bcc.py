@@ -240,6 +240,11 @@ class Object:
         values = struct.Struct(f"={host.possible_cpus()}Q")
         return [sum(values.unpack(self.lookup(name, struct.pack("=I", n), values.size))) for n in range(entries)]
 
+    def zero_per_cpu(self, name: str, entries: int) -> None:
+        """Set each of the first ``entries`` u64 of a BPF_PERCPU_ARRAY to 0 on all CPUs. Raises OSError."""
+        for n in range(entries):
+            self.update(name, struct.pack("=I", n), bytes(8 * host.possible_cpus()))
+
     def attach_to_map(self, program: int, name: str, attach_type: int) -> None:
         """BPF_PROG_ATTACH to a map of this object (a sockmap), which ends with the map. Raises OSError."""
         if self._lib.bpf_prog_attach(program, self.map(name), attach_type, 0) < 0:

@@ -18,7 +18,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, btf, kprobe, sk_msg
 from kprobe_tool.native.libc import text
 from kprobe_tool.native.sk_msg import Scatterlist
-from kprobe_tool.probes.live import Feed, Limits
+from kprobe_tool.probes.live import COUNTERS, Feed, Limits
 
 FIELDS = {
     "SK_MSG_SK": ("sk_msg.sk",),
@@ -187,13 +187,14 @@ class Watch:
             raise Error("BTF", str(error), hint="a kernel with CONFIG_DEBUG_INFO_BTF=y has it") from error
         if self.method is Method.FENTRY:
             defines["FENTRY"] = 1
-        self._program = bcc.Object("skmsg_watch.c", defines)
+        self.program = bcc.Object("skmsg_watch.c", defines)
         self.hooks: tuple[Hook, ...] = ()
 
     def start(self, filters: Filters) -> None:
         """Attach to what can be attached to; ``hooks`` says what that is. Raises OSError."""
         settings = SETTINGS.pack(filters.pid or 0, filters.netns or 0, filters.port or 0, filters.everything)
-        self._program.update("settings", FIRST, settings)
+        self.program.update("settings", FIRST, settings)
+        self.program.zero_per_cpu("counters", len(COUNTERS))
         self.hooks = tuple(self._hook(function) for function in FUNCTIONS)
 
     def _hook(self, function: Function) -> Hook:
@@ -210,7 +211,7 @@ class Watch:
         return Hook(function.name, self.method, reason)
 
     def _attach(self, function: Function) -> None:
-        program, name = self._program, function.name
+        program, name = self.program, function.name
         if self.method is Method.FENTRY:
             kind = "kretfunc" if function.at_return else "kfunc"
             program.attach_fentry(program.load(f"{kind}__{name}", bcc.BPF_PROG_TYPE_TRACING))
@@ -223,10 +224,10 @@ class Watch:
 
     def feed(self, limits: Limits) -> Feed:
         """What comes from now on, as bytes for ``decode()``."""
-        return Feed(self._program, limits)
+        return Feed(self.program, limits)
 
     def close(self) -> None:
-        self._program.close()
+        self.program.close()
 
     def __enter__(self) -> Watch:
         return self

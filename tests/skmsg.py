@@ -33,9 +33,12 @@ def sources(directory: Path) -> Path:
 @contextmanager
 def connection(address: str = "127.0.0.1") -> Iterator[tuple[socket.socket, socket.socket]]:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.create_server((address, 0), family=family) as server:
-        with socket.create_connection(server.getsockname()[:2]) as client, server.accept()[0] as peer:
-            yield client, peer
+    with (
+        socket.create_server((address, 0), family=family) as server,
+        socket.create_connection(server.getsockname()[:2]) as client,
+        server.accept()[0] as peer,
+    ):
+        yield client, peer
 
 
 def use(program: bcc.Object, verdict: str, client: socket.socket) -> None:

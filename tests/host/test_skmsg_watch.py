@@ -1,7 +1,6 @@
-"""What skmsg watch sees of plain TCP sockets, on this host. A verdict program looks itself, so it needs no kprobes."""
+"""What skmsg watch sees of plain TCP sockets on this host. A verdict program looks itself: it takes no kprobes."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.native import bcc, host, netns
-from kprobe_tool.native.sched import CLONE_NEWNET
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.skmsg.watch import Event, Filters, Method, Target, Watch, boot_time, decode

@@ -1,24 +1,39 @@
-"""skmsg watch by kprobes, on sockets of this process."""
+"""skmsg watch by kprobes, on sockets of this process and on those of skmsg check."""
 
-from collections.abc import Callable, Iterator
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
-from kprobe_tool.native import bcc
+from kprobe_tool import cli
+from kprobe_tool.native import bcc, tracefs
+from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Event, Filters, Method, Watch, boot_time, decode
 
 from ... import skmsg
+from ..packages import Kernel
 
 SENT = 2003
 """A prime number of messages, more than the ring holds."""
 
 NOW = Limits(lambda: "done")
+EVERYTHING = Filters(everything=True)
 
 
 @pytest.fixture(scope="module")
 def watch(modprobe: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
-    """Compiled once for all tests here, which takes most of their time."""
+    """Compiled once for all tests here, since that takes most of their time."""
     modprobe("tls")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bcc, "SOURCES", skmsg.sources(tmp_path_factory.mktemp("bpf")))
@@ -38,34 +53,124 @@ def test_every_function_is_watched(watch: Watch) -> None:
     watch.start(Filters())
     assert [(hook.function, hook.reason) for hook in watch.hooks] == [(function.name, None) for function in FUNCTIONS]
     assert watch.method is Method.KPROBE
-    events, counters = collect(watch)
-    assert (events, counters.seen) == ([], 0)
+    assert collect(watch) == ([], Counters())
 
 
 def test_push_pop_and_pull(watch: Watch) -> None:
-    with skmsg.connection() as (client, peer):
+    """Each is seen when it is done: 8 bytes more, and gone again."""
+    with skmsg.connection("::1") as (client, peer):
         skmsg.use(watch.program, "push_pop_pull", client)
-        watch.start(Filters(everything=True))
-        skmsg.exchange(client, peer, 1)
-        print(collect(watch))
+        watch.start(EVERYTHING)
+        skmsg.exchange(client, peer, 1, b"message")
+        events, counters = collect(watch)
+        ports = client.getsockname()[1], peer.getsockname()[1]
+    assert [(event.hook, event.sg.size) for event in events] == [
+        ("sk_psock_msg_verdict", 7),
+        ("bpf_msg_push_data", 15),
+        ("bpf_msg_pop_data", 7),
+        ("bpf_msg_pull_data", 7),
+    ]
+    assert {(event.saddr, event.daddr, event.sport, event.dport) for event in events} == {("::1", "::1", *ports)}
+    assert {event.pid for event in events} == {os.getpid()}
+    assert counters == Counters(seen=4, emitted=4)
 
 
-def test_ktls(watch: Watch) -> None:
+def test_ktls_without_a_sockmap(watch: Watch) -> None:
+    """What sendfile() hands over is the file's page, with its copy bit."""
     with skmsg.connection() as (client, _):
         skmsg.encrypt(client)
-        watch.start(Filters(everything=True))
-        file = skmsg.send_file(client)
-        print(file, collect(watch))
+        watch.start(EVERYTHING)
+        file = skmsg.send_file(client, 1000)
+        events, _ = collect(watch)
+    assert {event.hook for event in events} == {"bpf_exec_tx_verdict"}
+    (element,) = events[0].sg.elements
+    assert (element.offset, element.length, element.kind) == (100, 1000, PageKind.CACHE)
+    assert (element.dev, element.ino) == (file.st_dev, file.st_ino)
+    assert element.copy
+    assert not element.exposed
 
 
 def test_load(watch: Watch) -> None:
+    """Nobody reads meanwhile: what the ring has no room for is counted to the last one."""
     with skmsg.connection() as (client, peer):
         skmsg.use(watch.program, "pass_on", client)
-        watch.start(Filters(everything=True))
+        watch.start(EVERYTHING)
         skmsg.exchange(client, peer, SENT)
         events, counters = collect(watch)
-    print(counters)
     assert counters.seen == SENT
     assert counters.seen == counters.emitted + counters.dropped
-    assert len(events) == counters.emitted
+    assert counters.emitted == len(events)
     assert counters.dropped > 0
+
+
+def objects() -> dict[str, list[int]]:
+    """The ids of all BPF objects."""
+    found = {}
+    for kind in ("prog", "map", "link"):
+        done = subprocess.run(["bpftool", "-j", kind, "show"], check=True, capture_output=True, text=True)
+        found[kind] = sorted(each["id"] for each in json.loads(done.stdout or "[]"))
+    return found
+
+
+def probed() -> set[str]:
+    """The functions that have kprobes, those of perf events included (kernel/kprobes.c, debugfs)."""
+    lines = Path("/sys/kernel/debug/kprobes/list").read_text().splitlines()
+    return {line.split()[2].partition("+")[0] for line in lines} & {function.name for function in FUNCTIONS}
+
+
+def left() -> tuple[object, ...]:
+    """What a run could leave behind."""
+    return objects(), probed(), Path(tracefs.directory(), "kprobe_events").read_text()
+
+
+@contextmanager
+def command(*args: str) -> Iterator[tuple[int, IO[str]]]:
+    """The command in a process of its own that has imported everything already: its pid and what it prints."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.dup2(writing, 1)
+            sys.stdout = os.fdopen(1, "w")
+            code = cli.run(["skmsg", "watch", *args])
+            sys.stdout.flush()
+            os._exit(code)
+        finally:
+            os._exit(99)
+    os.close(writing)
+    with os.fdopen(reading) as out:
+        yield child, out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
+    with skmsg.connection() as (client, peer):
+        skmsg.use(watch.program, "pass_on", client)
+        # The map keeps it.
+        watch.program.close_programs()
+        before = left()
+        assert before[1:] == (set(), "")
+        with command("--all", "--pid", str(os.getpid()), "-o", "jsonl") as (child, out):
+            header = json.loads(out.readline())
+            assert [hook["attached"] for hook in header["hooks"]] == [True] * len(FUNCTIONS)
+            assert probed() == {function.name for function in FUNCTIONS}
+            skmsg.exchange(client, peer, 5)
+            # Each line comes at once.
+            rows = [json.loads(out.readline()) for _ in range(5)]
+            assert {(row["type"], row["hook"], row["pid"]) for row in rows} == {
+                ("result", "sk_psock_msg_verdict", os.getpid())
+            }
+            os.kill(child, number)
+            rest = [json.loads(line) for line in out]
+            _, status = os.waitpid(child, 0)
+    if number is signal.SIGKILL:
+        assert (os.WTERMSIG(status), rest) == (signal.SIGKILL, [])
+    else:
+        assert os.waitstatus_to_exitcode(status) == 0
+        (summary,) = rest
+        assert (summary["type"], summary["ended"]) == ("summary", "signal")
+        assert (summary["seen"], summary["emitted"], summary["dropped"], summary["exposed"]) == (5, 5, 0, 0)
+    end = time.monotonic() + 30
+    while left() != before and time.monotonic() < end:
+        time.sleep(0.5)
+    assert left() == before

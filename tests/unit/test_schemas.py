@@ -48,12 +48,15 @@ CAPTURES = sorted((Path(__file__).parent / "data" / "rds").glob("*.json"))
 
 COMMAND_LINES = {
     "audit": ["audit"],
+    "audit-list": ["audit", "--list"],
     "check-fields": ["check-fields", "openat2"],
     "doctor": ["doctor"],
+    "explain": ["explain", "rds-bind-netns"],
     "nvme-queues": ["nvme-queues"],
     "nvme-queues-simulate": ["nvme-queues", "--simulate", "io=4,write=2,poll=2,granted=3"],
     "rds-info": ["rds-info"],
     "rds-info-leak-check": ["rds-info", "--leak-check"],
+    "schema": ["schema"],
 }
 
 of_schemas = pytest.mark.parametrize("name", SCHEMAS)

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
+from kprobe_tool.errors import Error
 from kprobe_tool.native import btf
 
 FIELDS = {
@@ -86,8 +87,13 @@ class Scatterlist:
 
 
 def fields() -> dict[str, int]:
-    """The macros of a program that includes sk_msg.h. Raises Error, OSError, ValueError (no BTF or an odd one)."""
-    return btf.fields(FIELDS, btf.vmlinux())
+    """The macros of a program that includes sk_msg.h. Raises Error where the kernel has no BTF that says so."""
+    try:
+        return btf.fields(FIELDS, btf.vmlinux())
+    except FileNotFoundError as error:
+        raise Error("BTF", "this kernel has none", hint="a kernel with CONFIG_DEBUG_INFO_BTF=y") from error
+    except (OSError, ValueError) as error:
+        raise Error("BTF", str(error), hint="the kernel's BTF cannot be read, or is newer than this tool") from error
 
 
 def element_of(raw: tuple[int, ...]) -> Element:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Messages of BPF sockmap and kTLS sockets: do the copy bits of their elements survive?"""
+"""sk_msg: does an element that is a page of the page cache keep the copy bit that protects it?"""

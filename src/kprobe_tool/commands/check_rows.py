@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How ``audit --list`` and ``explain`` show the rows of the table of checks."""
+
+from __future__ import annotations
+
+from kprobe_tool.checks import Check
+from kprobe_tool.report.document import Column, Row
+
+CHECK_COLUMNS = (
+    Column("ID", "id"),
+    Column("SYSTEM", "system", wide=True),
+    Column("SEVERITY", "severity"),
+    Column("ROOT", "root"),
+    Column("NEEDS", "needs", wrap=True),
+    Column("TITLE", "title", wide=True),
+    Column("REFERENCES", "references", wide=True),
+)
+
+
+def check_row(check: Check) -> Row:
+    """The JSON object of one check."""
+    return {
+        "id": check.id,
+        "title": check.title,
+        "system": check.system,
+        "severity": check.severity.value,
+        "root": check.needs.root.value,
+        "modules": list(check.needs.modules),
+        "needs": str(check.needs),
+        "meaning": check.meaning,
+        "look_for": check.look_for,
+        "remedy": check.remedy,
+        "references": list(check.references),
+    }

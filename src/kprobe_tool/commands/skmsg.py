@@ -11,7 +11,6 @@ COMMANDS = {
     "check": ("kprobe_tool.commands.skmsg_check", "Check that sk_msg elements keep their copy bits."),
     "watch": ("kprobe_tool.commands.skmsg_watch", "Watch messages and the copy bits of their elements."),
 }
-}
 """Name: (module with a ``command``, short help), for LazyGroup."""
 
 

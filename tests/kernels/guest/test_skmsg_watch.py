@@ -1,23 +1,22 @@
 """skmsg watch by kprobes, on sockets of this process and on those of skmsg check."""
 
-import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import pytest
 
 from kprobe_tool import cli
 from kprobe_tool.native import bcc, tracefs
 from kprobe_tool.native.sk_msg import PageKind
+from kprobe_tool.probes.skmsg import experiment, judge
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Event, Filters, Method, Watch, boot_time, decode
 
@@ -101,6 +100,28 @@ def test_load(watch: Watch) -> None:
     assert counters.seen == counters.emitted + counters.dropped
     assert counters.emitted == len(events)
     assert counters.dropped > 0
+
+
+def by_connection(events: Sequence[Event]) -> list[list[Event]]:
+    """The events of each connection, in the order of their first."""
+    found: dict[tuple[int, int, int], list[Event]] = {}
+    for event in events:
+        found.setdefault((event.netns, event.sport, event.dport), []).append(event)
+    return list(found.values())
+
+
+def test_agrees_with_skmsg_check(watch: Watch, kernel: Kernel) -> None:
+    """A test is affected where an element of its file is seen without its copy bit, and nowhere else."""
+    watch.start(EVERYTHING)
+    done = experiment.conduct()
+    events, counters = collect(watch)
+    assert counters.dropped == counters.missed == 0
+    file = [event for event in events if (done.dev, done.ino) in {(one.dev, one.ino) for one in event.sg.elements}]
+    exposed = [event for event in events if event.sg.exposed]
+    verdicts = [judge.judge(done, run) for run in done.runs]
+    told = [(run.test.name, run.socket, verdict.outcome) for run, verdict in zip(done.runs, verdicts, strict=True)]
+    print(told, [[(event.hook, event.sg.exposed) for event in each] for each in by_connection(events)])
+    assert events
 
 
 def objects() -> dict[str, list[int]]:

@@ -85,7 +85,9 @@ def judge(done: Experiment, run: Run) -> Verdict:
         return unknown("the verdict program was not called")
     sent = next((element for element in seen.sg.elements if is_the_file(element)), None)
     if sent is None:
-        return Verdict(Outcome.NOT_APPLICABLE, "the kernel copies what is sent: no page of the file is in the message")
+        return Verdict(
+            Outcome.NOT_APPLICABLE, "the kernel copies what is sent: no page of the file is in the message"
+        )
     if sent.exposed:
         return Verdict(Outcome.AFFECTED, "the file's page comes without its copy bit")
     failed = next((record for record in run.records if record.error < 0), None)

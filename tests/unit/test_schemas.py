@@ -74,8 +74,8 @@ def part(schema: Json, of_part: Json) -> Json:
 
 
 def header(schema: Json) -> Json:
-    """The schema of a document without its rows and errors."""
-    rest = {"results", "errors"}
+    """The schema of a document without its rows and errors, and what is known at the end of a live one only."""
+    rest = {"results", "errors", "summary"}
     return {
         **schema,
         "properties": {key: value for key, value in schema["properties"].items() if key not in rest},
@@ -84,11 +84,12 @@ def header(schema: Json) -> Json:
 
 
 def check_lines(schema: Json, lines: Sequence[str]) -> None:
-    """The lines of ``-o jsonl``: a header, rows, errors."""
+    """The lines of ``-o jsonl``: a header, rows, errors, and the summary of a live command."""
     parts = {
         "header": header(schema),
         "result": part(schema, schema["properties"]["results"]["items"]),
         "error": part(schema, schema["properties"]["errors"]["items"]),
+        **({"summary": part(schema, schema["properties"]["summary"])} if "summary" in schema["properties"] else {}),
     }
     types = []
     for line in lines:
@@ -96,7 +97,8 @@ def check_lines(schema: Json, lines: Sequence[str]) -> None:
         types.append(instance.pop("type"))
         check(parts[types[-1]], instance)
     assert types[0] == "header"
-    assert types[1:] == sorted(types[1:], key=["result", "error"].index)
+    assert types[1:] == sorted(types[1:], key=["result", "error", "summary"].index)
+    assert types.count("summary") == ("summary" in parts)
 
 
 def asked(capsys: Capsys, *args: str) -> str:
@@ -114,7 +116,7 @@ def check_command(capsys: Capsys, name: str, *args: str) -> Json:
     check(SCHEMAS[name], document)
     lines = asked(capsys, *args, "-o", "jsonl").splitlines()
     check_lines(SCHEMAS[name], lines)
-    assert len(lines) == 1 + len(document["results"]) + len(document["errors"])
+    assert len(lines) == 1 + len(document["results"]) + len(document["errors"]) + ("summary" in document)
     return document
 
 

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -16,8 +16,10 @@ import pytest
 from kprobe_tool import cli
 from kprobe_tool.native import bcc, tracefs
 from kprobe_tool.native.sk_msg import PageKind
-from kprobe_tool.probes.skmsg import experiment, judge
 from kprobe_tool.probes.live import Counters, Limits
+from kprobe_tool.probes.skmsg import experiment, judge
+from kprobe_tool.probes.skmsg.judge import Outcome
+from kprobe_tool.probes.skmsg.tests import Must
 from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Event, Filters, Method, Watch, boot_time, decode
 
 from ... import skmsg
@@ -25,6 +27,8 @@ from ..packages import Kernel
 
 SENT = 2003
 """A prime number of messages, more than the ring holds."""
+
+CAPTURED = 100
 
 NOW = Limits(lambda: "done")
 EVERYTHING = Filters(everything=True)
@@ -40,28 +44,39 @@ def watch(modprobe: Callable[..., None], tmp_path_factory: pytest.TempPathFactor
             yield made
 
 
-def collect(watch: Watch) -> tuple[list[Event], Counters]:
-    """What has happened since the start."""
-    boot = boot_time()
-    feed = watch.feed(NOW)
-    events = [decode(record, boot) for record in feed]
-    return events, feed.counters()
+Collect = Callable[[], tuple[list[Event], Counters]]
 
 
-def test_every_function_is_watched(watch: Watch) -> None:
+@pytest.fixture
+def collect(watch: Watch, record_property: Callable[[str, object], None]) -> Collect:
+    """What has happened since the start, kept as a capture for the unit tests where it is not too much."""
+
+    def read() -> tuple[list[Event], Counters]:
+        boot = boot_time()
+        feed = watch.feed(NOW)
+        records = list(feed)
+        if len(records) < CAPTURED:
+            capture = {"boot_time": boot, "records": [record.hex() for record in records]}
+            record_property("capture", json.dumps(capture))
+        return [decode(record, boot) for record in records], feed.counters()
+
+    return read
+
+
+def test_every_function_is_watched(watch: Watch, collect: Collect) -> None:
     watch.start(Filters())
     assert [(hook.function, hook.reason) for hook in watch.hooks] == [(function.name, None) for function in FUNCTIONS]
     assert watch.method is Method.KPROBE
-    assert collect(watch) == ([], Counters())
+    assert collect() == ([], Counters())
 
 
-def test_push_pop_and_pull(watch: Watch) -> None:
+def test_push_pop_and_pull(watch: Watch, collect: Collect) -> None:
     """Each is seen when it is done: 8 bytes more, and gone again."""
     with skmsg.connection("::1") as (client, peer):
         skmsg.use(watch.program, "push_pop_pull", client)
         watch.start(EVERYTHING)
         skmsg.exchange(client, peer, 1, b"message")
-        events, counters = collect(watch)
+        events, counters = collect()
         ports = client.getsockname()[1], peer.getsockname()[1]
     assert [(event.hook, event.sg.size) for event in events] == [
         ("sk_psock_msg_verdict", 7),
@@ -74,13 +89,13 @@ def test_push_pop_and_pull(watch: Watch) -> None:
     assert counters == Counters(seen=4, emitted=4)
 
 
-def test_ktls_without_a_sockmap(watch: Watch) -> None:
+def test_ktls_without_a_sockmap(watch: Watch, collect: Collect) -> None:
     """What sendfile() hands over is the file's page, with its copy bit."""
     with skmsg.connection() as (client, _):
         skmsg.encrypt(client)
         watch.start(EVERYTHING)
         file = skmsg.send_file(client, 1000)
-        events, _ = collect(watch)
+        events, _ = collect()
     assert {event.hook for event in events} == {"bpf_exec_tx_verdict"}
     (element,) = events[0].sg.elements
     assert (element.offset, element.length, element.kind) == (100, 1000, PageKind.CACHE)
@@ -89,13 +104,13 @@ def test_ktls_without_a_sockmap(watch: Watch) -> None:
     assert not element.exposed
 
 
-def test_load(watch: Watch) -> None:
+def test_load(watch: Watch, collect: Collect) -> None:
     """Nobody reads meanwhile: what the ring has no room for is counted to the last one."""
     with skmsg.connection() as (client, peer):
         skmsg.use(watch.program, "pass_on", client)
         watch.start(EVERYTHING)
         skmsg.exchange(client, peer, SENT)
-        events, counters = collect(watch)
+        events, counters = collect()
     assert counters.seen == SENT
     assert counters.seen == counters.emitted + counters.dropped
     assert counters.emitted == len(events)
@@ -110,18 +125,19 @@ def by_connection(events: Sequence[Event]) -> list[list[Event]]:
     return list(found.values())
 
 
-def test_agrees_with_skmsg_check(watch: Watch, kernel: Kernel) -> None:
-    """A test is affected where an element of its file is seen without its copy bit, and nowhere else."""
+def test_agrees_with_skmsg_check(watch: Watch, collect: Collect, kernel: Kernel) -> None:
+    """Where a test of copy bits is affected, an element of its file is seen without one, and nowhere else."""
     watch.start(EVERYTHING)
     done = experiment.conduct()
-    events, counters = collect(watch)
-    assert counters.dropped == counters.missed == 0
-    file = [event for event in events if (done.dev, done.ino) in {(one.dev, one.ino) for one in event.sg.elements}]
-    exposed = [event for event in events if event.sg.exposed]
-    verdicts = [judge.judge(done, run) for run in done.runs]
-    told = [(run.test.name, run.socket, verdict.outcome) for run, verdict in zip(done.runs, verdicts, strict=True)]
-    print(told, [[(event.hook, event.sg.exposed) for event in each] for each in by_connection(events)])
-    assert events
+    events, counters = collect()
+    assert (counters.dropped, counters.missed) == (0, 0)
+    for run, seen in zip(done.runs, by_connection(events), strict=True):
+        exposed = [element for event in seen for element in event.sg.elements if element.exposed]
+        affected = judge.judge(done, run).outcome is Outcome.AFFECTED and run.test.must is Must.NOT_EXPOSE
+        assert bool(exposed) == affected, run.test
+        assert {(element.dev, element.ino) for element in exposed} <= {(done.dev, done.ino)}
+    unfixed = "unfixed-6.12" in kernel.roles
+    assert sum(any(event.sg.exposed for event in seen) for seen in by_connection(events)) == (5 if unfixed else 0)
 
 
 def objects() -> dict[str, list[int]]:

@@ -13,12 +13,13 @@ REFERENCES = (
 )
 EXCLUSION = 'Linux kernel commit 460e6486617c ("tls: reject the combination of TLS and sockmap") (in v7.2)'
 REMEDY = (
-    "Boot a kernel with the fix (v7.2; stable kernels from 5.10.261, 5.15.212, 6.1.177, 6.6.144, 6.12.95, 6.18.38 and "
-    "7.1.3 on). Until then run no SK_MSG program that writes to messages on sockets whose senders use sendfile or splice."
+    "Boot a kernel with the fix (v7.2; stable kernels from 5.10.261, 5.15.212, 6.1.177, 6.6.144, 6.12.95, 6.18.38 "
+    "and 7.1.3 on). Until then run no SK_MSG program that writes to messages on sockets whose senders use sendfile "
+    "or splice."
 )
 LOOK_FOR = (
-    "In results, outcome 'affected' and the test. The records of 'kprobe-tool skmsg check -o json' show it: an element "
-    "with of_file true and copy false, and a length that is not 0."
+    "In results, outcome 'affected' and the test. The records of 'kprobe-tool skmsg check -o json' show it: an "
+    "element with of_file true and copy false, and a length that is not 0."
 )
 
 CHECKS: tuple[Check, ...] = (
@@ -46,8 +47,8 @@ CHECKS: tuple[Check, ...] = (
         needs=NEEDS,
         references=(*REFERENCES, "net/core/filter.c sk_msg_shift_left(), sk_msg_shift_right()"),
         meaning=(
-            "These helpers move or split the elements of a message and leave the copy bits where they were. A program "
-            "that then writes to the message writes to the page cache of the file that was sent."
+            "These helpers move or split the elements of a message and leave the copy bits where they were. A "
+            "program that then writes to the message writes to the page cache of the file that was sent."
         ),
         look_for=LOOK_FOR,
         remedy=REMEDY,
@@ -61,9 +62,9 @@ CHECKS: tuple[Check, ...] = (
         needs=NEEDS,
         references=(*REFERENCES, "net/core/skmsg.c sk_msg_alloc(), sk_msg_free_elem()"),
         meaning=(
-            "After bpf_msg_pull_data() or bpf_msg_pop_data() a page of the message's own is still marked as one to be "
-            "copied. A program cannot see this data without pulling it again, and filters that look at it pass what "
-            "they should not, or drop what they should pass."
+            "After bpf_msg_pull_data() or bpf_msg_pop_data() a page of the message's own is still marked as one to "
+            "be copied. A program cannot see this data without pulling it again, and filters that look at it pass "
+            "what they should not, or drop what they should pass."
         ),
         look_for="In results, outcome 'affected': an element with of_file false and copy true, and a length of 0.",
         remedy=REMEDY,

@@ -17,7 +17,7 @@ from kprobe_tool.probes import host
 from kprobe_tool.report.document import SCHEMA_VERSION, Document
 from kprobe_tool.report.output import Output, Progress, emit
 
-TIMEOUT = 300.0
+TIMEOUT = 300
 """Seconds for one check. Compiling a BPF program takes a minute on a slow host; most checks take milliseconds."""
 
 
@@ -26,7 +26,7 @@ def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [name for name in (*SYSTEMS, *(check.id for check in CHECKS)) if name.startswith(incomplete)]
 
 
-def asked(checks: Sequence[Check], timeout: float, *, quiet: bool) -> list[tuple[Check, Finding]]:
+def asked(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tuple[Check, Finding]]:
     """The findings of the checks, with a line of progress."""
     from kprobe_tool.probes.audit import verdicts
 
@@ -56,7 +56,7 @@ def asked(checks: Sequence[Check], timeout: float, *, quiet: bool) -> list[tuple
 @click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(min=0.1),
+    type=click.IntRange(1, 86400),
     default=TIMEOUT,
     show_default=True,
     help="How long to wait for each check.",
@@ -77,7 +77,7 @@ def command(
     listing: bool,
     only: tuple[str, ...],
     skip: tuple[str, ...],
-    timeout: float,
+    timeout: int,
     waivers: str | None,
     baseline: str | None,
     write: str | None,

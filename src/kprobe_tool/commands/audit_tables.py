@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kprobe_tool.checks import Root, Status
+from kprobe_tool.checks import Status
 from kprobe_tool.commands.audit_tally import BUCKETS, WAIVED, Audited, count
 from kprobe_tool.commands.verdicts import FINDING_COLUMNS
 from kprobe_tool.probes.baseline import Baseline, Change
@@ -16,7 +16,7 @@ ALL = "all"
 
 SETTLE_COLUMNS = (
     Column("ID", "id"),
-    Column("ROOT MAY", "root"),
+    Column("ROOT HELPS", "root"),
     Column("TO SETTLE IT", "settle", wrap=True),
 )
 ABSENT_COLUMNS = (
@@ -86,10 +86,11 @@ def waived(audited: Audited) -> Table:
 
 def unsettled(audited: Audited) -> Table:
     """The unknown, also where waived: what is missing is missing."""
+    settling = audited.root_may_settle()
     rows: list[Row] = [
         {
             "id": each.check.id,
-            "root": not audited.root and each.check.needs.root is not Root.NEVER,
+            "root": "maybe" if each.check.id in settling else "no",
             "settle": each.finding.settle,
         }
         for each in audited.verdicts

@@ -15,16 +15,16 @@ from kprobe_tool.probes.names import known
 LIST = "'kprobe-tool audit --list' shows them"
 
 
-def select(only: Sequence[str], skip: Sequence[str], checks: Sequence[Check] = CHECKS) -> list[Check]:
+def select(only: Sequence[str], skip: Sequence[str]) -> list[Check]:
     """The checks that are named in ``only``, by id or system (all, where nothing is), without those in ``skip``.
 
     Raises Error: a name that is none, or nothing left.
     """
     for name in (*only, *skip):
-        known(name, [*(check.id for check in checks), *SYSTEMS], "check or system", LIST)
+        known(name, [*(check.id for check in CHECKS), *SYSTEMS], "check or system", LIST)
     chosen = [
         check
-        for check in checks
+        for check in CHECKS
         if (not only or {check.id, check.system} & set(only)) and not {check.id, check.system} & set(skip)
     ]
     if not chosen:

@@ -2,7 +2,8 @@
 """Run the tests on sockets of our own, in a child and where possible a network namespace that end with it.
 
 A socket has to be in the sockmap before tls takes it over; the other way round every kernel refuses. Newer kernels
-refuse both, and then nothing on kTLS can lose a copy bit. Three control calls tell this from a kTLS that does not work.
+refuse both, and then nothing on kTLS can lose a copy bit. Three control calls tell this from a kTLS that does not
+work.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from kprobe_tool.probes.skmsg.tests import OFFSET, TESTS, Send, Socket, Test
 
 DEADLINE = 180.0
 """Seconds for everything; it takes one, on an emulated machine two minutes."""
-SUBJECT = "skmsg check"
+SUBJECT = "BPF on sockets"
 PAGE = 4096
 TLS_MERGE_OPEN_RECORD = "tls_merge_open_record"
 

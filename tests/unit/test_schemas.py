@@ -62,6 +62,7 @@ COMMAND_LINES = {
     "rds-info": ["rds-info"],
     "rds-info-leak-check": ["rds-info", "--leak-check"],
     "skmsg-check": ["skmsg", "check"],
+    "skmsg-watch": ["skmsg", "watch", "--duration", "0.001"],
     "schema": ["schema"],
 }
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -21,51 +20,13 @@ from kprobe_tool.report.output import Output, say
 from kprobe_tool.report.text import escape
 
 if TYPE_CHECKING:
-    from kprobe_tool.native.sk_msg import Element
     from kprobe_tool.probes.live import Limits
-    from kprobe_tool.probes.skmsg.watch import Event, Filters, Hook, Method
+    from kprobe_tool.probes.skmsg.watch import Filters, Hook, Method
 
 COMMAND = "skmsg"
 
-PAGES = ("none", "kernel", "anon", "page-cache")
-"""By PageKind."""
-
 EXPOSED = "EXPOSED"
-
-
-def element_row(element: Element) -> dict[str, object]:
-    return {
-        "index": element.index,
-        "length": element.length,
-        "offset": element.offset,
-        "copy": element.copy,
-        "page": PAGES[element.kind],
-        "dev": None if element.dev is None else f"{os.major(element.dev)}:{os.minor(element.dev)}",
-        "ino": element.ino,
-        "exposed": element.exposed,
-    }
-
-
-def event_row(event: Event) -> Row:
-    """The JSON object of one message at one hook."""
-    return {
-        "time": event.time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-        "hook": event.hook,
-        "pid": event.pid,
-        "comm": event.comm,
-        "netns": event.netns,
-        "saddr": event.saddr,
-        "sport": event.sport,
-        "daddr": event.daddr,
-        "dport": event.dport,
-        "start": event.sg.start,
-        "curr": event.sg.curr,
-        "end": event.sg.end,
-        "size": event.sg.size,
-        "copy": f"{event.sg.copy:#x}",
-        "exposed": event.sg.exposed,
-        "elements": [element_row(element) for element in event.sg.elements],
-    }
+NONE = "no message was seen"
 
 
 def hook_row(hook: Hook) -> Row:
@@ -126,20 +87,19 @@ def not_watched(hooks: Sequence[Hook]) -> list[str]:
 
 def run(filters: Filters, method: Method | None, limits: Limits, output: Output) -> ExitCode:
     """Watch until something ends it. Raises Error, OSError."""
-    from kprobe_tool.native import stop
-    from kprobe_tool.probes.live import Counters
+    from kprobe_tool.probes.live import Counters, stop_flag
     from kprobe_tool.probes.skmsg.watch import Target, Watch, boot_time, decode
 
     with ExitStack() as stack:
         target = stack.enter_context(Target(filters.pid)) if filters.pid is not None else None
-        stopped = stack.enter_context(stop.flag())
+        stopped = stack.enter_context(stop_flag())
         watch = stack.enter_context(Watch(method))
         watch.start(filters)
         attached = [hook.function for hook in watch.hooks if hook.attached]
         hooks = [hook_row(hook) for hook in watch.hooks]
         unwatched = not_watched(watch.hooks) if attached else []
         document = Document(COMMAND, host.identity(), [], more={"hooks": hooks}, warnings=unwatched)
-        shown = stack.enter_context(live(document, output, lines))
+        shown = stack.enter_context(live(document, output, lines, NONE))
         if not attached:
             summary = {**Counters().as_dict(), "exposed": 0, "ended": "not-started"}
             reason = "unknown, none of the functions it passes can be watched"
@@ -159,7 +119,7 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
         for record in feed:
             event = decode(record, boot)
             exposed += event.sg.exposed
-            shown.row(event_row(event))
+            shown.row(event.as_dict())
         summary = {**feed.counters().as_dict(), "exposed": exposed, "ended": feed.ended}
         shown.finish(summary, [], told(summary))
     return ExitCode.OK

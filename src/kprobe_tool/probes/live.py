@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from kprobe_tool.native import bcc
+from kprobe_tool.native.stop import flag as stop_flag
+
+__all__ = ("COUNTERS", "Counters", "Feed", "Limits", "stop_flag")
 
 COUNTERS = ("filtered", "missed", "seen", "emitted", "dropped")
 """enum counter of bpf/include/live.h."""

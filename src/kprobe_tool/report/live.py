@@ -47,18 +47,19 @@ class Spool(Sequence[Row]):
 
 class Live:
     """Prints the rows of ``document``, which has none yet, as they come; ``lines`` makes a row what people read,
-    with what is from outside escaped.
+    with what is from outside escaped, and ``empty`` is what they read where there are none.
 
     ``finish()`` prints what is known at the end: ``summary``, the last line of jsonl (type ``summary``) and a member
     of the json document, and for people ``told`` on stderr.
     """
 
     def __init__(
-        self, document: Document, output: Output, lines: Callable[[Row], Iterable[str]], spool: Spool
+        self, document: Document, output: Output, lines: Callable[[Row], Iterable[str]], empty: str, spool: Spool
     ) -> None:
         self.document = document
         self.output = output
         self.lines = lines
+        self.empty: str | None = empty
         self.spool = spool
         if output is Output.JSONL:
             click.echo(json.dumps({"type": "header", **document.header()}))
@@ -74,6 +75,7 @@ class Live:
             click.echo(json.dumps({"type": "result", **row}))
         else:
             click.echo("\n".join(self.lines(row)))
+            self.empty = None
 
     def finish(self, summary: Row, errors: Sequence[Error], told: str | None) -> None:
         if self.output is Output.JSON:
@@ -84,17 +86,19 @@ class Live:
             for error in errors:
                 click.echo(json.dumps({"type": "error", **error.as_dict()}))
             click.echo(json.dumps({"type": "summary", **summary}))
-        elif told is not None:
+        elif self.empty is not None and not errors:
+            click.echo(self.empty)
+        if self.output is Output.TABLE and told is not None:
             say(told, self.document.command)
         for error in errors:
             say(error, self.document.command)
 
 
 @contextmanager
-def live(document: Document, output: Output, lines: Callable[[Row], Iterable[str]]) -> Iterator[Live]:
+def live(document: Document, output: Output, lines: Callable[[Row], Iterable[str]], empty: str) -> Iterator[Live]:
     """A Live and the file that it may need."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
-        yield Live(document, output, lines, Spool(file))
+        yield Live(document, output, lines, empty, Spool(file))
 
 
 def note_reader() -> None:

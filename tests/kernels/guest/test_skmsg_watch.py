@@ -89,6 +89,23 @@ def test_push_pop_and_pull(watch: Watch, collect: Collect) -> None:
     assert counters == Counters(seen=4, emitted=4)
 
 
+def test_by_fentry(watch: Watch) -> None:
+    """The same without kprobes, but for the function of a module, which bcc does not reach so."""
+    with Watch(Method.FENTRY) as other, skmsg.connection() as (client, peer):
+        skmsg.use(other.program, "push_pop_pull", client)
+        other.start(EVERYTHING)
+        assert [hook.function for hook in other.hooks if not hook.attached] == ["bpf_exec_tx_verdict"]
+        skmsg.exchange(client, peer, 1, b"message")
+        feed = other.feed(NOW)
+        events = [decode(record, 0) for record in feed]
+    assert [(event.hook, event.sg.size) for event in events] == [
+        ("sk_psock_msg_verdict", 7),
+        ("bpf_msg_push_data", 15),
+        ("bpf_msg_pop_data", 7),
+        ("bpf_msg_pull_data", 7),
+    ]
+
+
 def test_ktls_without_a_sockmap(watch: Watch, collect: Collect) -> None:
     """What sendfile() hands over is the file's page, with its copy bit."""
     with skmsg.connection() as (client, _):

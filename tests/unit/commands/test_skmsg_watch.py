@@ -8,8 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
-from typing import ClassVar
 
 import jsonschema
 import pytest
@@ -17,55 +15,15 @@ import pytest
 from kprobe_tool import cli
 from kprobe_tool.commands import skmsg_watch
 from kprobe_tool.errors import ExitCode
-from kprobe_tool.probes.live import Feed, Limits
-from kprobe_tool.probes.skmsg import watch
-from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Filters, Function, Hook, Method
+from kprobe_tool.probes.skmsg import judge
+from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Filters, Method
 
-from ..probes.test_live import Program
+from ..fake_watch import CAPTURE, Fake
 from ..test_schemas import SCHEMAS, check_command, check_lines
 
-AFFECTED = Path(__file__).parents[1] / "data" / "skmsg-watch" / "6.12.43+deb12-amd64.json"
-CAPTURE = json.loads(AFFECTED.read_text(encoding="utf-8"))
 SHORT = ("--duration", "0.001")
 
 Capsys = pytest.CaptureFixture[str]
-
-
-class Fake:
-    """A Watch that has seen what is in the capture; ``unwatched`` functions cannot be."""
-
-    unwatched: ClassVar[dict[str, str]] = {}
-    asked: ClassVar[list[tuple[Filters, Method | None]]] = []
-
-    def __init__(self, method: Method | None) -> None:
-        self.wanted = method
-        self.method = method or Method.KPROBE
-
-    def hook(self, function: Function) -> Hook:
-        return Hook(function.name, self.method, self.unwatched.get(function.name))
-
-    def start(self, filters: Filters) -> None:
-        self.asked.append((filters, self.wanted))
-        self.hooks = tuple(map(self.hook, FUNCTIONS))
-
-    def feed(self, limits: Limits) -> Feed:
-        records = [bytes.fromhex(record) for record in CAPTURE["records"]]
-        total = len(records)
-        return Feed(Program([records], seen=total + 2, emitted=total, dropped=2, filtered=7), limits)
-
-    def __enter__(self) -> Fake:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        pass
-
-
-@pytest.fixture(autouse=True)
-def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "Watch", Fake)
-    monkeypatch.setattr(watch, "boot_time", lambda: CAPTURE["boot_time"])
-    monkeypatch.setattr(Fake, "unwatched", {})
-    monkeypatch.setattr(Fake, "asked", [])
 
 
 def run(capsys: Capsys, *args: str) -> tuple[int, str, str]:
@@ -101,7 +59,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert definitions["hook"]["properties"]["function"]["enum"] == functions
     assert definitions["hook"]["properties"]["method"]["enum"] == list(Method)
     assert definitions["message"]["properties"]["hook"]["enum"] == functions
-    assert definitions["message_element"]["properties"]["page"]["enum"] == list(skmsg_watch.PAGES)
+    assert definitions["message_element"]["properties"]["page"]["enum"] == list(judge.PAGES.values())
     ended = SCHEMAS["skmsg-watch"]["properties"]["summary"]["properties"]["ended"]["enum"]
     assert ended == [*skmsg_watch.ENDINGS, "not-started"]
 

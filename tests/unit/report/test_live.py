@@ -27,7 +27,7 @@ def lines(row: object) -> Iterator[str]:
 
 def written(output: Output, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     document = Document("test", {"release": "1"}, [], more={"hooks": []}, warnings=["beware"])
-    with live(document, output, lines) as shown:
+    with live(document, output, lines, "none") as shown:
         for row in ROWS:
             shown.row(row)
         shown.finish(SUMMARY, [ERROR], "told")
@@ -43,7 +43,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    with live(Document("test", {}, []), Output.JSON, lines) as shown:
+    with live(Document("test", {}, []), Output.JSON, lines, "none") as shown:
         shown.finish({}, [], None)
     assert json.loads(capsys.readouterr().out)["results"] == []
 

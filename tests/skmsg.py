@@ -12,6 +12,9 @@ from pathlib import Path
 
 from kprobe_tool.native import bcc
 
+# linux/splice.h
+SPLICE_F_MORE = 4
+
 # linux/tcp.h, linux/tls.h
 TCP_ULP = 31
 SOL_TLS = 282
@@ -62,6 +65,20 @@ def exchange(client: socket.socket, peer: socket.socket, times: int, data: bytes
         left = len(data)
         while left:
             left -= len(peer.recv(left))
+
+
+def splice_parts(client: socket.socket, parts: int, size: int = 10) -> None:
+    """So many parts of a page of the page cache that do not touch, and more to come after each."""
+    fd = os.memfd_create("page-cache")
+    reading, writing = os.pipe()
+    try:
+        os.write(fd, b"x" * 4096)
+        for part in range(parts):
+            assert os.splice(fd, writing, size, offset_src=part * 2 * size) == size
+            assert os.splice(reading, client.fileno(), size, flags=SPLICE_F_MORE) == size
+    finally:
+        for each in (fd, reading, writing):
+            os.close(each)
 
 
 def send_file(client: socket.socket, size: int = 1000) -> os.stat_result:

@@ -14,7 +14,7 @@ from typing import IO
 import pytest
 
 from kprobe_tool import cli
-from kprobe_tool.native import bcc, tracefs
+from kprobe_tool.native import bcc, kprobe, tracefs
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.skmsg import experiment, judge
@@ -119,6 +119,32 @@ def test_ktls_without_a_sockmap(watch: Watch, collect: Collect) -> None:
     assert (element.dev, element.ino) == (file.st_dev, file.st_ino)
     assert element.copy
     assert not element.exposed
+
+
+def test_a_full_ring(watch: Watch, collect: Collect) -> None:
+    """A record that takes every slot ends where it begins."""
+    with skmsg.connection() as (client, _):
+        skmsg.encrypt(client)
+        watch.start(EVERYTHING)
+        skmsg.splice_parts(client, 30)
+        events, _ = collect()
+    full = events[0].sg
+    print(full)
+    assert full.start == full.end
+    assert len(full.elements) > 10
+    assert sum(element.length for element in full.elements) == full.size
+
+
+def test_disabled_kprobes_are_told(watch: Watch, collect: Collect) -> None:
+    """They could be registered, and would never be hit."""
+    enabled = Path(kprobe.ENABLED)
+    enabled.write_text("0")
+    try:
+        watch.start(EVERYTHING)
+    finally:
+        enabled.write_text("1")
+    assert {hook.reason for hook in watch.hooks} == {f"disabled; 'echo 1 > {enabled}' enables them"}
+    assert collect() == ([], Counters())
 
 
 def test_load(watch: Watch, collect: Collect) -> None:

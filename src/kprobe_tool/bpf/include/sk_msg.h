@@ -98,7 +98,8 @@ static __always_inline void sg_list_read(struct sg_list *list, const void *msg)
 		const char *entry = (const char *)msg + SG_DATA_OFFSET;
 		u64 link;
 
-		if (i == end || i >= SG_RING)
+		/* sk_msg_full(): all slots are in use where the ends meet and there is data. */
+		if ((i == end && (n || !list->size)) || i >= SG_RING)
 			break;
 		entry += i * SG_ENTRY_SIZE;
 		READ(link, entry, SCATTERLIST_PAGE_LINK);

@@ -37,6 +37,8 @@ V6_FIELDS = {
 }
 """Not in a kernel without IPv6."""
 
+KPROBE_MACHINES = frozenset({"x86_64"})
+
 RING_PAGES = 64
 """About 1500 messages of one element."""
 
@@ -208,6 +210,12 @@ class Target:
         os.close(self.fd)
 
 
+def default_method() -> Method:
+    """Kprobes where there are any and bpf/include/uapi/linux/ptrace.h knows the machine's registers."""
+    known = os.uname().machine in KPROBE_MACHINES
+    return Method.KPROBE if known and kprobe.available() else Method.FENTRY
+
+
 class Watch:
     """The program, compiled once; each ``start()`` attaches it, its ``feed()`` is read to their end.
 
@@ -215,7 +223,7 @@ class Watch:
     """
 
     def __init__(self, method: Method | None = None) -> None:
-        self.method = method or (Method.KPROBE if kprobe.available() else Method.FENTRY)
+        self.method = method or default_method()
         try:
             defines = fields() | {"RING_PAGES": RING_PAGES}
         except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ import pytest
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import bcc, btf, host, link, sk_msg, skmsg_check, tls
 from kprobe_tool.native.skmsg_check import Call, Kind, Step
+from kprobe_tool.probes import doctor
 from kprobe_tool.probes.skmsg import experiment
 
 from ..nobody import as_nobody
@@ -128,6 +129,33 @@ def test_what_is_pushed_comes_first(program: skmsg_check.Program) -> None:
     assert [element.length for element in before.sg.elements] == [100]
     assert [element.length for element in after.sg.elements] == [8, 100]
     assert (after.size, after.length) == (108, 8)
+
+
+def test_a_sockmap_that_takes_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bcc, "BPF_SK_MSG_VERDICT", 255)
+    with pytest.raises(Error, match=r"sockmap: attaching a verdict program: .*; a kernel with CONFIG_NET_SOCK_MSG=y"):
+        experiment.gather(time.monotonic() + 60)
+    rows = {item.name: item for item in doctor.bpf()}
+    assert rows["bpf-compile"].available is True
+    assert rows["sockmap"].available is False
+
+
+def test_doctor_tries_it() -> None:
+    before = programs()
+    begin = time.monotonic()
+    assert [(item.name, item.available) for item in doctor.bpf()] == [("bpf-compile", True), ("sockmap", True)]
+    assert time.monotonic() - begin < 10
+    assert not new_programs(before)
+
+
+def test_without_bcc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bcc, "imported", lambda: None)
+    monkeypatch.setattr(bcc, "from_distribution", lambda: None)
+    with pytest.raises(Error, match=r"bcc: not importable by .*; install python3-bpfcc"):
+        experiment.gather(time.monotonic() + 60)
+    rows = {item.name: item for item in doctor.bpf()}
+    assert rows["bpf-compile"].available is False
+    assert rows["sockmap"].available is None
 
 
 def test_no_btf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from . import formats, shapes
 from .test_cli import ALL_COMMANDS
 from .test_schemas import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_lines
 
+pytestmark = pytest.mark.usefixtures("sk_msg")
+
 WITHOUT = {("audit-list", Output.PROMETHEUS), ("audit-list", Output.NRPE)}
 """Formats that a command refuses in this mode: a list has no verdicts."""
 

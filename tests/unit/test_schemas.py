@@ -66,15 +66,9 @@ COMMAND_LINES = {
     "schema": ["schema"],
 }
 
+pytestmark = pytest.mark.usefixtures("sk_msg")
 of_schemas = pytest.mark.parametrize("name", SCHEMAS)
 of_commands = pytest.mark.parametrize("name", COMMAND_LINES)
-
-
-@pytest.fixture(autouse=True)
-def sk_msg(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiling BPF takes root, and time: skmsg check finds what a real kernel answered."""
-    seen = skmsg_experiment.experiment_of(json.loads(SKMSG[0].read_text(encoding="utf-8")))
-    monkeypatch.setattr(skmsg_experiment, "attempt", lambda: seen)
 
 
 def check(schema: Json, instance: object) -> None:

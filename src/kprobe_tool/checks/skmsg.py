@@ -3,10 +3,7 @@
 
 from kprobe_tool.checks.model import Check, Needs, Root, Severity
 
-NEEDS = Needs(
-    Root.ALWAYS,
-    others=("bcc", "BTF", "for kTLS: module tls and its cipher loaded"),
-)
+NEEDS = Needs(Root.ALWAYS, modules=("tls",), others=("the cipher gcm(aes)", "bcc", "BTF"))
 REFERENCES = (
     "CVE-2026-63830",
     'Linux kernel commit 406e8a651a7b ("net: skmsg: preserve sg.copy across SG transforms") (in v7.2)',

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from types import TracebackType
 
+from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, sk_msg
 from kprobe_tool.native.sk_msg import Scatterlist
 
@@ -89,6 +90,15 @@ def plan(call: Call) -> bytes:
     return U32.pack(call.verdict) + steps.ljust(STEPS * STEP.size, b"\0")
 
 
+def attach_verdict(made: bcc.Object, program: int, sockmap: str) -> None:
+    """Have a sockmap give what its sockets send to an SK_MSG program. Raises Error."""
+    try:
+        made.attach_to_map(program, sockmap, bcc.BPF_SK_MSG_VERDICT)
+    except OSError as error:
+        hint = "a kernel with CONFIG_NET_SOCK_MSG=y and CONFIG_BPF_STREAM_PARSER=y"
+        raise Error.from_os("sockmap: attaching a verdict program", error, hint=hint) from error
+
+
 class Program:
     """The program, compiled, loaded and attached to a sockmap of its own. Raises Error, OSError."""
 
@@ -96,7 +106,7 @@ class Program:
         self._object = bcc.Object("skmsg_check.c", sk_msg.fields())
         try:
             verdict = self._object.load("on_message", bcc.BPF_PROG_TYPE_SK_MSG)
-            self._object.attach_to_map(verdict, "sockets", bcc.BPF_SK_MSG_VERDICT)
+            attach_verdict(self._object, verdict, "sockets")
             self._ring = self._object.ring_buffer("records")
         except BaseException:
             self._object.close()

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bcc, host, kmod, kprobe, sched
+from kprobe_tool.native import bcc, host, kmod, kprobe, sched, skmsg_check
 from kprobe_tool.native.child import Child, Request
 
 MODULES = ("rds", "rds_tcp", "rds_rdma", "tls", "nvme_core", "nvme_fabrics", "nvme_rdma", "nvme_tcp")
@@ -85,10 +85,9 @@ def bpf() -> list[Item]:
 
 def sockmap(made: bcc.Object, program: int) -> Item:
     try:
-        made.attach_to_map(program, "sockets", bcc.BPF_SK_MSG_VERDICT)
-    except OSError as error:
-        refused = str(Error.from_os("attaching a verdict program", error))
-        return Item("sockmap", False, refused, "a kernel with CONFIG_NET_SOCK_MSG=y and CONFIG_BPF_STREAM_PARSER=y")
+        skmsg_check.attach_verdict(made, program, "sockets")
+    except Error as error:
+        return Item("sockmap", False, f"{error.subject}: {error.reason}", error.hint)
     return Item("sockmap", True, "takes a verdict program")
 
 

@@ -81,7 +81,11 @@ def test_audit_says_the_same(kernel: Kernel) -> None:
 
 
 def test_the_second_witness_agrees(kernel: Kernel) -> None:
-    row = next(row for row in tool("audit", "--only", "rds", "-o", "json").json["results"] if row["id"] == "rds-info-netns-leak")
+    row = next(
+        row
+        for row in tool("audit", "--only", "rds", "-o", "json").json["results"]
+        if row["id"] == "rds-info-netns-leak"
+    )
     assert bool(row["evidence"]["symbols_of_unfixed_kernels"]) == (row["status"] == "affected")
     last = tool("rds-info", "--leak-check").out.splitlines()[-1]
     assert last.startswith("second witness: ") and ("rds_sock_count" in last) == (row["status"] == "affected")

@@ -12,6 +12,7 @@ import pytest
 
 from kprobe_tool.native import kmod, tls
 from kprobe_tool.probes.skmsg import experiment
+from kprobe_tool.probes.skmsg.judge import results
 from kprobe_tool.probes.skmsg.tests import Socket
 
 from ..packages import Kernel
@@ -119,6 +120,20 @@ def test_audit_says_the_same(answer: Answer) -> None:
     audit = tool("audit", "--only", "skmsg", "-o", "json").json
     assert [row["id"] for row in audit["results"]] == list(IDS)
     assert [row["status"] for row in audit["results"]] == [row["status"] for row in answer.json["findings"]]
+
+
+def test_with_jit_hardening(answer: Answer) -> None:
+    harden = Path("/proc/sys/net/core/bpf_jit_harden")
+    before = harden.read_text()
+    harden.write_text("2")
+    try:
+        seen_so = experiment.gather(time.monotonic() + 200)
+    finally:
+        harden.write_text(before)
+    found = results(experiment.experiment_of(seen_so))
+    assert {(each.test.name, each.socket.value): each.outcome.value for each in found} == {
+        (row["test"], row["socket"]): row["outcome"] for row in answer.json["results"]
+    }
 
 
 def test_as_nobody(as_nobody: Run) -> None:

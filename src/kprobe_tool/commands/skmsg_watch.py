@@ -99,7 +99,7 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
         hooks = [hook_row(hook) for hook in watch.hooks]
         unwatched = not_watched(watch.hooks) if attached else []
         document = Document(COMMAND, host.identity(), [], more={"hooks": hooks}, warnings=unwatched)
-        shown = stack.enter_context(live(document, output, lines, NONE))
+        shown = stack.enter_context(live(document, output, lines, empty=NONE))
         if not attached:
             summary = {**Counters().as_dict(), "exposed": 0, "ended": "not-started"}
             reason = "unknown, none of the functions it passes can be watched"

@@ -35,8 +35,8 @@ def attach(program: int, where: str | int, *, at_return: bool = False) -> int:
     """Run a BPF program where a function begins or returns: a file descriptor, which ends it when closed.
 
     ``where`` is a symbol, of the kernel or of a loaded module, or an address from /proc/kallsyms, which a name that
-    several functions have needs. Raises Error where the kernel has no kprobes or they are disabled, OSError: ENOENT (no such symbol),
-    EADDRNOTAVAIL (an ambiguous one), EINVAL (not to be probed).
+    several functions have needs. Raises Error where the kernel has no kprobes or they are disabled, OSError: ENOENT
+    (no such symbol), EADDRNOTAVAIL (an ambiguous one), EINVAL (not to be probed).
     """
     pmu = host.read_line(f"{PMU}/type")
     if pmu is None:

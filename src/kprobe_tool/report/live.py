@@ -95,7 +95,9 @@ class Live:
 
 
 @contextmanager
-def live(document: Document, output: Output, lines: Callable[[Row], Iterable[str]], empty: str) -> Iterator[Live]:
+def live(
+    document: Document, output: Output, lines: Callable[[Row], Iterable[str]], empty: str = "none"
+) -> Iterator[Live]:
     """A Live and the file that it may need."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
         yield Live(document, output, lines, empty, Spool(file))

@@ -34,8 +34,8 @@ class Program(bcc.Object):
         self.counted = [dict.fromkeys(COUNTERS, 0) | each for each in (counted, *later)]
         self.detached = False
 
-    def ring_buffer(self, name: str) -> Ring:
-        assert name == "events"
+    def ring_buffer(self, *names: str) -> Ring:
+        assert names == ("events",)
         return self.ring
 
     def close_programs(self) -> None:

@@ -102,8 +102,9 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
         shown = stack.enter_context(live(document, output, lines, empty=NONE))
         if not attached:
             summary = {**Counters().as_dict(), "exposed": 0, "ended": "not-started"}
-            reason = "unknown, none of the functions it passes can be watched"
-            shown.finish(summary, [Error("sk_msg", f"{reason} by {watch.method}: {watch.hooks[0].reason}")], None)
+            means = "fentry (kprobes cannot be used)" if (method, watch.method) == (None, "fentry") else watch.method
+            reason = f"unknown, none of the functions it passes can be watched by {means}: {watch.hooks[0].reason}"
+            shown.finish(summary, [Error("sk_msg", reason)], None)
             return ExitCode.CANNOT_TELL
         if output is Output.TABLE:
             say(f"watching {', '.join(attached)} by {watch.method}; Ctrl-C ends", COMMAND)

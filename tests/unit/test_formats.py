@@ -19,7 +19,7 @@ from kprobe_tool.report.output import Output
 
 from . import formats, shapes
 from .test_cli import ALL_COMMANDS
-from .test_schemas import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_lines
+from .test_schemas import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_lines, subschemas
 
 pytestmark = pytest.mark.usefixtures("sk_msg")
 
@@ -96,6 +96,16 @@ def test_every_check_has_its_evidence_described() -> None:
         chosen = condition["if"]["properties"].get("id", {})
         named += chosen.get("enum", [chosen["const"]] if "const" in chosen else [])
     assert sorted(named) == sorted(each.id for each in CHECKS)
+
+
+@pytest.mark.parametrize("each", CHECKS, ids=lambda each: each.id)
+def test_evidence_to_look_for_is_there(each: Check) -> None:
+    """What look_for calls by name (with a line below, and no function) is a member of some document."""
+    members = {
+        name for schema in SCHEMAS.values() for below in subschemas(schema) for name in below.get("properties", {})
+    }
+    named = set(re.findall(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b(?!\()", each.look_for))
+    assert named <= members
 
 
 HOST: dict[str, object] = {

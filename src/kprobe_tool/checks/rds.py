@@ -17,8 +17,8 @@ CHECKS: tuple[Check, ...] = (
             "containers and of the host."
         ),
         look_for=(
-            "In options, outcome 'leaks' and seen greater than own: rows of the canary in another namespace that "
-            "this caller must not see. symbols_of_unfixed_kernels names what only kernels without the fix have."
+            "In options, outcome 'leaks' and more rows_seen than rows_own: rows of the canary in another namespace, "
+            "which this caller must not see. symbols_of_unfixed_kernels names what only kernels without the fix have."
         ),
         remedy=(
             "Boot a kernel with the fix. Until then unload rds_tcp, rds_rdma and rds, or keep them from being "
@@ -37,7 +37,7 @@ CHECKS: tuple[Check, ...] = (
             "A zero-length getsockopt(SOL_RDS, RDS_INFO_*) answers with the buffer size needed. Where that size "
             "counts rows of other network namespaces, an unprivileged caller can watch how many there are."
         ),
-        look_for="In options, outcome 'leaks' or 'count-leaks': counted is more than the rows of the caller.",
+        look_for="In options, outcome 'leaks' or 'count-leaks': count_probe stands for more rows than rows_own.",
         remedy="Boot a kernel with the fix, or unload the rds modules.",
         function="kprobe_tool.probes.rds.leak:check_counts",
     ),

@@ -35,7 +35,8 @@ class Verdict:
         return WAIVED if self.waiver and status in {Status.AFFECTED, Status.UNKNOWN} else status.value
 
     def row(self) -> Row:
-        return finding_row(self.check, self.finding, self.waiver.as_dict() if self.waiver else None)
+        waived = self.waiver.as_dict() if self.waiver and self.bucket == WAIVED else None
+        return finding_row(self.check, self.finding, waived)
 
 
 def count(verdicts: Iterable[Verdict]) -> dict[str, int]:

@@ -15,5 +15,8 @@ def identity() -> dict[str, object]:
 
 
 def as_root() -> bool:
-    """Whether this process may do what the host's root may."""
-    return host.in_initial_user_namespace() and set(host.CAPABILITIES) <= host.effective_capabilities()
+    """Whether this process may do what the host's root may; without /proc nobody can tell, so that it is not."""
+    try:
+        return host.in_initial_user_namespace() and set(host.CAPABILITIES) <= host.effective_capabilities()
+    except OSError:
+        return False

@@ -1,5 +1,6 @@
 """What skmsg watch sees of plain TCP sockets on this host. A verdict program looks itself: it takes no kprobes."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bcc, host, netns
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.skmsg.watch import Event, Filters, Method, Target, Watch, boot_time, decode
 
 from .. import skmsg
+from ..nobody import as_nobody
 from ..skips import skip
 
 SENT = 2003
@@ -204,3 +207,32 @@ def test_the_target_of_pid() -> None:
         child.kill()
         child.wait()
         assert target.gone()
+
+
+def test_without_privilege() -> None:
+    done = subprocess.run(
+        as_nobody([sys.executable, "-m", "kprobe_tool", "skmsg", "watch"]),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (ExitCode.CANNOT_RUN, "", 1)
+    assert "Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
+
+
+def test_this_kernel_is_watched_or_said_not_to_be(watch: Watch) -> None:
+    """By the command itself; what is not attached has its reason."""
+    done = subprocess.run(
+        [sys.executable, "-m", "kprobe_tool", "skmsg", "watch", "--duration", "0.1", "-o", "json"],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    document = json.loads(done.stdout)
+    attached = [hook["attached"] for hook in document["hooks"]]
+    assert [hook["reason"] is None for hook in document["hooks"]] == attached
+    if any(attached):
+        assert (done.returncode, document["summary"]["ended"]) == (ExitCode.OK, "duration")
+    else:
+        assert (done.returncode, document["summary"]["ended"]) == (ExitCode.CANNOT_TELL, "not-started")
+        assert [error["subject"] for error in document["errors"]] == ["sk_msg"]

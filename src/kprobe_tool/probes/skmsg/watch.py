@@ -174,12 +174,13 @@ def decode(record: bytes, boot: int) -> Event:
 
 
 def fields() -> dict[str, int]:
-    """The macros of skmsg_watch.c. Raises Error, ValueError, OSError."""
+    """The macros of skmsg_watch.c. Raises Error."""
+    macros = sk_msg.fields()
     kernel = btf.vmlinux()
     wanted = dict(FIELDS)
     if kernel.place_of(V6_FIELDS["SOCK_V6_DADDR"][0]):
         wanted |= V6_FIELDS
-    return sk_msg.fields() | btf.fields(wanted, kernel)
+    return macros | btf.fields(wanted, kernel)
 
 
 class Target:
@@ -224,10 +225,7 @@ class Watch:
 
     def __init__(self, method: Method | None = None) -> None:
         self.method = method or default_method()
-        try:
-            defines = fields() | {"RING_PAGES": RING_PAGES}
-        except (OSError, ValueError) as error:
-            raise Error("BTF", str(error), hint="a kernel with CONFIG_DEBUG_INFO_BTF=y has it") from error
+        defines = fields() | {"RING_PAGES": RING_PAGES}
         if self.method is Method.FENTRY:
             defines["FENTRY"] = 1
         self.program = bcc.Object("skmsg_watch.c", defines)

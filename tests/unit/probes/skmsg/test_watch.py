@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.errors import Error
+from kprobe_tool.native import btf, kprobe
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.skmsg import watch
-from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Event, Target, decode
+from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Event, Method, Target, Watch, decode
 
 CAPTURES = sorted((Path(__file__).parents[2] / "data" / "skmsg-watch").glob("*.json"))
 AFFECTED = "6.12.43+deb12-amd64"
@@ -63,6 +64,23 @@ def test_exposed_elements(path: Path) -> None:
     for event in events(path):
         for element in event.sg.elements:
             assert element.exposed == (element.kind is PageKind.CACHE and not element.copy)
+
+
+def test_a_kernel_without_btf(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> None:
+        raise FileNotFoundError(2, "No such file or directory", "/sys/kernel/btf/vmlinux")
+
+    monkeypatch.setattr(btf, "vmlinux", absent)
+    with pytest.raises(Error, match=r"^BTF: this kernel has none; a kernel with CONFIG_DEBUG_INFO_BTF=y$"):
+        Watch()
+
+
+def test_machines_whose_registers_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kprobe, "available", lambda: True)
+    monkeypatch.setattr(watch, "KPROBE_MACHINES", frozenset({os.uname().machine}))
+    assert watch.default_method() is Method.KPROBE
+    monkeypatch.setattr(watch, "KPROBE_MACHINES", frozenset())
+    assert watch.default_method() is Method.FENTRY
 
 
 def test_no_such_process() -> None:

@@ -121,18 +121,18 @@ def test_ktls_without_a_sockmap(watch: Watch, collect: Collect) -> None:
     assert not element.exposed
 
 
-def test_a_full_ring(watch: Watch, collect: Collect) -> None:
-    """A record that takes every slot ends where it begins."""
+def test_a_full_record(watch: Watch, collect: Collect) -> None:
+    """Every element of one that has as many as it can have: MAX_MSG_FRAGS, of slots that are one more."""
     with skmsg.connection() as (client, _):
         skmsg.encrypt(client)
         watch.start(EVERYTHING)
         skmsg.splice_parts(client, 30)
         events, _ = collect()
     full = events[0].sg
-    print(full)
-    assert full.start == full.end
-    assert len(full.elements) > 10
-    assert sum(element.length for element in full.elements) == full.size
+    assert [(element.index, element.offset, element.length) for element in full.elements] == [
+        (part, 20 * part, 10) for part in range(17)
+    ]
+    assert (full.start, full.end, full.size, full.copy) == (0, 17, 170, (1 << 17) - 1)
 
 
 def test_disabled_kprobes_are_told(watch: Watch, collect: Collect) -> None:

@@ -98,8 +98,7 @@ static __always_inline void sg_list_read(struct sg_list *list, const void *msg)
 		const char *entry = (const char *)msg + SG_DATA_OFFSET;
 		u64 link;
 
-		/* sk_msg_full(): all slots are in use where the ends meet and there is data. */
-		if ((i == end && (n || !list->size)) || i >= SG_RING)
+		if (i == end || i >= SG_RING)
 			break;
 		entry += i * SG_ENTRY_SIZE;
 		READ(link, entry, SCATTERLIST_PAGE_LINK);

@@ -218,6 +218,23 @@ def test_a_child_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not new_programs(before)
 
 
+def test_a_child_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """bcc is a compiler in this process, and has crashed before."""
+
+    def crash(self: skmsg_check.Program, calls: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    before = programs()
+    monkeypatch.setattr(skmsg_check.Program, "tell", crash)
+    experiment.attempt.cache_clear()
+    try:
+        with pytest.raises(Error, match=r"^BPF on sockets: the child process died of signal 9$"):
+            experiment.experiment()
+    finally:
+        experiment.attempt.cache_clear()
+    assert not new_programs(before)
+
+
 def test_nothing_is_left_behind_by_a_kill() -> None:
     before, spaces = programs(), network_namespaces()
     process = subprocess.Popen(ARGV, stdout=subprocess.DEVNULL)

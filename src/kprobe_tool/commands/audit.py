@@ -125,10 +125,15 @@ def command(
 
 def listed(checks: Sequence[Check]) -> Document:
     """The document of ``--list``."""
-    from kprobe_tool.commands.check_rows import CHECK_COLUMNS, check_row
+    from kprobe_tool.commands.check_rows import CHECK_COLUMNS, REFERENCE_COLUMNS, check_row, reference_rows
     from kprobe_tool.report.document import Table
 
-    return Document("audit", host.identity(), [Table(CHECK_COLUMNS, [check_row(check) for check in checks])])
+    return Document(
+        "audit",
+        host.identity(),
+        [Table(CHECK_COLUMNS, [check_row(check) for check in checks])],
+        aside=[Table(REFERENCE_COLUMNS, reference_rows(checks), title="References")],
+    )
 
 
 def document_of(audited: Audited, output: Output, fail_on: str, *, verbose: bool, quiet: bool) -> Document:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kprobe_tool.checks import Check
 from kprobe_tool.report.document import Column, Row
 
@@ -13,7 +15,10 @@ CHECK_COLUMNS = (
     Column("ROOT", "root"),
     Column("NEEDS", "needs", wrap=True),
     Column("TITLE", "title", wide=True),
-    Column("REFERENCES", "references", wide=True),
+)
+REFERENCE_COLUMNS = (
+    Column("ID", "id"),
+    Column("REFERENCE", "reference", wrap=True),
 )
 
 
@@ -32,3 +37,8 @@ def check_row(check: Check) -> Row:
         "remedy": check.remedy,
         "references": list(check.references),
     }
+
+
+def reference_rows(checks: Sequence[Check]) -> list[Row]:
+    """A row for each reference of each check, for people."""
+    return [{"id": check.id, "reference": reference} for check in checks for reference in check.references]

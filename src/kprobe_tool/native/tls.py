@@ -53,8 +53,11 @@ def loaded() -> bool:
 
 def cipher_loaded() -> bool:
     """Whether TLS_TX finds the cipher without loading it: /proc/crypto has what is registered."""
-    with open("/proc/crypto", encoding="utf-8", errors="backslashreplace") as file:
-        lines = file.read(CRYPTO_MAX).splitlines()
+    try:
+        with open("/proc/crypto", encoding="utf-8", errors="backslashreplace") as file:
+            lines = file.read(CRYPTO_MAX).splitlines()
+    except FileNotFoundError:
+        return False
     return any(line.split(":", 1)[-1].strip() == CIPHER for line in lines if line.startswith("name"))
 
 

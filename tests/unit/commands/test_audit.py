@@ -501,6 +501,8 @@ def test_the_table_fits(kernel: Callable[..., None], capsys: Capsys, monkeypatch
     assert long.strip() in out
     _, out, _ = asked(capsys, "--list")
     assert max(map(len, out.splitlines())) <= 80
+    rows = [line.split()[0] for line in out[out.index("References") :].splitlines()[2:] if line[0] != " "]
+    assert rows == [check.id for check in CHECKS for _ in check.references]
 
 
 def test_quiet_shows_what_counts(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:

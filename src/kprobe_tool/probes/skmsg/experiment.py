@@ -21,7 +21,7 @@ from typing import Any
 
 from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.native import bcc, host, link, procfs, sched, skmsg_check, tls
-from kprobe_tool.native.child import Child, Request
+from kprobe_tool.native.child import Child, Died, Request
 from kprobe_tool.native.skmsg_check import Record
 from kprobe_tool.probes.skmsg.tests import OFFSET, TESTS, Send, Socket, Test
 
@@ -117,8 +117,7 @@ class Experimenter:
         try:
             return {step.__name__: step for step in steps}[request["do"]](request)
         except Error as error:
-            number = error.errno
-            return {"error": [error.subject, error.reason, number, error.hint]}
+            return {"error": [error.subject, error.reason, error.errno, error.hint]}
 
     def prepare(self, request: Request) -> Request:
         own_netns = enter_netns()
@@ -184,7 +183,7 @@ def run(child: Child, number: int, kind: Socket) -> Request:
     about = {"test": TESTS[number].name, "socket": kind.value}
     try:
         return {**about, **ask(child, do="run", test=number, socket=kind.value)}
-    except TimeoutError:
+    except (TimeoutError, Died):
         raise
     except OSError as error:
         failure = str(Error.from_os(error.filename or "socket", error))
@@ -235,7 +234,7 @@ def attempt() -> Experiment | Error:
     except TimeoutError:
         return Error(SUBJECT, f"no answer within {DEADLINE:.0f} s", errno=errnos.ETIMEDOUT)
     except OSError as error:
-        return Error.from_os(f"{SUBJECT}: {error.filename or 'child'}", error)
+        return Error.from_os(f"{SUBJECT}: {error.filename}" if error.filename else SUBJECT, error)
 
 
 def conduct() -> Experiment:

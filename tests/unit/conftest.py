@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.probes.skmsg import experiment
+from kprobe_tool.probes.skmsg import experiment, watch
+
+from .fake_watch import CAPTURE, Fake
 
 SEEN = Path(__file__).parent / "data" / "skmsg" / "6.1.0-56-amd64.json"
 
@@ -15,3 +17,12 @@ def sk_msg(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling BPF takes root, and time: the checks of sk_msg find what a real kernel answered."""
     seen = experiment.experiment_of(json.loads(SEEN.read_text(encoding="utf-8")))
     monkeypatch.setattr(experiment, "attempt", lambda: seen)
+
+
+@pytest.fixture(autouse=True)
+def fake_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No unit test attaches anything to this kernel."""
+    monkeypatch.setattr(watch, "Watch", Fake)
+    monkeypatch.setattr(watch, "boot_time", lambda: CAPTURE["boot_time"])
+    monkeypatch.setattr(Fake, "unwatched", {})
+    monkeypatch.setattr(Fake, "asked", [])

@@ -111,7 +111,10 @@ class Value:
     def bound(self, name: str) -> int | None:
         """smin, smax, umin, umax or their 32-bit forms, where the state gives them."""
         text = self.attributes.get(name)
-        return None if text is None else number(text)
+        found = None if text is None else number(text)
+        width = 32 if name.endswith("32") else 64
+        # Large negative numbers are written in hexadecimal, as what they are without a sign.
+        return found - (1 << width) if found is not None and name[0] == "s" and found >> (width - 1) == 1 else found
 
     @property
     def unsigned(self) -> tuple[int, int]:

@@ -30,12 +30,12 @@ def errno_named(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 def diagnosed(path: str, errno: str | None) -> Diagnosis:
-    from kprobe_tool.probes.verifier.explain import explain_bytes, explain_file, read_tail
+    from kprobe_tool.probes.verifier.explain import explain_fd, explain_file
 
     if path == "-" and sys.stdin.isatty():
         raise click.UsageError("there is no FILE, and standard input is a terminal")
     try:
-        return explain_bytes(read_tail(sys.stdin.fileno()), errno) if path == "-" else explain_file(path, errno)
+        return explain_fd(sys.stdin.fileno(), errno) if path == "-" else explain_file(path, errno)
     except OSError as error:
         raise Error.from_os(path, error) from error
 

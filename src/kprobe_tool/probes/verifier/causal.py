@@ -21,6 +21,9 @@ from kprobe_tool.probes.verifier.states import describe, value
 STEPS_MAX = 64
 """Steps that are shown: the first half and the last half of more."""
 
+LINEAGE_MAX = 256
+"""Steps that a thread is followed back through: in a loop each round has some."""
+
 ORDINAL = re.compile(r"args?#(\d{1,2})")
 REGISTER = re.compile(r"R(10|\d)")
 REGIONS = {
@@ -187,6 +190,10 @@ def lineage(found: Match, register: str, path: Path) -> Thread:
         first = number
         steps.append((number, Step(kind, message, visit.place())))
         if ended:
+            break
+        if len(steps) >= LINEAGE_MAX:
+            notes.append(f"the thread goes further back; {LINEAGE_MAX} steps of it were followed")
+            ended = True
             break
     context = not ended and target.name == "R1" and target.depth <= 0 and path.cut is None
     taken = invalidated(found, register, steps, path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 S64_MIN, S64_MAX, U64_MAX, U32_MAX = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1, (1 << 32) - 1
 
@@ -71,6 +72,7 @@ def words(text: str) -> Iterator[str]:
         yield text[begin:]
 
 
+@lru_cache(maxsize=256)
 def parse(text: str) -> State:
     """``frame1: R1=ctx() refs=2`` as data."""
     frame = 0

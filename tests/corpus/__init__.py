@@ -1,0 +1,21 @@
+"""Rejected programs, and what five kernels say about them; README.md says how that was recorded."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+LOGS = Path(__file__).parent / "logs"
+
+LEVEL2 = frozenset(
+    {"null-not-checked", "value-index-off-by-one", "leak-on-one-branch", "packet-checked-too-short", "infinite-loop-state"}
+)
+"""Recorded at level 2 as well."""
+
+
+def short_release(release: str, version: str) -> str:
+    """``6.1.192`` of Debian's 6.1.0-56-amd64 (6.1.192-1), ``7.3-rc7`` of 7.3~rc7-1, ``6.18.44`` of 6.18.44-fc-v657."""
+    if match := re.match(r"(\d+\.\d+)(?:\.(\d+))?(?:~(rc\d+))?", version):
+        base, patch, candidate = match.groups()
+        return f"{base}-{candidate}" if candidate else f"{base}.{patch}"
+    return release.split("-")[0]

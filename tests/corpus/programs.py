@@ -1,0 +1,224 @@
+"""The corpus: small programs that the verifier rejects, each for one reason, and what that reason is.
+
+Category and problem are those of the native block where a kernel writes one (Linux v7.3, kernel/bpf/diagnostics.c),
+and read from kernel/bpf/verifier.c where none does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+REGISTER = "Register Type Safety"
+MEMORY = "Memory Safety"
+LIFETIME = "Resource Lifetime Safety"
+CALL = "Call Type Safety"
+CONTEXT = "Execution Context Safety"
+STRUCTURE = "Program Structure"
+POLICY = "Policy"
+LIMIT = "Verifier Limit"
+MALFORMED = "Malformed Program"
+PRIVILEGE = "Privilege"
+INTERNAL = "Verifier Internal"
+
+ARGUMENT = "Invalid call argument"
+BOUNDS = "Access outside bounds"
+NOT_ALLOWED = "Operation is not allowed"
+NOT_HERE = "Operation is not allowed in this context"
+
+ACCEPTED = ("", "")
+"""The expectation of a kernel that takes the program."""
+
+ROOT, BPF_ONLY, NOBODY = "root", "bpf", "nobody"
+"""Who loads: everything; CAP_BPF and CAP_NET_ADMIN without CAP_PERFMON; nobody without any capability."""
+
+Expectation = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program. ``text`` is for tests.corpus.asm; without it, ``name`` is a function of ``object``.bpf.c.
+
+    ``btf`` is (kind, name) of what attach_btf_id is to be; ``on`` holds the expectations of the kernels, by the first
+    two numbers of their release, that judge differently.
+    """
+
+    name: str
+    category: str
+    problem: str
+    text: str = ""
+    object: str = ""
+    prog_type: str = "socket_filter"
+    expected_attach_type: int = 0
+    btf: tuple[str, str] | None = None
+    prog_flags: int = 0
+    license: str = "GPL"
+    who: str = ROOT
+    on: Mapping[str, Expectation] = field(default_factory=dict)
+
+    def expected(self, release: str) -> Expectation:
+        """Category and problem on a release such as ``6.12.43``; ACCEPTED where it is taken."""
+        short = ".".join(release.split("-")[0].split(".")[:2])
+        return self.on.get(short, (self.category, self.problem))
+
+
+SLEEPABLE = 1 << 4
+"""BPF_F_SLEEPABLE"""
+STRICT_ALIGNMENT = 1 << 0
+"""BPF_F_STRICT_ALIGNMENT"""
+RAW_TP = 23
+"""BPF_TRACE_RAW_TP"""
+
+LOOKUP = """
+    *(u64 *)(r10 -8) = 0
+    r2 = r10
+    r2 += -8
+    r1 = map hash
+    call helper#1
+"""
+"""r0 = bpf_map_lookup_elem(hash, &0), which may be NULL; the value has 16 bytes."""
+
+RESERVE = """
+    r1 = map ringbuf
+    r2 = 8
+    r3 = 0
+    call helper#131
+"""
+"""r0 = bpf_ringbuf_reserve(ringbuf, 8, 0)"""
+
+PACKET = """
+    r2 = *(u32 *)(r1 +0)
+    r3 = *(u32 *)(r1 +4)
+"""
+"""In XDP: r2 = data, r3 = data_end."""
+
+MILLION = (
+    "r6 = 0;"
+    + "".join(f"call helper#7; if r0 == 0 goto +1; r6 += {1 << bit};" for bit in range(20))
+    + "if r6 == -1 goto out; out: r0 = 0; exit"
+)
+"""A path for each of a million values of r6, no two of which are the same; the log of each is short."""
+
+EXIT = """
+    r0 = 0
+    exit
+"""
+
+RAW = (
+    # Register Type Safety
+    Program("unreadable-register", REGISTER, "Unreadable register", "r0 = r2; exit"),
+    Program("no-return-value", REGISTER, "Unreadable register", "exit"),
+    Program(
+        "caller-saved-after-call",
+        REGISTER,
+        "Unreadable register",
+        f"r1 = 7; call helper#7; r0 = r1; exit",
+    ),
+    Program("null-not-checked", REGISTER, "Invalid dereference", LOOKUP + "r0 = *(u64 *)(r0 +0); exit"),
+    Program("scalar-dereferenced", REGISTER, "Invalid dereference", "r1 = 42; r0 = *(u64 *)(r1 +0); exit"),
+    Program("scalar-written", REGISTER, "Invalid dereference", f"r1 = 42; *(u64 *)(r1 +0) = 1; {EXIT}"),
+    Program("modified-context", REGISTER, "Invalid dereference", f"r1 += 8; r0 = *(u32 *)(r1 +0); exit"),
+    Program("packet-end-dereferenced", REGISTER, "Invalid dereference", f"{PACKET} r0 = *(u8 *)(r3 +0); exit", prog_type="xdp"),
+    Program("packet-end-arithmetic", REGISTER, "Pointer arithmetic is not allowed", f"{PACKET} r3 += 1; {EXIT}", prog_type="xdp"),
+    Program("arithmetic-before-null-check", REGISTER, "Pointer arithmetic before NULL check", LOOKUP + f"r0 += 8; {EXIT}"),
+    Program("frame-pointer-32-bit", REGISTER, "Frame pointer is read only", f"w10 += 1; {EXIT}"),
+    Program("pointer-32-bit-copy", REGISTER, "32-bit pointer arithmetic", f"r1 = r10; w1 += 1; {EXIT}"),
+    Program("pointer-from-scalar", REGISTER, "Pointer subtracted from scalar", f"r1 = 8; r1 -= r10; {EXIT}"),
+    Program("stack-subtraction", REGISTER, "Subtraction from stack pointer", f"r1 = r10; r2 = 8; r1 -= r2; {EXIT}"),
+    Program("pointer-bitwise", REGISTER, "Bitwise operation on pointer", f"r1 = r10; r1 &= -8; {EXIT}"),
+    Program("pointer-shifted", REGISTER, "Invalid pointer arithmetic operator", f"r1 = r10; r1 <<= 1; {EXIT}"),
+    Program("pointer-multiplied", REGISTER, "Invalid pointer arithmetic operator", f"r1 = r10; r1 *= 2; {EXIT}"),
+    Program("offset-unbounded", REGISTER, "Pointer offset is not safe", f"r6 = r1; call helper#7; r6 += r0; r0 = *(u32 *)(r6 +0); exit"),
+    Program("offset-too-large", REGISTER, "Pointer offset is not safe", f"r1 = r10; r2 = 0x20000000; r1 += r2; {EXIT}"),
+    Program("offset-unbounded-map", REGISTER, "Pointer offset is not safe", LOOKUP + f"if r0 == 0 goto out; r6 = r0; call helper#5; r6 += r0; r0 = *(u8 *)(r6 +0); out: {EXIT}"),
+    # Memory Safety
+    Program("value-too-far", MEMORY, BOUNDS, LOOKUP + f"if r0 == 0 goto out; r0 = *(u64 *)(r0 +16); out: {EXIT}"),
+    Program("value-negative", MEMORY, BOUNDS, LOOKUP + f"if r0 == 0 goto out; r0 = *(u64 *)(r0 -8); out: {EXIT}"),
+    Program("value-index-unbounded", MEMORY, BOUNDS, LOOKUP + f"if r0 == 0 goto out; r6 = r0; call helper#7; w0 = w0; r6 += r0; r0 = *(u8 *)(r6 +0); out: {EXIT}"),
+    Program("value-index-signed", MEMORY, BOUNDS, LOOKUP + f"if r0 == 0 goto out; r6 = r0; call helper#7; r1 = r0; r1 <<= 32; r1 s>>= 32; if r1 s> 7 goto out; if r1 s< -9 goto out; r6 += r1; r0 = *(u8 *)(r6 +0); out: {EXIT}"),
+    Program("value-index-off-by-one", MEMORY, BOUNDS, LOOKUP + f"if r0 == 0 goto out; r6 = r0; call helper#7; if r0 > 16 goto out; r6 += r0; r0 = *(u8 *)(r6 +0); out: {EXIT}"),
+    Program("packet-not-checked", MEMORY, BOUNDS, f"{PACKET} r0 = *(u8 *)(r2 +0); exit", prog_type="xdp"),
+    Program("packet-checked-too-short", MEMORY, BOUNDS, f"{PACKET} r4 = r2; r4 += 14; if r4 > r3 goto out; r0 = *(u16 *)(r2 +13); out: {EXIT}", prog_type="xdp"),
+    Program("ringbuf-sample-overrun", MEMORY, BOUNDS, RESERVE + f"if r0 == 0 goto out; *(u64 *)(r0 +8) = 1; r1 = r0; r2 = 0; call helper#132; out: {EXIT}"),
+    Program("stack-uninitialized", MEMORY, "Uninitialized stack read", f"r0 = *(u64 *)(r10 -8); exit", who=BPF_ONLY),
+    Program("stack-uninitialized-helper", MEMORY, "Uninitialized stack read", f"r1 = map array; r2 = r10; r2 += -8; call helper#1; {EXIT}", who=BPF_ONLY),
+    Program("spill-corrupted", MEMORY, "Stack spill corruption", f"*(u64 *)(r10 -8) = r1; *(u8 *)(r10 -5) = 0; r0 = *(u64 *)(r10 -8); exit", who=NOBODY),
+    Program("stack-out-of-frame", MEMORY, "Stack access out of frame", f"*(u64 *)(r10 -520) = 0; {EXIT}"),
+    Program("stack-above-frame", MEMORY, "Stack access out of frame", f"*(u64 *)(r10 +8) = 0; {EXIT}"),
+    Program("stack-unbounded", REGISTER, "Pointer offset is not safe", f"call helper#7; r1 = r10; r1 += r0; r0 = *(u8 *)(r1 +0); exit"),
+    Program("stack-variable-write", MEMORY, "Variable stack access", f"call helper#7; r0 &= 15; r1 = r10; r1 += -8; r1 += r0; *(u8 *)(r1 +0) = 1; {EXIT}"),
+    Program("misaligned-stack", MEMORY, "Misaligned access", f"*(u64 *)(r10 -7) = 0; {EXIT}", prog_flags=STRICT_ALIGNMENT),
+    Program("misaligned-value", MEMORY, "Misaligned access", LOOKUP + f"if r0 == 0 goto out; r0 = *(u64 *)(r0 +1); out: {EXIT}", prog_flags=STRICT_ALIGNMENT),
+    Program("frame-pointer-written", REGISTER, "Frame pointer is read only", f"r10 = 0; {EXIT}"),
+    Program("context-field-unknown", MEMORY, "Invalid context access", "r0 = *(u32 *)(r1 +4096); exit"),
+    Program("context-field-written", MEMORY, "Invalid context access", f"*(u32 *)(r1 +0) = 0; {EXIT}"),
+    Program("context-atomic", MEMORY, "Atomic operation is not allowed here", f"r2 = 1; lock *(u32 *)(r1 +8) += r2; {EXIT}"),
+    # Resource Lifetime Safety
+    Program("leak-ringbuf", LIFETIME, "Unreleased resource", RESERVE + EXIT),
+    Program("leak-on-one-branch", LIFETIME, "Unreleased resource", RESERVE + f"if r0 == 0 goto out; r6 = r0; call helper#7; if r0 > 9 goto out; r1 = r6; r2 = 0; call helper#132; out: {EXIT}"),
+    Program("leak-two", LIFETIME, "Unreleased resource", RESERVE + "r6 = r0;" + RESERVE + EXIT),
+    Program("used-after-submit", REGISTER, "Invalid dereference", RESERVE + f"if r0 == 0 goto out; r6 = r0; r1 = r0; r2 = 0; call helper#132; *(u64 *)(r6 +0) = 1; out: {EXIT}"),
+    Program("submitted-twice", CALL, ARGUMENT, RESERVE + f"if r0 == 0 goto out; r6 = r0; r1 = r0; r2 = 0; call helper#132; r1 = r6; r2 = 0; call helper#132; out: {EXIT}"),
+    Program("packet-pointer-stale", REGISTER, "Invalid dereference", f"r6 = r1; {PACKET} r7 = r2; r4 = r2; r4 += 1; if r4 > r3 goto out; r1 = r6; r2 = 0; call helper#44; r0 = *(u8 *)(r7 +0); out: {EXIT}", prog_type="xdp"),
+    # Call Type Safety
+    Program("helper-wants-map", CALL, ARGUMENT, f"r1 = r10; r2 = r10; r2 += -8; call helper#1; {EXIT}"),
+    Program("helper-null-key", CALL, ARGUMENT, f"r1 = map array; r2 = 0; call helper#1; {EXIT}"),
+    Program("helper-maybe-null", CALL, ARGUMENT, LOOKUP + f"r1 = map hash; r2 = r0; call helper#1; {EXIT}"),
+    Program("helper-scalar-for-context", CALL, ARGUMENT, f"r1 = 1; r2 = 0; r3 = r10; r3 += -8; r4 = 8; call helper#26; {EXIT}"),
+    Program("helper-size-zero", CALL, "Invalid size argument", f"r2 = 0; r3 = r10; r3 += -8; r4 = 0; call helper#26; {EXIT}"),
+    Program("helper-size-negative", CALL, "Invalid size argument", f"r6 = r1; call helper#7; r1 = r6; r4 = r0; r4 <<= 32; r4 s>>= 32; r2 = 0; r3 = r10; r3 += -8; if r4 s> 8 goto out; call helper#26; out: {EXIT}"),
+    Program("helper-size-unbounded", CALL, "Invalid size argument", f"r6 = r1; call helper#5; r1 = r6; r4 = r0; r2 = 0; r3 = r10; r3 += -8; call helper#26; {EXIT}"),
+    Program("helper-map-kind", CALL, "Helper does not take this map", f"*(u64 *)(r10 -8) = 0; r1 = map hash; r2 = r10; r2 += -8; r3 = 8; r4 = 0; call helper#130; {EXIT}"),
+    Program("submit-not-reserved", CALL, ARGUMENT, LOOKUP + f"if r0 == 0 goto out; r1 = r0; r2 = 0; call helper#132; out: {EXIT}"),
+    Program("map-pointer-arithmetic", REGISTER, "Pointer arithmetic is not allowed", f"r1 = map array; r1 += 8; {EXIT}"),
+    # Program Structure
+    Program("unreachable", STRUCTURE, "Unreachable instruction", f"r0 = 0; exit; r0 = 1; exit"),
+    Program("jump-out", STRUCTURE, "Jump out of range", f"goto +100; {EXIT}"),
+    Program("jump-before", STRUCTURE, "Jump out of range", f"r0 = 0; if r1 == 0 goto -3; exit"),
+    Program("jump-into-ldimm64", STRUCTURE, "Jump into ldimm64 immediate", f"if r1 == 0 goto +1; r0 = 1 ll; exit"),
+    Program("falls-through", STRUCTURE, "Subprogram can fall through", "r0 = 0; r0 += 1"),
+    Program("recursion", STRUCTURE, "Recursive subprogram call", "call f; exit; f: call f; r0 = 0; exit"),
+    Program("subprogram-falls-through", STRUCTURE, "Subprogram can fall through", "call f; r0 = 0; f: r0 = 1; exit"),
+    Program("back-edge-unprivileged", STRUCTURE, "Back-edge is not allowed", "r0 = 0; again: r0 += 1; if r0 < 10 goto again; exit", who=NOBODY),
+    # Policy
+    Program("helper-of-other-type", POLICY, NOT_ALLOWED, f"r1 = 1; r2 = 0; call helper#23; exit"),
+    Program("helper-gpl-only", POLICY, NOT_ALLOWED, f"r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#113; {EXIT}", prog_type="kprobe", license="Proprietary"),
+    Program("calls-unprivileged", POLICY, NOT_ALLOWED, "call f; exit; f: r0 = 0; exit", who=NOBODY),
+    Program("unknown-helper", POLICY, "Unknown helper", f"call helper#100000; {EXIT}"),
+    Program("helper-0", POLICY, NOT_ALLOWED, f"call helper#0; {EXIT}"),
+    # Return values
+    Program("return-value-range", POLICY, "Return value out of range", "r0 = 2; exit", prog_type="cgroup_skb"),
+    Program("return-value-unknown", POLICY, "Return value out of range", "call helper#7; exit", prog_type="cgroup_sock"),
+    Program("return-pointer", PRIVILEGE, "Pointer leak", "r0 = r10; exit", who=BPF_ONLY),
+    # Limits
+    Program("infinite-loop", LIMIT, "Infinite loop", "r0 = 0; again: goto again"),
+    Program("infinite-loop-state", LIMIT, "Infinite loop", "r6 = 0; again: call helper#7; if r0 != 0 goto again; r0 = 0; exit"),
+    Program("a-million-instructions", LIMIT, "Too many instructions", MILLION),
+    Program("calls-too-deep", LIMIT, "Call stack too deep", "call f1; exit;" + "".join(f"f{i}: call f{i + 1}; exit;" for i in range(1, 18)) + "f18: r0 = 0; exit"),
+    Program("stack-too-large", LIMIT, "Stack depth", f"*(u64 *)(r10 -304) = 0; call f; exit; f: *(u64 *)(r10 -304) = 0; {EXIT}"),
+    # Malformed
+    Program("opcode-unknown", MALFORMED, "Invalid instruction", f"raw ff 00 00 00 00 00 00 00; {EXIT}"),
+    Program("alu-opcode-unknown", MALFORMED, "Invalid instruction", f"raw e7 00 00 00 00 00 00 00; {EXIT}"),
+    Program("alu-reserved-fields", MALFORMED, "Invalid instruction", f"raw b7 00 07 00 00 00 00 00; {EXIT}"),
+    Program("register-11", MALFORMED, "Invalid instruction", f"raw b7 0b 00 00 00 00 00 00; {EXIT}"),
+    Program("division-by-zero", MALFORMED, "Invalid instruction", f"r0 = 1; r0 /= 0; exit"),
+    Program("shift-too-wide", MALFORMED, "Invalid instruction", f"r0 = 1; r0 <<= 64; exit"),
+    Program("ldimm64-cut", MALFORMED, "Invalid instruction", "goto +1; exit; exit; raw 18 00 00 00 00 00 00 00"),
+    Program("ldimm64-second-half", MALFORMED, "Invalid instruction", f"raw 18 00 00 00 00 00 00 00; raw 01 00 00 00 00 00 00 00; {EXIT}"),
+    Program("bad-map-fd", MALFORMED, "Bad map file descriptor", f"raw 18 11 00 00 ff 7f 00 00; raw 00 00 00 00 00 00 00 00; {EXIT}"),
+    Program("exit-reserved-fields", MALFORMED, "Invalid instruction", "r0 = 0; raw 95 01 00 00 00 00 00 00"),
+    Program("empty", MALFORMED, "Bad attributes", "\n"),
+    Program("attach-btf-id-missing", MALFORMED, "Missing attach_btf_id", EXIT, prog_type="tracing", expected_attach_type=RAW_TP),
+    Program("attach-type-bad", MALFORMED, "Bad attributes", EXIT, prog_type="cgroup_sock_addr", expected_attach_type=99),
+    Program("prog-flags-bad", MALFORMED, "Bad attributes", EXIT, prog_flags=1 << 30),
+    Program("prog-type-bad", MALFORMED, "Bad attributes", EXIT, prog_type="4096"),
+    # Privilege
+    Program("unprivileged-type", PRIVILEGE, "Not permitted", EXIT, prog_type="kprobe", who=NOBODY),
+    Program("unprivileged-too-long", PRIVILEGE, "Program too large", "r0 = 0;" * 4097 + "exit", who=NOBODY),
+    Program("pointer-leak-to-map", PRIVILEGE, "Pointer leak", LOOKUP + f"if r0 == 0 goto out; *(u64 *)(r0 +0) = r10; out: {EXIT}", who=NOBODY),
+    Program("pointer-compared", PRIVILEGE, "Pointer leak", f"if r10 > 7 goto out; out: {EXIT}", who=NOBODY),
+    Program("unprivileged-pointer-arithmetic", PRIVILEGE, "Pointer arithmetic", f"r6 = r1; call helper#7; r0 &= 7; r1 = r10; r1 += -16; r1 += r0; r1 = 0; {EXIT}", who=NOBODY),
+    Program("partial-pointer-copy", PRIVILEGE, "Pointer leak", f"r0 = r10; w0 = w0; exit", who=NOBODY),
+)
+
+PROGRAMS: tuple[Program, ...] = RAW

@@ -3,7 +3,7 @@
     r1 = *(u32 *)(r0 +8)        *(u64 *)(r10 -8) = r1       *(u32 *)(r10 -4) = 7
     r0 = 1      w0 = 1          r0 += r1    w0 s>>= 3       r0 = -r0
     r1 = 0x100000000 ll         r1 = map hash               r1 = value array +8
-    r1 = ksym bpf_prog_active   r1 = func label             r1 = btf bpf_prog_active
+    r1 = ksym bpf_prog_active   r1 = func label             r1 = typeid task_struct
     if r1 s> 4 goto label       if w1 & r2 goto +1          goto label      gotol label
     call helper#1               call kfunc bpf_throw        call label      exit
     lock *(u64 *)(r10 -8) += r1     lock r1 = xchg *(u64 *)(r10 -8)     raw 85 00 00 00 02 00 00 00
@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 
 Resolve = Callable[[str, str], int]
-"""The file descriptor of a map (``map``, name), the BTF id of a kfunc (``kfunc``, name) or a variable (``ksym``)."""
+"""The file descriptor of a map (``map``, name), the BTF id of a kfunc (``kfunc``, name) or a variable (``ksym``) or a struct (``typeid``)."""
 
 BPF_LD, BPF_LDX, BPF_ST, BPF_STX, BPF_ALU, BPF_JMP, BPF_JMP32, BPF_ALU64 = range(8)
 BPF_X = 0x08
@@ -56,7 +56,7 @@ JUMPS = {
     "s<=": 0xD0,
 }
 BPF_CALL, BPF_EXIT = 0x80, 0x90
-PSEUDO = {"map": 1, "value": 2, "btf": 3, "ksym": 3, "func": 4}
+PSEUDO = {"map": 1, "value": 2, "ksym": 3, "func": 4}
 
 REG = r"([rw])(\d+)"
 MEMORY = r"\*\(([us])(8|16|32|64) \*\)\(r(\d+) ([+-]\w+)\)"
@@ -72,7 +72,8 @@ PATTERNS = {
         "load": rf"r(\d+) = {MEMORY}",
         "store": rf"{MEMORY} = (?:r(\d+)|(-?\w+))",
         "ll": r"r(\d+) = (-?\w+) ll",
-        "pseudo": r"r(\d+) = (map|value|ksym|btf|func) (\w+)(?: ([+-]\w+))?",
+        "pseudo": r"r(\d+) = (map|value|ksym|func) (\w+)(?: ([+-]\w+))?",
+        "typeid": r"r(\d+) = typeid (\w+)",
         "neg": rf"{REG} = -[rw]\2",
         "skb": r"r0 = \*\(u(8|16|32) \*\)skb\[(?:r(\d+)|(\d+))\]",
         "alu": rf"{REG} (\S*=) (?:[rw](\d+)|(-?\w+))",
@@ -148,6 +149,8 @@ def one(line: str, here: int, labels: dict[str, int], resolve: Resolve) -> bytes
         dst, kind, symbol, plus = word
         low = target(symbol) if kind == "func" else resolve("map" if kind == "value" else kind, symbol)
         return wide(int(dst), PSEUDO[kind], low, number(plus or "0"))
+    if name == "typeid":
+        return insn(BPF_ALU64 | ALU["="], int(word[0]), imm=resolve("typeid", word[1]))
     if name == "neg":
         return insn((BPF_ALU64 if word[0] == "r" else BPF_ALU) | BPF_NEG, int(word[1]))
     if name == "skb":

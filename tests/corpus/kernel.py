@@ -13,15 +13,17 @@ from kprobe_tool.native import bpf, btf
 from kprobe_tool.native.libc import libc, oserror
 
 from .asm import assemble
-from .programs import BPF_ONLY, NOBODY, ROOT, Program
+from .programs import BPF_ONLY, NOBODY, PERFMON, ROOT, Program
 
 NOBODY_ID = 65534
 
 BPF_MAP_CREATE = 0
 
-CAP_NET_ADMIN, CAP_BPF = 12, 39
+CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF = 12, 38, 39
 PR_SET_KEEPCAPS = 8
 LINUX_CAPABILITY_VERSION_3 = 0x20080522
+
+CAPABILITIES = {BPF_ONLY: (CAP_BPF, CAP_NET_ADMIN), PERFMON: (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON)}
 
 # Name: enum bpf_map_type, key size, value size, entries, flags
 MAPS = {
@@ -32,6 +34,7 @@ MAPS = {
     "progs": (3, 4, 4, 1, 0),
     "perf": (4, 4, 4, 1, 0),
     "ringbuf": (27, 0, 0, 4096, 0),
+    "user_ringbuf": (31, 0, 0, 4096, 0),
 }
 
 
@@ -59,7 +62,7 @@ class Symbols:
         kinds = {
             "kfunc": btf.BTF_KIND_FUNC,
             "ksym": btf.BTF_KIND_VAR,
-            "btf": btf.BTF_KIND_VAR,
+            "typeid": btf.BTF_KIND_STRUCT,
             "typedef": btf.BTF_KIND_TYPEDEF,
             "func": btf.BTF_KIND_FUNC,
         }
@@ -107,14 +110,14 @@ def built(program: Program, known: Symbols) -> bpf.Program:
 
 
 def drop(who: str) -> None:
-    """This process becomes nobody, with CAP_BPF and CAP_NET_ADMIN or with no capability at all."""
-    if who == BPF_ONLY and libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0):
+    """This process becomes nobody, with the capabilities of CAPABILITIES or none at all."""
+    if who in CAPABILITIES and libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0):
         oserror("prctl(2)")
     os.setgroups([])
     os.setresgid(NOBODY_ID, NOBODY_ID, NOBODY_ID)
     os.setresuid(NOBODY_ID, NOBODY_ID, NOBODY_ID)
-    if who == BPF_ONLY:
-        wanted = 1 << CAP_BPF | 1 << CAP_NET_ADMIN
+    if who in CAPABILITIES:
+        wanted = sum(1 << capability for capability in CAPABILITIES[who])
         low, high = wanted & 0xFFFFFFFF, wanted >> 32
         header = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0)
         data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)

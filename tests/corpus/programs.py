@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 REGISTER = "Register Type Safety"
 MEMORY = "Memory Safety"
@@ -29,8 +30,8 @@ NOT_HERE = "Operation is not allowed in this context"
 ACCEPTED = ("", "")
 """The expectation of a kernel that takes the program."""
 
-ROOT, BPF_ONLY, NOBODY = "root", "bpf", "nobody"
-"""Who loads: everything; CAP_BPF and CAP_NET_ADMIN without CAP_PERFMON; nobody without any capability."""
+ROOT, PERFMON, BPF_ONLY, NOBODY = "root", "perfmon", "bpf", "nobody"
+"""Who loads: root; nobody with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; without that one; without any."""
 
 Expectation = tuple[str, str]
 
@@ -221,4 +222,142 @@ RAW = (
     Program("partial-pointer-copy", PRIVILEGE, "Pointer leak", f"r0 = r10; w0 = w0; exit", who=NOBODY),
 )
 
-PROGRAMS: tuple[Program, ...] = RAW
+
+ITERATOR = "r1 = r10; r1 += -8;"
+"""r1 = &iterator of 8 bytes"""
+
+RESERVE_DYNPTR = "r1 = map ringbuf; r2 = 8; r3 = 0; r4 = r10; r4 += -16; call helper#198;"
+"""bpf_ringbuf_reserve_dynptr(ringbuf, 8, 0, fp-16)"""
+
+SCHED_SWITCH = ("typedef", "btf_trace_sched_switch")
+TASK = "r6 = *(u64 *)(r1 +8);"
+"""In btf_trace_sched_switch: r6 = prev."""
+
+
+def sched_cls(name: str, category: str, problem: str, text: str, **more: Any) -> Program:
+    """A program that does not sleep and may call kfuncs."""
+    return Program(name, category, problem, text, prog_type="sched_cls", **more)
+
+
+def sleepable(name: str, category: str, problem: str, text: str, **more: Any) -> Program:
+    """A program that may sleep and call kfuncs."""
+    return Program(name, category, problem, text, prog_type="syscall", prog_flags=SLEEPABLE, **more)
+
+
+def tracing(name: str, category: str, problem: str, text: str, **more: Any) -> Program:
+    """A program on a raw tracepoint with pointers to tasks."""
+    return Program(
+        name, category, problem, text, prog_type="tracing", expected_attach_type=RAW_TP, btf=SCHED_SWITCH, **more
+    )
+
+
+VALUE = LOOKUP + "if r0 == 0 goto out;"
+"""r0 = a map's value; needs the label out."""
+
+OUT = f"out: {EXIT}"
+
+MORE = (
+    # Resource Lifetime Safety
+    sched_cls("dynptr-overwritten", LIFETIME, "Referenced dynptr overwrite", f"{RESERVE_DYNPTR} *(u64 *)(r10 -16) = 0; {EXIT}"),
+    sched_cls("dynptr-reserved-twice", LIFETIME, "Dynptr is already initialized", f"{RESERVE_DYNPTR} {RESERVE_DYNPTR} {EXIT}"),
+    sched_cls("dynptr-uninitialized", LIFETIME, "Uninitialized dynptr use", f"r1 = r10; r1 += -16; r2 = 0; call helper#199; {EXIT}"),
+    sched_cls("dynptr-leak", LIFETIME, "Unreleased resource", f"{RESERVE_DYNPTR} {EXIT}"),
+    sched_cls("dynptr-submitted-twice", LIFETIME, "Uninitialized dynptr use", f"{RESERVE_DYNPTR} r1 = r10; r1 += -16; r2 = 0; call helper#199; r1 = r10; r1 += -16; r2 = 0; call helper#199; {EXIT}"),
+    sched_cls("iterator-initialized-twice", LIFETIME, "Iterator is already initialized", f"{ITERATOR} r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {ITERATOR} r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {EXIT}"),
+    sched_cls("iterator-uninitialized", LIFETIME, "Uninitialized iterator use", f"{ITERATOR} call kfunc bpf_iter_num_next; {EXIT}"),
+    sched_cls("iterator-leak", LIFETIME, "Unreleased resource", f"{ITERATOR} r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {EXIT}"),
+    sched_cls("irq-restored-out-of-order", LIFETIME, "IRQ flag restore out of order", f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -16; call kfunc bpf_local_irq_save; r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}"),
+    sched_cls("irq-saved-twice", LIFETIME, "IRQ flag is already initialized", f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; {EXIT}"),
+    sched_cls("irq-restore-uninitialized", LIFETIME, "Uninitialized IRQ flag restore", f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}"),
+    sched_cls("leak-task", LIFETIME, "Unreleased resource", f"r1 = 1; call kfunc bpf_task_from_pid; {EXIT}"),
+    sched_cls("leak-socket", LIFETIME, "Unreleased resource", f"*(u64 *)(r10 -16) = 0; *(u64 *)(r10 -8) = 0; r2 = r10; r2 += -16; r3 = 12; r4 = 0; r5 = 0; call helper#84; {EXIT}"),
+    # Execution Context Safety
+    sched_cls("rcu-unlock-unmatched", CONTEXT, "Unmatched context exit", f"call kfunc bpf_rcu_read_unlock; {EXIT}"),
+    sched_cls("rcu-left-locked", CONTEXT, NOT_HERE, f"call kfunc bpf_rcu_read_lock; {EXIT}"),
+    sleepable("rcu-sleepable-helper", CONTEXT, NOT_HERE, f"call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; call kfunc bpf_rcu_read_unlock; {EXIT}"),
+    sleepable("rcu-sleepable-kfunc", CONTEXT, NOT_HERE, f"call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -8; r2 = 8; r3 = 0; r4 = 0; call kfunc bpf_copy_from_user_str; call kfunc bpf_rcu_read_unlock; {EXIT}"),
+    sched_cls("sleepable-kfunc-in-non-sleepable", CONTEXT, NOT_HERE, f"r1 = r10; r1 += -8; r2 = 8; r3 = 0; r4 = 0; call kfunc bpf_copy_from_user_str; {EXIT}"),
+    tracing("sleepable-helper-in-non-sleepable", CONTEXT, NOT_HERE, f"r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; {EXIT}"),
+    sched_cls("preempt-enable-unmatched", CONTEXT, "Unmatched context exit", f"call kfunc bpf_preempt_enable; {EXIT}"),
+    sched_cls("preempt-left-disabled", CONTEXT, NOT_HERE, f"call kfunc bpf_preempt_disable; {EXIT}"),
+    sleepable("preempt-sleepable-helper", CONTEXT, NOT_HERE, f"call kfunc bpf_preempt_disable; r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; call kfunc bpf_preempt_enable; {EXIT}"),
+    sched_cls("irq-left-disabled", CONTEXT, NOT_HERE, f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; {EXIT}"),
+    sleepable("irq-sleepable-helper", CONTEXT, NOT_HERE, f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -16; r2 = 8; r3 = 0; call helper#148; r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}"),
+    sleepable("iterator-without-rcu", CONTEXT, "Required context is not active", f"r1 = r10; r1 += -24; r2 = 0; r3 = 2; call kfunc bpf_iter_task_new; {EXIT}"),
+    sleepable("iterator-after-rcu", CONTEXT, "Required context is not active", f"call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -24; r2 = 0; r3 = 2; call kfunc bpf_iter_task_new; call kfunc bpf_rcu_read_unlock; r1 = r10; r1 += -24; call kfunc bpf_iter_task_next; {EXIT}"),
+    # Call Type Safety
+    sched_cls("dynptr-of-other-type", CALL, ARGUMENT, f"{VALUE} r1 = r0; r2 = 8; r3 = 0; r4 = r10; r4 += -32; call helper#197; r1 = r10; r1 += -32; r2 = 0; call helper#199; {OUT}"),
+    sched_cls("dynptr-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; r2 = 0; call helper#199; {OUT}"),
+    sched_cls("iterator-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {OUT}"),
+    sched_cls("irq-flag-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; call kfunc bpf_local_irq_save; {OUT}"),
+    tracing("helper-maybe-null-object", CALL, ARGUMENT, f"r1 = 1; call kfunc bpf_task_from_pid; r1 = r0; call helper#175; {EXIT}"),
+    sched_cls("release-unreferenced-socket", CALL, ARGUMENT, f"r1 = *(u64 *)(r1 +168); if r1 == 0 goto out; call helper#86; {OUT}"),
+    sched_cls("kfunc-maybe-null", CALL, ARGUMENT, f"r1 = 1; call kfunc bpf_task_from_pid; r1 = r0; call kfunc bpf_task_release; {EXIT}"),
+    sched_cls("kfunc-null", CALL, ARGUMENT, f"r1 = 0; call kfunc bpf_task_acquire; {EXIT}"),
+    tracing("kfunc-release-unreferenced", CALL, ARGUMENT, f"{TASK} r1 = r6; call kfunc bpf_task_release; {EXIT}"),
+    sched_cls("kfunc-pointer-for-scalar", CALL, ARGUMENT, f"r1 = r10; call kfunc bpf_task_from_pid; {EXIT}"),
+    sched_cls("kfunc-constant-wanted", CALL, ARGUMENT, f"call helper#7; r2 = r0; r1 = 0; call kfunc bpf_rdonly_cast; {EXIT}"),
+    sched_cls("kfunc-context-wanted", CALL, ARGUMENT, f"r1 = r10; call kfunc bpf_cast_to_kern_ctx; {EXIT}"),
+    sched_cls("kfunc-allocated-object-wanted", CALL, ARGUMENT, f"r1 = r10; r1 += -8; r2 = 0; call kfunc bpf_obj_drop_impl; {EXIT}"),
+    sched_cls("kfunc-rcu-pointer-wanted", CALL, ARGUMENT, f"r1 = 0; r2 = typeid task_struct; call kfunc bpf_rdonly_cast; r1 = r0; call kfunc bpf_task_acquire; {EXIT}"),
+    sched_cls("kfunc-trusted-pointer-wanted", CALL, ARGUMENT, f"r1 = 0; r2 = typeid cgroup_subsys_state; call kfunc bpf_rdonly_cast; r1 = r10; r1 += -24; r2 = r0; r3 = 2; call kfunc bpf_iter_css_new; {EXIT}"),
+    sched_cls("kfunc-other-object", CALL, ARGUMENT, f"r1 = r10; r1 += -8; call kfunc bpf_task_acquire; {EXIT}"),
+    sched_cls("kfunc-struct-of-other-type", CALL, ARGUMENT, f"r1 = 1; call kfunc bpf_task_from_pid; if r0 == 0 goto out; r1 = r0; call kfunc bpf_cgroup_release; {OUT}"),
+    sched_cls("kfunc-slice-size-variable", CALL, ARGUMENT, f"r6 = r1; call helper#7; r7 = r0; r1 = r6; r2 = 0; r3 = r10; r3 += -16; call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; r3 = 0; r4 = r7; call kfunc bpf_dynptr_slice; {EXIT}"),
+    sched_cls("kfunc-slice-too-large", CALL, ARGUMENT, f"r2 = 0; r3 = r10; r3 += -16; call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; r3 = r10; r3 += -32; r4 = 64; call kfunc bpf_dynptr_slice; {EXIT}"),
+    sched_cls("kfunc-slice-size-pointer", CALL, ARGUMENT, f"r2 = 0; r3 = r10; r3 += -16; call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; r3 = r10; r3 += -32; r4 = r10; call kfunc bpf_dynptr_slice; {EXIT}"),
+    sleepable("kfunc-memory-size-negative", CALL, ARGUMENT, f"r1 = r10; r1 += -8; r2 = -1; r3 = r10; r3 += -16; call kfunc bpf_crypto_ctx_create; {EXIT}"),
+    sleepable("kfunc-memory-wanted", CALL, ARGUMENT, f"r1 = r10; r1 += -408; r2 = 408; r3 = 5; call kfunc bpf_crypto_ctx_create; {EXIT}"),
+    # Policy
+    Program("kfunc-of-other-type", POLICY, NOT_ALLOWED, f"r1 = 1; call kfunc bpf_task_from_pid; {EXIT}"),
+    tracing("kfunc-destructive", POLICY, NOT_ALLOWED, f"r1 = 0; call kfunc crash_kexec; {EXIT}", who=PERFMON),
+    tracing("helper-not-at-this-hook", POLICY, NOT_ALLOWED, f"{TASK} r1 = r6; r2 = r10; r2 += -8; r3 = 8; call helper#147; {EXIT}"),
+    sched_cls("kfunc-needs-gpl", POLICY, "Not GPL compatible", f"r1 = 1; call kfunc bpf_task_from_pid; {EXIT}", license="Proprietary"),
+    sched_cls("kfunc-perfmon", POLICY, NOT_ALLOWED, f"r1 = 0; r2 = typeid task_struct; call kfunc bpf_rdonly_cast; r0 = *(u32 *)(r0 +0); {EXIT}", who=BPF_ONLY),
+    Program("sleepable-type", POLICY, "Program cannot be sleepable", EXIT, prog_flags=SLEEPABLE),
+    Program("write-to-read-only-map", POLICY, "Map access is forbidden", f"*(u32 *)(r10 -4) = 0; r2 = r10; r2 += -4; r1 = map readonly; call helper#1; if r0 == 0 goto out; *(u64 *)(r0 +0) = 1; {OUT}"),
+    Program("read-from-write-only-map", POLICY, "Map access is forbidden", f"*(u32 *)(r10 -4) = 0; r2 = r10; r2 += -4; r1 = map writeonly; call helper#1; if r0 == 0 goto out; r0 = *(u64 *)(r0 +0); {OUT}"),
+    Program("legacy-load-of-other-type", POLICY, "Legacy packet access is not allowed", "r6 = r1; r0 = *(u8 *)skb[0]; exit", prog_type="tracepoint"),
+    Program("legacy-load-without-context", REGISTER, "Legacy packet access without context", "r6 = 1; r0 = *(u8 *)skb[0]; exit"),
+    # Register Type Safety and Memory Safety
+    Program("offset-adds-up", REGISTER, "Pointer offset is not safe", f"{VALUE} r0 += 0x1fffffff; r0 += 0x1fffffff; {OUT}"),
+    Program("stack-variable-atomic", MEMORY, "Variable stack access", f"*(u64 *)(r10 -8) = 0; *(u64 *)(r10 -16) = 0; call helper#7; r0 &= 8; r1 = r10; r1 += -16; r1 += r0; r2 = 1; lock *(u64 *)(r1 +0) += r2; {EXIT}"),
+    Program("stack-uninitialized-hole", MEMORY, "Uninitialized stack read", f"*(u64 *)(r10 -16) = 0; r0 = *(u64 *)(r10 -8); exit", who=BPF_ONLY),
+    Program("stack-half-initialized", MEMORY, "Uninitialized stack read", f"call helper#7; *(u32 *)(r10 -8) = r0; r0 = *(u64 *)(r10 -8); exit", who=BPF_ONLY),
+    Program("context-misaligned", MEMORY, "Misaligned access", "r0 = *(u32 *)(r1 +2); exit"),
+    Program("packet-not-writable", MEMORY, "Write is not allowed", f"r6 = r1; {PACKET} {EXIT}", prog_type="sk_lookup"),
+    Program("atomic-on-packet", MEMORY, "Atomic operation is not allowed here", f"{PACKET} r4 = r2; r4 += 8; if r4 > r3 goto out; r5 = 1; lock *(u64 *)(r2 +0) += r5; {OUT}", prog_type="xdp"),
+    Program("two-kinds-of-pointer", REGISTER, "One instruction for two kinds of pointer", f"r6 = r1; *(u64 *)(r10 -8) = 0; call helper#7; if r0 == 0 goto use; r6 = r10; r6 += -8; use: r0 = *(u32 *)(r6 +0); exit"),
+    tracing("task-written", REGISTER, "Write is not allowed", f"{TASK} *(u64 *)(r6 +0) = 0; {EXIT}"),
+    tracing("task-beyond-end", MEMORY, "Access beyond the struct", f"{TASK} r0 = *(u64 *)(r6 +32000); {EXIT}"),
+    tracing("tracepoint-argument-unknown", MEMORY, "Invalid context access", f"r0 = *(u64 *)(r1 +96); {EXIT}"),
+    # Limits
+    Program("jumps-too-complex", LIMIT, "Too many pending branches", "call helper#7;" + "".join(f"if r0 == {i} goto +0;" for i in range(8200)) + EXIT),
+    Program("tail-call-after-deep-stack", LIMIT, "Stack depth", f"*(u64 *)(r10 -304) = 0; call f; {EXIT} f: r2 = map progs; r3 = 0; call helper#12; {EXIT}"),
+    # Malformed
+    Program("atomic-opcode-unknown", MALFORMED, "Invalid instruction", f"r1 = 1; raw db 1a f8 ff ff 00 00 00; {EXIT}"),
+    Program("call-reserved-fields", MALFORMED, "Invalid instruction", f"raw 85 01 00 00 07 00 00 00; {EXIT}"),
+    Program("jump-reserved-fields", MALFORMED, "Invalid instruction", f"raw 05 01 00 00 00 00 00 00; {EXIT}"),
+    Program("byte-swap-reserved-fields", MALFORMED, "Invalid instruction", f"raw d4 10 00 00 10 00 00 00; {EXIT}"),
+    Program("store-reserved-fields", MALFORMED, "Invalid instruction", f"raw 7a 1a f8 ff 00 00 00 00; {EXIT}"),
+    Program("load-mode-unknown", MALFORMED, "Invalid instruction", f"raw b9 10 00 00 00 00 00 00; {EXIT}"),
+    Program("callback-without-btf", MALFORMED, "Missing BTF", f"r1 = 1; r2 = func cb; r3 = 0; r4 = 0; call helper#181; {EXIT} cb: {EXIT}"),
+    sched_cls("kfunc-id-0", MALFORMED, "Unresolved kernel function", f"raw 85 20 00 00 00 00 00 00; {EXIT}"),
+    sched_cls("kfunc-not-a-function", MALFORMED, "Unresolved kernel function", f"raw 85 20 00 00 01 00 00 00; {EXIT}"),
+    Program("helper-poisoned-by-libbpf", MALFORMED, "Unresolved CO-RE relocation", f"call helper#195896080; {EXIT}"),
+    Program("attach-btf-id-not-a-typedef", MALFORMED, "Bad attach_btf_id", EXIT, prog_type="tracing", expected_attach_type=RAW_TP, btf=("func", "bpf_prog_load")),
+    Program("attach-btf-id-not-a-function", MALFORMED, "Bad attach_btf_id", EXIT, prog_type="tracing", expected_attach_type=24, btf=("typeid", "task_struct")),
+    Program("struct-ops-without-target", MALFORMED, "Bad attach_btf_id", EXIT, prog_type="struct_ops"),
+    Program("extension-without-target", MALFORMED, "Bad attributes", EXIT, prog_type="ext"),
+    Program("lsm-hook-unknown", MALFORMED, "Bad attach_btf_id", EXIT, prog_type="lsm", expected_attach_type=27, btf=("func", "bpf_prog_load")),
+    Program("indirect-jump-without-table", STRUCTURE, "Missing jump table", f"r1 = 0; raw 0d 01 00 00 00 00 00 00; {EXIT}"),
+    Program("jump-into-subprogram", STRUCTURE, "Jump out of range", "call f; if r0 == 0 goto inside; exit; f: r0 = 1; inside: r0 = 2; exit"),
+    # Privilege
+    Program("unprivileged-call-of-kfunc", POLICY, NOT_ALLOWED, f"call kfunc bpf_rcu_read_lock; {EXIT}", who=NOBODY),
+    Program("pointer-leak-to-context", PRIVILEGE, "Pointer leak", f"*(u64 *)(r1 +48) = r10; {EXIT}", who=NOBODY),
+    Program("pointer-added-to-pointer", REGISTER, "Arithmetic between pointers", f"r1 += r10; {EXIT}", who=NOBODY),
+    Program("pointer-spill-misaligned", PRIVILEGE, "Pointer arithmetic", f"call helper#7; r1 = r10; r1 += -32; r0 &= 8; r1 -= r0; *(u64 *)(r1 +0) = 1; {EXIT}", who=NOBODY),
+    Program("pointer-through-atomic", PRIVILEGE, "Pointer leak", f"*(u64 *)(r10 -8) = 0; lock *(u64 *)(r10 -8) += r1; {EXIT}", who=NOBODY),
+)
+
+PROGRAMS: tuple[Program, ...] = (*RAW, *MORE)

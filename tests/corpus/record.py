@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def records(names: Iterable[str] = ()) -> Iterator[Record]:
                 yield {"name": program.name, "absent": str(reason)}
 
 
-def store(release: str, found: Iterable[Record], *, all_of_them: bool) -> None:
+def store(release: str, found: Sequence[Record], *, all_of_them: bool) -> None:
     directory = LOGS / release
     index: dict[str, Any] = {}
     if all_of_them:
@@ -157,7 +157,7 @@ def main() -> None:
         for role in args.lab:
             in_lab(role, args.names)
     else:
-        store(short_release(platform.release(), ""), records(args.names), all_of_them=not args.names)
+        store(short_release(platform.release(), ""), [*records(args.names)], all_of_them=not args.names)
 
 
 if __name__ == "__main__":

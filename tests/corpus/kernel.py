@@ -7,12 +7,14 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from kprobe_tool.native import bpf, btf
+from kprobe_tool.native import bpf, btf, libbpf
 from kprobe_tool.native.libc import libc, oserror
 
 from .asm import assemble
+from .objects import object_file
 from .programs import BPF_ONLY, NOBODY, PERFMON, ROOT, Program
 
 NOBODY_ID = 65534
@@ -107,6 +109,29 @@ def built(program: Program, known: Symbols) -> bpf.Program:
         expected_attach_type=program.expected_attach_type,
         attach_btf_id=known.resolve(*program.btf) if program.btf else 0,
     )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The kernel's answer about one program, and how many instructions that has."""
+
+    answer: bpf.Answer
+    insn_count: int
+
+
+def load(program: Program, known: Symbols, level: int) -> Verdict:
+    """What the running kernel says about a program. Raises Absent where it cannot be built for it."""
+    if program.text:
+        raw = built(program, known)
+        return Verdict(as_user(program.who, lambda: bpf.load(raw, level)), len(raw.insns) // 8)
+    for kfunc in program.kfuncs:
+        known.resolve("kfunc", kfunc)
+    path, name = str(object_file(program.object)), program.name.replace("-", "_")
+    loaded = libbpf.load(path, name, level)
+    if loaded.answer is None:
+        raise Absent(f"libbpf: {loaded.messages[-1] if loaded.messages else loaded.errno}")
+    counts = {each.name: each.insn_count for each in libbpf.programs(path)}
+    return Verdict(loaded.answer, counts[name])
 
 
 def drop(who: str) -> None:

@@ -25,9 +25,9 @@ from kprobe_tool.native import bpf
 from ..kernels import boot
 from ..kernels.lab import needed_directories
 from ..kernels.packages import Archive
-from . import LEVEL2, LOGS, short_release
-from .kernel import Absent, Symbols, as_user, built, may_load, symbols
-from .programs import NOBODY, PROGRAMS, Program
+from . import LEVEL2, LOGS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
+from .kernel import Absent, Symbols, Verdict, built, load, may_load, symbols
+from .programs import PROGRAMS, Program
 
 ROOT = Path(__file__).parents[2]
 CHANNEL = 3
@@ -39,23 +39,27 @@ LARGEST = 16 << 20
 Record = dict[str, Any]
 
 
-def entry(program: Program, level: int, answer: bpf.Answer, insn_count: int | None) -> Record:
+def entry(name: str, level: int, verdict: Verdict) -> Record:
+    answer = verdict.answer
     return {
-        "name": program.name,
+        "name": name,
         "level": level,
         "errno": errno_name(answer.errno) if answer.errno else None,
         "log_true_size": answer.log_true_size,
         "has_native": b"\nVerification failed: " in b"\n" + answer.log,
-        "insn_count": insn_count,
+        "insn_count": verdict.insn_count,
         "log": base64.b64encode(answer.log).decode() if len(answer.log) <= LARGEST else None,
     }
 
 
 def record_one(program: Program, known: Symbols) -> Iterator[Record]:
-    raw = built(program, known)
-    for level in (1, 2) if program.name in LEVEL2 else (1,):
-        answer = as_user(program.who, lambda level=level: bpf.load(raw, level))
-        yield entry(program, level, answer, len(raw.insns) // 8)
+    yield entry(program.name, 1, load(program, known, 1))
+    if program.name in LEVEL2:
+        yield entry(f"{program.name}.level2", 2, load(program, known, 2))
+    if program.name in TRUNCATED:
+        raw = built(program, known)
+        verdict = Verdict(bpf.load_once(raw, 1, TRUNCATED_SIZE), len(raw.insns) // 8)
+        yield {**entry(f"{program.name}.truncated", 1, verdict), "log_size": TRUNCATED_SIZE}
 
 
 def records(names: Iterable[str] = ()) -> Iterator[Record]:
@@ -88,8 +92,6 @@ def store(release: str, found: Sequence[Record], *, all_of_them: bool) -> None:
             index[name] = record
             continue
         stored = record.pop("log")
-        if record["level"] == 2:
-            name += ".level2"
         index[name] = record
         path = directory / f"{name}.txt"
         if stored is None:
@@ -114,6 +116,7 @@ def in_guest() -> None:
 
 
 def in_lab(role: str, names: list[str]) -> None:
+    objects.build()
     archive = Archive()
     kernel = next(kernel for kernel in archive.kernels() if role in kernel.roles)
     archive.fetch(kernel)

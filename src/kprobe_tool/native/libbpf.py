@@ -23,9 +23,9 @@ from kprobe_tool.native.libc import libc, text
 SONAME = "libbpf.so.1"
 HINT = "install libbpf1 (Debian, Ubuntu) or libbpf (Fedora, openSUSE)"
 
-MESSAGE_MAX = 8192
+MESSAGE_MAX = 1 << 16
 """Bytes of one message of libbpf's. Its own are short; those that hold a log are cut."""
-MESSAGES_MAX = 256
+MESSAGES_MAX = 1024
 
 # enum libbpf_print_level
 LIBBPF_DEBUG = 2

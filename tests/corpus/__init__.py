@@ -8,11 +8,23 @@ from pathlib import Path
 LOGS = Path(__file__).parent / "logs"
 
 LEVEL2 = frozenset(
-    {"lookup-not-checked", "index-off-by-one", "sample-not-submitted", "lock-left-on-one-path", "null-not-checked", "value-index-off-by-one", "leak-on-one-branch", "packet-checked-too-short", "infinite-loop-state"}
+    {
+        "lookup-not-checked",
+        "index-off-by-one",
+        "sample-not-submitted",
+        "lock-left-on-one-path",
+        "null-not-checked",
+        "value-index-off-by-one",
+        "leak-on-one-branch",
+        "packet-checked-too-short",
+        "infinite-loop-state",
+    }
 )
 """Recorded at level 2 as well."""
 
-TRUNCATED = frozenset({"leak-on-one-branch", "value-index-off-by-one", "packet-checked-too-short", "kfunc-maybe-null"})
+TRUNCATED = frozenset(
+    {"leak-on-one-branch", "value-index-off-by-one", "packet-checked-too-short", "kfunc-maybe-null"}
+)
 """Recorded once more with a buffer that is too small, as <name>.truncated: the errno is ENOSPC."""
 TRUNCATED_SIZE = 256
 

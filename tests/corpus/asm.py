@@ -135,9 +135,7 @@ def one(line: str, here: int, labels: dict[str, int], resolve: Resolve) -> bytes
         return insn(BPF_STX | BPF_ATOMIC | SIZES[size], int(base), int(to or src), number(off), imm)
     if name == "load":
         dst, sign, size, base, off = word
-        return insn(
-            BPF_LDX | SIZES[size] | (BPF_MEM if sign == "u" else BPF_MEMSX), int(dst), int(base), number(off)
-        )
+        return insn(BPF_LDX | SIZES[size] | (BPF_MEM if sign == "u" else BPF_MEMSX), int(dst), int(base), number(off))
     if name == "store":
         _, size, base, off, src, imm = word
         mode, reg, value = operand(src, imm)

@@ -181,9 +181,7 @@ def bpf(cmd: int, attr: ctypes.Structure) -> int:
     if nr is None:
         raise OSError(errnos.ENOSYS, "the number of bpf(2) is not known on this machine")
     value = int(
-        libc.syscall(
-            ctypes.c_long(nr), ctypes.c_long(cmd), ctypes.byref(attr), ctypes.c_ulong(ctypes.sizeof(attr))
-        )
+        libc.syscall(ctypes.c_long(nr), ctypes.c_long(cmd), ctypes.byref(attr), ctypes.c_ulong(ctypes.sizeof(attr)))
     )
     if value < 0:
         oserror("bpf(2)", needs="CAP_BPF or CAP_SYS_ADMIN")

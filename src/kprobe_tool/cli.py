@@ -22,6 +22,7 @@ COMMANDS = {
     "doctor": ("kprobe_tool.commands.doctor", "Show what this host lets the tool do, and how to get the rest."),
     "nvme-queues": ("kprobe_tool.commands.nvme_queues", "Show asked, granted and mapped NVMe I/O queues."),
     "rds-info": ("kprobe_tool.commands.rds_info", "Show RDS sockets, connections, messages and counters."),
+    "verifier-log": ("kprobe_tool.commands.verifier_log", "Explain what the BPF verifier says about a program."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 

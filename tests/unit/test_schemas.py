@@ -34,6 +34,7 @@ from kprobe_tool.probes.rds.capture import Capture, Reading
 from kprobe_tool.probes.rds.filters import Filters
 from kprobe_tool.probes.rds.leak import Experiment, OptionResult, judge
 from kprobe_tool.probes.rds.presence import Presence
+from kprobe_tool.probes.verifier.diagnosis import Lost, Outcome
 from kprobe_tool.report import json as report_json
 
 Json = dict[str, Any]
@@ -46,6 +47,8 @@ SCHEMAS: dict[str, Json] = {
 CAPTURES = sorted((Path(__file__).parent / "data" / "rds").glob("*.json"))
 """Files of ``rds-info --save`` from real kernels."""
 
+VERIFIER_LOG = Path(__file__).parent / "data" / "verifier" / "null-check-6.18.txt"
+
 COMMAND_LINES = {
     "audit": ["audit"],
     "check-fields": ["check-fields", "openat2"],
@@ -54,6 +57,7 @@ COMMAND_LINES = {
     "nvme-queues-simulate": ["nvme-queues", "--simulate", "io=4,write=2,poll=2,granted=3"],
     "rds-info": ["rds-info"],
     "rds-info-leak-check": ["rds-info", "--leak-check"],
+    "verifier-log-explain": ["verifier-log", "explain", str(VERIFIER_LOG)],
 }
 
 of_schemas = pytest.mark.parametrize("name", SCHEMAS)
@@ -195,6 +199,9 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert simulation["algorithm"]["enum"] == list(Algorithm)
     presence = SCHEMAS["rds-info"]["$defs"]["presence"]["properties"]
     assert presence["modules"]["items"]["enum"] == list(presence_module.MODULES)
+    verifier = SCHEMAS["verifier-log-explain"]["$defs"]
+    assert verifier["diagnosis"]["properties"]["outcome"]["enum"] == list(Outcome)
+    assert verifier["truncation"]["properties"]["lost"]["enum"] == list(Lost)
     rows = SCHEMAS["rds-info"]["properties"]["results"]["items"]["oneOf"]
     sources = [row["$ref"].removeprefix("#/$defs/").removesuffix("_row") for row in rows]
     assert sources == list(info.SOURCES)

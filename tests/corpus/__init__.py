@@ -22,6 +22,11 @@ LEVEL2 = frozenset(
 )
 """Recorded at level 2 as well."""
 
+STATS = frozenset(
+    {"accepted-with-functions", "accepted-with-branches", "accepted-at-once", "index-off-by-one", "sample-not-submitted"}
+)
+"""Recorded with BPF_LOG_STATS as well: <name>.stats, and <name>.stats2 with level 2."""
+
 TRUNCATED = frozenset(
     {"leak-on-one-branch", "value-index-off-by-one", "packet-checked-too-short", "kfunc-maybe-null"}
 )
@@ -30,8 +35,8 @@ TRUNCATED_SIZE = 256
 
 
 def short_release(release: str, version: str) -> str:
-    """``6.1.192`` of Debian's 6.1.0-56-amd64 (6.1.192-1), ``7.3-rc7`` of 7.3~rc7-1, ``6.18.44`` of 6.18.44-fc-v657."""
+    """``6.1.192`` of Debian's (6.1.192-1), ``7.3-rc7`` of 7.3~rc7-1; ``6.18.44`` of a release 6.18.44-x."""
     if match := re.match(r"(\d+\.\d+)(?:\.(\d+))?(?:~(rc\d+))?", version):
         base, patch, candidate = match.groups()
         return f"{base}-{candidate}" if candidate else f"{base}.{patch}"
-    return release.split("-")[0]
+    return release.split("-", maxsplit=1)[0]

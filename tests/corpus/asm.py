@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 
 Resolve = Callable[[str, str], int]
-"""The file descriptor of a map (``map``, name), the BTF id of a kfunc (``kfunc``, name) or a variable (``ksym``) or a struct (``typeid``)."""
+"""(kind, name): the descriptor of a ``map``, the BTF id of a ``kfunc``, variable (``ksym``) or struct (``typeid``)."""
 
 BPF_LD, BPF_LDX, BPF_ST, BPF_STX, BPF_ALU, BPF_JMP, BPF_JMP32, BPF_ALU64 = range(8)
 BPF_X = 0x08
@@ -106,10 +106,9 @@ def one(line: str, here: int, labels: dict[str, int], resolve: Resolve) -> bytes
     def target(label: str) -> int:
         return int(label) if label[0] in "+-" else labels[label] - here - 1
 
-    for name, pattern in PATTERNS.items():
-        if match := pattern.match(line):
-            break
-    else:
+    matches = ((name, pattern.match(line)) for name, pattern in PATTERNS.items())
+    name, match = next(((name, match) for name, match in matches if match), ("", None))
+    if match is None:
         raise ValueError(f"not an instruction: {line!r}")
     word = match.groups()
     if name == "raw":

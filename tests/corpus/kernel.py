@@ -126,7 +126,7 @@ def load(program: Program, known: Symbols, level: int) -> Verdict:
         return Verdict(as_user(program.who, lambda: bpf.load(raw, level)), len(raw.insns) // 8)
     for kfunc in program.kfuncs:
         known.resolve("kfunc", kfunc)
-    path, name = str(object_file(program.object)), program.name.replace("-", "_")
+    path, name = str(object_file(program.source)), program.name.replace("-", "_")
     loaded = libbpf.load(path, name, level)
     if loaded.answer is None:
         raise Absent(f"libbpf: {loaded.messages[-1] if loaded.messages else loaded.errno}")

@@ -42,7 +42,7 @@ TOO_DEEP = (LIMIT, "Call stack too deep")
 
 @dataclass(frozen=True)
 class Program:
-    """One program. ``text`` is for tests.corpus.asm; without it, ``name`` is a function of c/``object``.bpf.c.
+    """One program. ``text`` is for tests.corpus.asm; without it, ``name`` is a function of c/``source``.bpf.c.
 
     ``kfuncs`` are those that it calls, which the kernel may not have.
     ``btf`` is (kind, name) of what attach_btf_id is to be; ``on`` holds the expectations of the kernels, by the first
@@ -53,7 +53,7 @@ class Program:
     category: str
     problem: str
     text: str = ""
-    object: str = ""
+    source: str = ""
     kfuncs: tuple[str, ...] = ()
     prog_type: str = "socket_filter"
     expected_attach_type: int = 0
@@ -65,7 +65,7 @@ class Program:
 
     def expected(self, release: str) -> Expectation:
         """Category and problem on a release such as ``6.12.43``; ACCEPTED where it is taken."""
-        short = ".".join(release.split("-")[0].split(".")[:2])
+        short = ".".join(release.split("-", maxsplit=1)[0].split(".")[:2])
         return self.on.get(short, (self.category, self.problem))
 
 
@@ -111,6 +111,14 @@ EXIT = """
     exit
 """
 
+VALUE = LOOKUP + "if r0 == 0 goto out;"
+"""r0 = a map's value; needs the label out."""
+
+SAMPLE = RESERVE + "if r0 == 0 goto out; r6 = r0;"
+"""r0 = r6 = a sample of the ring buffer; needs the label out."""
+
+OUT = f"out: {EXIT}"
+
 RAW = (
     # Register Type Safety
     Program("unreadable-register", REGISTER, "Unreadable register", "r0 = r2; exit"),
@@ -119,12 +127,12 @@ RAW = (
         "caller-saved-after-call",
         REGISTER,
         "Unreadable register",
-        f"r1 = 7; call helper#7; r0 = r1; exit",
+        "r1 = 7; call helper#7; r0 = r1; exit",
     ),
     Program("null-not-checked", REGISTER, "Invalid dereference", LOOKUP + "r0 = *(u64 *)(r0 +0); exit"),
     Program("scalar-dereferenced", REGISTER, "Invalid dereference", "r1 = 42; r0 = *(u64 *)(r1 +0); exit"),
     Program("scalar-written", REGISTER, "Invalid dereference", f"r1 = 42; *(u64 *)(r1 +0) = 1; {EXIT}"),
-    Program("modified-context", REGISTER, "Invalid dereference", f"r1 += 8; r0 = *(u32 *)(r1 +0); exit"),
+    Program("modified-context", REGISTER, "Invalid dereference", "r1 += 8; r0 = *(u32 *)(r1 +0); exit"),
     Program(
         "packet-end-dereferenced",
         REGISTER,
@@ -153,7 +161,7 @@ RAW = (
         "offset-unbounded",
         REGISTER,
         "Pointer offset is not safe",
-        f"r6 = r1; call helper#7; r6 += r0; r0 = *(u32 *)(r6 +0); exit",
+        "r6 = r1; call helper#7; r6 += r0; r0 = *(u32 *)(r6 +0); exit",
     ),
     Program(
         "offset-too-large", REGISTER, "Pointer offset is not safe", f"r1 = r10; r2 = 0x20000000; r1 += r2; {EXIT}"
@@ -162,46 +170,45 @@ RAW = (
         "offset-unbounded-map",
         REGISTER,
         "Pointer offset is not safe",
-        LOOKUP + f"if r0 == 0 goto out; r6 = r0; call helper#5; r6 += r0; r0 = *(u8 *)(r6 +0); out: {EXIT}",
+        f"{VALUE} r6 = r0; call helper#5; r6 += r0; r0 = *(u8 *)(r6 +0); {OUT}",
     ),
     # Memory Safety
-    Program("value-too-far", MEMORY, BOUNDS, LOOKUP + f"if r0 == 0 goto out; r0 = *(u64 *)(r0 +16); out: {EXIT}"),
-    Program("value-negative", MEMORY, BOUNDS, LOOKUP + f"if r0 == 0 goto out; r0 = *(u64 *)(r0 -8); out: {EXIT}"),
+    Program("value-too-far", MEMORY, BOUNDS, f"{VALUE} r0 = *(u64 *)(r0 +16); {OUT}"),
+    Program("value-negative", MEMORY, BOUNDS, f"{VALUE} r0 = *(u64 *)(r0 -8); {OUT}"),
     Program(
         "value-index-unbounded",
         MEMORY,
         BOUNDS,
-        LOOKUP + f"if r0 == 0 goto out; r6 = r0; call helper#7; w0 = w0; r6 += r0; r0 = *(u8 *)(r6 +0); out: {EXIT}",
+        f"{VALUE} r6 = r0; call helper#7; w0 = w0; r6 += r0; r0 = *(u8 *)(r6 +0); {OUT}",
     ),
     Program(
         "value-index-signed",
         MEMORY,
         BOUNDS,
-        LOOKUP
-        + f"if r0 == 0 goto out; r6 = r0; call helper#7; r1 = r0; r1 <<= 32; r1 s>>= 32; if r1 s> 7 goto out; if r1 s< -9 goto out; r6 += r1; r0 = *(u8 *)(r6 +0); out: {EXIT}",
+        f"{VALUE} r6 = r0; call helper#7; r1 = r0; r1 <<= 32; r1 s>>= 32; if r1 s> 7 goto out; "
+        f"if r1 s< -9 goto out; r6 += r1; r0 = *(u8 *)(r6 +0); {OUT}",
     ),
     Program(
         "value-index-off-by-one",
         MEMORY,
         BOUNDS,
-        LOOKUP
-        + f"if r0 == 0 goto out; r6 = r0; call helper#7; if r0 > 16 goto out; r6 += r0; r0 = *(u8 *)(r6 +0); out: {EXIT}",
+        f"{VALUE} r6 = r0; call helper#7; if r0 > 16 goto out; r6 += r0; r0 = *(u8 *)(r6 +0); {OUT}",
     ),
     Program("packet-not-checked", MEMORY, BOUNDS, f"{PACKET} r0 = *(u8 *)(r2 +0); exit", prog_type="xdp"),
     Program(
         "packet-checked-too-short",
         MEMORY,
         BOUNDS,
-        f"{PACKET} r4 = r2; r4 += 14; if r4 > r3 goto out; r0 = *(u16 *)(r2 +13); out: {EXIT}",
+        f"{PACKET} r4 = r2; r4 += 14; if r4 > r3 goto out; r0 = *(u16 *)(r2 +13); {OUT}",
         prog_type="xdp",
     ),
     Program(
         "ringbuf-sample-overrun",
         MEMORY,
         BOUNDS,
-        RESERVE + f"if r0 == 0 goto out; *(u64 *)(r0 +8) = 1; r1 = r0; r2 = 0; call helper#132; out: {EXIT}",
+        RESERVE + f"if r0 == 0 goto out; *(u64 *)(r0 +8) = 1; r1 = r0; r2 = 0; call helper#132; {OUT}",
     ),
-    Program("stack-uninitialized", MEMORY, "Uninitialized stack read", f"r0 = *(u64 *)(r10 -8); exit", who=BPF_ONLY),
+    Program("stack-uninitialized", MEMORY, "Uninitialized stack read", "r0 = *(u64 *)(r10 -8); exit", who=BPF_ONLY),
     Program(
         "stack-uninitialized-helper",
         MEMORY,
@@ -213,7 +220,7 @@ RAW = (
         "spill-corrupted",
         MEMORY,
         "Stack spill corruption",
-        f"*(u64 *)(r10 -8) = r1; *(u8 *)(r10 -5) = 0; r0 = *(u64 *)(r10 -8); exit",
+        "*(u64 *)(r10 -8) = r1; *(u8 *)(r10 -5) = 0; r0 = *(u64 *)(r10 -8); exit",
         who=NOBODY,
     ),
     Program("stack-out-of-frame", MEMORY, "Stack access out of frame", f"*(u64 *)(r10 -520) = 0; {EXIT}"),
@@ -222,7 +229,7 @@ RAW = (
         "stack-unbounded",
         REGISTER,
         "Pointer offset is not safe",
-        f"call helper#7; r1 = r10; r1 += r0; r0 = *(u8 *)(r1 +0); exit",
+        "call helper#7; r1 = r10; r1 += r0; r0 = *(u8 *)(r1 +0); exit",
     ),
     Program(
         "stack-variable-write",
@@ -237,7 +244,7 @@ RAW = (
         "misaligned-value",
         MEMORY,
         "Misaligned access",
-        LOOKUP + f"if r0 == 0 goto out; r0 = *(u64 *)(r0 +1); out: {EXIT}",
+        f"{VALUE} r0 = *(u64 *)(r0 +1); {OUT}",
         prog_flags=STRICT_ALIGNMENT,
     ),
     Program("frame-pointer-written", REGISTER, "Frame pointer is read only", f"r10 = 0; {EXIT}"),
@@ -255,28 +262,27 @@ RAW = (
         "leak-on-one-branch",
         LIFETIME,
         "Unreleased resource",
-        RESERVE
-        + f"if r0 == 0 goto out; r6 = r0; call helper#7; if r0 > 9 goto out; r1 = r6; r2 = 0; call helper#132; out: {EXIT}",
+        f"{SAMPLE} call helper#7; if r0 > 9 goto out; r1 = r6; r2 = 0; call helper#132; {OUT}",
     ),
     Program("leak-two", LIFETIME, "Unreleased resource", RESERVE + "r6 = r0;" + RESERVE + EXIT),
     Program(
         "used-after-submit",
         REGISTER,
         "Invalid dereference",
-        RESERVE + f"if r0 == 0 goto out; r6 = r0; r1 = r0; r2 = 0; call helper#132; *(u64 *)(r6 +0) = 1; out: {EXIT}",
+        f"{SAMPLE} r1 = r0; r2 = 0; call helper#132; *(u64 *)(r6 +0) = 1; {OUT}",
     ),
     Program(
         "submitted-twice",
         CALL,
         ARGUMENT,
-        RESERVE
-        + f"if r0 == 0 goto out; r6 = r0; r1 = r0; r2 = 0; call helper#132; r1 = r6; r2 = 0; call helper#132; out: {EXIT}",
+        f"{SAMPLE} r1 = r0; r2 = 0; call helper#132; r1 = r6; r2 = 0; call helper#132; {OUT}",
     ),
     Program(
         "packet-pointer-stale",
         REGISTER,
         "Invalid dereference",
-        f"r6 = r1; {PACKET} r7 = r2; r4 = r2; r4 += 1; if r4 > r3 goto out; r1 = r6; r2 = 0; call helper#44; r0 = *(u8 *)(r7 +0); out: {EXIT}",
+        f"r6 = r1; {PACKET} r7 = r2; r4 = r2; r4 += 1; if r4 > r3 goto out; r1 = r6; r2 = 0; "
+        f"call helper#44; r0 = *(u8 *)(r7 +0); {OUT}",
         prog_type="xdp",
     ),
     # Call Type Safety
@@ -299,7 +305,8 @@ RAW = (
         "helper-size-negative",
         CALL,
         "Invalid size argument",
-        f"r6 = r1; call helper#7; r1 = r6; r4 = r0; r4 <<= 32; r4 s>>= 32; r2 = 0; r3 = r10; r3 += -8; if r4 s> 8 goto out; call helper#26; out: {EXIT}",
+        "r6 = r1; call helper#7; r1 = r6; r4 = r0; r4 <<= 32; r4 s>>= 32; r2 = 0; r3 = r10; "
+        f"r3 += -8; if r4 s> 8 goto out; call helper#26; {OUT}",
     ),
     Program(
         "helper-size-unbounded",
@@ -317,16 +324,16 @@ RAW = (
         "submit-not-reserved",
         CALL,
         ARGUMENT,
-        LOOKUP + f"if r0 == 0 goto out; r1 = r0; r2 = 0; call helper#132; out: {EXIT}",
+        f"{VALUE} r1 = r0; r2 = 0; call helper#132; {OUT}",
     ),
     Program(
         "map-pointer-arithmetic", REGISTER, "Pointer arithmetic is not allowed", f"r1 = map array; r1 += 8; {EXIT}"
     ),
     # Program Structure
-    Program("unreachable", STRUCTURE, "Unreachable instruction", f"r0 = 0; exit; r0 = 1; exit"),
+    Program("unreachable", STRUCTURE, "Unreachable instruction", "r0 = 0; exit; r0 = 1; exit"),
     Program("jump-out", STRUCTURE, "Jump out of range", f"goto +100; {EXIT}"),
-    Program("jump-before", STRUCTURE, "Jump out of range", f"r0 = 0; if r1 == 0 goto -3; exit"),
-    Program("jump-into-ldimm64", STRUCTURE, "Jump into ldimm64 immediate", f"if r1 == 0 goto +1; r0 = 1 ll; exit"),
+    Program("jump-before", STRUCTURE, "Jump out of range", "r0 = 0; if r1 == 0 goto -3; exit"),
+    Program("jump-into-ldimm64", STRUCTURE, "Jump into ldimm64 immediate", "if r1 == 0 goto +1; r0 = 1 ll; exit"),
     Program("falls-through", STRUCTURE, "Subprogram can fall through", "r0 = 0; r0 += 1"),
     Program(
         "recursion",
@@ -344,7 +351,7 @@ RAW = (
         who=NOBODY,
     ),
     # Policy
-    Program("helper-of-other-type", POLICY, NOT_ALLOWED, f"r1 = 1; r2 = 0; call helper#23; exit"),
+    Program("helper-of-other-type", POLICY, NOT_ALLOWED, "r1 = 1; r2 = 0; call helper#23; exit"),
     Program(
         "helper-gpl-only",
         POLICY,
@@ -388,8 +395,8 @@ RAW = (
     Program("alu-opcode-unknown", MALFORMED, "Invalid instruction", f"raw e7 00 00 00 00 00 00 00; {EXIT}"),
     Program("alu-reserved-fields", MALFORMED, "Invalid instruction", f"raw b7 00 07 00 00 00 00 00; {EXIT}"),
     Program("register-11", MALFORMED, "Invalid instruction", f"raw b7 0b 00 00 00 00 00 00; {EXIT}"),
-    Program("division-by-zero", MALFORMED, "Invalid instruction", f"r0 = 1; r0 /= 0; exit"),
-    Program("shift-too-wide", MALFORMED, "Invalid instruction", f"r0 = 1; r0 <<= 64; exit"),
+    Program("division-by-zero", MALFORMED, "Invalid instruction", "r0 = 1; r0 /= 0; exit"),
+    Program("shift-too-wide", MALFORMED, "Invalid instruction", "r0 = 1; r0 <<= 64; exit"),
     Program(
         "ldimm64-cut",
         MALFORMED,
@@ -431,10 +438,10 @@ RAW = (
         "pointer-leak-to-map",
         PRIVILEGE,
         "Pointer leak",
-        LOOKUP + f"if r0 == 0 goto out; *(u64 *)(r0 +0) = r10; out: {EXIT}",
+        f"{VALUE} *(u64 *)(r0 +0) = r10; {OUT}",
         who=NOBODY,
     ),
-    Program("pointer-compared", PRIVILEGE, "Pointer leak", f"if r10 > 7 goto out; out: {EXIT}", who=NOBODY),
+    Program("pointer-compared", PRIVILEGE, "Pointer leak", f"if r10 > 7 goto out; {OUT}", who=NOBODY),
     Program(
         "unprivileged-pointer-arithmetic",
         PRIVILEGE,
@@ -442,7 +449,7 @@ RAW = (
         f"r6 = r1; call helper#7; r0 &= 7; r1 = r10; r1 += -16; r1 += r0; r1 = 0; {EXIT}",
         who=NOBODY,
     ),
-    Program("partial-pointer-copy", PRIVILEGE, "Pointer leak", f"r0 = r10; w0 = w0; exit", who=NOBODY),
+    Program("partial-pointer-copy", PRIVILEGE, "Pointer leak", "r0 = r10; w0 = w0; exit", who=NOBODY),
 )
 
 
@@ -474,11 +481,6 @@ def tracing(name: str, category: str, problem: str, text: str, **more: Any) -> P
     )
 
 
-VALUE = LOOKUP + "if r0 == 0 goto out;"
-"""r0 = a map's value; needs the label out."""
-
-OUT = f"out: {EXIT}"
-
 MORE = (
     # Resource Lifetime Safety
     sched_cls(
@@ -506,13 +508,15 @@ MORE = (
         "dynptr-submitted-twice",
         LIFETIME,
         "Uninitialized dynptr use",
-        f"{RESERVE_DYNPTR} r1 = r10; r1 += -16; r2 = 0; call helper#199; r1 = r10; r1 += -16; r2 = 0; call helper#199; {EXIT}",
+        f"{RESERVE_DYNPTR} r1 = r10; r1 += -16; r2 = 0; call helper#199; r1 = r10; r1 += -16; r2 = 0; "
+        f"call helper#199; {EXIT}",
     ),
     sched_cls(
         "iterator-initialized-twice",
         LIFETIME,
         "Iterator is already initialized",
-        f"{ITERATOR} r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {ITERATOR} r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {EXIT}",
+        f"{ITERATOR} r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {ITERATOR} r2 = 0; r3 = 3; "
+        f"call kfunc bpf_iter_num_new; {EXIT}",
     ),
     sched_cls(
         "iterator-uninitialized",
@@ -530,13 +534,15 @@ MORE = (
         "irq-restored-out-of-order",
         LIFETIME,
         "IRQ flag restore out of order",
-        f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -16; call kfunc bpf_local_irq_save; r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}",
+        "r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -16; "
+        f"call kfunc bpf_local_irq_save; r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}",
     ),
     sched_cls(
         "irq-saved-twice",
         LIFETIME,
         "IRQ flag is already initialized",
-        f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; {EXIT}",
+        "r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -8; "
+        f"call kfunc bpf_local_irq_save; {EXIT}",
     ),
     sched_cls(
         "irq-restore-uninitialized",
@@ -549,7 +555,8 @@ MORE = (
         "leak-socket",
         LIFETIME,
         "Unreleased resource",
-        f"*(u64 *)(r10 -16) = 0; *(u64 *)(r10 -8) = 0; r2 = r10; r2 += -16; r3 = 12; r4 = 0; r5 = 0; call helper#84; {EXIT}",
+        "*(u64 *)(r10 -16) = 0; *(u64 *)(r10 -8) = 0; r2 = r10; r2 += -16; r3 = 12; r4 = 0; r5 = 0; "
+        f"call helper#84; {EXIT}",
     ),
     # Execution Context Safety
     sched_cls("rcu-unlock-unmatched", CONTEXT, "Unmatched context exit", f"call kfunc bpf_rcu_read_unlock; {EXIT}"),
@@ -558,13 +565,15 @@ MORE = (
         "rcu-sleepable-helper",
         CONTEXT,
         NOT_HERE,
-        f"call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; call kfunc bpf_rcu_read_unlock; {EXIT}",
+        "call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; "
+        f"call kfunc bpf_rcu_read_unlock; {EXIT}",
     ),
     sleepable(
         "rcu-sleepable-kfunc",
         CONTEXT,
         NOT_HERE,
-        f"call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -8; r2 = 8; r3 = 0; r4 = 0; call kfunc bpf_copy_from_user_str; call kfunc bpf_rcu_read_unlock; {EXIT}",
+        "call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -8; r2 = 8; r3 = 0; r4 = 0; "
+        f"call kfunc bpf_copy_from_user_str; call kfunc bpf_rcu_read_unlock; {EXIT}",
     ),
     sched_cls(
         "sleepable-kfunc-in-non-sleepable",
@@ -586,14 +595,16 @@ MORE = (
         "preempt-sleepable-helper",
         CONTEXT,
         NOT_HERE,
-        f"call kfunc bpf_preempt_disable; r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; call kfunc bpf_preempt_enable; {EXIT}",
+        "call kfunc bpf_preempt_disable; r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; "
+        f"call kfunc bpf_preempt_enable; {EXIT}",
     ),
     sched_cls("irq-left-disabled", CONTEXT, NOT_HERE, f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; {EXIT}"),
     sleepable(
         "irq-sleepable-helper",
         CONTEXT,
         NOT_HERE,
-        f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -16; r2 = 8; r3 = 0; call helper#148; r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}",
+        "r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -16; r2 = 8; r3 = 0; "
+        f"call helper#148; r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}",
     ),
     sleepable(
         "iterator-without-rcu",
@@ -606,14 +617,17 @@ MORE = (
         "iterator-after-rcu",
         CONTEXT,
         "Required context is not active",
-        f"call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -24; r2 = 0; r3 = 2; call kfunc bpf_iter_task_new; call kfunc bpf_rcu_read_unlock; r1 = r10; r1 += -24; call kfunc bpf_iter_task_next; {EXIT}",
+        "call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -24; r2 = 0; r3 = 2; "
+        "call kfunc bpf_iter_task_new; call kfunc bpf_rcu_read_unlock; r1 = r10; r1 += -24; "
+        f"call kfunc bpf_iter_task_next; {EXIT}",
     ),
     # Call Type Safety
     sched_cls(
         "dynptr-of-other-type",
         CALL,
         ARGUMENT,
-        f"{VALUE} r1 = r0; r2 = 8; r3 = 0; r4 = r10; r4 += -32; call helper#197; r1 = r10; r1 += -32; r2 = 0; call helper#199; {OUT}",
+        f"{VALUE} r1 = r0; r2 = 8; r3 = 0; r4 = r10; r4 += -32; call helper#197; r1 = r10; r1 += -32; "
+        f"r2 = 0; call helper#199; {OUT}",
         on=dict.fromkeys(("6.1", "6.12", "6.18"), UNACQUIRED),
     ),
     sched_cls("dynptr-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; r2 = 0; call helper#199; {OUT}"),
@@ -665,7 +679,8 @@ MORE = (
         "kfunc-trusted-pointer-wanted",
         CALL,
         ARGUMENT,
-        f"r1 = 0; r2 = typeid cgroup_subsys_state; call kfunc bpf_rdonly_cast; r1 = r10; r1 += -24; r2 = r0; r3 = 2; call kfunc bpf_iter_css_new; {EXIT}",
+        "r1 = 0; r2 = typeid cgroup_subsys_state; call kfunc bpf_rdonly_cast; r1 = r10; r1 += -24; "
+        f"r2 = r0; r3 = 2; call kfunc bpf_iter_css_new; {EXIT}",
     ),
     sched_cls("kfunc-other-object", CALL, ARGUMENT, f"r1 = r10; r1 += -8; call kfunc bpf_task_acquire; {EXIT}"),
     sched_cls(
@@ -678,19 +693,23 @@ MORE = (
         "kfunc-slice-size-variable",
         CALL,
         ARGUMENT,
-        f"r6 = r1; call helper#7; r7 = r0; r1 = r6; r2 = 0; r3 = r10; r3 += -16; call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; r3 = 0; r4 = r7; call kfunc bpf_dynptr_slice; {EXIT}",
+        "r6 = r1; call helper#7; r7 = r0; r1 = r6; r2 = 0; r3 = r10; r3 += -16; "
+        "call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; r3 = 0; r4 = r7; "
+        f"call kfunc bpf_dynptr_slice; {EXIT}",
     ),
     sched_cls(
         "kfunc-slice-too-large",
         CALL,
         ARGUMENT,
-        f"r2 = 0; r3 = r10; r3 += -16; call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; r3 = r10; r3 += -32; r4 = 64; call kfunc bpf_dynptr_slice; {EXIT}",
+        "r2 = 0; r3 = r10; r3 += -16; call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; "
+        f"r3 = r10; r3 += -32; r4 = 64; call kfunc bpf_dynptr_slice; {EXIT}",
     ),
     sched_cls(
         "kfunc-slice-size-pointer",
         CALL,
         ARGUMENT,
-        f"r2 = 0; r3 = r10; r3 += -16; call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; r3 = r10; r3 += -32; r4 = r10; call kfunc bpf_dynptr_slice; {EXIT}",
+        "r2 = 0; r3 = r10; r3 += -16; call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; "
+        f"r3 = r10; r3 += -32; r4 = r10; call kfunc bpf_dynptr_slice; {EXIT}",
         on={"7.3": (INTERNAL, "Bug in the verifier")},
     ),
     sleepable(
@@ -733,13 +752,15 @@ MORE = (
         "write-to-read-only-map",
         POLICY,
         "Map access is forbidden",
-        f"*(u32 *)(r10 -4) = 0; r2 = r10; r2 += -4; r1 = map readonly; call helper#1; if r0 == 0 goto out; *(u64 *)(r0 +0) = 1; {OUT}",
+        "*(u32 *)(r10 -4) = 0; r2 = r10; r2 += -4; r1 = map readonly; call helper#1; "
+        f"if r0 == 0 goto out; *(u64 *)(r0 +0) = 1; {OUT}",
     ),
     Program(
         "read-from-write-only-map",
         POLICY,
         "Map access is forbidden",
-        f"*(u32 *)(r10 -4) = 0; r2 = r10; r2 += -4; r1 = map writeonly; call helper#1; if r0 == 0 goto out; r0 = *(u64 *)(r0 +0); {OUT}",
+        "*(u32 *)(r10 -4) = 0; r2 = r10; r2 += -4; r1 = map writeonly; call helper#1; "
+        f"if r0 == 0 goto out; r0 = *(u64 *)(r0 +0); {OUT}",
     ),
     Program(
         "legacy-load-of-other-type",
@@ -762,20 +783,21 @@ MORE = (
         "stack-variable-atomic",
         MEMORY,
         "Variable stack access",
-        f"*(u64 *)(r10 -8) = 0; *(u64 *)(r10 -16) = 0; call helper#7; r0 &= 8; r1 = r10; r1 += -16; r1 += r0; r2 = 1; lock *(u64 *)(r1 +0) += r2; {EXIT}",
+        "*(u64 *)(r10 -8) = 0; *(u64 *)(r10 -16) = 0; call helper#7; r0 &= 8; r1 = r10; r1 += -16; "
+        f"r1 += r0; r2 = 1; lock *(u64 *)(r1 +0) += r2; {EXIT}",
     ),
     Program(
         "stack-uninitialized-hole",
         MEMORY,
         "Uninitialized stack read",
-        f"*(u64 *)(r10 -16) = 0; r0 = *(u64 *)(r10 -8); exit",
+        "*(u64 *)(r10 -16) = 0; r0 = *(u64 *)(r10 -8); exit",
         who=BPF_ONLY,
     ),
     Program(
         "stack-half-initialized",
         MEMORY,
         "Uninitialized stack read",
-        f"call helper#7; *(u32 *)(r10 -8) = r0; r0 = *(u64 *)(r10 -8); exit",
+        "call helper#7; *(u32 *)(r10 -8) = r0; r0 = *(u64 *)(r10 -8); exit",
         who=BPF_ONLY,
     ),
     Program("context-field-halved", MEMORY, "Invalid context access", "r0 = *(u32 *)(r1 +2); exit"),
@@ -783,7 +805,8 @@ MORE = (
         "packet-not-writable",
         MEMORY,
         "Write is not allowed",
-        f"r2 = *(u32 *)(r1 +76); r3 = *(u32 *)(r1 +80); r4 = r2; r4 += 8; if r4 > r3 goto out; *(u8 *)(r2 +0) = 1; {OUT}",
+        "r2 = *(u32 *)(r1 +76); r3 = *(u32 *)(r1 +80); r4 = r2; r4 += 8; if r4 > r3 goto out; "
+        f"*(u8 *)(r2 +0) = 1; {OUT}",
         prog_type="lwt_in",
     ),
     Program(
@@ -797,7 +820,8 @@ MORE = (
         "two-kinds-of-pointer",
         REGISTER,
         "One instruction for two kinds of pointer",
-        f"r6 = r1; *(u64 *)(r10 -8) = 0; call helper#7; if r0 == 0 goto use; r6 = r10; r6 += -8; use: r0 = *(u32 *)(r6 +0); exit",
+        "r6 = r1; *(u64 *)(r10 -8) = 0; call helper#7; if r0 == 0 goto use; r6 = r10; r6 += -8; "
+        "use: r0 = *(u32 *)(r6 +0); exit",
     ),
     tracing("task-written", REGISTER, "Write is not allowed", f"{TASK} *(u64 *)(r6 +0) = 0; {EXIT}"),
     tracing("task-beyond-end", MEMORY, "Access beyond the struct", f"{TASK} r0 = *(u64 *)(r6 +32000); {EXIT}"),
@@ -908,9 +932,9 @@ MORE = (
 
 
 def in_c(
-    object: str, name: str, category: str, problem: str, *kfuncs: str, on: Mapping[str, Expectation] | None = None
+    source: str, name: str, category: str, problem: str, *kfuncs: str, on: Mapping[str, Expectation] | None = None
 ) -> Program:
-    return Program(name, category, problem, object=object, kfuncs=kfuncs, on=on or {})
+    return Program(name, category, problem, source=source, kfuncs=kfuncs, on=on or {})
 
 
 OBJ_NEW = "bpf_obj_new_impl"
@@ -948,6 +972,7 @@ FROM_C = (
     in_c("memory", "bounds-lost-by-copy", MEMORY, BOUNDS, on={"6.1": (REGISTER, "Pointer offset is not safe")}),
     in_c("memory", "global-argument-may-be-null", REGISTER, "Invalid dereference"),
     in_c("memory", "global-argument-wrong", CALL, ARGUMENT),
+    in_c("memory", "index-checked-on-copy", MEMORY, BOUNDS),
     in_c("memory", "index-of-callback", MEMORY, BOUNDS),
     in_c("objects", "object-leaked", LIFETIME, "Unreleased resource", OBJ_NEW),
     in_c("objects", "object-dropped-twice", CALL, ARGUMENT, OBJ_NEW),
@@ -967,4 +992,11 @@ FROM_C = (
     ),
 )
 
-PROGRAMS: tuple[Program, ...] = (*RAW, *MORE, *FROM_C)
+ACCEPTED_ONES = (
+    Program("accepted-at-once", *ACCEPTED, EXIT),
+    in_c("accepted", "accepted-with-functions", *ACCEPTED),
+    in_c("accepted", "accepted-with-branches", *ACCEPTED),
+)
+"""What the verifier says about programs that it takes."""
+
+PROGRAMS: tuple[Program, ...] = (*RAW, *MORE, *FROM_C, *ACCEPTED_ONES)

@@ -25,7 +25,7 @@ from kprobe_tool.native import bpf
 from ..kernels import boot
 from ..kernels.lab import needed_directories
 from ..kernels.packages import Archive
-from . import LEVEL2, LOGS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
+from . import LEVEL2, LOGS, STATS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
 from .kernel import Absent, Symbols, Verdict, built, load, may_load, symbols
 from .programs import PROGRAMS, Program
 
@@ -56,6 +56,9 @@ def record_one(program: Program, known: Symbols) -> Iterator[Record]:
     yield entry(program.name, 1, load(program, known, 1))
     if program.name in LEVEL2:
         yield entry(f"{program.name}.level2", 2, load(program, known, 2))
+    if program.name in STATS:
+        yield entry(f"{program.name}.stats", 4, load(program, known, 4))
+        yield entry(f"{program.name}.stats2", 6, load(program, known, 6))
     if program.name in TRUNCATED:
         raw = built(program, known)
         verdict = Verdict(bpf.load_once(raw, 1, TRUNCATED_SIZE), len(raw.insns) // 8)

@@ -53,7 +53,7 @@ PROTOTYPES = {
 
 @dataclass(frozen=True)
 class ObjectProgram:
-    """A program of an object: its function and section; ``prog_type`` is 0 where libbpf knows none of that section."""
+    """A program of an object: its function and section. ``prog_type`` is 0 where that name tells libbpf none."""
 
     name: str
     section: str

@@ -216,3 +216,16 @@ int global_argument_wrong(struct __sk_buff *skb)
 {
 	return global_pointer((int *)(long)skb->len);
 }
+
+NOINLINE int limited(u32 value)
+{
+	volatile u64 local[2] = {value};
+
+	return value > 7 ? local[0] : table[value & 63];
+}
+
+SEC("tc")
+int index_checked_on_copy(struct __sk_buff *skb)
+{
+	return limited(skb->mark);
+}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from kprobe_tool.checks import CHECKS, Check, Finding, Method, Severity, Status, evaluate
+from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Finding, Method, Needs, Root, Severity, Status, evaluate
 from kprobe_tool.commands.verdicts import exit_code
 from kprobe_tool.errors import Error, ExitCode
 
@@ -17,12 +17,32 @@ def test_ids_are_unique() -> None:
 def test_rows_are_complete(check: Check) -> None:
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", check.id)
     assert check.title and len(check.title) < 80 and not check.title.endswith(".")
-    assert check.meaning.endswith(".") and check.remedy.endswith(".")
+    assert check.meaning.endswith(".") and check.look_for.endswith(".") and check.remedy.endswith(".")
     assert check.references
     module, _, function = check.function.partition(":")
     assert module.startswith("kprobe_tool.probes.")
     imported = __import__(module, fromlist=[function])
     assert callable(getattr(imported, function))
+
+
+def test_ids_are_no_systems() -> None:
+    """--only and --skip take either."""
+    assert not {check.id for check in CHECKS} & set(SYSTEMS)
+
+
+@pytest.mark.parametrize(
+    ("needs", "text"),
+    [
+        (Needs(), "nothing"),
+        (
+            Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
+            "module rds, user namespaces, or root",
+        ),
+        (Needs(Root.ALWAYS, modules=("tls",)), "root, module tls"),
+    ],
+)
+def test_needs(needs: Needs, text: str) -> None:
+    assert str(needs) == text
 
 
 def check_of(outcome: object) -> Check:
@@ -35,7 +55,7 @@ def check_of(outcome: object) -> Check:
             assert isinstance(outcome, BaseException)
             raise outcome
 
-    return Row("a-b", "t", Severity.LOW, "s", ("root",), ("r",), "m.", "r.", "kprobe_tool.probes.x:y")
+    return Row("a-b", "t", Severity.LOW, "s", Needs(Root.ALWAYS), ("r",), "m.", "l.", "r.", "kprobe_tool.probes.x:y")
 
 
 @pytest.mark.parametrize("error", [Error("x", "y"), OSError(13, "Permission denied", "/proc/x"), OSError("odd")])

@@ -1,23 +1,50 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""iovisor's bcc, which only distributions ship (python3-bpfcc), found from any Python.
+"""iovisor's bcc, which only distributions ship (python3-bpfcc), found from any Python, and BPF compiled with it.
 
 The project named ``bcc`` on the package index is an unrelated lattice library, so what was imported is looked at
 before it is believed.
+
+Programs compile without any kernel headers: bpf/include has the little that bcc itself needs, and offsets of the
+kernel's structures come from its BTF (native/btf.py).
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno as errnos
 import importlib.util
+import os
+import re
 import sys
 import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from kprobe_tool.errors import Error
+from kprobe_tool.native import host
+from kprobe_tool.native.libc import libc, text
 
 DISTRIBUTION = Path("/usr/lib/python3/dist-packages/bcc/__init__.py")
 HINT = "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora, openSUSE)"
+
+SOURCES = Path(__file__).parents[1] / "bpf"
+"""The BPF C sources, and below include/ what stands in for kernel headers."""
+
+NOISE_MAX = 1 << 20
+BATCH_MAX = 4096
+"""Records that one read of a ring buffer hands out, so that a flood cannot fill the memory."""
+
+# enum bpf_prog_type, linux/bpf.h
+BPF_PROG_TYPE_KPROBE = 2
+BPF_PROG_TYPE_SK_MSG = 16
+BPF_PROG_TYPE_RAW_TRACEPOINT = 17
+
+# enum bpf_attach_type, linux/bpf.h
+BPF_SK_MSG_VERDICT = 7
 
 
 @dataclass(frozen=True)
@@ -76,3 +103,222 @@ def from_distribution() -> Any | None:
         del sys.modules["bcc"]
         raise Error("bcc", f"{DISTRIBUTION}: {error}", hint=HINT) from error
     return module
+
+
+@contextmanager
+def captured() -> Iterator[Callable[[], str]]:
+    """Catches what libbcc and LLVM write to file descriptors 1 and 2; yields a function giving it as text."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    memory = os.memfd_create("kprobe-tool-bcc")
+    kept = [(fd, os.dup(fd)) for fd in (1, 2)]
+    for fd, _ in kept:
+        os.dup2(memory, fd)
+    try:
+        yield lambda: text(os.pread(memory, NOISE_MAX, 0))
+    finally:
+        libc.fflush(None)
+        for fd, copy in kept:
+            os.dup2(copy, fd)
+            os.close(copy)
+        os.close(memory)
+
+
+def require_privileges(subject: str) -> None:
+    """Raises Error where BPF will be refused for sure, before bcc is imported for nothing."""
+    if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
+        raise Error(subject, errno=errnos.EPERM, hint="needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN: run as root")
+
+
+def failure(subject: str, number: int, noise: str) -> Error:
+    """The one line about a compilation or load that failed, out of what libbcc wrote about it."""
+    if number in {errnos.EPERM, errnos.EACCES} or os.strerror(errnos.EPERM) in noise:
+        if host.lockdown() == "confidentiality":
+            return Error(subject, errno=errnos.EPERM, hint="the kernel is locked down (confidentiality)")
+        if host.in_initial_user_namespace():
+            hint = "needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN; a seccomp filter or an LSM may refuse it as well"
+        else:
+            hint = "needs root of the host, not of a user namespace"
+        if number != errnos.EACCES:
+            return Error(subject, errno=errnos.EPERM, hint=hint)
+    lines = [line.strip() for line in noise.splitlines() if line.strip()]
+    told = [line for line in lines if re.search(r"\berror:", line)] or [
+        line for line in lines if not line.startswith(("processed ", "HINT:", "bpf: Failed to load program"))
+    ][-1:]
+    said = told[0] if told else "libbcc does not say why"
+    return Error(subject, said, errno=number or None, hint="'kprobe-tool doctor' shows what BPF needs here")
+
+
+class Object:
+    """One compiled BPF C source, its maps and the programs loaded from it.
+
+    ``name`` is a file in bpf/. ``defines`` become macros; with NAME_OFFSET and NAME_SIZE of the kernel's fields from
+    ``btf.fields()`` the READ macro of kprobe_tool.h reads them. Nothing is pinned and everything hangs on file
+    descriptors of this process, so it goes with the ``with`` block, and with the process however that ends.
+
+    Raises Error: no bcc, no privilege, what does not compile, maps that cannot be made.
+    """
+
+    def __init__(self, name: str, defines: Mapping[str, int] | None = None) -> None:
+        require_privileges(f"BPF program {name}")
+        self.name = name
+        self._fds: list[int] = []
+        bcc = load().module
+        self._lib = bcc.lib
+        self._callback_type = bcc.libbcc._RINGBUF_CB_TYPE
+        system = os.uname()
+        version = [int(part) for part in re.findall(r"\d+", system.release)[:3]]
+        major, minor, patch = (*version, 0, 0, 0)[:3]
+        macros = {
+            "LINUX_VERSION_CODE": (major << 16) + (minor << 8) + min(patch, 255),
+            "PAGE_SIZE": os.sysconf("SC_PAGESIZE"),
+            f"MACHINE_{system.machine}": 1,
+            **(defines or {}),
+        }
+        flags = [f"-D{key}={value}".encode() for key, value in macros.items()]
+        with captured() as noise, kernel_source(SOURCES):
+            ctypes.set_errno(0)
+            self._module = self._lib.bpf_module_create_c_from_string(
+                (SOURCES / name).read_bytes(), 0, (ctypes.c_char_p * len(flags))(*flags), len(flags), True, None
+            )
+            said, number = noise(), ctypes.get_errno()
+        if not self._module:
+            # errno is left over from anything that LLVM tried; only the kernel's refusal is worth telling.
+            raise failure(f"BPF program {name}", number if number == errnos.EPERM else 0, said)
+
+    def load(self, function: str, prog_type: int, attach_type: int = -1) -> int:
+        """Load one function as a program: a file descriptor that belongs to this object. Raises Error."""
+        lib, symbol = self._lib, function.encode()
+        with captured() as noise:
+            ctypes.set_errno(0)
+            fd = lib.bcc_func_load(
+                self._module,
+                prog_type,
+                symbol,
+                lib.bpf_function_start(self._module, symbol),
+                lib.bpf_function_size(self._module, symbol),
+                lib.bpf_module_license(self._module),
+                lib.bpf_module_kern_version(self._module),
+                0,
+                None,
+                0,
+                None,
+                attach_type,
+            )
+            number = ctypes.get_errno()
+            said = noise()
+        if fd < 0:
+            raise failure(f"BPF program {self.name}: {function}", number, said)
+        self._fds.append(fd)
+        return int(fd)
+
+    def map(self, name: str) -> int:
+        """The file descriptor of a map, which belongs to this object. Raises KeyError."""
+        fd = self._lib.bpf_table_fd(self._module, name.encode())
+        if fd < 0:
+            raise KeyError(name)
+        return int(fd)
+
+    def update(self, name: str, key: bytes, value: bytes) -> None:
+        """BPF_MAP_UPDATE_ELEM on a map by name. Raises OSError."""
+        if self._lib.bpf_update_elem(self.map(name), key, value, 0) < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), f"BPF map {name}")
+
+    def lookup(self, name: str, key: bytes, size: int) -> bytes:
+        """BPF_MAP_LOOKUP_ELEM: ``size`` bytes, for a per-CPU map those of all possible CPUs. Raises OSError."""
+        value = ctypes.create_string_buffer(size)
+        if self._lib.bpf_lookup_elem(self.map(name), key, value) < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), f"BPF map {name}")
+        return value.raw
+
+    def attach_to_map(self, program: int, name: str, attach_type: int) -> None:
+        """BPF_PROG_ATTACH to a map of this object (a sockmap), which ends with the map. Raises OSError."""
+        if self._lib.bpf_prog_attach(program, self.map(name), attach_type, 0) < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), f"BPF map {name}")
+
+    def attach_raw_tracepoint(self, program: int, tracepoint: str) -> None:
+        """BPF_RAW_TRACEPOINT_OPEN; detached when this object is closed. Raises OSError."""
+        fd = self._lib.bpf_attach_raw_tracepoint(program, tracepoint.encode())
+        if fd < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), f"raw tracepoint {tracepoint}")
+        self._fds.append(fd)
+
+    def own(self, fd: int) -> None:
+        """Close ``fd`` together with this object: what a program is attached by."""
+        self._fds.append(fd)
+
+    def ring_buffer(self, name: str) -> RingBuffer:
+        """A reader of a map that BPF_RINGBUF_OUTPUT declares."""
+        return RingBuffer(self._lib, self._callback_type, self.map(name))
+
+    def close_programs(self) -> None:
+        """Detach and unload the programs; the maps and what is in them stay."""
+        while self._fds:
+            os.close(self._fds.pop())
+
+    def close(self) -> None:
+        """Detach and unload everything."""
+        self.close_programs()
+        if self._module:
+            self._lib.bpf_module_destroy(self._module)
+            self._module = None
+
+    def __enter__(self) -> Object:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class RingBuffer:
+    """Reads the records of a BPF ring buffer. Raises OSError."""
+
+    def __init__(self, lib: Any, callback_type: Any, fd: int) -> None:
+        self._lib = lib
+        self._records: list[bytes] = []
+        # Kept here, since the library keeps only its address.
+        self._callback = callback_type(self._take)
+        ctypes.set_errno(0)
+        self._manager = lib.bpf_new_ringbuf(fd, self._callback, None)
+        if not self._manager:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), "BPF ring buffer")
+
+    def _take(self, context: object, data: int, size: int) -> int:
+        self._records.append(ctypes.string_at(data, size))
+        return -errnos.ENOBUFS if len(self._records) >= BATCH_MAX else 0
+
+    def read(self, timeout: float) -> list[bytes]:
+        """What has come, at most BATCH_MAX records; waits up to ``timeout`` seconds for the first."""
+        self._records = []
+        done = self._lib.bpf_consume_ringbuf(self._manager)
+        if not self._records and done >= 0:
+            done = self._lib.bpf_poll_ringbuf(self._manager, int(timeout * 1000))
+        if done < 0 and done not in {-errnos.EINTR, -errnos.ENOBUFS}:
+            raise OSError(-done, os.strerror(-done), "BPF ring buffer")
+        return self._records
+
+    def close(self) -> None:
+        if self._manager:
+            self._lib.bpf_free_ringbuf(self._manager)
+            self._manager = None
+
+
+@contextmanager
+def kernel_source(directory: Path) -> Iterator[None]:
+    """Where bcc is to look for kernel headers."""
+    before = os.environ.get("BCC_KERNEL_SOURCE")
+    os.environ["BCC_KERNEL_SOURCE"] = str(directory)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["BCC_KERNEL_SOURCE"]
+        else:
+            os.environ["BCC_KERNEL_SOURCE"] = before

@@ -14,6 +14,7 @@ import select
 import signal
 import struct
 import time
+import traceback
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
@@ -31,28 +32,31 @@ def each(
     items: Sequence[Item], function: Callable[[Item], Answer], seconds: float
 ) -> Generator[tuple[Item, Answer | Lost]]:
     """``function`` of each item, in order; TimeoutError for one that took longer than ``seconds``, ChildProcessError
-    for one that its process died of.
+    for one that its process died of or that raised, which is a bug and has its traceback on stderr.
 
     One child makes all calls; where one hangs, another child goes on with the next item, and the stuck one goes
-    when the kernel lets it. ``function`` must not raise.
+    when the kernel lets it.
     """
     done = 0
     while done < len(items):
         pid, pipe = start(items[done:], function)
+        lost: Lost | None = None
         try:
             while done < len(items):
                 try:
-                    answer: Answer = pickle.loads(receive(pipe, time.monotonic() + seconds))
+                    answer: Answer | ChildProcessError = pickle.loads(receive(pipe, time.monotonic() + seconds))
                 except (TimeoutError, ChildProcessError) as error:
-                    yield items[done], error
-                    done += 1
+                    lost = error
                     break
                 yield items[done], answer
                 done += 1
         finally:
             os.close(pipe)
             os.kill(pid, signal.SIGKILL)
-            reap(pid)
+            status = reap(pid)
+        if lost is not None:
+            yield items[done], lost if isinstance(lost, TimeoutError) else ChildProcessError(how_it_ended(status))
+            done += 1
 
 
 def start(items: Sequence[Item], function: Callable[[Item], Answer]) -> tuple[int, int]:
@@ -64,17 +68,31 @@ def start(items: Sequence[Item], function: Callable[[Item], Answer]) -> tuple[in
         os.close(writing)
         return pid, reading
     try:
+        # Ctrl-C is for the parent to answer, and stdout for it to write; this end follows it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.dup2(2, 1)
         die_with_parent()
         # The parent may have died before the prctl.
         if os.getppid() == parent:
             with os.fdopen(writing, "wb") as file:
                 for item in items:
-                    data = pickle.dumps(function(item))
+                    data = answer_of(function, item)
                     file.write(LENGTH.pack(len(data)) + data)
                     file.flush()
     finally:
         # Never back into the caller's stack, which belongs to the parent.
         os._exit(0)
+
+
+def answer_of(function: Callable[[Item], Answer], item: Item) -> bytes:
+    """One answer, pickled; a ChildProcessError where the function raised."""
+    try:
+        return pickle.dumps(function(item))
+    except Exception as error:  # a bug, that must not cost the items after this one
+        traceback.print_exc()
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{os.path.basename(place.filename)}:{place.lineno}"
+        return pickle.dumps(ChildProcessError(f"{type(error).__name__}: {error} ({where})"))
 
 
 def receive(pipe: int, deadline: float) -> bytes:
@@ -97,9 +115,30 @@ def take(pipe: int, size: int, deadline: float) -> bytes:
     return b"".join(parts)
 
 
-def reap(pid: int) -> None:
-    """Collect the killed child. One that is stuck in the kernel is left to init, which outlives us."""
+def reap(pid: int) -> int | None:
+    """Collect the killed child: its status as wait(2) tells it.
+
+    One that is stuck in the kernel is left to init, which outlives us, and has none.
+    """
     for _ in range(500):
-        if os.waitpid(pid, os.WNOHANG)[0]:
-            return
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            return status
         time.sleep(0.001)
+    return None
+
+
+def how_it_ended(status: int | None) -> str:
+    """What wait(2) says of a child that gave no answer."""
+    if status is None:
+        return "the process that asked does not end"
+    if os.WIFSIGNALED(status):
+        return f"the process that asked was killed by {signal_name(os.WTERMSIG(status))}"
+    return "the process that asked ended without an answer"
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

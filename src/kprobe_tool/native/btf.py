@@ -9,12 +9,13 @@ outside: every offset is checked before it is followed, every chain of types has
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from struct import iter_unpack, unpack_from
 
+from kprobe_tool.errors import Error
 from kprobe_tool.native.libc import text
 
 DIRECTORY = "/sys/kernel/btf"
@@ -227,6 +228,27 @@ class Btf:
         members = tuple(self._members(owner, place, 0, 0))
         return Struct(self._string(owner._words[place]), owner._words[place + 2], members)
 
+    def place_of(self, path: str) -> tuple[int, int | None] | None:
+        """Offset and size in bytes of ``struct.member.member``, or None where the kernel has no such member.
+
+        The offset is that from the start of the struct; members that are pointers have no members here.
+        """
+        name, *parts = path.split(".")
+        type_id = self.find(name, AGGREGATES)
+        offset, size = 0, None
+        for part in parts:
+            member = None if type_id is None else self._member_of(type_id, part)
+            if member is None:
+                return None
+            type_id, offset, size = member.type_id, offset + member.offset, member.size
+        return offset, size
+
+    def _member_of(self, type_id: int, name: str) -> Member | None:
+        owner, place = self._record(self._resolve(type_id))
+        if owner._words[place + 1] >> 24 & KIND_MASK not in AGGREGATES:
+            return None
+        return next((member for member in owner._members(owner, place, 0, 0) if member.name == name), None)
+
     def _members(self, owner: Btf, place: int, base: int, depth: int) -> Iterator[Member]:
         if depth > DEPTH_MAX:
             raise ValueError("BTF: structs nested too deep")
@@ -300,3 +322,18 @@ def vmlinux() -> Btf:
 def module(name: str) -> Btf:
     """The types of a loaded module, the kernel's below them. Raises OSError, ValueError."""
     return Btf(Path(DIRECTORY, name).read_bytes(), vmlinux())
+
+
+def fields(wanted: Mapping[str, Sequence[str]], btf: Btf) -> dict[str, int]:
+    """Macros for the READ of bpf/include/kprobe_tool.h: NAME_OFFSET and NAME_SIZE of each field in bytes.
+
+    ``wanted`` says under which paths (``sk_msg.sg.copy``) a field is to be found, the names that it had in other
+    kernels included. Raises Error where none of them is in this kernel.
+    """
+    macros = {}
+    for name, paths in wanted.items():
+        found = next((place for path in paths if (place := btf.place_of(path)) is not None), None)
+        if found is None or found[1] is None:
+            raise Error("BTF", f"no {' or '.join(paths)} in this kernel", hint="it may be newer than this tool")
+        macros[f"{name}_OFFSET"], macros[f"{name}_SIZE"] = found[0], found[1]
+    return macros

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +67,12 @@ def effective_capabilities() -> frozenset[str]:
 def in_initial_user_namespace() -> bool:
     """Whether root here is root of the host: the identity map of all ids exists in the initial one only."""
     return (read_line("/proc/self/uid_map") or "").split() == ["0", "0", "4294967295"]
+
+
+def lockdown() -> str | None:
+    """The kernel's lockdown mode: none, integrity or confidentiality; None where it cannot be seen."""
+    mode = re.search(r"\[(\w+)\]", read_line("/sys/kernel/security/lockdown") or "")
+    return mode[1] if mode else None
 
 
 def readable(path: str) -> bool:

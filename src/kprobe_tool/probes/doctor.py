@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import sys
 import time
 from dataclasses import dataclass
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bcc, host, kmod, sched
+from kprobe_tool.native import bcc, host, kmod, kprobe, sched
 from kprobe_tool.native.child import Child, Request
 
 MODULES = ("rds", "rds_tcp", "rds_rdma", "tls", "nvme_core", "nvme_fabrics", "nvme_rdma", "nvme_tcp")
@@ -66,20 +65,18 @@ def btf() -> Item:
 
 
 def kprobes() -> Item:
-    path = "/sys/bus/event_source/devices/kprobe"
-    if host.exists(path):
-        return Item("kprobes", True, path)
-    return Item("kprobes", False, f"no {path}", "a kernel with CONFIG_KPROBE_EVENTS=y")
+    if kprobe.available():
+        return Item("kprobes", True, kprobe.PMU)
+    return Item("kprobes", False, f"no {kprobe.PMU}", "a kernel with CONFIG_KPROBE_EVENTS=y")
 
 
 def lockdown() -> Item:
     """``available`` here: the kernel may be looked into."""
-    line = host.read_line("/sys/kernel/security/lockdown")
-    mode = re.search(r"\[(\w+)\]", line or "")
+    mode = host.lockdown()
     if mode is None:
         return Item("lockdown", None, "no /sys/kernel/security/lockdown", "mount securityfs to see it")
-    open_enough = mode[1] != "confidentiality"
-    return Item("lockdown", open_enough, mode[1], None if open_enough else "boot without lockdown=confidentiality")
+    open_enough = mode != "confidentiality"
+    return Item("lockdown", open_enough, mode, None if open_enough else "boot without lockdown=confidentiality")
 
 
 def privileges() -> Item:

@@ -52,7 +52,53 @@ def test_dying_child() -> None:
 
     (_, first), (_, second), (_, third) = bounded.each(range(3), die, 30)
     assert (first, third) == (0, 2)
+    assert str(second) == "the process that asked was killed by SIGKILL"
+
+
+def test_leaving_child() -> None:
+    def leave(item: int) -> None:
+        os._exit(0)
+
+    ((_, answer),) = bounded.each([1], leave, 30)
+    assert str(answer) == "the process that asked ended without an answer"
+
+
+def test_bug_in_the_child(capfd: pytest.CaptureFixture[str]) -> None:
+    """Told like a death, with its traceback on stderr; the same child goes on."""
+
+    def divide(item: int) -> tuple[float, int]:
+        return 1 / item, os.getpid()
+
+    (_, first), (_, second), (_, third) = bounded.each([1, 0, 2], divide, 30)
     assert isinstance(second, ChildProcessError)
+    assert str(second).startswith("ZeroDivisionError: division by zero (test_bounded.py:")
+    assert isinstance(first, tuple) and isinstance(third, tuple) and first[1] == third[1]
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_answer_that_cannot_be_sent() -> None:
+    ((_, answer),) = bounded.each([1], lambda item: lambda: item, 30)
+    assert isinstance(answer, ChildProcessError)
+
+
+def test_stdout_is_the_parent_s(capfd: pytest.CaptureFixture[str]) -> None:
+    assert list(bounded.each([1], lambda item: os.write(1, b"noise\n"), 30)) == [(1, 6)]
+    assert capfd.readouterr() == ("", "noise\n")
+
+
+def test_child_that_cannot_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stuck in the kernel, it is left behind: nobody waits for it."""
+    pids: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: pids.append(pid))
+    try:
+        ((_, answer),) = bounded.each([1], lambda item: time.sleep(3600), 0.1)
+    finally:
+        monkeypatch.undo()
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    assert isinstance(answer, TimeoutError)
+    assert len(pids) == 1
 
 
 def test_nothing_to_do() -> None:

@@ -10,13 +10,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from kprobe_tool import __version__
+from kprobe_tool import __version__, files
 from kprobe_tool.errors import Error
 from kprobe_tool.native import rds
 from kprobe_tool.native.netns import Netns
@@ -81,26 +79,8 @@ def dump_netns(space: Netns) -> dict[str, object]:
 
 
 def save(path: str, capture: Capture, host: Mapping[str, object]) -> None:
-    """Write the file, readable by its owner only, since root's capture tells of every namespace.
-
-    A regular file of that name is replaced, whole or not at all; anything else is refused. Raises Error.
-    """
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise Error(path, "not a regular file")
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=os.path.dirname(path) or ".", prefix=".kprobe-tool-", delete=False
-        ) as file:
-            try:
-                file.write(dump(capture, host))
-                file.write("\n")
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-    except OSError as error:
-        raise Error.from_os(path, error) from error
+    """Write the file, readable by its owner only, since root's capture tells of every namespace. Raises Error."""
+    files.replace(path, [dump(capture, host)], mode=0o600)
 
 
 def load(path: str) -> tuple[Capture, dict[str, object]]:

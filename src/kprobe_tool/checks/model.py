@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The check type and the verdict type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from importlib import import_module
+
+from kprobe_tool.errors import Error
+
+
+class Status(StrEnum):
+    """The four outcomes of a check."""
+
+    OK = "ok"
+    AFFECTED = "affected"
+    NOT_APPLICABLE = "not-applicable"
+    UNKNOWN = "unknown"
+
+
+class Method(StrEnum):
+    """How a verdict was reached, strongest first."""
+
+    PROBE = "probe"
+    SYMBOL = "symbol"
+    CONFIG = "config"
+    VERSION = "version"
+
+
+class Severity(StrEnum):
+    """How bad it is where a host is affected."""
+
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+
+
+class Root(StrEnum):
+    """Whether a check needs root to be able to tell."""
+
+    NEVER = "never"
+    SOMETIMES = "sometimes"
+    """On some hosts it is ``unknown`` without; there root may settle it."""
+    ALWAYS = "always"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a check needs to be able to tell. Where that is missing it is ``unknown`` or ``not-applicable``.
+
+    ``modules`` must be loaded: no check loads one. ``others`` is for people.
+    """
+
+    root: Root = Root.NEVER
+    modules: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        root = ("root",) if self.root is Root.ALWAYS else ()
+        return ", ".join((*root, *(f"module {module}" for module in self.modules), *self.others)) or "nothing"
+
+    def as_dict(self) -> dict[str, object]:
+        return {"root": self.root.value, "modules": list(self.modules), "others": list(self.others)}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found out.
+
+    ``evidence`` is what was seen, as JSON-able data. ``settle`` says what would settle an ``unknown`` (root, a
+    module, a kernel option) and is required there: an unknown that names no way out helps nobody.
+    """
+
+    status: Status
+    reason: str
+    method: Method = Method.PROBE
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    settle: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status is Status.UNKNOWN and not self.settle:
+            raise ValueError("an unknown finding must say what would settle it")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table. ``function`` is ``module:name`` of a function without arguments giving a Finding.
+
+    ``title`` and ``meaning`` tell what it is to be affected, ``look_for`` how the evidence shows it, ``remedy`` what
+    to do about it.
+    """
+
+    id: str
+    title: str
+    severity: Severity
+    system: str
+    needs: Needs
+    references: tuple[str, ...]
+    meaning: str
+    look_for: str
+    remedy: str
+    function: str
+
+    def run(self) -> Finding:
+        """Import the probe and ask it."""
+        module, _, name = self.function.partition(":")
+        finding = getattr(import_module(module), name)()
+        if not isinstance(finding, Finding):
+            raise TypeError(f"{self.function} returned {finding!r}")
+        return finding
+
+
+def evaluate(check: Check) -> Finding:
+    """Run one check; what keeps it from being asked is an ``unknown`` with the reason, never an ``ok``."""
+    try:
+        return check.run()
+    except Error as error:
+        return Finding(Status.UNKNOWN, str(error), settle=error.hint or f"what it needs: {check.needs}")
+    except OSError as error:
+        failure = Error.from_os(error.filename or check.id, error)
+        return Finding(Status.UNKNOWN, str(failure), settle=f"what it needs: {check.needs}")

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Checks of the I/O queues of NVMe controllers."""
+
+from kprobe_tool.checks.model import Check, Needs, Root, Severity
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        id="nvme-queues-granted",
+        title="An NVMe controller has fewer I/O queues than the host asked for",
+        severity=Severity.LOW,
+        system="nvme",
+        needs=Needs(Root.SOMETIMES, others=("an NVMe controller", "root for fabrics")),
+        references=("drivers/nvme/host/core.c nvme_set_queue_count()",),
+        meaning=(
+            "The host asked for more I/O queues than the controller got, so CPUs share queues, and write or poll "
+            "queues that were configured may be missing."
+        ),
+        look_for="asked is larger than granted; limited_by says whose limit it was, where that is known.",
+        remedy=(
+            "Raise the target's limit (nvmet: attr_qid_max of the subsystem) or ask for fewer. 'nvme-queues "
+            "--query-controller' says which side sets the limit."
+        ),
+        function="kprobe_tool.probes.nvme.findings:check_granted",
+    ),
+    Check(
+        id="nvme-shortfall-oops",
+        title="A kernel that oopses when an NVMe target grants fewer queues than asked",
+        severity=Severity.HIGH,
+        system="nvme",
+        needs=Needs(others=("an nvme-rdma or nvme-tcp controller", "/proc/kallsyms")),
+        references=(
+            'Linux kernel commit b65bb777ef22 ("nvme-rdma: support separate queue maps for read and write")',
+            'Linux kernel commit 6486199378a5 ("nvme-tcp: fix queue mapping when queues count is limited")',
+        ),
+        meaning=(
+            "Linux v5.0 and v5.1 map CPUs to the queues that were asked for. Where the target grants fewer, some "
+            "CPUs are mapped to queues that do not exist, and connecting is a NULL dereference."
+        ),
+        look_for="The kernel has no nvmf_set_io_queues() in /proc/kallsyms, and is v5.0 or v5.1.",
+        remedy="Boot v5.2 or later. Until then ask for no more queues than the target grants (--nr-io-queues).",
+        function="kprobe_tool.probes.nvme.findings:check_shortfall_oops",
+    ),
+    Check(
+        id="nvme-stale-io-queues",
+        title="A reconnect granted fewer NVMe queues would oops the kernel",
+        severity=Severity.HIGH,
+        system="nvme",
+        needs=Needs(Root.SOMETIMES, others=("an nvme-rdma or nvme-tcp controller", "a namespace")),
+        references=(
+            "drivers/nvme/host/fabrics.c nvmf_set_io_queues()",
+            'Linux kernel commit a249d3066de6 ("nvme-fabrics: add queue setup helpers")',
+        ),
+        meaning=(
+            "The controller has read or poll queues. When it reconnects or is reset and the target grants fewer "
+            "queues than now, the kernel keeps the old read and poll counts, maps CPUs to queues that do not exist, "
+            "and dies of a NULL dereference in blk_mq_map_swqueue(). Seen on 6.1, 6.12 and 7.2; no kernel is known "
+            "to clear the counts."
+        ),
+        look_for=(
+            "deadly_grants lists the numbers of queues whose grant would be the oops; read and poll are the "
+            "counts that stay."
+        ),
+        remedy=(
+            "Do not lower the target's limit while connected. Connect without --nr-write-queues and "
+            "--nr-poll-queues, or disconnect before the target changes."
+        ),
+        function="kprobe_tool.probes.nvme.findings:check_stale_io_queues",
+    ),
+    Check(
+        id="nvme-hctx-offline-cpus",
+        title="An NVMe queue has no online CPU, and its controller could not reconnect",
+        severity=Severity.HIGH,
+        system="nvme",
+        needs=Needs(others=("an NVMe fabrics controller", "a namespace")),
+        references=("block/blk-mq.c blk_mq_alloc_request_hctx()",),
+        meaning=(
+            "All CPUs of a hardware queue are offline. I/O goes on, but after a reset or a lost connection the "
+            "queue cannot be connected (EXDEV), and the controller tries for ever or until ctrl_loss_tmo."
+        ),
+        look_for=(
+            "hctxs lists the hardware queues without an online CPU, cpus the CPUs that would serve them. After a "
+            "reset the kernel log has 'failed to connect queue: N ret=-18'."
+        ),
+        remedy="Bring one of the queue's CPUs online before the next reset, or disconnect and connect again.",
+        function="kprobe_tool.probes.nvme.findings:check_hctx_offline_cpus",
+    ),
+    Check(
+        id="nvme-queue-count",
+        title="An NVMe controller's queue_count disagrees with its mapped queues",
+        severity=Severity.MEDIUM,
+        system="nvme",
+        needs=Needs(others=("an NVMe controller", "a namespace")),
+        references=("drivers/nvme/host/tcp.c nvme_tcp_configure_io_queues()",),
+        meaning=(
+            "The kernel sets queue_count before it maps the queues anew. Where the two differ, a reconnect or reset "
+            "with another number of queues has failed, or is under way."
+        ),
+        look_for="granted and mapped differ; state tells whether the controller is connecting.",
+        remedy="Look at the controller's state and at the kernel log for why it does not reconnect.",
+        function="kprobe_tool.probes.nvme.findings:check_queue_count",
+    ),
+    Check(
+        id="nvme-path-queues",
+        title="Paths to one NVMe subsystem have different numbers of queues",
+        severity=Severity.LOW,
+        system="nvme",
+        needs=Needs(others=("two controllers of one subsystem",)),
+        references=("drivers/nvme/host/multipath.c",),
+        meaning=(
+            "One path has fewer I/O queues than another to the same subsystem, so I/O over it shares queues, and a "
+            "path with a single queue gets another I/O scheduler."
+        ),
+        look_for="paths has different numbers for the controllers of one subsystem.",
+        remedy="Connect all paths with the same options, and look for a target port or interface with a lower limit.",
+        function="kprobe_tool.probes.nvme.findings:check_path_queues",
+    ),
+    Check(
+        id="nvme-poll-queues",
+        title="NVMe poll queues were asked for and there are none",
+        severity=Severity.MEDIUM,
+        system="nvme",
+        needs=Needs(Root.SOMETIMES, others=("an NVMe controller", "a namespace")),
+        references=("drivers/nvme/host/fabrics.c nvmf_map_queues()", "block/blk-mq.c blk_mq_map_swqueue()"),
+        meaning=(
+            "The grant left no queue to poll. The kernel still accepts polled I/O (queue/io_poll is 1) and sends it "
+            "to default queue 0, which debugfs may then call a poll queue."
+        ),
+        look_for=(
+            "asked counts the poll queues asked for; hctx_0_shown is what debugfs calls the queue that polled I/O "
+            "goes to."
+        ),
+        remedy="Raise the target's limit, or ask for fewer I/O and write queues so that some are left to poll.",
+        function="kprobe_tool.probes.nvme.findings:check_poll_queues",
+    ),
+    Check(
+        id="nvme-cpu-balance",
+        title="NVMe default queues serve different numbers of CPUs",
+        severity=Severity.LOW,
+        system="nvme",
+        needs=Needs(Root.SOMETIMES, others=("an NVMe controller", "a namespace")),
+        references=("block/blk-mq-cpumap.c blk_mq_map_queues()",),
+        meaning=(
+            "Some default queues serve at least two CPUs more than others, so the I/O of some CPUs has less of the "
+            "queue than that of others."
+        ),
+        look_for="cpus_per_queue has numbers that differ by two or more.",
+        remedy="Ask for a number of queues that divides the CPUs evenly.",
+        function="kprobe_tool.probes.nvme.findings:check_cpu_balance",
+    ),
+)

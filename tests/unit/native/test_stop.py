@@ -1,0 +1,24 @@
+"""Signals that stop what runs until then."""
+
+import os
+import signal
+
+import pytest
+
+from kprobe_tool.native import stop
+
+
+@pytest.mark.parametrize("number", stop.SIGNALS)
+def test_a_signal_sets_the_flag(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with stop.flag() as stopped:
+        assert stopped() is None
+        os.kill(os.getpid(), number)
+        assert stopped() is number
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    with pytest.raises(KeyboardInterrupt), stop.flag():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)

@@ -198,16 +198,11 @@ def test_the_page_steps_in_a_browser(capsys: Capsys, tmp_path: Path) -> None:
     shown(capsys, path, "--html", str(html))
     # Two presses of a key, as a reader would, when the page is up.
     text = html.read_text(encoding="utf-8")
-    press = "<script>for (let n = 0; n < 2; n++) document.dispatchEvent(new KeyboardEvent('keydown', {key: 'j'}))</script>"
+    key = "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'j'}))"
+    press = f"<script>{key}; {key}</script>"
     html.write_text(text.replace("</body>", f"{press}</body>"), encoding="utf-8")
-    done = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile"]
-        + ["--dump-dom", html.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
+    options = ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile", "--dump-dom")
+    done = subprocess.run([browser, *options, html.as_uri()], capture_output=True, text=True, timeout=120, check=True)
     steps = re.findall(r"<li([^>]*)>", done.stdout)
     assert len(steps) >= 4
     assert [number for number, attributes in enumerate(steps) if "current" in attributes] == [2]

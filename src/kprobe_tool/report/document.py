@@ -48,11 +48,21 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A stretch of a line that people read, in one style."""
+
+    text: str
+    colour: str | None = None
+    bold: bool = False
+
+
+@dataclass(frozen=True)
 class Document:
     """One command's answer.
 
-    ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables and
-    ``summary`` lines are for people only. A warning tells how to read the rows; an error, what is missing.
+    ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables, the lines of
+    a ``picture`` and ``summary`` lines are for people only. A warning tells how to read the rows; an error, what is
+    missing.
     """
 
     command: str
@@ -61,6 +71,7 @@ class Document:
     errors: Sequence[Error] = ()
     more: Mapping[str, object] = field(default_factory=dict)
     aside: Sequence[Table] = ()
+    picture: Sequence[Sequence[Span]] = ()
     summary: Sequence[str] = ()
     warnings: Sequence[str] = ()
 

@@ -24,8 +24,8 @@ UNSAID = {
     "E2BIG": (
         Category.PRIVILEGE,
         "Program too large",
-        "The program has more instructions than this loader may load (4096 without CAP_BPF, a million with it) or none "
-        "at all; or the attributes are longer than this kernel knows and not zero there.",
+        "The program has more instructions than this loader may load (4096 without CAP_BPF, a million with it) or "
+        "none at all; or the attributes are longer than this kernel knows and not zero there.",
         "Load with CAP_BPF, or split the program.",
     ),
     "EINVAL": (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -34,7 +35,7 @@ OURS = PROGRAM | {Kind.TRAILER}
 BLOCKS_MAX = 64
 """Diagnoses that are passed on; thousands would help nobody."""
 
-TAIL_MAX = 1 << 24
+TAIL_MAX = 1 << 22
 """Bytes of a pipe that are kept."""
 GROW = "Load with a larger log buffer: 16 MiB is enough for most (libbpf: kernel_log_size; bpf(2): log_size)"
 
@@ -61,20 +62,23 @@ def explain_bytes(log: bytes, errno: str | None = None) -> Diagnosis:
 def explain_file(path: str, errno: str | None = None) -> Diagnosis:
     """The same for a file of any length, of which only the end is read. Raises Error, OSError."""
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size == 0:
-            # Also what is no regular file: a pipe, /dev/stdin.
-            return explain(read_tail(file.fileno()), errno)
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return explain(data, errno)
+        return explain_fd(file.fileno(), errno)
+
+
+def explain_fd(fd: int, errno: str | None = None) -> Diagnosis:
+    """The same for what is open: a file is mapped, of a pipe the end is kept. Raises Error, OSError."""
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
+        return explain(read_tail(fd), errno)
+    with mmap.mmap(fd, 0, access=mmap.ACCESS_READ) as data:
+        return explain(data, errno)
 
 
 def read_tail(fd: int) -> bytes:
-    """The end of what a pipe has, and its beginning: TAIL_MAX bytes of it are kept. Raises OSError."""
-    kept, size = bytearray(), 0
+    """The end of what a pipe has: TAIL_MAX bytes at the least, if it has so many. Raises OSError."""
+    kept = bytearray()
     while chunk := os.read(fd, 1 << 16):
         kept += chunk
-        size += len(chunk)
         if len(kept) > 2 * TAIL_MAX:
             del kept[: len(kept) - TAIL_MAX]
     return bytes(kept)

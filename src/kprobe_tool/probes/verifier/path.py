@@ -8,16 +8,16 @@ all there, one after the other: ``from A to B`` begins the next one, and the pat
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from kprobe_tool.probes.verifier.diagnosis import Line, Place
 from kprobe_tool.probes.verifier.disasm import Instruction, Operation, read
 from kprobe_tool.probes.verifier.lines import Entry, Kind
 from kprobe_tool.probes.verifier.states import parse
 
-VISITS_MAX = 20_000
+VISITS_MAX = 10_000
 """Instructions that a path is followed back through."""
-ENTRIES_MAX = 60_000
+ENTRIES_MAX = 30_000
 """Lines that are looked at for them."""
 AROUND = 2
 LDIMM64 = 0x18
@@ -27,17 +27,26 @@ LDIMM64 = 0x18
 class Visit:
     """One instruction on the path.
 
-    ``before`` and ``after`` are what the log says of the registers there, as text and only some of them. ``depth`` is
-    that of the call: 0 for the function in which the program was rejected, more for functions it has called.
+    ``state`` and ``earlier`` are what the log says of the registers behind and before it: only of some, and only
+    looked at when somebody asks. ``depth`` is that of the call: 0 for the function in which the program was rejected,
+    more for functions it has called.
     """
 
     insn: int
     code: int
     text: str
-    before: Mapping[str, str] = field(default_factory=dict)
-    after: Mapping[str, str] = field(default_factory=dict)
+    state: str = ""
+    earlier: str = ""
     source: Entry | None = None
     depth: int = 0
+
+    @property
+    def after(self) -> Mapping[str, str]:
+        return parse(self.state).values
+
+    @property
+    def before(self) -> Mapping[str, str]:
+        return parse(self.earlier).values
 
     @property
     def instruction(self) -> Instruction:
@@ -92,7 +101,6 @@ def walk(backwards: Iterable[Entry]) -> Path:
     cut: str | None = None
     origin: tuple[int, int] | None = None
     pending = 0
-    before: dict[str, str] = {}
     unsourced = 0
     for count, entry in enumerate(backwards):
         if len(visits) >= VISITS_MAX or count >= ENTRIES_MAX:
@@ -108,16 +116,12 @@ def walk(backwards: Iterable[Entry]) -> Path:
                 continue
             origin = None
         if entry.kind is Kind.INSN and entry.insn is not None:
-            after = parse(entry.state).values if entry.state else {}
-            states = states or bool(after)
-            visits.append(Visit(entry.insn, entry.code, entry.text, after=after))
-            before = {}
+            states = states or bool(entry.state)
+            visits.append(Visit(entry.insn, entry.code, entry.text, entry.state))
         elif entry.kind in {Kind.STATE, Kind.FROM}:
             states = True
-            found = parse(entry.state[entry.state.find(" ") + 1 :] if entry.state[:2] == ": " else entry.state)
-            before = {**found.values, **before}
-            if visits and entry.insn in {None, visits[-1].insn}:
-                visits[-1].before = {**found.values, **visits[-1].before}
+            if visits and entry.insn in {None, visits[-1].insn} and not visits[-1].earlier:
+                visits[-1].earlier = entry.state
             if entry.kind is Kind.FROM and entry.origin is not None and entry.insn is not None:
                 origin, pending = (entry.origin, entry.insn), 1
         elif entry.kind is Kind.SOURCE:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 S64_MIN, S64_MAX, U64_MAX, U32_MAX = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1, (1 << 32) - 1
 
@@ -71,6 +72,7 @@ def words(text: str) -> Iterator[str]:
         yield text[begin:]
 
 
+@lru_cache(maxsize=256)
 def parse(text: str) -> State:
     """``frame1: R1=ctx() refs=2`` as data."""
     frame = 0
@@ -111,7 +113,10 @@ class Value:
     def bound(self, name: str) -> int | None:
         """smin, smax, umin, umax or their 32-bit forms, where the state gives them."""
         text = self.attributes.get(name)
-        return None if text is None else number(text)
+        found = None if text is None else number(text)
+        width = 32 if name.endswith("32") else 64
+        # Large negative numbers are written in hexadecimal, as what they are without a sign.
+        return found - (1 << width) if found is not None and name[0] == "s" and found >> (width - 1) == 1 else found
 
     @property
     def unsigned(self) -> tuple[int, int]:

@@ -23,7 +23,13 @@ LEVEL2 = frozenset(
 """Recorded at level 2 as well."""
 
 STATS = frozenset(
-    {"accepted-with-functions", "accepted-with-branches", "accepted-at-once", "index-off-by-one", "sample-not-submitted"}
+    {
+        "accepted-with-functions",
+        "accepted-with-branches",
+        "accepted-at-once",
+        "index-off-by-one",
+        "sample-not-submitted",
+    }
 )
 """Recorded with BPF_LOG_STATS as well: <name>.stats, and <name>.stats2 with level 2."""
 

@@ -32,6 +32,8 @@ RUN_MAX = 20_000
 PROGRAM = frozenset({Kind.INSN, Kind.STATE, Kind.FROM, Kind.SAFE, Kind.SOURCE})
 """Lines about the program itself: no message is before the last of them."""
 OURS = PROGRAM | {Kind.TRAILER}
+HEAD_MAX = 64
+"""Lines from the beginning that are looked at."""
 BLOCKS_MAX = 64
 """Diagnoses that are passed on; thousands would help nobody."""
 
@@ -102,7 +104,7 @@ def explain(data: Data, errno: str | None) -> Diagnosis:
 def recognisable(run: Sequence[str], data: Data) -> bool:
     """Whether text without a single line about a program is a log all the same."""
     return any(text.startswith(native.HEADER) or match(text) is not None for text in run[-END_MAX:]) or any(
-        entry.kind in OURS for text in head(data, 64) for entry in entries(text)
+        entry.kind in OURS for text in head(data, HEAD_MAX) for entry in entries(text)
     )
 
 
@@ -136,9 +138,9 @@ def judge(last: Last, data: Data, errno: str | None) -> Diagnosis:
     """The diagnosis of the lines at the end, with the path that led there."""
     parts = native.split(last.run)
     blocks = [part for part in parts if isinstance(part, native.Block)]
-    if blocks:
+    if any(block.category for block in blocks):
         return from_blocks(parts)
-    texts = [text for text in last.run if text.strip() and text[:1] != " "]
+    texts = [part for part in parts if isinstance(part, str) and part.strip() and part[:1] != " "]
     matches = [(text, found) for text in texts if (found := match(text)) is not None]
     causes = [each for each in matches if not each[1].row.detail]
     path = walk(last.before)
@@ -146,6 +148,8 @@ def judge(last: Last, data: Data, errno: str | None) -> Diagnosis:
         text, found = choose(causes or matches)
         details = tuple(each for each in texts if each != text)
         return from_message(text, found, details, path)
+    if blocks:
+        return rest_of_block(blocks[0])
     messages = [text for text in texts if not REMARK.fullmatch(text)] or texts
     if messages:
         return unrecognised(messages[-1], tuple(messages[:-1]), path)
@@ -194,6 +198,24 @@ def from_blocks(parts: Sequence[native.Block | str]) -> Diagnosis:
             break
     first = found[0]
     return replace(first, details=(*first.details, *texts), others=tuple(found[1:]))
+
+
+def rest_of_block(block: native.Block) -> Diagnosis:
+    """The kernel's own diagnostics without their beginning."""
+    return Diagnosis(
+        outcome=Outcome.REJECTED,
+        native=True,
+        recognised=False,
+        category=None,
+        problem=None,
+        message=None,
+        reason=block.reason or "what the verifier found is lost; this is the rest of its diagnostics",
+        place=block.at.place,
+        label=block.at.message or None,
+        path=block.path,
+        lock=block.lock,
+        suggestion=block.suggestion,
+    )
 
 
 def from_message(text: str, found: Match, details: tuple[str, ...], path: Path) -> Diagnosis:
@@ -279,7 +301,11 @@ def truncation(data: Data, last: Last, diagnosis: Diagnosis, errno: str | None) 
     size = len(data)
     if diagnosis.outcome is Outcome.UNKNOWN:
         return Truncation(Lost.TAIL, size, None, f"{GROW}; this one had about {size} bytes and kept the beginning.")
-    if errno == "ENOSPC" or cut_at_head(data, last):
+    if (
+        errno == "ENOSPC"
+        or (diagnosis.native and diagnosis.category is None)
+        or (last.finished and cut_at_head(data))
+    ):
         return Truncation(
             Lost.HEAD,
             size,
@@ -289,12 +315,12 @@ def truncation(data: Data, last: Last, diagnosis: Diagnosis, errno: str | None) 
     return None
 
 
-def cut_at_head(data: Data, last: Last) -> bool:
-    """Whether a log begins in the middle of something: its first line is none, and then the program goes on."""
-    texts = head(data, 3)
-    if len(texts) < 3 or not last.finished:
-        return False
-    first, second = entries(texts[0])[0], entries(texts[1])[0]
-    if second.kind is Kind.INSN and second.insn:
-        return first.kind is Kind.TEXT and match(texts[0]) is None and ";" in texts[0]
+def cut_at_head(data: Data) -> bool:
+    """Whether a log begins in the middle of something: with another instruction than the first, and no state."""
+    for text in head(data, HEAD_MAX):
+        for entry in entries(text):
+            if entry.kind is Kind.STATE or entry.text.startswith("Validating "):
+                return False
+            if entry.kind is Kind.INSN:
+                return entry.insn != 0
     return False

@@ -87,13 +87,18 @@ class Location:
 
 
 def split(lines: Sequence[str]) -> list[Block | str]:
-    """The lines in order, with each block of diagnostics as one."""
+    """The lines in order, with each block of diagnostics as one; one that lost its header has no category."""
     found: list[Block | str] = []
     place = 0
     while place < len(lines):
         if lines[place].startswith(HEADER):
             end = end_of(lines, place)
             found.append(block(lines[place:end]))
+            place = end
+        elif lines[place] in SECTIONS:
+            # The rest of a block: what stood before it did not fit into the loader's buffer.
+            end = end_of(lines, place - 1)
+            found.append(block([HEADER, *lines[place:end]]))
             place = end
         else:
             found.append(lines[place])

@@ -13,7 +13,7 @@ from kprobe_tool.commands.verifier_columns import stats_row, told
 from kprobe_tool.commands.verifier_picture import diagnosis_rows, picture
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
-from kprobe_tool.report.document import Document, Row, Table
+from kprobe_tool.report.document import Document, Row, Span, Table
 from kprobe_tool.report.output import Output, emit
 
 if TYPE_CHECKING:
@@ -39,16 +39,20 @@ def verdict_row(verdict: Verdict) -> Row:
     }
 
 
-def lines(verdict: Verdict) -> Iterator[str]:
+def drawn(verdict: Verdict) -> Iterator[list[Span]]:
     """What people read about one program."""
     asked = verdict.asked
     if verdict.diagnosis is None:
         figures = told(verdict.stats)
-        yield f"{asked.name}: accepted" + (f": {figures}" if figures else "")
+        yield [Span(f"{asked.name}: "), Span("accepted", "green"), Span(f": {figures}" if figures else "")]
         return
-    yield f"{asked.name}: rejected ({verdict.errno}), {asked.insn_count} instructions"
+    yield [
+        Span(f"{asked.name}: "),
+        Span("rejected", "red"),
+        Span(f" ({verdict.errno}), {asked.insn_count} instructions"),
+    ]
     yield from picture(verdict.diagnosis)
-    yield ""
+    yield []
 
 
 def verdicts(
@@ -106,7 +110,7 @@ def command(
     alone. Exits with 1 where one is rejected, with 2 where one could not be loaded at all.
     """
     rows: list[Row] = []
-    summary: list[str] = []
+    pictures: list[list[Span]] = []
     errors: list[Error] = []
     rejected = False
     for verdict in verdicts(path, wanted, prog_type, int(level), raw=raw, licence=licence):
@@ -115,14 +119,20 @@ def command(
             continue
         rejected |= not verdict.accepted
         rows.append(verdict_row(verdict))
-        summary += lines(verdict)
+        pictures += drawn(verdict)
         if save is not None:
             write(save, verdict.log)
     if not rows:
         raise errors[0]
     people = output is Output.TABLE
     emit(
-        Document("verifier-log", host.identity(), [] if people else [Table((), rows)], errors, summary=summary),
+        Document(
+            "verifier-log",
+            host.identity(),
+            [] if people else [Table((), rows)],
+            errors,
+            picture=pictures if people else (),
+        ),
         output,
     )
     if errors:

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable
 
 Resolve = Callable[[str, str], int]
-"""(kind, name): the descriptor of a ``map``, the BTF id of a ``kfunc``, variable (``ksym``) or struct (``typeid``)."""
+"""(kind, name): the fd of a ``map``, the BTF id of a ``kfunc``, variable (``ksym``) or struct (``typeid``)."""
 
 BPF_LD, BPF_LDX, BPF_ST, BPF_STX, BPF_ALU, BPF_JMP, BPF_JMP32, BPF_ALU64 = range(8)
 BPF_X = 0x08

@@ -97,6 +97,8 @@ def store(release: str, found: Sequence[Record], *, all_of_them: bool) -> None:
         stored = record.pop("log")
         index[name] = record
         path = directory / f"{name}.txt"
+        for old in (path, path.with_suffix(".txt.xz")):
+            old.unlink(missing_ok=True)
         if stored is None:
             continue
         log = base64.b64decode(stored)

@@ -37,6 +37,8 @@ from kprobe_tool.probes.rds.presence import Presence
 from kprobe_tool.probes.verifier.diagnosis import Lost, Outcome
 from kprobe_tool.report import json as report_json
 
+from ..corpus import LOGS
+
 Json = dict[str, Any]
 Capsys = pytest.CaptureFixture[str]
 
@@ -57,6 +59,7 @@ COMMAND_LINES = {
     "nvme-queues-simulate": ["nvme-queues", "--simulate", "io=4,write=2,poll=2,granted=3"],
     "rds-info": ["rds-info"],
     "rds-info-leak-check": ["rds-info", "--leak-check"],
+    "verifier-log-stats": ["verifier-log", "stats", str(LOGS / "7.3-rc7" / "accepted-with-branches.stats2.txt")],
     "verifier-log-explain": ["verifier-log", "explain", str(VERIFIER_LOG)],
 }
 

@@ -9,6 +9,8 @@ from kprobe_tool.lazy import LazyGroup
 
 COMMANDS = {
     "explain": ("kprobe_tool.commands.verifier_explain", "Explain a log of the BPF verifier."),
+    "load": ("kprobe_tool.commands.verifier_load", "Load a program to see what the verifier says."),
+    "stats": ("kprobe_tool.commands.verifier_stats", "Show what verifying a program took."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 

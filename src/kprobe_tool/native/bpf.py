@@ -10,7 +10,7 @@ import ctypes
 import errno as errnos
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kprobe_tool.native.libc import libc, oserror
@@ -253,16 +253,18 @@ def load_once(program: Program, log_level: int, log_size: int, *, log_buf: bool 
     return Answer(errno, log, complete or not log_level, true_size)
 
 
-def load(program: Program, log_level: int) -> Answer:
-    """Load a program and close it; the buffer grows until the log fits, so that the errno is the verifier's.
-
-    Raises OSError as :func:`load_once` does.
-    """
-    if not log_level:
-        return load_once(program, 0, 0)
+def whole(attempt: Callable[[int], Answer]) -> Answer:
+    """What ``attempt`` gives with a buffer of so many bytes that the log fits: then the errno is the verifier's."""
     size = LOG_SIZE
     while True:
-        answer = load_once(program, log_level, size)
-        if answer.complete or answer.errno != errnos.ENOSPC or size == LOG_SIZE_MAX:
+        answer = attempt(size)
+        if answer.complete or size == LOG_SIZE_MAX:
             return answer
         size = min(max(answer.log_true_size or 0, size * 16), LOG_SIZE_MAX)
+
+
+def load(program: Program, log_level: int) -> Answer:
+    """Load a program and close it; the buffer grows until the log fits. Raises OSError as :func:`load_once` does."""
+    if not log_level:
+        return load_once(program, 0, 0)
+    return whole(lambda size: load_once(program, log_level, size))

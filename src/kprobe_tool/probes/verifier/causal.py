@@ -294,13 +294,14 @@ def invalidated(found: Match, register: str, steps: list[tuple[int, Step]], path
     visits = path.visits
     for number in range(len(visits) - 2, -1, -1):
         visit = visits[number]
-        text = visit.after.get(register) if visit.depth == 0 else None
-        if text is None:
+        if visit.depth != 0:
             continue
-        pointer = value(text)
-        if pointer.scalar:
+        text = visit.after.get(register)
+        if text is not None and not value(text).scalar:
+            return next(breaking(register, text, number, path), None)
+        if visit.instruction.writes == register:
+            # It was a number from the beginning.
             return None
-        return next(breaking(register, text, number, path), None)
     return None
 
 

@@ -75,6 +75,36 @@ def test_other_branches_are_left_out_at_level_2() -> None:
     assert any("nothing on the path" in note for note in diagnosis.notes)
 
 
+OLD = (
+    "func#0 @0",
+    "0: R1=ctx(id=0,off=0,imm=0) R10=fp0",
+    "0: (bf) r6 = r1",
+    "1: R1=ctx(id=0,off=0,imm=0) R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "1: (85) call bpf_map_lookup_elem#1",
+    "2: R0_w=map_value_or_null(id=1,off=0,ks=4,vs=8,imm=0) R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "2: (15) if r0 == 0x0 goto pc+3",
+    " R0_w=map_value(id=0,off=0,ks=4,vs=8,imm=0) R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "3: R0_w=map_value(id=0,off=0,ks=4,vs=8,imm=0) R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "3: (b7) r0 = 0",
+    "4: R0_w=inv0 R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "4: (95) exit",
+    "",
+    "from 2 to 6: R0_w=inv0 R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "6: R0_w=inv0 R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "6: (79) r1 = *(u64 *)(r0 +0)",
+    "R0 invalid mem access 'inv'",
+)
+
+
+def test_the_format_of_old_kernels() -> None:
+    """Up to 5.17: all registers in a line of their own before each instruction, numbers are inv."""
+    diagnosis = explained(*OLD)
+    assert (diagnosis.rule, diagnosis.place.insn) == ("scalar-dereference", 6)
+    assert path(diagnosis) == [("update", 1), ("branch", 2)]
+    assert diagnosis.path[0].message.endswith("a pointer to a map value, or NULL")
+    assert "the jump to 6 is taken" in diagnosis.path[1].message
+
+
 def test_calls_take_registers_away() -> None:
     diagnosis = explained(
         START,

@@ -174,6 +174,42 @@ def test_what_makes_a_number_of_a_pointer(call: str, before: str, told: str) -> 
     assert told in diagnosis.path[-1].message
 
 
+def test_a_reference_that_is_given_back_twice() -> None:
+    """As Linux v7.3 writes it: a pointer has an id, and the references are in a list."""
+    diagnosis = explained(
+        START,
+        "1: (85) call bpf_task_from_pid#71279  ; R0=trusted_ptr_task_struct(id=2) refs=2",
+        "2: (bf) r6 = r0                       ; R6=trusted_ptr_task_struct(id=2) refs=2",
+        "4: (bf) r1 = r6                       ; R1=trusted_ptr_task_struct(id=2) refs=2",
+        "5: (85) call bpf_task_release#71280   ;",
+        "6: (bf) r1 = r6                       ; R1=scalar(id=3) R6=scalar(id=3)",
+        "7: (85) call bpf_task_release#71280",
+        "release kfunc bpf_task_release expects referenced PTR_TO_BTF_ID passed to R1",
+    )
+    assert path(diagnosis) == [("update", 1), ("update", 2), ("invalidated", 5), ("update", 6)]
+    assert diagnosis.path[2].message == "bpf_task_release() gives reference 2 back, so R6 is no pointer any more"
+
+
+def test_a_borrowed_pointer_after_the_unlock() -> None:
+    diagnosis = explained(
+        START,
+        "17: (85) call bpf_rbtree_add_impl#70924 ; R6=ptr_node(non_own_ref) R10=fp0",
+        "18: (18) r1 = 0xff5db78f01673000      ; R1=map_value(map=.data.A,ks=4,vs=24)",
+        "20: (85) call bpf_spin_unlock#94      ;",
+        "21: (61) r0 = *(u32 *)(r6 +32)",
+        "R6 invalid mem access 'scalar'",
+    )
+    assert path(diagnosis) == []
+    diagnosis = explained(
+        START,
+        "16: (bf) r6 = r0                      ; R6=ptr_node(non_own_ref) R10=fp0",
+        "20: (85) call bpf_spin_unlock#94      ;",
+        "21: (61) r0 = *(u32 *)(r6 +32)",
+        "R6 invalid mem access 'scalar'",
+    )
+    assert path(diagnosis) == [("update", 16), ("invalidated", 20)]
+
+
 LOAD = (START, "0: (61) r6 = *(u32 *)(r1 +8)          ; R1=ctx() R6=scalar(umax=0xffffffff)")
 USE = ("9: (0f) r0 += r6                       ; R0=map_value(ks=4,vs=8)",)
 UNBOUNDED = (

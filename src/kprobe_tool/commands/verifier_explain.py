@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -82,12 +81,10 @@ def command(
 
         diagnosis = redacted(diagnosis)
     if html_path is not None:
+        from kprobe_tool import files
         from kprobe_tool.commands.verifier_html import page
 
-        try:
-            Path(html_path).write_text(page(diagnosis), encoding="utf-8")
-        except OSError as error:
-            raise Error.from_os(html_path, error) from error
+        files.replace(html_path, page(diagnosis).splitlines(), 0o644)
     people = output is Output.TABLE
     emit(
         Document(

@@ -174,7 +174,8 @@ def from_blocks(parts: Sequence[native.Block | str]) -> Diagnosis:
                 texts.append(part)
             continue
         matches = [(text, each) for text in texts if (each := match(text)) is not None]
-        text, row = next((each for each in matches if not each[1].row.detail), (texts[-1] if texts else None, None))
+        causes = [each for each in matches if not each[1].row.detail]
+        text, row = choose(causes) if causes else (texts[-1] if texts else None, None)
         found.append(
             Diagnosis(
                 outcome=Outcome.REJECTED,

@@ -94,6 +94,33 @@ class Path:
         return replace(visit.place(), instruction_context=context)
 
 
+class Sources:
+    """Which line of source each instruction was made from, learned from a log read backwards.
+
+    A kernel writes a line when it differs from the one it wrote before. Where it takes up a branch that it had left
+    for later, the one before belonged to another branch (and is not in the log at level 1), so a line holds for
+    what follows it up to there.
+    """
+
+    def __init__(self) -> None:
+        self.of: dict[int, Entry] = {}
+        self.waiting: list[int] = []
+
+    def see(self, entry: Entry) -> None:
+        """The next entry, that is the one before."""
+        if entry.kind is Kind.SOURCE:
+            for insn in self.waiting:
+                self.of.setdefault(insn, entry)
+            self.waiting.clear()
+        elif entry.kind is Kind.FROM:
+            self.waiting.clear()
+        elif entry.kind is Kind.INSN and entry.insn is not None:
+            instruction = read(entry.text)
+            if instruction.operation is Operation.BRANCH and self.waiting[-1:] != [entry.insn + 1]:
+                self.waiting.clear()
+            self.waiting.append(entry.insn)
+
+
 def walk(backwards: Iterable[Entry]) -> Path:
     """The path from entries of the log, the last one first."""
     visits: list[Visit] = []
@@ -101,7 +128,7 @@ def walk(backwards: Iterable[Entry]) -> Path:
     cut: str | None = None
     origin: tuple[int, int] | None = None
     pending = 0
-    unsourced = 0
+    sources = Sources()
     for count, entry in enumerate(backwards):
         if len(visits) >= VISITS_MAX or count >= ENTRIES_MAX:
             cut = "the path is longer than what was read of the log"
@@ -113,8 +140,10 @@ def walk(backwards: Iterable[Entry]) -> Path:
             elif entry.kind is Kind.INSN and entry.insn == origin[0]:
                 pending -= 1
             if entry.kind is not Kind.INSN or pending:
+                sources.see(entry)
                 continue
             origin = None
+        sources.see(entry)
         if entry.kind is Kind.INSN and entry.insn is not None:
             states = states or bool(entry.state)
             visits.append(Visit(entry.insn, entry.code, entry.text, entry.state))
@@ -124,15 +153,13 @@ def walk(backwards: Iterable[Entry]) -> Path:
                 visits[-1].earlier = entry.state
             if entry.kind is Kind.FROM and entry.origin is not None and entry.insn is not None:
                 origin, pending = (entry.origin, entry.insn), 1
-        elif entry.kind is Kind.SOURCE:
-            for visit in visits[unsourced:]:
-                visit.source = entry
-            unsourced = len(visits)
         elif entry.kind is Kind.LOADER and "BEGIN PROG LOAD LOG" in entry.text:
             break
     if origin is not None:
         cut = f"the log does not show how instruction {origin[0]} was reached"
     visits.reverse()
+    for visit in visits:
+        visit.source = sources.of.get(visit.insn)
     if visits and cut is None and visits[0].insn != 0:
         cut = f"the log begins at instruction {visits[0].insn}"
     deepen(visits)

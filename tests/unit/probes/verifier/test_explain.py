@@ -264,7 +264,7 @@ def test_no_file(tmp_path: Path) -> None:
 def test_addresses_are_left_out() -> None:
     diagnosis = explained(
         "3: (18) r1 = 0xff340bac03de8c00       ; R1=map_ptr(ks=8,vs=16)",
-        "4: (bf) r2 = r0                       ; R2=scalar(umax=0xffffffff80000000,var_off=(0x0; 0xffffffffffffff00))",
+        "4: (bf) r2 = r0              ; R2=scalar(umax=0xffffffff80000000,var_off=(0x0; 0xffffffffffffff00))",
         "5: (71) r0 = *(u8 *)(r2 +0)",
         "R2 invalid mem access 'scalar'",
         TRAILER,

@@ -153,7 +153,8 @@ SENTENCES = st.lists(TEXTS, min_size=1, max_size=30).map(" ".join)
 
 def wrapped(text: str, first: str, following: str) -> list[str]:
     """Text as the kernel wraps it: at blanks, so that a line with its prefix has 100 columns at most."""
-    lines, line = [], ""
+    lines: list[str] = []
+    line = ""
     for word in text.split(" "):
         prefix = following if lines else first
         if line and len(prefix) + len(line) + 1 + len(word) > 100:

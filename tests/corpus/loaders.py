@@ -9,14 +9,14 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 from kprobe_tool.native import libbpf
 from kprobe_tool.native.bcc import SOURCES
 
-from . import LOGS
 from .objects import object_file
 
-DIRECTORY = LOGS / "loaders"
+DIRECTORY = Path(__file__).parent / "surrounded"
 
 BY_LIBBPF = {"index-off-by-one": "memory", "sample-not-submitted": "memory", "lock-left-on-one-path": "locks"}
 BY_BPFTOOL = {"lookup-not-checked": "memory", "lock-taken-twice": "locks"}

@@ -207,3 +207,37 @@ def test_the_page_steps_in_a_browser(capsys: Capsys, tmp_path: Path) -> None:
     assert len(steps) >= 4
     assert [number for number, attributes in enumerate(steps) if "current" in attributes] == [2]
     assert f"3 of {len(steps)}" in done.stdout
+
+
+def test_a_million_lines(tmp_path: Path) -> None:
+    """51 MB are explained in half a second and 60 MB, the start of the interpreter included."""
+    log = tmp_path / "log"
+    lines = [
+        f"{number % 90 + 1}: (07) r6 += 1                       ; R6=scalar(id={number})\n" for number in range(1000)
+    ]
+    block = "".join([*lines, "from 40 to 1: R0=scalar() R1=ctx() R6=map_value(ks=8,vs=16) R10=fp0\n"])
+    with log.open("w", encoding="utf-8") as file:
+        file.write("func#0 @0\n0: R1=ctx() R10=fp0\n")
+        file.writelines(block for _ in range(1000))
+        file.write(
+            "91: (79) r0 = *(u64 *)(r6 +0)\nR6 invalid mem access 'scalar'\nprocessed 1000000 insns (limit 1000000)\n"
+        )
+    assert log.stat().st_size > 51_000_000
+    code = (
+        "import atexit, sys\n"
+        "peak = lambda: next(line for line in open('/proc/self/status') if line.startswith('VmHWM'))\n"
+        "atexit.register(lambda: print(peak(), file=sys.stderr))\n"
+        f"sys.argv = ['kprobe-tool', 'verifier-log', 'explain', {str(log)!r}, '-o', 'json']\n"
+        "from kprobe_tool.cli import main\n"
+        "main()\n"
+    )
+    before = os.times()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    after = os.times()
+    (row,) = json.loads(done.stdout)["results"]
+    assert row["rule"] == "scalar-dereference"
+    # Processor time, as other tests may have the processors: there is nothing here to wait for.
+    took = after.children_user + after.children_system - before.children_user - before.children_system
+    assert took < 0.5
+    # The peak of the program itself: that of wait4(2) has the process in it that started it.
+    assert int(done.stderr.split()[1]) * 1024 < 60_000_000

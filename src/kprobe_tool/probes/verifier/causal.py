@@ -24,7 +24,7 @@ STEPS_MAX = 64
 LINEAGE_MAX = 256
 """Steps that a thread is followed back through: in a loop each round has some."""
 
-ORDINAL = re.compile(r"args?#(\d{1,2})")
+ORDINAL = re.compile(r"args?#?(\d{1,2})")
 REGISTER = re.compile(r"R(10|\d)")
 REGIONS = {
     Follow.RCU: ("an RCU read section", ("bpf_rcu_read_lock",), ("bpf_rcu_read_unlock",)),
@@ -92,8 +92,10 @@ def register_of(found: Match, kind: Follow, instruction: Instruction) -> str | N
     if REGISTER.fullmatch(text):
         return text
     counted = ORDINAL.fullmatch(text)
-    # arg#0 is the first argument, which is in R1. Of 'arg #1' some kernels mean R1 and some R2.
-    return f"R{int(counted[1]) + 1}" if counted is not None and int(counted[1]) < 5 else None
+    if counted is None or int(counted[1]) > 5:
+        return None
+    # arg#0 is the first argument, which is in R1; only of helpers arg1 is. Of 'arg #1' some kernels mean R1, some R2.
+    return f"R{int(counted[1]) + ('helper' not in found.wording)}"
 
 
 def branch(visit: Visit, following: Visit) -> Step | None:

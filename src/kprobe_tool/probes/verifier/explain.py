@@ -34,6 +34,8 @@ PROGRAM = frozenset({Kind.INSN, Kind.STATE, Kind.FROM, Kind.SAFE, Kind.SOURCE})
 OURS = PROGRAM | {Kind.TRAILER}
 HEAD_MAX = 64
 """Lines from the beginning that are looked at."""
+BOUNDS = "Access outside bounds"
+"""The problem whose figures a kernel prints in a line before the message."""
 BLOCKS_MAX = 64
 """Diagnoses that are passed on; thousands would help nobody."""
 
@@ -147,7 +149,11 @@ def judge(last: Last, data: Data, errno: str | None) -> Diagnosis:
     if causes or matches:
         text, found = choose(causes or matches)
         details = tuple(each for each in texts if each != text)
-        return from_message(text, found, details, path)
+        figures = [each.reason() for _, each in matches if each.row.detail and each.row.problem == BOUNDS]
+        diagnosis = from_message(text, found, details, path)
+        if figures and found.row.problem == BOUNDS and not found.row.detail:
+            return replace(diagnosis, reason=f"{diagnosis.reason} {figures[-1]}")
+        return diagnosis
     if blocks:
         return rest_of_block(blocks[0])
     messages = [text for text in texts if not REMARK.fullmatch(text)] or texts
@@ -159,7 +165,7 @@ def judge(last: Last, data: Data, errno: str | None) -> Diagnosis:
 def choose(matches: Sequence[tuple[str, Match]]) -> tuple[str, Match]:
     """The message that names the cause: the first, or what sums it up; a breach of bounds is told by its own."""
     first = matches[0]
-    if first[1].row.problem == "Access outside bounds":
+    if first[1].row.problem == BOUNDS:
         return first
     return next((each for each in matches if each[1].row.sums_up), first)
 

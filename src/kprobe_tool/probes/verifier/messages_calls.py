@@ -164,7 +164,10 @@ MESSAGES = (
         category=Category.CALL,
         problem="Invalid call argument",
         wordings={"{arg} must be referenced or trusted": "6.12-7.3"},
-        reason="The kernel does not vouch for this pointer: {arg} was read from an object that may go away.",
+        reason=(
+            "The kernel does not vouch for {arg}: it is neither referenced nor trusted, be it that it was "
+            "read from an object that may go away or that it is no kernel object."
+        ),
         suggestion=(
             "Acquire a reference first (bpf_task_acquire() and the like), or take the pointer from the "
             "program's arguments."

@@ -190,8 +190,8 @@ MESSAGES = (
                 "size={size}"
             ): "5.10-7.3"
         },
-        reason=("The helper would get a pointer to the stack whose offset is not known when the program is loaded."),
-        suggestion="Hand a pointer with a constant offset to the helper, or keep the buffer in a map.",
+        reason="A pointer to the stack is used here whose offset is not known when the program is loaded.",
+        suggestion="Use a constant offset, or keep the buffer in a map.",
     ),
     Message(
         rule="stack-variable-access",

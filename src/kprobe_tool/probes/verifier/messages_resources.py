@@ -165,7 +165,7 @@ MESSAGES = (
         category=Category.RESOURCE,
         problem="Unlock without lock",
         wordings={"{func}_unlock without taking a lock": "7.2-7.3"},
-        reason="No {func} is held on this path.",
+        reason="{func}_unlock() is called, and no lock of this kind is held on this path.",
         suggestion="Take the lock on every path that comes here.",
         follow=Follow.LOCK,
     ),

@@ -23,8 +23,11 @@ MESSAGES = (
         category=Category.STRUCTURE,
         problem="Back-edge is not allowed",
         wordings={"back-edge from insn {at} to {to}": "5.10-7.3"},
-        reason="Instruction {at} jumps back to {to}, and this loader may not load loops.",
-        suggestion="Load with CAP_BPF on a kernel from 5.3 on, or unroll the loop.",
+        reason=(
+            "Instruction {at} leads back to {to}: a loop, which this loader may not load, or a function that "
+            "calls itself, which no loader may."
+        ),
+        suggestion=("Unroll the loop, or load it with CAP_BPF on a kernel from 5.3 on; make a loop of a recursion."),
     ),
     Message(
         rule="jump-table-missing",

@@ -35,6 +35,9 @@ def test_copies_arithmetic_and_the_stack() -> None:
     )
     assert path(diagnosis) == [("update", 0), ("update", 1), ("spilled", 2), ("update", 4), ("update", 5)]
     assert diagnosis.details == ("invalid access to packet, off=4 size=1, R7(id=0,off=4,r=0)",)
+    assert diagnosis.reason.endswith(
+        "The access is of 1 bytes at offset 4, and this path has proved 0 bytes of the packet to be there."
+    )
     assert [line.number for line in diagnosis.place.instruction_context] == [4, 5, 6]
 
 
@@ -188,6 +191,27 @@ def test_lost_bounds(lines: tuple[str, ...], at: int, told: str) -> None:
 def test_a_bound_that_holds_is_not_lost() -> None:
     diagnosis = explained(*LOAD, "1: (25) if r6 > 0x63 goto pc+9        ; R6=scalar(umax=99)", *USE, *UNBOUNDED)
     assert not [step for step in diagnosis.path if step.kind == "lost-bound"]
+
+
+@pytest.mark.parametrize(
+    ("message", "insn"),
+    [
+        ("Possibly NULL pointer passed to trusted arg0", 0),
+        ("Possibly NULL pointer passed to helper arg2", 1),
+        ("arg#1 expected pointer to allocated object", 1),
+        ("R3 must be referenced or trusted", 2),
+    ],
+)
+def test_which_register_an_argument_is_in(message: str, insn: int) -> None:
+    diagnosis = explained(
+        START,
+        "0: (b7) r1 = 7                        ; R1=7",
+        "1: (b7) r2 = 8                        ; R2=8",
+        "2: (b7) r3 = 9                        ; R3=9",
+        "3: (85) call bpf_task_release#1000",
+        message,
+    )
+    assert path(diagnosis) == [("update", insn)]
 
 
 def test_regions() -> None:

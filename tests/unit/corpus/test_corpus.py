@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from kprobe_tool.probes.verifier.explain import explain_file
+
 from ...corpus import LOGS
+from ...corpus.loaders import DIRECTORY as SURROUNDED
 from ...corpus.objects import SOURCES
 from ...corpus.programs import ACCEPTED, NOBODY, PROGRAMS, Program
 
-RELEASES = sorted(path.name for path in LOGS.iterdir() if (path / "index.json").exists())
+RELEASES = sorted(path.name for path in LOGS.iterdir())
+LOADERS: dict[str, dict[str, str]] = json.loads((SURROUNDED / "index.json").read_text(encoding="utf-8"))
 NATIVE = re.compile(rb"^Verification failed: (.*?)(?:: (.*))?$", re.MULTILINE)
 
 of_releases = pytest.mark.parametrize("release", RELEASES)
@@ -100,3 +104,12 @@ def test_every_c_program_is_a_function() -> None:
         if not program.text:
             source = (SOURCES / f"{program.source}.bpf.c").read_text(encoding="utf-8")
             assert f"int {program.name.replace('-', '_')}(" in source
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_what_loaders_print(name: str) -> None:
+    """Whatever stands around a log, it is explained like the log alone."""
+    program = next(program for program in PROGRAMS if program.name == LOADERS[name]["program"])
+    diagnosis = explain_file(str(SURROUNDED / f"{name}.txt"))
+    assert (diagnosis.category, diagnosis.problem) == program.expected("6.18.44")
+    assert diagnosis.errno == index("6.18.44")[program.name]["errno"]

@@ -182,7 +182,11 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
     """Each function of a C file for bcc, loaded alone. Raises Error."""
     from kprobe_tool.native.bcc import Object
 
-    with Object(os.path.abspath(path)) as module:
+    try:
+        module = Object(os.path.abspath(path))
+    except Error as error:
+        raise not_compiled(path, error) from error
+    with module:
         for name in chosen(path, module.functions(), wanted):
             prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
             kind = prog_type if prog_type is not None else TYPES[PREFIXES[prefix]] if prefix else None
@@ -193,6 +197,19 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
                 continue
             answer, insn_count = module.ask(name, kind, log_level(level))
             yield judged(Asked(name, None, kind, insn_count), answer)
+
+
+def not_compiled(path: str, error: Error) -> Error:
+    """clang calls what bcc gives it /virtual/main.c. What has its own headers is no program for bcc."""
+    match = re.fullmatch(r"/virtual/main\.c:(\d+):\d+: (?:fatal )?(?:error: )?(.*)", error.reason)
+    if match is None:
+        return error
+    hint = (
+        "a program for libbpf needs 'clang -g -O2 -target bpf -c' first: give the object"
+        if "file not found" in match[2]
+        else None
+    )
+    return Error(path, f"line {match[1]}: {match[2]}", hint=hint)
 
 
 def instructions(path: str, data: bytes) -> bytes:

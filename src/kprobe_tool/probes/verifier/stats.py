@@ -34,8 +34,8 @@ SUBPROG = re.compile(
     rb"subprog (\d+) \(([^\n)]*)\) (main|static|global) insns_self (\d+) insns_total (\d+) stack (\d+)"
 )
 
-# An instruction; a line of source in front of those that were made from it, with ``@ file:line`` since Linux v6.10; or
-# an instruction that was not gone on from, as a state like this one is known to be safe.
+# An instruction; a line of source before those that were made from it, with ``@ file:line`` since Linux v6.10; or an
+# instruction that was not gone on from, as a state like this one is known to be safe.
 LINE = re.compile(rb"^(?:\d+: \([0-9a-f]{2}\)|; ([^\r\n]*)|((?:from )?\d[0-9a-z ]*: safe$))", re.MULTILINE)
 START = re.compile(rb"^\d+: (?:R\d|frame)", re.MULTILINE)
 """The state that verification starts with. Kernels from v7.0 or so on list all instructions before it at level 2."""

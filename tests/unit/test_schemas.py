@@ -54,6 +54,7 @@ SKMSG = sorted((Path(__file__).parent / "data" / "skmsg").glob("*.json"))
 CAPTURES = sorted((Path(__file__).parent / "data" / "rds").glob("*.json"))
 """Files of ``rds-info --save`` from real kernels."""
 
+INSTRUCTIONS = Path(__file__).parent / "data" / "verifier" / "exit.hex"
 VERIFIER_LOG = Path(__file__).parent / "data" / "verifier" / "null-check-6.18.txt"
 
 COMMAND_LINES = {
@@ -69,10 +70,11 @@ COMMAND_LINES = {
     "skmsg-check": ["skmsg", "check"],
     "schema": ["schema"],
     "verifier-log-stats": ["verifier-log", "stats", str(LOGS / "7.3-rc7" / "accepted-with-branches.stats2.txt")],
+    "verifier-log-load": ["verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp"],
     "verifier-log-explain": ["verifier-log", "explain", str(VERIFIER_LOG)],
 }
 
-pytestmark = pytest.mark.usefixtures("sk_msg")
+pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
 of_schemas = pytest.mark.parametrize("name", SCHEMAS)
 of_commands = pytest.mark.parametrize("name", COMMAND_LINES)
 

@@ -13,7 +13,7 @@ from kprobe_tool.report.text import escape
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; }
-h1 { font-size: 1.3em; } h1 .category { color: #b3261e; }
+h1 { font-size: 1.3em; } h2 { font-size: 1.1em; } h1 .category { color: #b3261e; }
 pre { background: #8881; border-radius: 4px; overflow-x: auto; padding: .6em; }
 pre .here { background: #f9a82555; display: block; } pre .line { display: block; }
 ol { list-style: none; padding: 0; }

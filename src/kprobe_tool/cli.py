@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import errno as errnos
 import os
+import re
 import sys
 import traceback
+from collections.abc import Sequence
 from typing import NoReturn
 
 import click
 
 from kprobe_tool import __version__
-from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.errors import Error, ExitCode, PluginState
 from kprobe_tool.lazy import LazyGroup
 from kprobe_tool.report.output import PROGRAM, say
 
@@ -20,11 +22,16 @@ COMMANDS = {
     "audit": ("kprobe_tool.commands.audit", "Run all checks and print one verdict for each."),
     "check-fields": ("kprobe_tool.commands.check_fields", "Show what extensible-struct system calls understand."),
     "doctor": ("kprobe_tool.commands.doctor", "Show what this host lets the tool do, and how to get the rest."),
+    "explain": ("kprobe_tool.commands.explain", "Say what a check means, what shows it, and what to do about it."),
     "nvme-queues": ("kprobe_tool.commands.nvme_queues", "Show asked, granted and mapped NVMe I/O queues."),
     "rds-info": ("kprobe_tool.commands.rds_info", "Show RDS sockets, connections, messages and counters."),
+    "schema": ("kprobe_tool.commands.schema", "Print the JSON Schema of a document, or list them."),
+    "skmsg": ("kprobe_tool.commands.skmsg", "Check or watch the copy bits of sk_msg elements."),
     "verifier-log": ("kprobe_tool.commands.verifier_log", "Explain what the BPF verifier says about a program."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
+PLUGIN = re.compile(r"(?<!\S)(-[qv]*o *|--output[= ])nrpe(?!\S)")
+"""In a command line, also one that click refuses: a monitoring system is waiting for a plugin's answer."""
 
 
 @click.group(
@@ -61,21 +68,21 @@ def run(args: list[str]) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except Error as error:
-        say(error, command)
+        return refuse(error, command, args)
     except click.exceptions.Abort:
         return ExitCode.INTERRUPTED
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else PROGRAM
-        say(f"{error.format_message().rstrip('.')}; see '{path} --help'", command)
+        return refuse(f"{error.format_message().rstrip('.')}; see '{path} --help'", command, args)
     except click.ClickException as error:
-        say(error.format_message(), command)
+        return refuse(error.format_message(), command, args)
     except BrokenPipeError:
         return silent(ExitCode.BROKEN_PIPE)
     except OSError as error:
         # A full disk behind stdout is the usual one.
-        say(Error.from_os(str(error.filename or "output"), error), command)
         if error.errno in {errnos.ENOSPC, errnos.EIO}:
-            return silent(ExitCode.CANNOT_RUN)
+            silent(ExitCode.CANNOT_RUN)
+        return refuse(Error.from_os(str(error.filename or "output"), error), command, args)
     except SystemExit as stop:
         # click ends the process itself in two cases: after shell completion, and with 1 on a closed pipe, which
         # would read as FOUND.
@@ -84,8 +91,21 @@ def run(args: list[str]) -> int:
         return silent(ExitCode.BROKEN_PIPE) if stop.code == 1 else ExitCode.CANNOT_RUN
     except Exception:  # a bug; Python's own exit code for it is 1, which would read as FOUND
         traceback.print_exc()
-        say("this is a bug in kprobe-tool, please report it with the lines above", command)
-    return ExitCode.CANNOT_RUN
+        return refuse("this is a bug in kprobe-tool, please report it with the lines above", command, args)
+
+
+def refuse(reason: Error | str, command: str | None, args: Sequence[str]) -> int:
+    """Say why the question was not asked, where the caller looks for it; the exit code."""
+    say(reason, command)
+    if not PLUGIN.search(" ".join(args)):
+        return ExitCode.CANNOT_RUN
+    from kprobe_tool.report import nrpe
+
+    try:
+        click.echo(nrpe.failure(reason))
+    except OSError:
+        silent(ExitCode.CANNOT_RUN)
+    return PluginState.UNKNOWN
 
 
 def silent(code: ExitCode) -> ExitCode:

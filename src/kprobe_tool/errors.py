@@ -25,6 +25,16 @@ class ExitCode(IntEnum):
     """The reader of stdout went away: 128 + SIGPIPE, as a program written in C would die."""
 
 
+class PluginState(IntEnum):
+    """What ``-o nrpe`` says to its caller: the exit codes of monitoring plugins."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+    """Also wrong usage, and whatever else keeps the question from being asked."""
+
+
 def errno_name(number: int) -> str:
     """The kernel's name of an errno, or ``errno N`` where this Python knows none."""
     return errnos.errorcode.get(number, f"errno {number}")

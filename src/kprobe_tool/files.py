@@ -1,14 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Writing a file whole or not at all."""
+"""Files that a user names: read up to a size, written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterable
 
 from kprobe_tool.errors import Error
+
+
+def read(path: str, maximum: int) -> bytes:
+    """A file of at most ``maximum`` bytes; a longer one is refused whole. Raises Error."""
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(maximum + 1)
+    except OSError as error:
+        raise Error.from_os(path, error) from error
+    if len(raw) > maximum:
+        raise Error(path, f"larger than {maximum >> 20} MiB")
+    return raw
 
 
 def replace(path: str, lines: Iterable[str], mode: int) -> None:
@@ -22,7 +33,8 @@ def replace(path: str, lines: Iterable[str], mode: int) -> None:
     directory = os.path.dirname(path) or "."
     try:
         # In the same directory, since rename(2) stays within a file system; hidden, so that no collector reads it.
-        descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".kprobe-tool-")
+        temporary = os.path.join(directory, f".kprobe-tool-{os.urandom(8).hex()}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
                 file.writelines(f"{line}\n" for line in lines)

@@ -18,6 +18,8 @@ class LazyGroup(click.Group):
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # A group alone is wrong usage, told in one line; click's default is its whole help, on either stream.
+        self.no_args_is_help = False
         self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -1,6 +1,8 @@
 """The table of checks is data: what must hold for every row."""
 
 import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +10,24 @@ from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Finding, Method, Needs, R
 from kprobe_tool.commands.verdicts import exit_code
 from kprobe_tool.errors import Error, ExitCode
 
+from ..kernels.roles import ROLES
+
+KERNELS = Path(__file__).parents[1] / "kernels"
+
 
 def test_ids_are_unique() -> None:
     assert len({check.id for check in CHECKS}) == len(CHECKS)
+
+
+def test_every_check_has_its_verdicts_in_the_lab() -> None:
+    """What tests/kernels/guest/test_audit.py compares is complete, and has nothing that no check answers to."""
+    matrix = tomllib.loads((KERNELS / "guest" / "data" / "audit-matrix.toml").read_text(encoding="utf-8"))
+    assert list(matrix) == [check.id for check in CHECKS]
+    for roles in matrix.values():
+        assert list(roles) == [role.name for role in ROLES]
+        for users in roles.values():
+            assert list(users) == ["root", "nobody"]
+            assert set(users.values()) <= set(Status)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
@@ -35,8 +52,8 @@ def test_ids_are_no_systems() -> None:
     [
         (Needs(), "nothing"),
         (
-            Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
-            "module rds, user namespaces, or root",
+            Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
+            "module rds, user namespaces or root",
         ),
         (Needs(Root.ALWAYS, modules=("tls",)), "root, module tls"),
     ],

@@ -57,6 +57,7 @@ def test_without_arguments(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("args", "line"),
     [
+        (["skmsg"], "kprobe-tool: skmsg: Missing command; see 'kprobe-tool skmsg --help'\n"),
         (["audt"], "kprobe-tool: no such command 'audt'; did you mean 'audit'?; see 'kprobe-tool --help'\n"),
         (["xyz"], "kprobe-tool: no such command 'xyz'; see 'kprobe-tool --help'\n"),
         (

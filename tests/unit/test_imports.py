@@ -1,6 +1,7 @@
 """Importing is what a command line tool spends its time on: who loads what is held here, not with a clock."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -58,3 +59,28 @@ def test_completion_loads_nothing_heavy(words: str) -> None:
 
 def test_json_needs_no_table() -> None:
     assert not loaded(["rds-info", "-o", "json"]) & HEAVY
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["audit", "--list"],
+        ["explain", "rds-bind-netns"],
+        ["schema"],
+        ["schema", "audit"],
+        ["audit", "-o", "prometheus"],
+    ],
+    ids=" ".join,
+)
+def test_what_knows_the_checks_does_not_load_them(args: list[str]) -> None:
+    """Not even running them does: that is for the processes that the checks run in."""
+    names = loaded(args)
+    assert not names & {"pyroute2", "bcc"}
+    assert not [name for name in names if re.match(r"kprobe_tool\.probes\.(rds|nvme|extensible_structs)", name)]
+
+
+@pytest.mark.parametrize(
+    "args", [["audit"], ["audit", "--list"], ["explain", "rds-bind-netns"], ["schema"]], ids=" ".join
+)
+def test_audit_needs_no_table_for_json(args: list[str]) -> None:
+    assert not loaded([*args, "-o", "json"]) & HEAVY

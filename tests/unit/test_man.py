@@ -22,6 +22,8 @@ from kprobe_tool.cli import COMMANDS, cli
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.output import PROGRAM
 
+from . import checks_page
+
 MAN = Path(__file__).parents[2] / "man"
 PAGES = sorted(MAN.glob("*.[1-9]"))
 MAIN = MAN / f"{PROGRAM}.1"
@@ -166,9 +168,9 @@ def command_info() -> dict[str, Any]:
 def options(info: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The options of a command and of the commands below it."""
     yield from (param for param in info["params"] if param["param_type_name"] == "option")
-    for name, below in info.get("commands", {}).items():
+    if info is not command_info():
         # The top group's commands have pages of their own.
-        if name not in COMMANDS:
+        for below in info.get("commands", {}).values():
             yield from options(below)
 
 
@@ -192,6 +194,11 @@ of_pages = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 
 def test_each_command_has_a_page_and_each_page_a_command() -> None:
     assert sorted(COMMAND_PAGES) == [path for path in PAGES if path.suffix == ".1"]
+
+
+def test_page_of_checks_is_that_of_the_table() -> None:
+    """Written anew by: python -m tests.unit.checks_page > man/kprobe-tool-checks.7"""
+    assert (MAN / "kprobe-tool-checks.7").read_text(encoding="utf-8") == checks_page.page()
 
 
 @of_pages

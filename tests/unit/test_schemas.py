@@ -34,6 +34,9 @@ from kprobe_tool.probes.rds.capture import Capture, Reading
 from kprobe_tool.probes.rds.filters import Filters
 from kprobe_tool.probes.rds.leak import Experiment, OptionResult, judge
 from kprobe_tool.probes.rds.presence import Presence
+from kprobe_tool.probes.skmsg import experiment as skmsg_experiment
+from kprobe_tool.probes.skmsg import judge as skmsg_judge
+from kprobe_tool.probes.skmsg import tests as skmsg_tests
 from kprobe_tool.probes.verifier.diagnosis import Lost, Outcome
 from kprobe_tool.report import json as report_json
 
@@ -46,23 +49,32 @@ SCHEMAS: dict[str, Json] = {
     Path(file.name).stem: json.loads(file.read_text(encoding="utf-8"))
     for file in sorted(files("kprobe_tool").joinpath("schemas").iterdir(), key=lambda file: file.name)
 }
+SKMSG = sorted((Path(__file__).parent / "data" / "skmsg").glob("*.json"))
+"""What the tests of skmsg check saw on real kernels."""
 CAPTURES = sorted((Path(__file__).parent / "data" / "rds").glob("*.json"))
 """Files of ``rds-info --save`` from real kernels."""
 
+INSTRUCTIONS = Path(__file__).parent / "data" / "verifier" / "exit.hex"
 VERIFIER_LOG = Path(__file__).parent / "data" / "verifier" / "null-check-6.18.txt"
 
 COMMAND_LINES = {
     "audit": ["audit"],
+    "audit-list": ["audit", "--list"],
     "check-fields": ["check-fields", "openat2"],
     "doctor": ["doctor"],
+    "explain": ["explain", "rds-bind-netns"],
     "nvme-queues": ["nvme-queues"],
     "nvme-queues-simulate": ["nvme-queues", "--simulate", "io=4,write=2,poll=2,granted=3"],
     "rds-info": ["rds-info"],
     "rds-info-leak-check": ["rds-info", "--leak-check"],
+    "skmsg-check": ["skmsg", "check"],
+    "schema": ["schema"],
     "verifier-log-stats": ["verifier-log", "stats", str(LOGS / "7.3-rc7" / "accepted-with-branches.stats2.txt")],
+    "verifier-log-load": ["verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp"],
     "verifier-log-explain": ["verifier-log", "explain", str(VERIFIER_LOG)],
 }
 
+pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
 of_schemas = pytest.mark.parametrize("name", SCHEMAS)
 of_commands = pytest.mark.parametrize("name", COMMAND_LINES)
 
@@ -200,6 +212,14 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert nvme["properties"]["algorithm"]["enum"] == [*Algorithm, None]
     simulation = SCHEMAS["nvme-queues-simulate"]["$defs"]["simulation"]["properties"]
     assert simulation["algorithm"]["enum"] == list(Algorithm)
+    sent = SCHEMAS["skmsg-check"]["$defs"]
+    assert sent["skmsg_result"]["properties"]["test"]["enum"] == [test.name for test in skmsg_tests.TESTS]
+    assert sent["skmsg_result"]["properties"]["socket"]["enum"] == list(skmsg_tests.Socket)
+    assert sent["skmsg_result"]["properties"]["outcome"]["enum"] == list(skmsg_judge.Outcome)
+    assert sent["skmsg_result"]["properties"]["check"]["enum"] == [
+        check.id for check in checks.CHECKS if check.system == "skmsg"
+    ]
+    assert sent["skmsg_element"]["properties"]["page"]["enum"] == list(skmsg_judge.PAGES.values())
     presence = SCHEMAS["rds-info"]["$defs"]["presence"]["properties"]
     assert presence["modules"]["items"]["enum"] == list(presence_module.MODULES)
     verifier = SCHEMAS["verifier-log-explain"]["$defs"]
@@ -386,6 +406,32 @@ def test_leak_check_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(leak, "experiment", refuse)
     document = check_command(capsys, "rds-info-leak-check", "rds-info", "--leak-check")
     assert [error["errno"] for error in document["errors"]] == ["EPERM"]
+
+
+@pytest.mark.parametrize("path", SKMSG, ids=lambda path: path.stem)
+def test_skmsg_check(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    seen = skmsg_experiment.experiment_of(json.loads(path.read_text(encoding="utf-8")))
+    monkeypatch.setattr(skmsg_experiment, "attempt", lambda: seen)
+    document = check_command(capsys, "skmsg-check", "skmsg", "check")
+    assert len(document["results"]) == 12
+    audit = check_command(capsys, "audit", "audit", "--only", "skmsg")
+    for row, finding in zip(audit["results"], document["findings"], strict=True):
+        assert {name: row[name] for name in finding} == finding
+        with pytest.raises(ValidationError):
+            check(SCHEMAS["audit"], {**audit, "results": [{**row, "evidence": {"surprise": 1}}]})
+    for row in document["results"]:
+        for wrong in ({**row, "surprise": 1}, {**row, "outcome": "fine"}, {**row, "evidence": {}}):
+            with pytest.raises(ValidationError):
+                check(SCHEMAS["skmsg-check"], {**document, "results": [wrong]})
+
+
+def test_skmsg_checks_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    error = Error("BPF on sockets", errno=1, hint="run as root")
+    monkeypatch.setattr(skmsg_experiment, "attempt", lambda: error)
+    audit = check_command(capsys, "audit", "audit", "--only", "skmsg")
+    assert {(row["status"], row["settle"]) for row in audit["results"]} == {("unknown", "run as root")}
+    assert run(["skmsg", "check"]) == ExitCode.CANNOT_RUN
+    assert capsys.readouterr().err.startswith("kprobe-tool: skmsg: BPF on sockets: Operation not permitted (EPERM)")
 
 
 @pytest.mark.parametrize("blocked", [None, "blacklist rds (/etc/modprobe.d/rds.conf)"])

@@ -6,10 +6,10 @@ behind a row is named, not imported, so that reading the table costs nothing. A 
 definition of its evidence in schemas/audit.json, and an entry in man/kprobe-tool-checks.7.
 """
 
-from kprobe_tool.checks import extensible_structs, nvme, rds
+from kprobe_tool.checks import extensible_structs, nvme, rds, skmsg
 from kprobe_tool.checks.model import Check, Finding, Method, Needs, Root, Severity, Status, evaluate
 
 __all__ = ["CHECKS", "SYSTEMS", "Check", "Finding", "Method", "Needs", "Root", "Severity", "Status", "evaluate"]
 
-CHECKS: tuple[Check, ...] = (*rds.CHECKS, *extensible_structs.CHECKS, *nvme.CHECKS)
+CHECKS: tuple[Check, ...] = (*rds.CHECKS, *extensible_structs.CHECKS, *nvme.CHECKS, *skmsg.CHECKS)
 SYSTEMS: tuple[str, ...] = tuple(dict.fromkeys(check.system for check in CHECKS))

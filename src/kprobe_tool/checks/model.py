@@ -61,9 +61,6 @@ class Needs:
         root = ("root",) if self.root is Root.ALWAYS else ()
         return ", ".join((*root, *(f"module {module}" for module in self.modules), *self.others)) or "nothing"
 
-    def as_dict(self) -> dict[str, object]:
-        return {"root": self.root.value, "modules": list(self.modules), "others": list(self.others)}
-
 
 @dataclass(frozen=True)
 class Finding:

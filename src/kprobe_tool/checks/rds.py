@@ -9,7 +9,7 @@ CHECKS: tuple[Check, ...] = (
         title="RDS_INFO_* rows of other network namespaces are readable",
         severity=Severity.MEDIUM,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
+        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
         references=("CVE-2026-97476", 'Linux "rds: filter RDS_INFO_* getsockopt by caller\'s netns"'),
         meaning=(
             "getsockopt(SOL_RDS, RDS_INFO_*) on an unprivileged socket returns the sockets, connections and "
@@ -17,8 +17,8 @@ CHECKS: tuple[Check, ...] = (
             "containers and of the host."
         ),
         look_for=(
-            "In options, outcome 'leaks' and seen greater than own: rows of the canary in another namespace that "
-            "this caller must not see. symbols_of_unfixed_kernels names what only kernels without the fix have."
+            "In options, outcome 'leaks' and more rows_seen than rows_own: rows of the canary in another namespace, "
+            "which this caller must not see. symbols_of_unfixed_kernels names what only kernels without the fix have."
         ),
         remedy=(
             "Boot a kernel with the fix. Until then unload rds_tcp, rds_rdma and rds, or keep them from being "
@@ -31,13 +31,13 @@ CHECKS: tuple[Check, ...] = (
         title="RDS_INFO_* probes count the rows of other network namespaces",
         severity=Severity.LOW,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
+        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
         references=("CVE-2026-97476", 'Linux "rds: filter RDS_INFO_* getsockopt by caller\'s netns"'),
         meaning=(
             "A zero-length getsockopt(SOL_RDS, RDS_INFO_*) answers with the buffer size needed. Where that size "
             "counts rows of other network namespaces, an unprivileged caller can watch how many there are."
         ),
-        look_for="In options, outcome 'leaks' or 'count-leaks': counted is more than the rows of the caller.",
+        look_for="In options, outcome 'leaks' or 'count-leaks': count_probe stands for more rows than rows_own.",
         remedy="Boot a kernel with the fix, or unload the rds modules.",
         function="kprobe_tool.probes.rds.leak:check_counts",
     ),
@@ -46,7 +46,7 @@ CHECKS: tuple[Check, ...] = (
         title="RDS delivers loopback messages into other network namespaces",
         severity=Severity.HIGH,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
+        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
         references=('Linux "rds: drop incoming messages that cross network namespace boundaries"',),
         meaning=(
             "A message sent to a loopback address in one network namespace is queued on the RDS socket that is "
@@ -65,7 +65,7 @@ CHECKS: tuple[Check, ...] = (
         title="The RDS bind table is shared by all network namespaces",
         severity=Severity.LOW,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces, or root",)),
+        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
         references=("Linux net/rds/bind.c, rds_add_bound()",),
         meaning=(
             "bind() of an address and port that is bound in another network namespace answers EADDRINUSE: an "

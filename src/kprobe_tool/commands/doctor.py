@@ -27,8 +27,8 @@ COLUMNS = (
 @click.command(short_help="Show what this host lets the tool do, and how to get the rest.")
 @output_option()
 def command(output: Output) -> ExitCode:
-    """Show what this host lets the tool do, and how to get the rest: interpreter, bcc, BTF, kprobes, lockdown,
-    privileges, user namespaces, seccomp, and the modules that the commands look at. Nothing is loaded."""
+    """Show what this host lets the tool do, and how to get the rest: interpreter, bcc, BTF, BPF, kprobes,
+    lockdown, privileges, user namespaces, seccomp, and the modules that the commands look at. Nothing is loaded."""
     from kprobe_tool.probes import doctor
 
     items = doctor.items()

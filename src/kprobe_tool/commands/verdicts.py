@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -15,18 +15,22 @@ from kprobe_tool.report.document import Column, Row
 F = TypeVar("F", bound=Callable[..., Any])
 
 STATUS_COLOURS = {
-    Status.OK: "green",
-    Status.AFFECTED: "red",
-    Status.UNKNOWN: "yellow",
+    Status.OK.value: "green",
+    Status.AFFECTED.value: "red",
+    Status.UNKNOWN.value: "yellow",
 }
 
 
 def status_colour(value: object) -> str | None:
-    return STATUS_COLOURS.get(Status(str(value)))
+    return STATUS_COLOURS.get(str(value))
+
+
+def status_text(row: Row) -> str:
+    return f"{row['status']} (waived)" if row["waived"] else str(row["status"])
 
 
 FINDING_COLUMNS = (
-    Column("STATUS", "status", colour=status_colour),
+    Column("STATUS", status_text, colour=status_colour),
     Column("ID", "id"),
     Column("SEVERITY", "severity", wide=True),
     Column("SYSTEM", "system", wide=True),
@@ -37,8 +41,8 @@ FINDING_COLUMNS = (
 )
 
 
-def finding_row(check: Check, finding: Finding) -> Row:
-    """The JSON object of one verdict."""
+def finding_row(check: Check, finding: Finding, waived: Mapping[str, object] | None = None) -> Row:
+    """The JSON object of one verdict; ``waived`` says why and until when it is not counted."""
     return {
         "id": check.id,
         "title": check.title,
@@ -50,7 +54,7 @@ def finding_row(check: Check, finding: Finding) -> Row:
         "reason": finding.reason,
         "settle": finding.settle,
         "references": list(check.references),
-        "waived": False,
+        "waived": None if waived is None else dict(waived),
     }
 
 
@@ -65,8 +69,8 @@ def fail_on_option(default: str) -> Callable[[F], F]:
     )
 
 
-def exit_code(findings: Sequence[Finding], fail_on: str) -> ExitCode:
-    """The exit code of a run of checks under ``--fail-on``."""
+def exit_code(findings: Iterable[Finding], fail_on: str) -> ExitCode:
+    """The exit code of a run of checks under ``--fail-on``; the findings are those that count."""
     statuses = {finding.status for finding in findings}
     if fail_on == "never":
         return ExitCode.OK

@@ -51,7 +51,7 @@ def diagnosed(path: str, errno: str | None) -> Diagnosis:
 @click.option("--object", "object_path", metavar="FILE.o", help="Take lines of source from this object file.")
 @click.option("--redact", is_flag=True, help="Leave out addresses of the kernel.")
 @click.option("--html", "html_path", metavar="FILE", help="Also write a page to step through the path.")
-@output_option(Output.TABLE, Output.JSON, Output.JSONL)
+@output_option()
 def command(
     *,
     path: str,
@@ -85,13 +85,13 @@ def command(
         from kprobe_tool.commands.verifier_html import page
 
         files.replace(html_path, page(diagnosis).splitlines(), 0o644)
-    people = output is Output.TABLE
+    people = output in {Output.TABLE, Output.WIDE}
     emit(
         Document(
             "verifier-log",
             host.identity(),
             [] if people else [Table((), diagnosis_rows(diagnosis))],
-            picture=list(picture(diagnosis)) if people else (),
+            picture=list(picture(diagnosis, whole=output is Output.WIDE)) if people else (),
         ),
         output,
     )

@@ -92,7 +92,7 @@ def verdicts(
 @click.option("--raw", is_flag=True, help="FILE holds instructions, as bytes or as hexadecimal text.")
 @click.option("--license", "licence", metavar="TEXT", default="GPL", show_default=True, help="For --raw.")
 @click.option("--log", "save", metavar="FILE", type=click.Path(), help="Write the log of the (last) program there.")
-@output_option(Output.TABLE, Output.JSON, Output.JSONL)
+@output_option()
 def command(
     *,
     path: str,
@@ -124,7 +124,7 @@ def command(
             write(save, verdict.log)
     if not rows:
         raise errors[0]
-    people = output is Output.TABLE
+    people = output in {Output.TABLE, Output.WIDE}
     emit(
         Document(
             "verifier-log",

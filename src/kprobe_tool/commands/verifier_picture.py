@@ -77,16 +77,17 @@ def diagnosis_rows(diagnosis: Diagnosis) -> list[Row]:
     return [diagnosis_row(each) for each in (diagnosis, *diagnosis.others)]
 
 
-def picture(diagnosis: Diagnosis) -> Iterator[list[Span]]:
-    """The lines of a log's diagnoses, WIDTH columns wide, in the manner of a compiler's error."""
+def picture(diagnosis: Diagnosis, *, whole: bool = False) -> Iterator[list[Span]]:
+    """The lines of a log's diagnoses, WIDTH columns wide, in the manner of a compiler's error; the first, or all."""
     yield from draw(diagnosis)
-    for other in diagnosis.others[:OTHERS_MAX]:
+    shown = len(diagnosis.others) if whole else OTHERS_MAX
+    for other in diagnosis.others[:shown]:
         yield []
         yield from draw(other)
-    left = len(diagnosis.others) - OTHERS_MAX
+    left = len(diagnosis.others) - shown
     if left > 0:
         yield []
-        yield from labelled("note", f"{left} further diagnoses of this log are left out here; -o json has them")
+        yield from labelled("note", f"{left} further diagnoses of this log are left out here; -o wide has them")
 
 
 def draw(diagnosis: Diagnosis) -> Iterator[list[Span]]:

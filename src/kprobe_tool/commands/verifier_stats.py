@@ -67,7 +67,7 @@ def tables(path: str, stats: Stats, limit: int, *, several: bool) -> list[Table]
 @click.option(
     "--lines", "limit", metavar="N", type=click.IntRange(0), default=10, show_default=True, help="How many lines."
 )
-@output_option(Output.TABLE, Output.JSON, Output.JSONL)
+@output_option()
 def command(paths: tuple[str, ...], limit: int, output: Output) -> ExitCode:
     """Show what verifying a program took: instructions, states, time, stack, and the lines that took most.
 
@@ -97,7 +97,7 @@ def command(paths: tuple[str, ...], limit: int, output: Output) -> ExitCode:
             notes.append(f"{path}: {note}")
     if not rows:
         raise errors[0]
-    people = output is Output.TABLE
+    people = output in {Output.TABLE, Output.WIDE}
     emit(
         Document(
             "verifier-log",

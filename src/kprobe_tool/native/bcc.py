@@ -142,6 +142,11 @@ def failure(subject: str, number: int, noise: str) -> Error:
             hint = "needs root of the host, not of a user namespace"
         if number != errnos.EACCES:
             return Error(subject, errno=errnos.EPERM, hint=hint)
+    if re.search(r"(unknown func|cannot use helper) bpf_probe_read", noise):
+        # The verifier has no other words for what lockdown or a missing capability takes away.
+        locked = host.lockdown() == "confidentiality"
+        hint = "the kernel is locked down (confidentiality)" if locked else "needs CAP_PERFMON or CAP_SYS_ADMIN"
+        return Error(subject, "may not read kernel memory", errno=errnos.EPERM, hint=hint)
     lines = [line.strip() for line in noise.splitlines() if line.strip()]
     told = [line for line in lines if re.search(r"\berror:", line)] or [
         line for line in lines if not line.startswith(("processed ", "HINT:", "bpf: Failed to load program"))

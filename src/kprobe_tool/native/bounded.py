@@ -60,10 +60,15 @@ def each(
 
 
 def start(items: Sequence[Item], function: Callable[[Item], Answer]) -> tuple[int, int]:
-    """Fork the child that answers each item into a pipe: (pid, reading end)."""
+    """Fork the child that answers each item into a pipe: (pid, reading end). Raises OSError."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     parent = os.getpid()
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(reading)
+        os.close(writing)
+        raise OSError(error.errno, error.strerror, "fork(2) of a child to ask in") from error
     if pid:
         os.close(writing)
         return pid, reading

@@ -231,13 +231,16 @@ class Btf:
     def place_of(self, path: str) -> tuple[int, int | None] | None:
         """Offset and size in bytes of ``struct.member.member``, or None where the kernel has no such member.
 
-        The offset is that from the start of the struct; members that are pointers have no members here.
+        The offset is that from the start of the struct, which alone is at 0 and has its own size; members that are
+        pointers have no members here.
         """
         name, *parts = path.split(".")
         type_id = self.find(name, AGGREGATES)
-        offset, size = 0, None
+        if type_id is None:
+            return None
+        offset, size = 0, self.size_of(type_id)
         for part in parts:
-            member = None if type_id is None else self._member_of(type_id, part)
+            member = self._member_of(type_id, part)
             if member is None:
                 return None
             type_id, offset, size = member.type_id, offset + member.offset, member.size

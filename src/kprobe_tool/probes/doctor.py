@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bcc, host, kmod, kprobe, sched
+from kprobe_tool.native import bcc, host, kmod, kprobe, sched, skmsg_check
 from kprobe_tool.native.child import Child, Request
 
 MODULES = ("rds", "rds_tcp", "rds_rdma", "tls", "nvme_core", "nvme_fabrics", "nvme_rdma", "nvme_tcp")
@@ -33,6 +33,7 @@ def items() -> list[Item]:
         interpreter(),
         bcc_item(),
         btf(),
+        *bpf(),
         kprobes(),
         lockdown(),
         privileges(),
@@ -62,6 +63,32 @@ def btf() -> Item:
     if not host.exists(path):
         return Item("btf", False, f"no {path}", "a kernel with CONFIG_DEBUG_INFO_BTF=y")
     return Item("btf", host.readable(path), path, None if host.readable(path) else "run as root")
+
+
+def bpf() -> list[Item]:
+    """Whether a program compiles without kernel headers, and the kernel and a sockmap take it, by trying."""
+    try:
+        bcc.require_privileges("BPF")
+    except Error as error:
+        return [Item(name, None, error.reason, error.hint) for name in ("bpf-compile", "sockmap")]
+    begin = time.monotonic()
+    try:
+        with bcc.Object("doctor.c") as made:
+            program = made.load("on_message", bcc.BPF_PROG_TYPE_SK_MSG)
+            taken = time.monotonic() - begin
+            compiled = Item("bpf-compile", True, f"compiled and loaded in {taken:.1f} s, without kernel headers")
+            return [compiled, sockmap(made, program)]
+    except Error as error:
+        failed = Item("bpf-compile", False, f"{error.subject}: {error.reason}", error.hint)
+        return [failed, Item("sockmap", None, "no program to attach to one", "what bpf-compile needs")]
+
+
+def sockmap(made: bcc.Object, program: int) -> Item:
+    try:
+        skmsg_check.attach_verdict(made, program, "sockets")
+    except Error as error:
+        return Item("sockmap", False, f"{error.subject}: {error.reason}", error.hint)
+    return Item("sockmap", True, "takes a verdict program")
 
 
 def kprobes() -> Item:

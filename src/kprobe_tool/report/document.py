@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kprobe_tool import __version__
-from kprobe_tool.errors import Error
+from kprobe_tool.errors import Error, PluginState
 
 SCHEMA_VERSION = 1
 """Raised when a field changes its meaning or goes. New fields do not raise it."""
@@ -57,12 +57,31 @@ class Span:
 
 
 @dataclass(frozen=True)
+class Metric:
+    """A gauge for Prometheus: its samples are (labels, value)."""
+
+    name: str
+    help: str
+    samples: Sequence[tuple[Mapping[str, str], int]]
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What a monitoring plugin says: a sentence, figures, and lines of detail."""
+
+    state: PluginState
+    text: str
+    figures: Mapping[str, int] = field(default_factory=dict)
+    details: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Document:
     """One command's answer.
 
     ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables, the lines of
-    a ``picture`` and ``summary`` lines are for people only. A warning tells how to read the rows; an error, what is
-    missing.
+    a ``picture`` and ``summary`` lines are for people only, ``metrics`` and ``plugin`` for the formats of monitoring.
+    A warning tells how to read the rows; an error, what is missing.
     """
 
     command: str
@@ -74,6 +93,8 @@ class Document:
     picture: Sequence[Sequence[Span]] = ()
     summary: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    metrics: Sequence[Metric] = ()
+    plugin: Plugin | None = None
 
     def header(self) -> dict[str, object]:
         """What stands before the rows in every machine-readable form."""

@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import itertools
+import os
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from types import TracebackType
 
 import click
 
+from kprobe_tool import files
 from kprobe_tool.errors import Error
 from kprobe_tool.report.document import Document
 from kprobe_tool.report.text import escape
@@ -25,6 +29,12 @@ class Output(StrEnum):
     WIDE = "wide"
     JSON = "json"
     JSONL = "jsonl"
+    PROMETHEUS = "prometheus"
+    NRPE = "nrpe"
+
+
+COMMON = (Output.TABLE, Output.WIDE, Output.JSON, Output.JSONL)
+"""The formats of every command."""
 
 
 def render(document: Document, output: Output) -> Iterator[str]:
@@ -33,18 +43,32 @@ def render(document: Document, output: Output) -> Iterator[str]:
         from kprobe_tool.report import table
 
         return table.render(document, wide=output is Output.WIDE)
+    if output is Output.PROMETHEUS:
+        from kprobe_tool.report import prometheus
+
+        return prometheus.render(document)
+    if output is Output.NRPE:
+        from kprobe_tool.report import nrpe
+
+        return nrpe.render(document)
     from kprobe_tool.report import json
 
     return json.render(document) if output is Output.JSON else json.render_lines(document)
 
 
-def emit(document: Document, output: Output) -> None:
-    """Print a document: stdout gets one valid document of its format and nothing else."""
+def emit(document: Document, output: Output, *, path: str | None = None, quiet: bool = False) -> None:
+    """Print a document: stdout gets one valid document of its format and nothing else.
+
+    With ``path`` the file of that name gets it instead, whole or not at all, readable by everyone. Raises Error.
+    """
     lines = iter(render(document, output))
+    if path is not None:
+        files.replace(path, map(click.unstyle, lines), mode=0o644)
     while chunk := list(itertools.islice(lines, CHUNK)):
         click.echo("\n".join(chunk))
-    for warning in document.warnings:
-        say(warning, document.command)
+    if not quiet:
+        for warning in document.warnings:
+            say(warning, document.command)
     for error in document.errors:
         say(error, document.command)
 
@@ -53,3 +77,23 @@ def say(error: Error | str, command: str | None = None) -> None:
     """One line on stderr: ``kprobe-tool: COMMAND: what: why (ERRNO); what to do``."""
     where = f"{PROGRAM}: {command}" if command else PROGRAM
     click.echo(escape(f"{where}: {error}"), err=True)
+
+
+class Progress:
+    """One line on a terminal's stderr that says what is waited for, and goes when the ``with`` block ends."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.shown = not quiet and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def say(self, text: str) -> None:
+        if self.shown:
+            # To the start of the line, and what is behind the text away.
+            click.echo(f"\r{escape(text)}\x1b[K", nl=False, err=True, color=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.say("")

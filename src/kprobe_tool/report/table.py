@@ -60,9 +60,10 @@ def grid(table: Table, *, wide: bool) -> list[str]:
                     line[number] = "\n".join(textwrap.wrap(line[number], room)) or "-"
     for line, row in zip(cells, table.rows, strict=True):
         paint(columns, line, row)
+    titles = [column.title for column in columns]
     text = tabulate.tabulate(
         cells,
-        headers=[column.title for column in columns],
+        headers=titles if any(titles) else (),
         tablefmt="plain",
         disable_numparse=True,
         colalign=["right" if column.right else "left" for column in columns],

@@ -7,7 +7,8 @@ All traffic stays on a dummy device and loopback of the guest. Everything made h
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ HOSTID = "5d3c9b0e-9f2a-4f0e-8d77-0c6a4f1f0a01"
 CONFIGFS = Path("/sys/kernel/config")
 NVMET = CONFIGFS / "nvmet"
 CLASS = Path("/sys/class/nvme")
+CPUS = Path("/sys/devices/system/cpu")
 
 MODULES = {
     "rdma": ("rdma_rxe", "nvmet-rdma", "nvme-rdma"),
@@ -24,6 +26,18 @@ MODULES = {
     "loop": ("nvme-loop",),
 }
 PORTS = {"rdma": "4420", "tcp": "4421"}
+
+
+@contextmanager
+def every_cpu_online() -> Iterator[None]:
+    """All four CPUs of the guest, of which some may be offline: what a connect gets depends on them."""
+    assert (CPUS / "possible").read_text() == "0-3\n"
+    offline = [path for path in CPUS.glob("cpu[0-9]/online") if path.read_text() == "0\n"]
+    for path in offline:
+        path.write_text("1")
+    yield
+    for path in offline:
+        path.write_text("0")
 
 
 def wait_until(done: Callable[[], bool], what: str, seconds: float = 60) -> None:

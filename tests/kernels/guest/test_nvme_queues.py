@@ -5,7 +5,6 @@ What is expected is what the kernel logged when it connected ("creating N I/O qu
 """
 
 import errno
-import json
 import os
 import subprocess
 import time
@@ -19,11 +18,9 @@ import pytest
 from kprobe_tool.native import nvme
 from kprobe_tool.probes.nvme import findings
 
-from .conftest import NOBODY
-from .nvmet import ADDRESS, CLASS, PORTS, Target, attribute, wait_until
-from .tool import Answer, tool
+from .nvmet import ADDRESS, CLASS, CPUS, PORTS, Target, attribute, every_cpu_online, wait_until
+from .tool import Answer, as_nobody, tool
 
-CPUS = Path("/sys/devices/system/cpu")
 TRACEFS = Path("/sys/kernel/tracing")
 
 
@@ -77,15 +74,10 @@ SCENARIOS = {
 
 @pytest.fixture(scope="module")
 def target(modprobe: Callable[..., None]) -> Iterator[Target]:
-    assert (CPUS / "possible").read_text() == "0-3\n"
-    before = [path for path in CPUS.glob("cpu[0-9]/online") if path.read_text() == "0\n"]
-    for path in before:
-        path.write_text("1")
-    made = Target(modprobe)
-    yield made
-    made.close()
-    for path in before:
-        path.write_text("0")
+    with every_cpu_online():
+        made = Target(modprobe)
+        yield made
+        made.close()
 
 
 @pytest.fixture(autouse=True)
@@ -95,27 +87,6 @@ def disconnected(target: Target) -> Iterator[None]:
         cpu.write_text("1")
     target.disconnect()
     findings.live.cache_clear()
-
-
-def as_nobody(*args: str) -> Answer:
-    """The tool in a child of this process that has given up root: starting Python anew takes seconds here."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
-            answer = tool(*args)
-            with os.fdopen(writing, "w") as file:
-                json.dump([answer.code, answer.out, answer.err], file)
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as file:
-        answer = Answer(*json.load(file))
-    os.waitpid(pid, 0)
-    return answer
 
 
 def row_of(answer: Answer, controller: str) -> Any:
@@ -243,7 +214,7 @@ def test_cpu_offline_before_reset(target: Target) -> None:
     assert ids(row) == {"nvme-hctx-offline-cpus"}
     assert row["findings"][0]["evidence"] == {"hctxs": [int(index)], "cpus": [cpu], "state": "live"}
     assert ids(row_of(as_nobody("nvme-queues", "-o", "json"), controller)) == {"nvme-hctx-offline-cpus"}
-    audit = {each["id"]: each for each in tool("audit", "-o", "json").json["results"]}
+    audit = {each["id"]: each for each in tool("audit", "--only", "nvme", "-o", "json").json["results"]}
     assert audit["nvme-hctx-offline-cpus"]["status"] == "affected"
 
     reset(controller)

@@ -101,7 +101,7 @@ def test_source_from_the_object_file(capsys: Capsys) -> None:
         ([LOG, "--object", sys.executable], "this is no BPF object file"),
         ([LOG, "--html", "/nonexistent/x.html"], "/nonexistent/x.html: No such file or directory (ENOENT)"),
         ([LOG, "--errno", "EMOON"], "'EMOON' is no errno"),
-        ([LOG, "-o", "wide"], "'wide' is not one of"),
+        ([LOG, "-o", "xml"], "'xml' is not one of"),
     ],
 )
 def test_what_cannot_be_run(args: list[str], told: str, capsys: Capsys) -> None:
@@ -130,6 +130,16 @@ def test_an_object_file_with_wrong_bytes(place: int, capsys: Capsys, tmp_path: P
     path.write_bytes(data)
     assert run(["verifier-log", "explain", LOG, "--object", str(path)]) in {ExitCode.OK, ExitCode.CANNOT_RUN}
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_many_diagnoses(capsys: Capsys, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    block = (LOGS / "7.3-rc7" / "leak-two.txt").read_text(encoding="utf-8")
+    block = block[block.index("Unreleased") : block.index("BPF_EXIT")]
+    log.write_text(f"7: (95) exit\n{block * 10}processed 9 insns (limit 1000000)\n", encoding="utf-8")
+    assert shown(capsys, str(log)).count("error[") == 9
+    assert "11 further diagnoses" in shown(capsys, str(log))
+    assert shown(capsys, str(log), "-o", "wide").count("error[") == 20
 
 
 def test_exit_codes(capsys: Capsys, tmp_path: Path) -> None:

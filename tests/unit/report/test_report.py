@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from kprobe_tool.errors import Error
+from kprobe_tool.errors import Error, PluginState
 from kprobe_tool.report import json as json_report
 from kprobe_tool.report import table
-from kprobe_tool.report.document import Column, Document, Table
+from kprobe_tool.report.document import Column, Document, Plugin, Table
 from kprobe_tool.report.output import Output, emit
 from kprobe_tool.report.text import escape
 
@@ -21,7 +21,8 @@ COLUMNS = (
 
 
 def document(rows: list[dict[str, object]], **more: object) -> Document:
-    return Document("test", HOST, [Table(COLUMNS, rows, title="Things")], **more)  # type: ignore[arg-type]
+    tables = [Table(COLUMNS, rows, title="Things")]
+    return Document("test", HOST, tables, plugin=Plugin(PluginState.OK, "fine"), **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from kprobe_tool.probes.rds.capture import Capture, Reading
 FORMAT = "kprobe-tool rds capture"
 FORMAT_VERSION = 1
 FILE_MAX = 1 << 29
-"""Bytes of a file that will be looked at; a longer one is refused whole."""
+"""Bytes of a file that will be looked at."""
 
 T = TypeVar("T")
 
@@ -85,13 +85,7 @@ def save(path: str, capture: Capture, host: Mapping[str, object]) -> None:
 
 def load(path: str) -> tuple[Capture, dict[str, object]]:
     """A capture and the ``host`` it was taken from. The file is hostile input. Raises Error."""
-    try:
-        with open(path, "rb") as file:
-            raw = file.read(FILE_MAX + 1)
-    except OSError as error:
-        raise Error.from_os(path, error) from error
-    if len(raw) > FILE_MAX:
-        raise Error(path, f"larger than {FILE_MAX >> 20} MiB")
+    raw = files.read(path, FILE_MAX)
     try:
         return parse(json.loads(raw))
     except RecursionError as error:

@@ -16,7 +16,7 @@ from kprobe_tool.probes.verifier.diagnosis import Step
 from kprobe_tool.probes.verifier.disasm import Instruction, Operation
 from kprobe_tool.probes.verifier.message import Follow, Match
 from kprobe_tool.probes.verifier.path import Path, Visit
-from kprobe_tool.probes.verifier.states import describe, value
+from kprobe_tool.probes.verifier.states import Value, describe, value
 
 STEPS_MAX = 64
 """Steps that are shown: the first half and the last half of more."""
@@ -46,6 +46,17 @@ MOVES_PACKETS = re.compile(
     r"bpf_(?:skb|xdp|l3|l4|msg|lwt|csum|clone|sk_skb)_?\w{0,24}"
     r"(?:pull|adjust|change|store|push|pop|proto|room|tail|head|replace|redirect|set)\w{0,24}"
 )
+UNLOCKS = re.compile(r"bpf_(?:res_)?(?:spin|rcu_read)_unlock\w{0,16}")
+LOST = frozenset(
+    {
+        "scalar-dereference",
+        "argument-type",
+        "argument-not-referenced",
+        "argument-unacquired",
+        "argument-trusted",
+    }
+)
+"""Messages about a register that was a pointer, or held a reference, and does not any more."""
 RELEASES = re.compile(r"bpf_\w{0,48}(?:release|submit|discard|put|drop|destroy|unlock|push|add)\w{0,24}")
 
 
@@ -167,6 +178,15 @@ def regions(kind: Follow, path: Path) -> Thread:
     return ordered([*steps, *branches(path.visits, first)], notes)
 
 
+@dataclass(frozen=True)
+class Span:
+    """The time for which a register held what is followed: from the visit that wrote it to the one that needs it."""
+
+    name: str
+    begin: int
+    end: int
+
+
 @dataclass
 class Target:
     """What is followed: a register or a slot of the stack, in the function at this depth."""
@@ -183,12 +203,15 @@ def lineage(found: Match, register: str, path: Path) -> Thread:
     target = Target(register, 0)
     first = len(visits) - 1
     ended = False
+    spans: list[Span] = []
     for number in range(len(visits) - 2, -1, -1):
         visit = visits[number]
+        name = target.name
         step = passed(visit, visits[number + 1], target, number, visits)
         if step is None:
             continue
         message, kind, ended = step
+        spans.append(Span(name, number, first))
         first = number
         steps.append((number, Step(kind, message, visit.place())))
         if ended:
@@ -198,9 +221,8 @@ def lineage(found: Match, register: str, path: Path) -> Thread:
             ended = True
             break
     context = not ended and target.name == "R1" and target.depth <= 0 and path.cut is None
-    taken = invalidated(found, register, steps, path)
-    if taken is not None:
-        steps.append(taken)
+    if found.row.rule in LOST and found.fields.get("type", "scalar") in {"scalar", "inv"}:
+        steps += next(([lost] for span in spans if (lost := invalidated(span, path)) is not None), [])
     steps += branches(visits, first)
     steps += lost_bounds(found, register, path)
     if context:
@@ -285,38 +307,73 @@ def written(visit: Visit, instruction: Instruction, target: Target) -> tuple[str
     return f"{name} is set here{now}", "update", True
 
 
-def invalidated(found: Match, register: str, steps: list[tuple[int, Step]], path: Path) -> tuple[int, Step] | None:
-    """The call that made a number of a pointer, where a message finds a number and the log had seen a pointer."""
-    if found.fields.get("type", "scalar") not in {"scalar", "inv"} or not found.row.rule.startswith(
-        ("scalar-dereference", "argument-type")
-    ):
-        return None
+def invalidated(span: Span, path: Path) -> tuple[int, Step] | None:
+    """The call that took away what a register pointed to, while it held a pointer of the thread."""
     visits = path.visits
-    for number in range(len(visits) - 2, -1, -1):
-        visit = visits[number]
-        text = visit.after.get(register) if visit.depth == 0 else None
-        if text is None:
+    for number in range(span.end - 1, span.begin - 1, -1):
+        text = visits[number].after.get(span.name) if visits[number].depth == 0 else None
+        pointer = None if text is None else value(text)
+        if pointer is None or pointer.scalar:
             continue
-        pointer = value(text)
-        if pointer.scalar:
+        owned = reference_of(pointer, visits[number])
+        if owned is not None:
+            release = released(owned, number, span.end, visits)
+            message = f"gives reference {owned} back, so {span.name} is no pointer any more"
+        elif "non_own_ref" in pointer.attributes:
+            release = called(UNLOCKS, number, span.end, visits)
+            message = f"ends the time for which {span.name} was borrowed"
+        elif pointer.type.startswith("pkt"):
+            release = called(MOVES_PACKETS, number, span.end, visits)
+            message = f"may move the packet, so {span.name} is no packet pointer any more"
+        else:
             return None
-        return next(breaking(register, text, number, path), None)
+        if release is None:
+            return None
+        return release, Step(
+            "invalidated", f"{visits[release].instruction.name}() {message}", visits[release].place()
+        )
     return None
 
 
-def breaking(register: str, text: str, first: int, path: Path) -> Iterator[tuple[int, Step]]:
-    """Calls after a visit that take away what a register points to."""
-    pointer = value(text)
-    owned = pointer.attributes.get("ref_obj_id")
-    for number in range(first + 1, len(path.visits) - 1):
-        visit = path.visits[number]
-        instruction = visit.instruction
-        if instruction.operation is not Operation.CALL or instruction.name is None:
-            continue
-        if pointer.type.startswith("pkt") and MOVES_PACKETS.fullmatch(instruction.name):
-            message = f"{instruction.name}() may move the packet, so {register} is no packet pointer any more"
-        elif owned is not None and RELEASES.fullmatch(instruction.name):
-            message = f"{instruction.name}() gives reference {owned} back, so {register} is no pointer any more"
-        else:
-            continue
-        yield number, Step("invalidated", message, visit.place())
+def reference_of(pointer: Value, visit: Visit) -> str | None:
+    """The reference that a pointer holds: named by itself, or since Linux v7.3 by the list of all only."""
+    named = pointer.attributes.get("ref_obj_id")
+    if named is not None:
+        return named
+    number = pointer.attributes.get("id")
+    return number if number is not None and number in references(visit) else None
+
+
+def references(visit: Visit) -> list[str]:
+    return visit.after.get("refs", "").split(",")
+
+
+def released(owned: str, first: int, end: int, visits: list[Visit]) -> int | None:
+    """The call after which a reference is not held any more."""
+    if owned not in references(visits[first]):
+        return called(RELEASES, first, end, visits)
+    last = first
+    for number in range(first + 1, end):
+        visit = visits[number]
+        if owned in references(visit):
+            last = number
+        elif visit.state:
+            end = number + 1
+            break
+    calls = [
+        number
+        for number in range(last, end)
+        if visits[number].instruction.operation is Operation.CALL and number > first
+    ]
+    return calls[0] if len(calls) == 1 else next((each for each in calls if named(visits[each], RELEASES)), None)
+
+
+def named(visit: Visit, pattern: re.Pattern[str]) -> bool:
+    return (
+        visit.instruction.operation is Operation.CALL and pattern.fullmatch(visit.instruction.name or "") is not None
+    )
+
+
+def called(pattern: re.Pattern[str], first: int, end: int, visits: list[Visit]) -> int | None:
+    """The first call of such a name after a visit and before another."""
+    return next((number for number in range(first + 1, end) if named(visits[number], pattern)), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from kprobe_tool.probes.verifier.diagnosis import Line, Place
 from kprobe_tool.probes.verifier.disasm import Instruction, Operation, read
@@ -158,8 +159,11 @@ def walk(backwards: Iterable[Entry]) -> Path:
     if origin is not None:
         cut = f"the log does not show how instruction {origin[0]} was reached"
     visits.reverse()
-    for visit in visits:
+    for visit, following in zip_longest(visits, visits[1:]):
         visit.source = sources.of.get(visit.insn)
+        if not visit.state and following is not None:
+            # Kernels before 5.18 write all registers before an instruction, and none behind one.
+            visit.state = following.earlier
     if visits and cut is None and visits[0].insn != 0:
         cut = f"the log begins at instruction {visits[0].insn}"
     deepen(visits)

@@ -177,7 +177,8 @@ def attributes(text: str) -> dict[str, str]:
             depth = max(0, depth - 1)
         elif char == "," and depth == 0:
             *names, content = text[begin:place].split("=")
-            for each in names:
+            # What is only there or not, such as non_own_ref, has no value.
+            for each in names or [content]:
                 found[OLD_NAMES.get(each, each.removesuffix("_value"))] = content
             begin = place + 1
     return found

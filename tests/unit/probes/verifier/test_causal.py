@@ -75,6 +75,36 @@ def test_other_branches_are_left_out_at_level_2() -> None:
     assert any("nothing on the path" in note for note in diagnosis.notes)
 
 
+OLD = (
+    "func#0 @0",
+    "0: R1=ctx(id=0,off=0,imm=0) R10=fp0",
+    "0: (bf) r6 = r1",
+    "1: R1=ctx(id=0,off=0,imm=0) R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "1: (85) call bpf_map_lookup_elem#1",
+    "2: R0_w=map_value_or_null(id=1,off=0,ks=4,vs=8,imm=0) R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "2: (15) if r0 == 0x0 goto pc+3",
+    " R0_w=map_value(id=0,off=0,ks=4,vs=8,imm=0) R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "3: R0_w=map_value(id=0,off=0,ks=4,vs=8,imm=0) R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "3: (b7) r0 = 0",
+    "4: R0_w=inv0 R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "4: (95) exit",
+    "",
+    "from 2 to 6: R0_w=inv0 R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "6: R0_w=inv0 R6_w=ctx(id=0,off=0,imm=0) R10=fp0",
+    "6: (79) r1 = *(u64 *)(r0 +0)",
+    "R0 invalid mem access 'inv'",
+)
+
+
+def test_the_format_of_old_kernels() -> None:
+    """Up to 5.17: all registers in a line of their own before each instruction, numbers are inv."""
+    diagnosis = explained(*OLD)
+    assert (diagnosis.rule, diagnosis.place.insn) == ("scalar-dereference", 6)
+    assert path(diagnosis) == [("update", 1), ("branch", 2)]
+    assert diagnosis.path[0].message.endswith("a pointer to a map value, or NULL")
+    assert "the jump to 6 is taken" in diagnosis.path[1].message
+
+
 def test_calls_take_registers_away() -> None:
     diagnosis = explained(
         START,
@@ -142,6 +172,42 @@ def test_what_makes_a_number_of_a_pointer(call: str, before: str, told: str) -> 
     )
     assert path(diagnosis)[-1] == ("invalidated", 2)
     assert told in diagnosis.path[-1].message
+
+
+def test_a_reference_that_is_given_back_twice() -> None:
+    """As Linux v7.3 writes it: a pointer has an id, and the references are in a list."""
+    diagnosis = explained(
+        START,
+        "1: (85) call bpf_task_from_pid#71279  ; R0=trusted_ptr_task_struct(id=2) refs=2",
+        "2: (bf) r6 = r0                       ; R6=trusted_ptr_task_struct(id=2) refs=2",
+        "4: (bf) r1 = r6                       ; R1=trusted_ptr_task_struct(id=2) refs=2",
+        "5: (85) call bpf_task_release#71280   ;",
+        "6: (bf) r1 = r6                       ; R1=scalar(id=3) R6=scalar(id=3)",
+        "7: (85) call bpf_task_release#71280",
+        "release kfunc bpf_task_release expects referenced PTR_TO_BTF_ID passed to R1",
+    )
+    assert path(diagnosis) == [("update", 1), ("update", 2), ("invalidated", 5), ("update", 6)]
+    assert diagnosis.path[2].message == "bpf_task_release() gives reference 2 back, so R6 is no pointer any more"
+
+
+def test_a_borrowed_pointer_after_the_unlock() -> None:
+    diagnosis = explained(
+        START,
+        "17: (85) call bpf_rbtree_add_impl#70924 ; R6=ptr_node(non_own_ref) R10=fp0",
+        "18: (18) r1 = 0xff5db78f01673000      ; R1=map_value(map=.data.A,ks=4,vs=24)",
+        "20: (85) call bpf_spin_unlock#94      ;",
+        "21: (61) r0 = *(u32 *)(r6 +32)",
+        "R6 invalid mem access 'scalar'",
+    )
+    assert path(diagnosis) == []
+    diagnosis = explained(
+        START,
+        "16: (bf) r6 = r0                      ; R6=ptr_node(non_own_ref) R10=fp0",
+        "20: (85) call bpf_spin_unlock#94      ;",
+        "21: (61) r0 = *(u32 *)(r6 +32)",
+        "R6 invalid mem access 'scalar'",
+    )
+    assert path(diagnosis) == [("update", 16), ("invalidated", 20)]
 
 
 LOAD = (START, "0: (61) r6 = *(u32 *)(r1 +8)          ; R1=ctx() R6=scalar(umax=0xffffffff)")

@@ -133,3 +133,21 @@ def test_every_step_is_on_the_path() -> None:
         for step in diagnosis.path:
             assert step.message
             assert step.place.insn is None or f"{step.place.insn}: (".encode() in log.text
+
+
+OTHER_THREADS = frozenset(
+    {"pointer-offset-constant", "pointer-offset-unbounded", "pointer-offset-range", "argument-memory"}
+)
+"""Where the kernel follows the pointer or the buffer, we follow the number that is wrong about it."""
+
+
+@pytest.mark.parametrize("log", WITH_BLOCKS, ids=str)
+def test_our_path_has_the_steps_of_the_kernel_s(log: Recorded) -> None:
+    theirs, ours = explain_bytes(log.text, log.errno), without_blocks(log)
+    wanted = {step.place.insn for step in theirs.path if step.kind != "note"}
+    found = {step.place.insn for step in ours.path if step.kind not in {"note", "lost-bound"}}
+    if ours.rule == "unreadable-register":
+        # The kernel goes on to values before the one that was taken away.
+        assert found <= wanted
+    elif ours.rule not in OTHER_THREADS:
+        assert wanted <= found

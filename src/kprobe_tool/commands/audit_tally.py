@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A run of checks, counted: what every format of ``audit`` is made from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kprobe_tool.checks import Check, Finding, Root, Status
+from kprobe_tool.commands.verdicts import finding_row
+from kprobe_tool.report.document import Document, Row, Table
+
+if TYPE_CHECKING:
+    from kprobe_tool.probes.baseline import Baseline, Change
+    from kprobe_tool.probes.waivers import Waiver
+
+WAIVED = "waived"
+BUCKETS = (*(status.value for status in Status), WAIVED)
+"""What a verdict is counted as; a waived one that is affected or unknown, as that only."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A check, what it found, and the decision to live with it, if there is one."""
+
+    check: Check
+    finding: Finding
+    waiver: Waiver | None = None
+
+    @property
+    def bucket(self) -> str:
+        status = self.finding.status
+        return WAIVED if self.waiver and status in {Status.AFFECTED, Status.UNKNOWN} else status.value
+
+    def row(self) -> Row:
+        waived = self.waiver.as_dict() if self.waiver and self.bucket == WAIVED else None
+        return finding_row(self.check, self.finding, waived)
+
+
+def count(verdicts: Iterable[Verdict]) -> dict[str, int]:
+    """How many of each bucket, every one named: what was not told must be seen too."""
+    counts = Counter(verdict.bucket for verdict in verdicts)
+    return {bucket: counts[bucket] for bucket in BUCKETS}
+
+
+@dataclass(frozen=True)
+class Audited:
+    """``left_out`` are the checks that were not run, ``root`` is whether this was root."""
+
+    host: Mapping[str, object]
+    verdicts: Sequence[Verdict]
+    left_out: Sequence[str]
+    root: bool
+    baseline: Baseline | None
+
+    def counted(self) -> list[Finding]:
+        return [verdict.finding for verdict in self.verdicts if verdict.bucket != WAIVED]
+
+    def with_bucket(self, bucket: str) -> list[Verdict]:
+        return [verdict for verdict in self.verdicts if verdict.bucket == bucket]
+
+    def systems(self) -> dict[str, dict[str, int]]:
+        """The counts of each system, in the order of the checks."""
+        names = dict.fromkeys(verdict.check.system for verdict in self.verdicts)
+        return {name: count(each for each in self.verdicts if each.check.system == name) for name in names}
+
+    def root_may_settle(self) -> list[str]:
+        """The checks that are unknown, and that root may tell more of."""
+        if self.root:
+            return []
+        return [
+            verdict.check.id
+            for verdict in self.verdicts
+            if verdict.finding.status is Status.UNKNOWN and verdict.check.needs.root is not Root.NEVER
+        ]
+
+    def changes(self) -> list[Change]:
+        if self.baseline is None:
+            return []
+        now = {verdict.check.id: verdict.finding.status.value for verdict in self.verdicts}
+        return self.baseline.compare(now, self.left_out)
+
+    def warnings(self) -> list[str]:
+        if self.baseline is None or self.baseline.hostname == self.host["hostname"]:
+            return []
+        return [f"the baseline is of another host, '{self.baseline.hostname}'"]
+
+    def document(self) -> Document:
+        """What scripts read."""
+        more: dict[str, object] = {
+            "summary": {
+                "counts": count(self.verdicts),
+                "systems": self.systems(),
+                "left_out": list(self.left_out),
+                "root": self.root,
+                "root_may_settle": self.root_may_settle(),
+            },
+            "baseline": None if self.baseline is None else self.baseline.as_dict(self.changes()),
+        }
+        rows = [verdict.row() for verdict in self.verdicts]
+        return Document("audit", self.host, [Table((), rows)], more=more, warnings=self.warnings())

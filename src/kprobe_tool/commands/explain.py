@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``kprobe-tool explain``: what a check is about, from its row in the table."""
+
+from __future__ import annotations
+
+import click
+
+from kprobe_tool.checks import CHECKS, Check
+from kprobe_tool.commands.check_rows import check_row
+from kprobe_tool.commands.options import output_option
+from kprobe_tool.errors import ExitCode
+from kprobe_tool.probes import host
+from kprobe_tool.report.document import Column, Document, Row, Table
+from kprobe_tool.report.output import Output, emit
+
+COLUMNS = (Column("", "name"), Column("", "text", wrap=True))
+
+
+def complete_id(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The ids that shell completion offers."""
+    return [check.id for check in CHECKS if check.id.startswith(incomplete)]
+
+
+@click.command(short_help="Say what a check means, what shows it, and what to do about it.")
+@click.argument("ids", metavar="ID...", nargs=-1, required=True, shell_complete=complete_id)
+@output_option()
+def command(*, ids: tuple[str, ...], output: Output) -> ExitCode:
+    """Say what it means that a check is affected, what to look for in its evidence, what to do about it, and where
+    to read more. No check is run. 'kprobe-tool audit --list' shows each ID.
+    """
+    from kprobe_tool.probes.audit import find
+
+    checks = [find(name) for name in dict.fromkeys(ids)]
+    if output in {Output.TABLE, Output.WIDE}:
+        tables = [Table(COLUMNS, paragraphs(check), title=check.id) for check in checks]
+    else:
+        tables = [Table((), [check_row(check) for check in checks])]
+    emit(Document("explain", host.identity(), tables), output)
+    return ExitCode.OK
+
+
+def paragraphs(check: Check) -> list[Row]:
+    """What people read of a check."""
+    texts = [
+        ("title", check.title),
+        ("severity", f"{check.severity.value}, where a host is affected"),
+        ("meaning", check.meaning),
+        ("evidence", check.look_for),
+        ("what to do", check.remedy),
+        ("needs", str(check.needs)),
+        ("root", check.needs.root.value),
+        *(("reference", reference) for reference in check.references),
+    ]
+    return [{"name": name, "text": text} for name, text in texts]

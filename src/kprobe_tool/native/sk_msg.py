@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""linux/skmsg.h: struct sk_msg and its scatterlist, as the programs that include bpf/include/sk_msg.h see them."""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from kprobe_tool.errors import Error
+from kprobe_tool.native import btf
+
+FIELDS = {
+    "SK_MSG_DATA": ("sk_msg.data",),
+    "SG_START": ("sk_msg.sg.start",),
+    "SG_CURR": ("sk_msg.sg.curr",),
+    "SG_END": ("sk_msg.sg.end",),
+    "SG_SIZE": ("sk_msg.sg.size",),
+    # A single long up to Linux v6.1, a bitmap of as many bits since.
+    "SG_COPY": ("sk_msg.sg.copy",),
+    "SG_DATA": ("sk_msg.sg.data",),
+    "SG_ENTRY": ("scatterlist",),
+    "SCATTERLIST_PAGE_LINK": ("scatterlist.page_link",),
+    "SCATTERLIST_OFFSET": ("scatterlist.offset",),
+    "SCATTERLIST_LENGTH": ("scatterlist.length",),
+    # compound_info since Linux v7.0.
+    "PAGE_COMPOUND": ("page.compound_head", "page.compound_info"),
+    "PAGE_MAPPING": ("page.mapping", "folio.mapping"),
+    "ADDRESS_SPACE_HOST": ("address_space.host",),
+    "INODE_I_DATA": ("inode.i_data",),
+    "INODE_I_INO": ("inode.i_ino",),
+    "INODE_I_SB": ("inode.i_sb",),
+    "SUPER_BLOCK_S_DEV": ("super_block.s_dev",),
+}
+"""For native.btf.fields(): what sg_list_read() reads."""
+
+# struct sg_list without its elements, and struct sg_element, bpf/include/sk_msg.h
+LIST = struct.Struct("=Q6I")
+ELEMENT = struct.Struct("=Q3I4B")
+
+MINORBITS = 20
+"""The kernel's own dev_t (linux/kdev_t.h), which is not that of user space."""
+
+
+class PageKind(IntEnum):
+    """Whose page an element refers to (enum page_kind)."""
+
+    NONE = 0
+    KERNEL = 1
+    ANON = 2
+    CACHE = 3
+
+
+@dataclass(frozen=True)
+class Element:
+    """One entry of a scatterlist: ``length`` bytes at ``offset`` of a page, in slot ``index`` of the ring.
+
+    ``dev`` (as st_dev) and ``ino`` are of the file whose page cache it is, None for other pages. ``copy``: a program
+    gets a copy, not the page. ``exposed``: the page cache without that.
+    """
+
+    index: int
+    length: int
+    offset: int
+    kind: PageKind
+    copy: bool
+    exposed: bool
+    dev: int | None
+    ino: int | None
+
+
+@dataclass(frozen=True)
+class Scatterlist:
+    """sk_msg.sg: the ring's places and size, the copy bitmap, and the elements from ``start`` to ``end``."""
+
+    start: int
+    curr: int
+    end: int
+    size: int
+    copy: int
+    elements: tuple[Element, ...]
+
+    @property
+    def exposed(self) -> bool:
+        return any(element.exposed for element in self.elements)
+
+
+def fields() -> dict[str, int]:
+    """The macros of a program that includes sk_msg.h. Raises Error where the kernel has no BTF that says so."""
+    try:
+        return btf.fields(FIELDS, btf.vmlinux())
+    except FileNotFoundError as error:
+        raise Error("BTF", "this kernel has none", hint="a kernel with CONFIG_DEBUG_INFO_BTF=y") from error
+    except (OSError, ValueError) as error:
+        raise Error("BTF", str(error), hint="the kernel's BTF cannot be read, or is newer than this tool") from error
+
+
+def element_of(raw: tuple[int, ...]) -> Element:
+    ino, dev, offset, length, index, kind, copy, exposed = raw
+    cached = kind == PageKind.CACHE
+    return Element(
+        index=index,
+        length=length,
+        offset=offset,
+        kind=PageKind(kind),
+        copy=bool(copy),
+        exposed=bool(exposed),
+        dev=os.makedev(dev >> MINORBITS, dev & ((1 << MINORBITS) - 1)) if cached else None,
+        ino=ino if cached else None,
+    )
+
+
+def decode(data: bytes) -> Scatterlist:
+    """A struct sg_list, with all or only the filled part of its array. Raises struct.error where it is cut short."""
+    copy, start, curr, end, size, count, _ = LIST.unpack_from(data)
+    elements = tuple(element_of(ELEMENT.unpack_from(data, LIST.size + n * ELEMENT.size)) for n in range(count))
+    return Scatterlist(start, curr, end, size, copy, elements)

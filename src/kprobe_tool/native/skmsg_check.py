@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The verdict program bpf/skmsg_check.c: told what to do at each call, read what it was given."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from types import TracebackType
+
+from kprobe_tool.errors import Error
+from kprobe_tool.native import bcc, sk_msg
+from kprobe_tool.native.sk_msg import Scatterlist
+
+CALLS = 4
+STEPS = 2
+
+# struct record without its list, struct step, bpf/skmsg_check.c
+RECORD = struct.Struct("=IIiIII")
+STEP = struct.Struct("=III")
+U32 = struct.Struct("=I")
+
+# enum sk_action, linux/bpf.h
+SK_DROP = 0
+SK_PASS = 1
+
+
+class Kind(IntEnum):
+    """What a step calls (enum step_kind); ``start`` and ``length`` are its arguments in bytes."""
+
+    PUSH = 1
+    POP = 2
+    PULL = 3
+    APPLY = 4
+    CORK = 5
+
+
+HELPERS = {
+    Kind.PUSH: "bpf_msg_push_data",
+    Kind.POP: "bpf_msg_pop_data",
+    Kind.PULL: "bpf_msg_pull_data",
+    Kind.APPLY: "bpf_msg_apply_bytes",
+    Kind.CORK: "bpf_msg_cork_bytes",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    kind: Kind
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Call:
+    """What the program does when it is called once: at most STEPS steps, then SK_DROP or SK_PASS."""
+
+    steps: tuple[Step, ...] = ()
+    verdict: int = SK_DROP
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the program was given in its ``call``-th call after ``after`` steps, the last of which returned ``error``.
+
+    ``size`` is the message's, ``length`` that of the range from data to data_end and ``page_offset`` where in a page
+    this range begins, all in bytes.
+    """
+
+    call: int
+    after: int
+    error: int
+    size: int
+    length: int
+    page_offset: int
+    sg: Scatterlist
+
+
+def decode(data: bytes) -> Record:
+    """A struct record. Raises struct.error where it is cut short."""
+    call, after, error, size, length, page_offset = RECORD.unpack_from(data)
+    return Record(call, after, error, size, length, page_offset, sk_msg.decode(data[RECORD.size :]))
+
+
+def plan(call: Call) -> bytes:
+    """A struct plan."""
+    steps = b"".join(STEP.pack(*vars(step).values()) for step in call.steps)
+    return U32.pack(call.verdict) + steps.ljust(STEPS * STEP.size, b"\0")
+
+
+def attach_verdict(made: bcc.Object, program: int, sockmap: str) -> None:
+    """Have a sockmap give what its sockets send to an SK_MSG program. Raises Error."""
+    try:
+        made.attach_to_map(program, sockmap, bcc.BPF_SK_MSG_VERDICT)
+    except OSError as error:
+        hint = "a kernel with CONFIG_NET_SOCK_MSG=y and CONFIG_BPF_STREAM_PARSER=y"
+        raise Error.from_os("sockmap: attaching a verdict program", error, hint=hint) from error
+
+
+class Program:
+    """The program, compiled, loaded and attached to a sockmap of its own. Raises Error, OSError."""
+
+    def __init__(self) -> None:
+        self._object = bcc.Object("skmsg_check.c", sk_msg.fields())
+        try:
+            verdict = self._object.load("on_message", bcc.BPF_PROG_TYPE_SK_MSG)
+            attach_verdict(self._object, verdict, "sockets")
+            self._ring = self._object.ring_buffer("records")
+        except BaseException:
+            self._object.close()
+            raise
+
+    def tell(self, calls: Sequence[Call]) -> None:
+        """Begin anew, with these calls; further ones only record, and drop. Raises OSError."""
+        for number in range(CALLS):
+            call = calls[number] if number < len(calls) else Call()
+            self._object.update("plans", U32.pack(number), plan(call))
+        self._object.update("calls", U32.pack(0), U32.pack(0))
+
+    def take(self, sock: socket.socket) -> None:
+        """Hand what a connected socket sends to the program. Raises OSError: EINVAL where the kernel refuses it."""
+        self._object.update("sockets", U32.pack(0), U32.pack(sock.fileno()))
+
+    def records(self) -> list[bytes]:
+        """What was recorded since, for decode(). Raises OSError."""
+        return self._ring.read(0)
+
+    def __enter__(self) -> Program:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._ring.close()
+        self._object.close()

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Running checks so that none of them can take the others with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import groupby
+
+from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Finding, Status, evaluate
+from kprobe_tool.errors import Error
+from kprobe_tool.native import bounded
+from kprobe_tool.probes.names import known
+
+LIST = "'kprobe-tool audit --list' shows them"
+
+
+def select(only: Sequence[str], skip: Sequence[str]) -> list[Check]:
+    """The checks that are named in ``only``, by id or system (all, where nothing is), without those in ``skip``.
+
+    Raises Error: a name that is none, or nothing left.
+    """
+    for name in (*only, *skip):
+        known(name, [*(check.id for check in CHECKS), *SYSTEMS], "check or system", LIST)
+    chosen = [
+        check
+        for check in CHECKS
+        if (not only or {check.id, check.system} & set(only)) and not {check.id, check.system} & set(skip)
+    ]
+    if not chosen:
+        raise Error("--only and --skip", "no check is left to run")
+    return chosen
+
+
+def find(name: str) -> Check:
+    """The check of this id. Raises Error."""
+    known(name, [check.id for check in CHECKS], "check", LIST)
+    return next(check for check in CHECKS if check.id == name)
+
+
+def verdicts(
+    checks: Sequence[Check], seconds: float, begin: Callable[[Check], None]
+) -> Iterator[tuple[Check, Finding]]:
+    """The finding of each check, in order; ``begin`` is called before the wait for one.
+
+    The checks of a system share a process, and with it what they measure once for all of them. Where one does not
+    answer within ``seconds``, or its process dies, it is unknown, and another process goes on with the next.
+    """
+    for _, group in groupby(checks, key=lambda check: check.system):
+        asked = list(group)
+        with closing(bounded.each(asked, evaluate, seconds)) as answers:
+            for check in asked:
+                begin(check)
+                _, answer = next(answers)
+                yield check, finding_of(answer, seconds)
+
+
+def finding_of(answer: Finding | bounded.Lost, seconds: float) -> Finding:
+    if isinstance(answer, Finding):
+        return answer
+    if isinstance(answer, TimeoutError):
+        return Finding(
+            Status.UNKNOWN,
+            f"no answer within {seconds:g} s, so the check was stopped",
+            settle="a longer --timeout, or the kernel log, if the kernel is what hangs",
+        )
+    return Finding(
+        Status.UNKNOWN,
+        f"the check failed: {answer}",
+        settle="report it with this line: this is a bug, of kprobe-tool or of the kernel (see the kernel log)",
+    )

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What has changed since an earlier ``audit -o json``: statuses, and nothing else, so that times never differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kprobe_tool import files
+from kprobe_tool.checks import Status
+from kprobe_tool.errors import Error
+
+FILE_MAX = 1 << 26
+"""Bytes of a file that will be looked at."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A check whose status is another than it was: ``before`` is None where it is new, ``now`` where it is gone."""
+
+    id: str
+    before: str | None
+    now: str | None
+
+    @property
+    def kind(self) -> str:
+        return "new" if self.before is None else "gone" if self.now is None else "changed"
+
+    def as_dict(self) -> dict[str, object]:
+        return {"id": self.id, "change": self.kind, "before": self.before, "now": self.now}
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """An earlier run: who was asked and when, and the status of each check."""
+
+    hostname: str
+    release: str
+    time: str
+    statuses: Mapping[str, str]
+
+    def as_dict(self, changes: Sequence[Change]) -> dict[str, object]:
+        return {
+            "hostname": self.hostname,
+            "release": self.release,
+            "time": self.time,
+            "changes": [change.as_dict() for change in changes],
+        }
+
+    def compare(self, now: Mapping[str, str], left_out: Sequence[str]) -> list[Change]:
+        """What differs, in the order of the checks, those that are gone last. ``left_out`` were not asked now."""
+        names = dict.fromkeys((*now, *(name for name in self.statuses if name not in left_out)))
+        found = [Change(name, self.statuses.get(name), now.get(name)) for name in names]
+        return [change for change in found if change.before != change.now]
+
+
+def load(path: str, schema_version: int) -> Baseline:
+    """The document of an earlier ``audit -o json``. The file is hostile input. Raises Error."""
+    raw = files.read(path, FILE_MAX)
+    try:
+        document = json.loads(raw)
+        version, command = document["schema_version"], document["tool"]["command"]
+        if command != "audit":
+            raise ValueError(f"it is of the command {command!r:.40}")
+        if version == schema_version:
+            return parse(document)
+    except RecursionError as error:
+        raise Error(path, "nested too deep for a document of audit") from error
+    except (ValueError, TypeError, KeyError) as error:
+        what = f"missing {error}" if isinstance(error, KeyError) else str(error)
+        raise Error(path, f"not the output of 'kprobe-tool audit -o json': {what}") from error
+    raise Error(
+        path,
+        f"schema_version {version!r:.20}, and this kprobe-tool writes {schema_version}",
+        hint="take the baseline anew",
+    )
+
+
+def parse(document: Any) -> Baseline:
+    """Raises ValueError, TypeError or KeyError for what is no document of audit."""
+    host = document["host"]
+    hostname, release, time = (host[key] for key in ("hostname", "release", "time"))
+    if "summary" not in document:
+        raise ValueError("it has no verdicts")
+    statuses = {row["id"]: Status(row["status"]).value for row in document["results"]}
+    if not all(isinstance(name, str) for name in (hostname, release, time, *statuses)):
+        raise TypeError("a name that is no text")
+    return Baseline(hostname, release, time, statuses)

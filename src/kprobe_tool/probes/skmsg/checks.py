@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The checks that audit runs: each some of the tests, on all sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kprobe_tool.checks import Finding, Method, Status
+from kprobe_tool.probes.skmsg.experiment import Experiment, experiment
+from kprobe_tool.probes.skmsg.judge import Outcome, Result, controls_row, of_check, results, statement
+
+
+def check_split() -> Finding:
+    """skmsg-tls-split-copy."""
+    return finding(experiment(), "skmsg-tls-split-copy")
+
+
+def check_push_pop() -> Finding:
+    """skmsg-push-pop-copy."""
+    return finding(experiment(), "skmsg-push-pop-copy")
+
+
+def check_stale() -> Finding:
+    """skmsg-stale-copy."""
+    return finding(experiment(), "skmsg-stale-copy")
+
+
+def names(found: Sequence[Result]) -> str:
+    return ", ".join(f"{result.test.name} on {result.socket}" for result in found)
+
+
+def finding(done: Experiment, check: str) -> Finding:
+    """The worst of the check's tests; what was refused by the kernel is as good as what was done right."""
+    found = of_check(results(done), check)
+    by_outcome = {outcome: [result for result in found if result.outcome is outcome] for outcome in Outcome}
+    evidence = {
+        "results": [
+            {
+                "test": result.test.name,
+                "socket": result.socket.value,
+                "outcome": result.outcome.value,
+                "reason": result.reason,
+            }
+            for result in found
+        ],
+        "controls": controls_row(done),
+        "statement": statement(done),
+    }
+    affected, open_ = by_outcome[Outcome.AFFECTED], by_outcome[Outcome.UNKNOWN]
+    if affected:
+        reason = f"{affected[0].reason}: {names(affected)}"
+        return Finding(Status.AFFECTED, reason, evidence=evidence)
+    if open_:
+        reason = f"{open_[0].reason}: {names(open_)}"
+        return Finding(Status.UNKNOWN, reason, evidence=evidence, settle=open_[0].settle)
+    kept, closed = by_outcome[Outcome.OK], by_outcome[Outcome.CLOSED]
+    if kept or closed:
+        reasons = [f"{kept[0].reason}: {names(kept)}"] if kept else []
+        reasons += [closed[0].reason] if closed else []
+        return Finding(Status.OK, "; ".join(reasons), evidence=evidence)
+    method = Method.PROBE if any(result.run for result in found) else Method.CONFIG
+    reason = "; ".join(dict.fromkeys(result.reason for result in found))
+    return Finding(Status.NOT_APPLICABLE, reason, method, evidence)

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run the tests on sockets of our own, in a child and where possible a network namespace that end with it.
+
+A socket has to be in the sockmap before tls takes it over; the other way round every kernel refuses. Newer kernels
+refuse both, and then nothing on kTLS can lose a copy bit. Three control calls tell this from a kTLS that does not
+work.
+"""
+
+from __future__ import annotations
+
+import errno as errnos
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from kprobe_tool.errors import Error, errno_name
+from kprobe_tool.native import bcc, host, link, procfs, sched, skmsg_check, tls
+from kprobe_tool.native.child import Child, Died, Request
+from kprobe_tool.native.skmsg_check import Record
+from kprobe_tool.probes.skmsg.tests import OFFSET, TESTS, Send, Socket, Test
+
+DEADLINE = 180.0
+"""Seconds for everything; it takes one, on an emulated machine two minutes."""
+SUBJECT = "BPF on sockets"
+PAGE = 4096
+TLS_MERGE_OPEN_RECORD = "tls_merge_open_record"
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Three calls on sockets of their own: the errno's name of each, None where it succeeded.
+
+    ``tls``: TLS_TX on a socket in no sockmap. ``sockmap_then_tls``, ``tls_then_sockmap``: both, in this order.
+    """
+
+    tls: str | None
+    sockmap_then_tls: str | None
+    tls_then_sockmap: str | None
+
+    @property
+    def closed(self) -> bool:
+        return (self.tls, self.sockmap_then_tls, self.tls_then_sockmap) == (None, "EINVAL", "EINVAL")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One test on one socket. ``failure`` is what kept it from being run, as an error's text."""
+
+    test: Test
+    socket: Socket
+    records: Sequence[Record]
+    unchanged: bool | None
+    failure: str | None = None
+
+    def record(self, place: tuple[int, int]) -> Record | None:
+        """That after the given number of steps of a call."""
+        return next((each for each in self.records if (each.call, each.after) == place), None)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that was seen. ``dev`` and ``ino`` are the file's, ``no_tls`` says why kTLS was not tried."""
+
+    runs: Sequence[Run]
+    dev: int
+    ino: int
+    controls: Controls | None
+    no_tls: str | None
+    tls_loaded: bool
+    own_netns: bool
+    merge_open_record: bool | None
+
+
+def enter_netns() -> bool:
+    """A network namespace of our own with a working loopback; False where we must not make one."""
+    try:
+        sched.unshare(sched.CLONE_NEWNET)
+    except PermissionError:
+        return False
+    link.loopback_up()
+    return True
+
+
+@contextmanager
+def connection() -> Iterator[socket.socket]:
+    """One end of a TCP connection with ourselves, of which nobody reads the other."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as sock,
+        server.accept()[0],
+    ):
+        yield sock
+
+
+def outcome(*steps: Callable[[socket.socket], None]) -> str | None:
+    """Do the steps with a socket of their own until one fails: the errno's name of that."""
+    with connection() as sock:
+        try:
+            for step in steps:
+                step(sock)
+        except OSError as error:
+            return errno_name(error.errno or errnos.EIO)
+    return None
+
+
+class Experimenter:
+    """The child's side: the program, a file in memory, and sockets."""
+
+    def serve(self, request: Request) -> Request:
+        steps = (self.prepare, self.control, self.run)
+        try:
+            return {step.__name__: step for step in steps}[request["do"]](request)
+        except Error as error:
+            return {"error": [error.subject, error.reason, error.errno, error.hint]}
+
+    def prepare(self, request: Request) -> Request:
+        own_netns = enter_netns()
+        self.program = skmsg_check.Program()
+        self.file = os.memfd_create("kprobe-tool-skmsg")
+        os.write(self.file, os.urandom(PAGE))
+        stat = os.fstat(self.file)
+        return {"own_netns": own_netns, "dev": stat.st_dev, "ino": stat.st_ino}
+
+    def control(self, request: Request) -> Request:
+        """The three control calls."""
+        return {
+            "tls": outcome(tls.take_over, tls.encrypt),
+            "sockmap_then_tls": outcome(self.program.take, tls.take_over, tls.encrypt),
+            "tls_then_sockmap": outcome(tls.take_over, tls.encrypt, self.program.take),
+        }
+
+    def content(self) -> str:
+        return hashlib.sha256(os.pread(self.file, PAGE, 0)).hexdigest()
+
+    def run(self, request: Request) -> Request:
+        test = TESTS[request["test"]]
+        before = self.content()
+        self.program.records()
+        self.program.tell(test.calls)
+        with connection() as sock, connection() as other:
+            self.program.take(sock)
+            if request["socket"] == Socket.KTLS:
+                tls.take_over(sock)
+                tls.encrypt(sock)
+            failures = [self.send(other if how is Send.OTHER else sock, how, size) for how, size in test.sends]
+        return {
+            "records": [record.hex() for record in self.program.records()],
+            "unchanged": self.content() == before,
+            "failure": next(filter(None, failures), None),
+        }
+
+    def send(self, sock: socket.socket, how: Send, size: int) -> str | None:
+        """A dropped message is EACCES to its sender; anything else keeps the test from saying much."""
+        try:
+            if how is Send.FILE:
+                os.sendfile(sock.fileno(), self.file, OFFSET, size)
+            else:
+                sock.send(bytes(size))
+        except PermissionError:
+            return None
+        except OSError as error:
+            return str(Error.from_os("send", error))
+        return None
+
+
+def ask(child: Child, **request: str | int) -> Request:
+    """Ask the child. Raises Error as it was raised there, OSError."""
+    answer = child.ask(**request)
+    if "error" in answer:
+        subject, reason, number, hint = answer["error"]
+        raise Error(subject, reason, errno=number, hint=hint)
+    return answer
+
+
+def run(child: Child, number: int, kind: Socket) -> Request:
+    """What one test saw, or what kept it from being run."""
+    about = {"test": TESTS[number].name, "socket": kind.value}
+    try:
+        return {**about, **ask(child, do="run", test=number, socket=kind.value)}
+    except (TimeoutError, Died):
+        raise
+    except OSError as error:
+        failure = str(Error.from_os(error.filename or "socket", error))
+        return {**about, "records": [], "unchanged": None, "failure": failure}
+
+
+def why_no_tls() -> str | None:
+    """What keeps kTLS from being tried without loading a module."""
+    if not tls.loaded():
+        return "the module tls is not loaded, and this tool loads none"
+    if not tls.cipher_loaded():
+        return f"the cipher {tls.CIPHER} is not registered, and using it would load a module"
+    return None
+
+
+def require_privileges() -> None:
+    """What an SK_MSG program and a sockmap need, beyond what all BPF does. Raises Error."""
+    bcc.require_privileges(SUBJECT)
+    capabilities = host.effective_capabilities()
+    missing = [name for name in ("CAP_NET_ADMIN", "CAP_PERFMON") if name not in capabilities]
+    if "CAP_SYS_ADMIN" not in capabilities and missing:
+        raise Error(SUBJECT, errno=errnos.EPERM, hint=f"needs {' and '.join(missing)} as well: run as root")
+
+
+def merge_open_record() -> bool | None:
+    """Whether the kernel has tls_merge_open_record(), None where that cannot be seen."""
+    try:
+        return TLS_MERGE_OPEN_RECORD in procfs.kernel_symbols({TLS_MERGE_OPEN_RECORD})
+    except OSError:
+        return None
+
+
+def experiment() -> Experiment:
+    """Run it, once per process. Raises Error where it cannot be run."""
+    done = attempt()
+    if isinstance(done, Error):
+        raise done
+    return done
+
+
+@cache
+def attempt() -> Experiment | Error:
+    """A failure is remembered too: compiling is not tried again by every check."""
+    try:
+        return conduct()
+    except Error as error:
+        return error
+    except TimeoutError:
+        return Error(SUBJECT, f"no answer within {DEADLINE:.0f} s", errno=errnos.ETIMEDOUT)
+    except OSError as error:
+        return Error.from_os(f"{SUBJECT}: {error.filename}" if error.filename else SUBJECT, error)
+
+
+def conduct() -> Experiment:
+    require_privileges()
+    return experiment_of(gather(time.monotonic() + DEADLINE))
+
+
+def gather(deadline: float) -> Request:
+    """Everything that was seen, as it came from the child. Raises Error, OSError."""
+    no_tls = why_no_tls()
+    with Child(Experimenter().serve, deadline) as child:
+        prepared = ask(child, do="prepare")
+        controls = None if no_tls else ask(child, do="control")
+        possible = {Socket.TCP} | ({Socket.KTLS} if controls and not controls["sockmap_then_tls"] else set())
+        runs = [
+            run(child, number, kind) for number, test in enumerate(TESTS) for kind in test.sockets if kind in possible
+        ]
+    return {
+        **prepared,
+        "controls": controls,
+        "runs": runs,
+        "no_tls": no_tls,
+        "tls_loaded": tls.loaded(),
+        "merge_open_record": merge_open_record(),
+    }
+
+
+def experiment_of(seen: Mapping[str, Any]) -> Experiment:
+    """What gather() saw, decoded."""
+    tests = {test.name: test for test in TESTS}
+    runs = [
+        Run(
+            tests[each["test"]],
+            Socket(each["socket"]),
+            [skmsg_check.decode(bytes.fromhex(record)) for record in each["records"]],
+            each["unchanged"],
+            each["failure"],
+        )
+        for each in seen["runs"]
+    ]
+    controls = None if seen["controls"] is None else Controls(**seen["controls"])
+    return Experiment(**{**seen, "runs": runs, "controls": controls})

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a test's records mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from mmap import PAGESIZE
+
+from kprobe_tool.errors import errno_name
+from kprobe_tool.native.sk_msg import Element, PageKind
+from kprobe_tool.native.skmsg_check import HELPERS, Record
+from kprobe_tool.probes.skmsg.experiment import TLS_MERGE_OPEN_RECORD, Experiment, Run
+from kprobe_tool.probes.skmsg.tests import TESTS, Must, Socket, Test
+
+
+class Outcome(StrEnum):
+    """What one test on one socket found."""
+
+    AFFECTED = "affected"
+    OK = "ok"
+    CLOSED = "closed"
+    """The kernel refuses what the test needs: kTLS on a socket in a sockmap."""
+    NOT_APPLICABLE = "not-applicable"
+    UNKNOWN = "unknown"
+
+
+PAGES = {
+    PageKind.NONE: "none",
+    PageKind.KERNEL: "kernel",
+    PageKind.ANON: "anon",
+    PageKind.CACHE: "page-cache",
+}
+
+CLOSED = "the kernel refuses kTLS on a socket in a sockmap and the other way round (EINVAL); kTLS alone works"
+SETTLE = "a kernel on which the tool can send from a loopback socket in a sockmap"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One test on one socket. ``settle`` says what would settle an unknown, else None."""
+
+    test: Test
+    socket: Socket
+    outcome: Outcome
+    reason: str
+    settle: str | None = None
+    run: Run | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    outcome: Outcome
+    reason: str
+    settle: str | None = None
+
+
+def unknown(reason: str, settle: str = SETTLE) -> Verdict:
+    return Verdict(Outcome.UNKNOWN, reason, settle)
+
+
+def element_at(record: Record, byte: int) -> tuple[Element, int] | None:
+    """The element that has the given byte of the message, and where in the element it is."""
+    for element in record.sg.elements:
+        if byte < element.length:
+            return element, byte
+        byte -= element.length
+    return None
+
+
+def judge(done: Experiment, run: Run) -> Verdict:
+    """The verdict on one run."""
+
+    def is_the_file(element: Element) -> bool:
+        return (element.dev, element.ino) == (done.dev, done.ino)
+
+    test = run.test
+    if run.unchanged is False:
+        return Verdict(Outcome.AFFECTED, "sending the file changed its content")
+    if run.failure is not None:
+        return unknown(run.failure)
+    seen = run.record(test.seen)
+    if seen is None:
+        return unknown("the verdict program was not called")
+    sent = next((element for element in seen.sg.elements if is_the_file(element)), None)
+    if sent is None:
+        return Verdict(
+            Outcome.NOT_APPLICABLE, "the kernel copies what is sent: no page of the file is in the message"
+        )
+    if sent.exposed:
+        return Verdict(Outcome.AFFECTED, "the file's page comes without its copy bit")
+    failed = next((record for record in run.records if record.error < 0), None)
+    if failed is not None:
+        step = test.calls[failed.call].steps[failed.after - 1]
+        return unknown(f"{HELPERS[step.kind]}(): {errno_name(-failed.error)}", "a kernel whose helper does not fail")
+    last = run.record(test.last)
+    found = None if last is None else element_at(last, test.byte)
+    if last is None or found is None:
+        return unknown("the verdict program was not called again")
+    element, within = found
+    if test.must is Must.NOT_BE_STALE:
+        return judge_stale(last, element, sent, in_file=is_the_file(element))
+    return judge_exposed(last, element, within, in_file=is_the_file(element))
+
+
+def judge_exposed(last: Record, element: Element, within: int, *, in_file: bool) -> Verdict:
+    if not in_file:
+        return Verdict(Outcome.OK, "the program gets a copy, which is the message's own")
+    if last.length == 0:
+        return Verdict(Outcome.OK, "the element keeps its copy bit: the program gets nothing to write to")
+    if last.page_offset != (element.offset + within) % PAGESIZE:
+        return unknown("the range is not in the element that it should be in")
+    return Verdict(Outcome.AFFECTED, f"the program could write to {last.length} bytes of the page cache of the file")
+
+
+def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool) -> Verdict:
+    if in_file or element.index != sent.index:
+        return unknown("nothing took the place of the file's element")
+    if element.copy or last.length == 0:
+        return Verdict(Outcome.AFFECTED, "the bit of the element that was replaced hides a page of the message's own")
+    return Verdict(Outcome.OK, "the bit goes with the element that was replaced")
+
+
+def without_run(done: Experiment) -> Verdict:
+    """Why nothing ran on kTLS."""
+    controls = done.controls
+    if controls is None:
+        reason = done.no_tls or "kTLS was not tried"
+        if not done.tls_loaded:
+            return Verdict(Outcome.NOT_APPLICABLE, reason)
+        return unknown(reason, "a host on which kTLS is in use, or the cipher loaded by hand")
+    if controls.closed:
+        return Verdict(Outcome.CLOSED, CLOSED)
+    told = ", ".join(f"{name}: {value or 'ok'}" for name, value in vars(controls).items())
+    return unknown(f"kTLS on a socket in a sockmap fails, but not as on a kernel that refuses it ({told})")
+
+
+def results(done: Experiment) -> list[Result]:
+    """One result for each test and socket."""
+    runs = {(run.test.name, run.socket): run for run in done.runs}
+    found = []
+    for test in TESTS:
+        for socket in test.sockets:
+            run = runs.get((test.name, socket))
+            verdict = without_run(done) if run is None else judge(done, run)
+            found.append(Result(test, socket, verdict.outcome, verdict.reason, verdict.settle, run))
+    return found
+
+
+def element_row(element: Element, done: Experiment) -> dict[str, object]:
+    return {
+        "index": element.index,
+        "length": element.length,
+        "offset": element.offset,
+        "page": PAGES[element.kind],
+        "copy": element.copy,
+        "of_file": (element.dev, element.ino) == (done.dev, done.ino),
+    }
+
+
+def record_row(record: Record, done: Experiment) -> dict[str, object]:
+    return {
+        "call": record.call,
+        "after": record.after,
+        "errno": errno_name(-record.error) if record.error < 0 else None,
+        "size": record.size,
+        "length": record.length,
+        "page_offset": record.page_offset,
+        "start": record.sg.start,
+        "curr": record.sg.curr,
+        "end": record.sg.end,
+        "copy": f"{record.sg.copy:#x}",
+        "elements": [element_row(element, done) for element in record.sg.elements],
+    }
+
+
+def evidence_of(result: Result, done: Experiment) -> dict[str, object]:
+    """What the program was given, record by record."""
+    run = result.run
+    return {
+        "content_unchanged": None if run is None else run.unchanged,
+        "records": [] if run is None else [record_row(record, done) for record in run.records],
+    }
+
+
+def statement(done: Experiment) -> dict[str, object]:
+    """What the kernel's symbols say about what was not tried, since it would corrupt memory where it goes wrong."""
+    name, present = TLS_MERGE_OPEN_RECORD, done.merge_open_record
+    if present is None or not done.tls_loaded:
+        present = None
+        text = f"whether {name}() is there does not show: /proc/kallsyms cannot be read or tls is not loaded"
+    elif not present:
+        text = f"{name}() is not there, so no split record is merged back"
+    elif done.controls is not None and done.controls.closed:
+        text = f"{name}() is there and cannot be reached, since no kTLS socket is in a sockmap"
+    else:
+        text = f"{name}() is there; what it does to a split record was not tried"
+    return {"symbol": name, "method": "symbol", "present": present, "text": text}
+
+
+def controls_row(done: Experiment) -> Mapping[str, object] | None:
+    return None if done.controls is None else {**vars(done.controls), "closed": done.controls.closed}
+
+
+def of_check(found: Sequence[Result], check: str) -> list[Result]:
+    return [result for result in found if result.test.check == check]

@@ -1,0 +1,171 @@
+"""Do copy bits survive? The answer for these kernels is known, from their sources and from trying."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kprobe_tool.native import kmod, tls
+from kprobe_tool.probes.skmsg import experiment
+from kprobe_tool.probes.skmsg.judge import results
+from kprobe_tool.probes.skmsg.tests import Socket
+
+from ..packages import Kernel
+from .conftest import Run
+from .tool import ARGV, Answer, tool
+
+KTLS = {"split", "push+pop", "push+pull", "pop_middle+pull", "push_middle+pull", "pull_stale"}
+TCP = (KTLS - {"split"}) | {"alloc_stale"}
+seen: list[dict[str, Any]] = []
+"""What the run of the fixture saw, for tests/unit/data/skmsg."""
+
+IDS = ("skmsg-tls-split-copy", "skmsg-push-pop-copy", "skmsg-stale-copy")
+
+
+def modules() -> set[str]:
+    return {line.split()[0] for line in Path("/proc/modules").read_text().splitlines()}
+
+
+def bpf_ids(kind: str) -> set[int]:
+    """The ids of all BPF programs or maps in the kernel."""
+    done = subprocess.run(["bpftool", "-j", kind, "show"], check=True, capture_output=True, text=True)
+    return {each["id"] for each in json.loads(done.stdout)}
+
+
+def bpf_objects() -> dict[str, set[int]]:
+    return {kind: bpf_ids(kind) for kind in ("prog", "map")}
+
+
+def gone(before: dict[str, set[int]]) -> bool:
+    """Whether all objects that came since have gone again; one that was let go is freed after a grace period."""
+    end = time.monotonic() + 60
+    while any(now - before[kind] for kind, now in bpf_objects().items()):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+@pytest.fixture(scope="module")
+def answer(modprobe: Callable[..., None]) -> Iterator[Answer]:
+    """The check, run once: importing bcc and compiling is what takes time here."""
+    modprobe("tls")
+    assert tls.cipher_loaded(), "aesni_intel comes with the emulated CPU"
+    before, objects = modules(), bpf_objects()
+    experiment.attempt.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        gather = experiment.gather
+
+        def keep(deadline: float) -> dict[str, Any]:
+            seen.append(gather(deadline))
+            return seen[-1]
+
+        patch.setattr(experiment, "gather", keep)
+        found = tool("skmsg", "check", "-o", "json")
+    assert modules() == before
+    assert gone(objects)
+    yield found
+    experiment.attempt.cache_clear()
+
+
+def outcomes(document: Any, socket: Socket) -> dict[str, str]:
+    return {row["test"]: row["outcome"] for row in document["results"] if row["socket"] == socket.value}
+
+
+def test_known_outcomes(kernel: Kernel, answer: Answer, record_property: Callable[[str, object], None]) -> None:
+    ktls = "affected" if "unfixed-6.12" in kernel.roles else "closed"
+    tcp = "ok" if "newest-6.1" in kernel.roles else "not-applicable"
+    assert outcomes(answer.json, Socket.KTLS) == dict.fromkeys(KTLS, ktls), answer.out
+    assert outcomes(answer.json, Socket.TCP) == dict.fromkeys(TCP, tcp), answer.out
+    assert answer.code == (1 if ktls == "affected" else 0)
+    assert answer.json["own_netns"] is True
+    assert not answer.err
+    record_property("capture", json.dumps(seen[-1], indent=1))
+
+
+def test_controls(kernel: Kernel, answer: Answer) -> None:
+    closed = "unfixed-6.12" not in kernel.roles
+    assert answer.json["controls"] == {
+        "tls": None,
+        "sockmap_then_tls": "EINVAL" if closed else None,
+        "tls_then_sockmap": "EINVAL",
+        "closed": closed,
+    }
+
+
+def test_the_page_cache_was_seen_and_not_written(kernel: Kernel, answer: Answer) -> None:
+    """An outcome that rests on nothing is none."""
+    ran = [row for row in answer.json["results"] if row["evidence"]["records"]]
+    assert ran
+    assert all(row["evidence"]["content_unchanged"] for row in ran)
+    told = [row for row in ran if row["outcome"] != "not-applicable"]
+    for row in told:
+        elements = [element for record in row["evidence"]["records"] for element in record["elements"]]
+        assert any(element["of_file"] and element["page"] == "page-cache" for element in elements)
+    assert bool(told) == bool({"unfixed-6.12", "newest-6.1"} & set(kernel.roles))
+
+
+def test_statement(kernel: Kernel, answer: Answer) -> None:
+    said = answer.json["statement"]
+    assert said["method"] == "symbol"
+    assert said["present"] is bool({"unfixed-6.12", "newest-6.1"} & set(kernel.roles))
+
+
+def test_audit_says_the_same(answer: Answer) -> None:
+    audit = tool("audit", "--only", "skmsg", "-o", "json").json
+    assert [row["id"] for row in audit["results"]] == list(IDS)
+    assert [row["status"] for row in audit["results"]] == [row["status"] for row in answer.json["findings"]]
+
+
+def test_with_jit_hardening(answer: Answer) -> None:
+    harden = Path("/proc/sys/net/core/bpf_jit_harden")
+    before = harden.read_text()
+    harden.write_text("2")
+    try:
+        seen_so = experiment.gather(time.monotonic() + 200)
+    finally:
+        harden.write_text(before)
+    found = results(experiment.experiment_of(seen_so))
+    assert {(each.test.name, each.socket.value): each.outcome.value for each in found} == {
+        (row["test"], row["socket"]): row["outcome"] for row in answer.json["results"]
+    }
+
+
+def test_as_nobody(as_nobody: Run) -> None:
+    done = as_nobody([*ARGV, "skmsg", "check"])
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(
+        "kprobe-tool: skmsg: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF"
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_nothing_is_left_after_kill(answer: Answer) -> None:
+    """Killed as soon as there is a program in the kernel."""
+    before = bpf_objects()
+    process = subprocess.Popen([*ARGV, "skmsg", "check"], stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 150
+    while not bpf_ids("prog") - before["prog"] and process.poll() is None and time.monotonic() < end:
+        time.sleep(0.01)
+    assert process.poll() is None, "it ended before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert gone(before)
+
+
+def test_without_tls() -> None:
+    """It is said, and not loaded."""
+    subprocess.run(["rmmod", "tls"], check=True)
+    try:
+        assert not kmod.loaded("tls")
+        assert not tls.loaded()
+        assert experiment.why_no_tls() == "the module tls is not loaded, and this tool loads none"
+        assert not kmod.loaded("tls")
+    finally:
+        subprocess.run(["modprobe", "tls"], check=True)

@@ -1,0 +1,62 @@
+"""Readers of what -o prometheus and -o nrpe print, as strict as those who read it in earnest."""
+
+from __future__ import annotations
+
+import re
+
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
+SAMPLE = re.compile(rf"({NAME})(?:\{{(.*)\}})? (-?[0-9]+(?:\.[0-9]+)?)")
+PLUGIN = re.compile(
+    r"KPROBE-TOOL (?P<state>OK|WARNING|CRITICAL|UNKNOWN): (?P<text>[^|\n]+)"
+    r"(?:\|(?P<figures>[a-z_]+=[0-9]+(?: [a-z_]+=[0-9]+)*))?"
+)
+
+Samples = dict[str, list[tuple[dict[str, str], float]]]
+
+
+def prometheus(text: str) -> Samples:
+    """The samples of the text format (version 0.0.4), by metric. Fails on anything else."""
+    assert text.endswith("\n")
+    samples: Samples = {}
+    described: list[str] = []
+    kinds: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            found = re.fullmatch(rf"# HELP ({NAME}) \S.*", line)
+            assert found, line
+            described.append(found[1])
+            continue
+        if line.startswith("# TYPE "):
+            found = re.fullmatch(rf"# TYPE ({NAME}) gauge", line)
+            assert found, line
+            kinds.append(found[1])
+            samples[found[1]] = []
+            continue
+        found = SAMPLE.fullmatch(line)
+        assert found, line
+        name, inside, value = found.groups()
+        # All samples of a metric stand together, behind what describes it.
+        assert kinds[-1] == described[-1] == name
+        samples[name].append((labels(inside or ""), float(value)))
+    assert len(set(kinds)) == len(kinds) and kinds == described
+    for name, found_samples in samples.items():
+        keys = [tuple(sorted(each.items())) for each, _ in found_samples]
+        assert len(set(keys)) == len(keys), f"{name}: the same sample twice"
+    return samples
+
+
+def labels(inside: str) -> dict[str, str]:
+    found = LABEL.findall(inside)
+    assert "".join(f'{name}="{value}",' for name, value in found).rstrip(",") == inside.rstrip(",")
+    return {name: re.sub(r"\\(.)", lambda match: {"n": "\n"}.get(match[1], match[1]), value) for name, value in found}
+
+
+def nrpe(text: str) -> tuple[str, dict[str, int], list[str]]:
+    """State, figures and further lines of a plugin's output."""
+    first, *rest = text.splitlines()
+    found = PLUGIN.fullmatch(first)
+    assert found, first
+    assert not any("|" in line for line in rest)
+    figures = dict(pair.split("=") for pair in (found["figures"] or "").split())
+    return found["state"], {name: int(value) for name, value in figures.items()}, rest

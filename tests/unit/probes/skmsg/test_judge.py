@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What real kernels answered, and what the check makes of it and of answers that no kernel gave."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kprobe_tool.checks import CHECKS, Method, Status
+from kprobe_tool.errors import Error
+from kprobe_tool.native import host, sk_msg, skmsg_check
+from kprobe_tool.native.skmsg_check import Call, Kind, Record, Step
+from kprobe_tool.probes.skmsg import checks, experiment
+from kprobe_tool.probes.skmsg.experiment import Controls, Experiment, Run, experiment_of
+from kprobe_tool.probes.skmsg.judge import Outcome, judge, results, statement
+from kprobe_tool.probes.skmsg.tests import TESTS, Must, Socket
+
+DATA = Path(__file__).parents[2] / "data" / "skmsg"
+UNFIXED, FIXED, CLOSED = "6.12.43+deb12-amd64", "6.1.0-56-amd64", "7.2.12+deb13-amd64"
+IDS = [check.id for check in CHECKS if check.system == "skmsg"]
+
+
+def seen(release: str) -> Experiment:
+    return experiment_of(json.loads((DATA / f"{release}.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(params=[UNFIXED, FIXED, CLOSED])
+def done(request: pytest.FixtureRequest) -> Experiment:
+    return seen(request.param)
+
+
+def outcomes(done: Experiment, socket: Socket) -> set[str]:
+    return {result.outcome.value for result in results(done) if result.socket is socket}
+
+
+@pytest.mark.parametrize(
+    ("release", "ktls", "tcp"),
+    [
+        (UNFIXED, "affected", "not-applicable"),
+        (FIXED, "closed", "ok"),
+        (CLOSED, "closed", "not-applicable"),
+    ],
+)
+def test_real_kernels(release: str, ktls: str, tcp: str) -> None:
+    found = results(seen(release))
+    assert len(found) == 12
+    assert outcomes(seen(release), Socket.KTLS) == {ktls}
+    assert outcomes(seen(release), Socket.TCP) == {tcp}
+
+
+@pytest.mark.parametrize(("release", "status"), [(UNFIXED, Status.AFFECTED), (FIXED, Status.OK), (CLOSED, Status.OK)])
+@pytest.mark.parametrize("check", IDS)
+def test_verdicts(release: str, status: Status, check: str) -> None:
+    finding = checks.finding(seen(release), check)
+    assert finding.status is status
+    assert finding.method is Method.PROBE
+    json.dumps(finding.evidence)
+
+
+def test_checks_and_tests_belong_together() -> None:
+    assert {test.check for test in TESTS} == set(IDS)
+
+
+def last_of(run: Run) -> Record:
+    last = run.record(run.test.last)
+    assert last is not None
+    return last
+
+
+def with_last(run: Run, record: Record) -> Run:
+    return replace(run, records=[record if each is last_of(run) else each for each in run.records])
+
+
+def runs(release: str, must: Must) -> Iterator[tuple[Experiment, Run]]:
+    done = seen(release)
+    kind = Socket.TCP if release == FIXED else Socket.KTLS
+    yield from ((done, run) for run in done.runs if run.socket is kind and run.test.must is must)
+
+
+EXPOSED = list(runs(UNFIXED, Must.NOT_EXPOSE))
+STALE = list(runs(UNFIXED, Must.NOT_BE_STALE))
+KEPT = list(runs(FIXED, Must.NOT_EXPOSE))
+GONE = list(runs(FIXED, Must.NOT_BE_STALE))
+
+
+def name(value: object) -> str:
+    return value.test.name if isinstance(value, Run) else ""
+
+
+@pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
+def test_a_range_elsewhere_is_no_verdict(done: Experiment, run: Run) -> None:
+    last = last_of(run)
+    moved = with_last(run, replace(last, page_offset=last.page_offset + 1))
+    assert judge(done, moved).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
+def test_no_range_is_no_exposure(done: Experiment, run: Run) -> None:
+    assert judge(done, with_last(run, replace(last_of(run), length=0))).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT], ids=name)
+def test_another_file_is_not_ours(done: Experiment, run: Run) -> None:
+    assert judge(replace(done, ino=done.ino + 1), run).outcome is Outcome.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize(("done", "run"), [*STALE, *GONE], ids=name)
+def test_a_slot_that_was_not_used_again_is_no_verdict(done: Experiment, run: Run) -> None:
+    last = last_of(run)
+    elements = tuple(replace(element, index=element.index + 5) for element in last.sg.elements)
+    moved = with_last(run, replace(last, sg=replace(last.sg, elements=elements)))
+    assert judge(done, moved).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("done", "run"), [*EXPOSED, *STALE, *KEPT, *GONE], ids=name)
+def test_what_keeps_a_test_from_telling(done: Experiment, run: Run) -> None:
+    failed = [replace(record, error=-12) if record.after else record for record in run.records]
+    for broken in (
+        replace(run, failure="send: Connection reset by peer (ECONNRESET)"),
+        replace(run, records=()),
+        replace(run, records=[record for record in run.records if record is not last_of(run)]),
+        with_last(run, replace(last_of(run), sg=replace(last_of(run).sg, elements=()))),
+        replace(run, records=failed),
+    ):
+        verdict = judge(done, broken)
+        assert verdict.outcome is Outcome.UNKNOWN
+        assert verdict.settle
+    assert "(): ENOMEM" in judge(done, replace(run, records=failed)).reason
+
+
+@pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT, *GONE], ids=name)
+def test_content_that_changed(done: Experiment, run: Run) -> None:
+    assert judge(done, replace(run, unchanged=False)).outcome is Outcome.AFFECTED
+
+
+@pytest.mark.parametrize(("done", "run"), KEPT, ids=name)
+def test_a_bit_that_was_never_set(done: Experiment, run: Run) -> None:
+    first = run.records[0]
+    elements = tuple(replace(element, copy=False, exposed=True) for element in first.sg.elements)
+    bare = replace(first, sg=replace(first.sg, copy=0, elements=elements))
+    assert judge(done, replace(run, records=[bare, *run.records[1:]])).outcome is Outcome.AFFECTED
+
+
+def without_tls(*, loaded: bool) -> Experiment:
+    done = seen(FIXED)
+    tcp = [run for run in done.runs if run.socket is Socket.TCP]
+    return replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=loaded)
+
+
+def test_without_tls() -> None:
+    done = without_tls(loaded=False)
+    assert outcomes(done, Socket.KTLS) == {"not-applicable"}
+    finding = checks.finding(done, "skmsg-tls-split-copy")
+    assert (finding.status, finding.method, finding.reason) == (Status.NOT_APPLICABLE, Method.CONFIG, "why")
+    # What was seen on TCP is an answer.
+    assert checks.finding(done, "skmsg-push-pop-copy").status is Status.OK
+    assert statement(done)["present"] is None
+
+
+def test_without_the_cipher() -> None:
+    done = without_tls(loaded=True)
+    assert outcomes(done, Socket.KTLS) == {"unknown"}
+    finding = checks.finding(done, "skmsg-tls-split-copy")
+    assert finding.status is Status.UNKNOWN
+    assert finding.settle
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [
+        Controls("EINVAL", "EINVAL", "EINVAL"),
+        Controls(None, "ENOMEM", "EINVAL"),
+        Controls(None, "EINVAL", None),
+    ],
+)
+def test_only_the_three_controls_close_it(controls: Controls) -> None:
+    done = replace(seen(FIXED), controls=controls)
+    assert outcomes(done, Socket.KTLS) == {"unknown"}
+
+
+def test_statement(done: Experiment) -> None:
+    said = statement(done)
+    assert said["method"] == "symbol"
+    assert said["present"] is done.merge_open_record
+    assert statement(replace(done, merge_open_record=None))["present"] is None
+
+
+def test_statement_texts_differ() -> None:
+    texts = {str(statement(seen(release))["text"]) for release in (UNFIXED, FIXED, CLOSED)}
+    assert len(texts) == 3
+
+
+def test_a_failure_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def fail() -> Experiment:
+        calls.append(1)
+        raise OSError(22, "Invalid argument", "BPF map sockets")
+
+    monkeypatch.setattr(experiment, "conduct", fail)
+    experiment.attempt.cache_clear()
+    try:
+        for _ in range(2):
+            with pytest.raises(Error, match=r"BPF on sockets: BPF map sockets: Invalid argument \(EINVAL\)"):
+                experiment.experiment()
+    finally:
+        experiment.attempt.cache_clear()
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "missing"),
+    [
+        ({"CAP_BPF"}, "CAP_NET_ADMIN and CAP_PERFMON"),
+        ({"CAP_BPF", "CAP_PERFMON"}, "needs CAP_NET_ADMIN as well"),
+        (set(), "CAP_BPF"),
+    ],
+)
+def test_capabilities(capabilities: set[str], missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "effective_capabilities", lambda: frozenset(capabilities))
+    with pytest.raises(Error, match=missing):
+        experiment.require_privileges()
+
+
+@pytest.mark.parametrize(
+    "capabilities", [{"CAP_SYS_ADMIN"}, {"CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"}], ids=["root", "three"]
+)
+def test_enough_capabilities(capabilities: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "effective_capabilities", lambda: frozenset(capabilities))
+    experiment.require_privileges()
+
+
+def test_plan() -> None:
+    call = Call((Step(Kind.PUSH, 0, 8), Step(Kind.PULL, 8, 1)), skmsg_check.SK_PASS)
+    assert struct.unpack("=7I", skmsg_check.plan(call)) == (1, 1, 0, 8, 3, 8, 1)
+    assert struct.unpack("=7I", skmsg_check.plan(Call())) == (0,) * 7
+
+
+def test_plans_fit() -> None:
+    for test in TESTS:
+        assert len(test.calls) <= skmsg_check.CALLS
+        assert all(len(call.steps) <= skmsg_check.STEPS for call in test.calls)
+
+
+def test_record_cut_short() -> None:
+    raw: Any = json.loads((DATA / f"{FIXED}.json").read_text(encoding="utf-8"))["runs"][0]["records"][0]
+    whole = bytes.fromhex(raw)
+    assert skmsg_check.decode(whole).sg.elements[0].kind is sk_msg.PageKind.CACHE
+    with pytest.raises(struct.error):
+        skmsg_check.decode(whole[:-1])

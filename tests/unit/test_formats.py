@@ -1,0 +1,140 @@
+"""Every command in every format, read as its readers would; and golden files of what those readers rely on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from kprobe_tool.checks import CHECKS, Check, Finding, Status
+from kprobe_tool.cli import cli, run
+from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import LazyGroup
+from kprobe_tool.probes import audit, host, schemas
+from kprobe_tool.report.output import Output
+
+from . import formats, shapes
+from .test_cli import ALL_COMMANDS
+from .test_schemas import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_lines, subschemas
+
+pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
+
+WITHOUT = {("audit-list", Output.PROMETHEUS), ("audit-list", Output.NRPE)}
+"""Formats that a command refuses in this mode: a list has no verdicts."""
+
+
+def command_of(args: list[str]) -> tuple[tuple[str, ...], click.Command]:
+    """The path of the command that a command line calls, and the command."""
+    path: tuple[str, ...] = ()
+    command: click.Command | None = cli
+    while isinstance(command, LazyGroup):
+        path = (*path, args[len(path)])
+        command = command.get_command(click.Context(command), path[-1])
+    assert command is not None
+    return path, command
+
+
+def formats_of(command: click.Command) -> list[Output]:
+    (option,) = [param for param in command.params if param.name == "output"]
+    assert isinstance(option.type, click.Choice)
+    return [Output(choice) for choice in option.type.choices]
+
+
+def every() -> Iterator[tuple[str, Output]]:
+    for name, args in COMMAND_LINES.items():
+        for output in formats_of(command_of(args)[1]):
+            if (name, output) not in WITHOUT:
+                yield name, output
+
+
+def test_every_command_is_tried() -> None:
+    groups = {path[:-1] for path in ALL_COMMANDS}
+    leaves = {path for path in ALL_COMMANDS if path not in groups}
+    assert leaves == {command_of(args)[0] for args in COMMAND_LINES.values()}
+
+
+@pytest.mark.parametrize(("name", "output"), list(every()), ids=str)
+def test_every_command_in_every_format(name: str, output: Output, capsys: Capsys) -> None:
+    text = asked(capsys, *COMMAND_LINES[name], "-o", output.value)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
+    assert text.endswith("\n")
+    match output:
+        case Output.JSON:
+            check(SCHEMAS[name], json.loads(text))
+        case Output.JSONL:
+            check_lines(SCHEMAS[name], text.splitlines())
+        case Output.PROMETHEUS:
+            assert formats.prometheus(text)
+        case Output.NRPE:
+            formats.nrpe(text)
+        case Output.TABLE | Output.WIDE:
+            assert all(line == line.rstrip() for line in text.splitlines())
+
+
+def test_golden_files_are_those_of_the_schemas() -> None:
+    assert sorted(path.stem for path in shapes.GOLDEN.glob("*.json")) == schemas.names()
+
+
+@pytest.mark.parametrize("name", schemas.names())
+def test_shape_of_documents(name: str) -> None:
+    """A change here is one that scripts see. kprobe-tool(1), "Schema versions", says which ones raise the version; if
+    this is meant: python -m tests.unit.shapes, and a line in CHANGELOG.md."""
+    golden = json.loads((shapes.GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
+    assert shapes.shapes()[name] == golden
+
+
+def test_every_check_has_its_evidence_described() -> None:
+    """By one condition on its id, in the rows of audit or in the definition of a finding."""
+    schema = SCHEMAS["audit"]
+    conditions = [*schema["properties"]["results"]["items"]["allOf"], *schema["$defs"]["finding"]["allOf"]]
+    named: list[str] = []
+    for condition in conditions:
+        chosen = condition["if"]["properties"].get("id", {})
+        named += chosen.get("enum", [chosen["const"]] if "const" in chosen else [])
+    assert sorted(named) == sorted(each.id for each in CHECKS)
+
+
+@pytest.mark.parametrize("each", CHECKS, ids=lambda each: each.id)
+def test_evidence_to_look_for_is_there(each: Check) -> None:
+    """What look_for calls by name (with a line below, and no function) is a member of some document."""
+    members = {
+        name for schema in SCHEMAS.values() for below in subschemas(schema) for name in below.get("properties", {})
+    }
+    named = set(re.findall(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b(?!\()", each.look_for))
+    assert named <= members
+
+
+HOST: dict[str, object] = {
+    "hostname": "h",
+    "release": '6.1"\\',
+    "version": "#1",
+    "arch": "x86_64",
+    "boot_id": None,
+    "time": "2026-11-21T07:00:00Z",
+}
+
+
+@pytest.mark.parametrize("output", [Output.PROMETHEUS, Output.NRPE])
+def test_golden_texts(output: Output, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    """One check of each verdict, on a host that is always the same."""
+    answers = iter(
+        [
+            Finding(Status.AFFECTED, "it does | so"),
+            Finding(Status.UNKNOWN, "no telling", settle="root"),
+            Finding(Status.NOT_APPLICABLE, "not there"),
+            Finding(Status.OK, "it does not"),
+        ]
+    )
+
+    def evaluate(asked: Check) -> Finding:
+        return next(answers)
+
+    monkeypatch.setattr(audit, "evaluate", evaluate)
+    monkeypatch.setattr(host, "identity", lambda: HOST)
+    assert run(["audit", "--only", "rds", "-o", output.value]) == (2 if output is Output.NRPE else ExitCode.FOUND)
+    golden = Path(shapes.GOLDEN / f"audit.{output.value}")
+    assert capsys.readouterr().out == golden.read_text(encoding="utf-8")

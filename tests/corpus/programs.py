@@ -673,7 +673,8 @@ MORE = (
         "kfunc-drop-of-task",
         CALL,
         ARGUMENT,
-        f"r1 = 1; call kfunc bpf_task_from_pid; if r0 == 0 goto out; r1 = r0; r2 = 0; call kfunc bpf_obj_drop_impl; {OUT}",
+        "r1 = 1; call kfunc bpf_task_from_pid; if r0 == 0 goto out; r1 = r0; r2 = 0; "
+        f"call kfunc bpf_obj_drop_impl; {OUT}",
     ),
     sched_cls("kfunc-dynptr-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; call kfunc bpf_dynptr_size; {OUT}"),
     Program(

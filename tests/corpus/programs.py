@@ -670,6 +670,26 @@ MORE = (
         f"r1 = r10; r1 += -8; r2 = 0; call kfunc bpf_obj_drop_impl; {EXIT}",
     ),
     sched_cls(
+        "kfunc-drop-of-task",
+        CALL,
+        ARGUMENT,
+        "r1 = 1; call kfunc bpf_task_from_pid; if r0 == 0 goto out; r1 = r0; r2 = 0; "
+        f"call kfunc bpf_obj_drop_impl; {OUT}",
+    ),
+    sched_cls("kfunc-dynptr-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; call kfunc bpf_dynptr_size; {OUT}"),
+    Program(
+        "kfunc-string-not-constant",
+        CALL,
+        ARGUMENT,
+        "*(u64 *)(r10 -8) = 0; r1 = *(u64 *)(r1 +0); r2 = r10; r2 += -8; r3 = r10; r3 += -32;"
+        f"call kfunc bpf_get_file_xattr; {EXIT}",
+        prog_type="lsm",
+        expected_attach_type=27,
+        btf=("func", "bpf_lsm_file_open"),
+        prog_flags=SLEEPABLE,
+        on={"6.18": (PRIVILEGE, "Not permitted")},
+    ),
+    sched_cls(
         "kfunc-rcu-pointer-wanted",
         CALL,
         ARGUMENT,

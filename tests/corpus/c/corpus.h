@@ -91,6 +91,5 @@ static long (*const bpf_dynptr_read)(void *dst, u32 len, const struct bpf_dynptr
 static void *(*const bpf_dynptr_data)(const struct bpf_dynptr *ptr, u32 off, u32 len) = (void *)203;
 static long (*const bpf_user_ringbuf_drain)(void *map, void *callback, void *ctx, u64 flags) = (void *)209;
 static long (*const bpf_timer_init)(struct bpf_timer *timer, void *map, u64 flags) = (void *)169;
-static void *(*const bpf_kptr_xchg)(void *dst, void *ptr) = (void *)194;
 
 char _license[] SEC("license") = "GPL";

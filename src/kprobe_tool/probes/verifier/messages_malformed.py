@@ -96,6 +96,8 @@ MESSAGES = (
             "fd {number} is not pointing to valid bpf_map": "5.10-7.3",
             "fd {number} is not pointing to valid bpf_map or btf": "7.2-7.3",
             "fd_idx without fd_array is invalid": "6.1-7.3",
+            "fd_array has too many entries ({count}, max {limit})": "7.3",
+            "fd_array_cnt {count} without fd_array is invalid": "7.3",
             "fd_idx {number} is not a map": "7.3",
             "fd_idx {number} out of bounds, fd_array_cnt {count}": "7.3",
             "no direct value access support for this map type": "5.10-7.3",
@@ -155,6 +157,14 @@ MESSAGES = (
             "Sleepable program cannot attach to non-faultable tracepoint {name}": "7.2-7.3",
             "struct_ops module {name} is not found": "6.12-7.3",
             "ret type {word} not allowed for fmod_ret": "5.10-7.3",
+            "Only FENTRY/FEXIT progs are attachable to another BPF prog": "5.10-6.12",
+            "Only FENTRY/FEXIT/FSESSION progs are attachable to another BPF prog": "7.2-7.3",
+            "Cannot extend fentry/fexit/fsession": "7.2-7.3",
+            "Extension program changes packet data, while original does not": "6.12-7.3",
+            "Extension program may sleep, while original does not": "7.2-7.3",
+            "FENTRY/FEXIT program can only be attached to another program annotated with BTF": "5.10-6.12",
+            "Tracing program can only be attached to another program annotated with BTF": "7.2-7.3",
+            "Attach to function {name} with a >8 byte return value is not supported for this attach type": "6.12-7.3",
         },
         reason=(
             "What the program is to be attached to does not exist on this kernel, or does not take programs "
@@ -207,9 +217,9 @@ MESSAGES = (
         rule="btf-missing",
         category=Category.MALFORMED,
         problem="Missing BTF",
-        wordings={"missing btf func_info": "6.1-7.3"},
+        wordings={"missing btf func_info": "6.1-7.3", "bpf_obj_new/bpf_percpu_obj_new requires prog BTF": "6.12-7.3"},
         reason=(
-            "The program takes the address of a function, and came without BTF that says where its functions are."
+            "The program takes the address of a function or makes objects, and came without the BTF that this needs."
         ),
         suggestion="Compile with -g and load with libbpf.",
     ),

@@ -213,6 +213,10 @@ MESSAGES = (
             "Private stack not supported by jit": "7.2-7.3",
             "stack args are not supported in non-JITed programs": "7.2-7.3",
             "JIT does not support fsession": "7.2-7.3",
+            "bpf_timer cannot be used for PREEMPT_RT.": "6.1-7.3",
+            "sign extending loads from arena are not supported yet": "6.12-7.3",
+            "JIT does not support kfunc {func}() with {count} args": "7.2-7.3",
+            "JIT does not support arena arguments": "7.3",
             "in-kernel BTF is malformed": "5.10-7.3",
             "btf_vmlinux is malformed": "5.10-7.3",
         },
@@ -221,6 +225,32 @@ MESSAGES = (
             "compiler that can do this."
         ),
         suggestion="Enable the JIT (net.core.bpf_jit_enable=1), or use a kernel that has it.",
+    ),
+    Message(
+        rule="signature",
+        category=Category.POLICY,
+        problem="Signature does not hold",
+        wordings={
+            "signature verification failed: {number}": "7.3",
+            "signed program cannot bind map '{name}' not covered by the signature": "7.3",
+            "signed program cannot bind any BTF": "7.3",
+            "signed program must bind maps via a continuous fd_array (fd_array_cnt)": "7.3",
+            "signed program cannot reference a map by fd, only via fd_array index": "7.3",
+            "program's hash doesn't match map's excl_prog_hash": "7.2-7.3",
+        },
+        reason=(
+            "The program is signed, or belongs to a map that takes one program only, and it or what it uses "
+            "is not what was signed."
+        ),
+        suggestion="Sign the program as it is loaded, with a key that this kernel trusts.",
+    ),
+    Message(
+        rule="iterator-type",
+        category=Category.POLICY,
+        problem="Operation is not allowed",
+        wordings={"css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs": "6.12-7.3"},
+        reason="This iterator may sleep or holds locks that programs of this type may not.",
+        suggestion="Use it in a program of these types.",
     ),
     Message(
         rule="sleepable-program",

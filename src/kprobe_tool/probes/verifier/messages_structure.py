@@ -91,6 +91,17 @@ MESSAGES = (
         suggestion="Make a loop of the recursion.",
     ),
     Message(
+        rule="undefined-behaviour",
+        category=Category.STRUCTURE,
+        problem="Undefined behaviour in the source",
+        wordings={"unexpected __bpf_trap() due to uninitialized variable?": "7.2-7.3"},
+        reason=(
+            "The compiler has put a trap here: from here on the source has no defined meaning, most often "
+            "because a variable is used that was never set."
+        ),
+        suggestion="Compile with -Wall -Wuninitialized and set the variable on every path.",
+    ),
+    Message(
         rule="call-destination",
         category=Category.STRUCTURE,
         problem="Invalid call destination",

@@ -14,7 +14,7 @@ from kprobe_tool.commands.verifier_picture import diagnosis_rows, picture
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row, Span, Table
-from kprobe_tool.report.output import Output, emit
+from kprobe_tool.report.output import Output, Progress, emit
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.load import Verdict
@@ -113,15 +113,18 @@ def command(
     pictures: list[list[Span]] = []
     errors: list[Error] = []
     rejected = False
-    for verdict in verdicts(path, wanted, prog_type, int(level), raw=raw, licence=licence):
-        if isinstance(verdict, Error):
-            errors.append(verdict)
-            continue
-        rejected |= not verdict.accepted
-        rows.append(verdict_row(verdict))
-        pictures += drawn(verdict)
-        if save is not None:
-            write(save, verdict.log)
+    with Progress() as progress:
+        progress.say(f"loading {path}")
+        for verdict in verdicts(path, wanted, prog_type, int(level), raw=raw, licence=licence):
+            if isinstance(verdict, Error):
+                errors.append(verdict)
+                continue
+            rejected |= not verdict.accepted
+            rows.append(verdict_row(verdict))
+            pictures += drawn(verdict)
+            progress.say(f"loading {path}: {len(rows)} programs verified")
+            if save is not None:
+                write(save, verdict.log)
     if not rows:
         raise errors[0]
     people = output in {Output.TABLE, Output.WIDE}

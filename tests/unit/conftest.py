@@ -1,11 +1,14 @@
 """Fixtures of the unit tests."""
 
+import errno as errnos
 import json
 from pathlib import Path
 
 import pytest
 
+from kprobe_tool.native import bpf
 from kprobe_tool.probes.skmsg import experiment, watch
+from tests.corpus import LOGS
 
 from .fake_watch import CAPTURE, Fake
 
@@ -26,3 +29,10 @@ def fake_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "boot_time", lambda: CAPTURE["boot_time"])
     monkeypatch.setattr(Fake, "unwatched", {})
     monkeypatch.setattr(Fake, "asked", [])
+
+
+@pytest.fixture
+def rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading BPF takes root: a program is rejected as a real kernel rejected one."""
+    log = (LOGS / "7.3-rc7" / "leak-two.txt").read_bytes()
+    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(errnos.EINVAL, log, True, len(log)))

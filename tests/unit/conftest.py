@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.native import bpf
-from kprobe_tool.probes.skmsg import experiment
+from kprobe_tool.probes.skmsg import experiment, watch
 from tests.corpus import LOGS
+
+from .fake_watch import CAPTURE, Fake
 
 SEEN = Path(__file__).parent / "data" / "skmsg" / "6.1.0-56-amd64.json"
 
@@ -25,3 +27,12 @@ def rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading BPF takes root: a program is rejected as a real kernel rejected one."""
     log = (LOGS / "7.3-rc7" / "leak-two.txt").read_bytes()
     monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(errnos.EINVAL, log, True, len(log)))
+
+
+@pytest.fixture(autouse=True)
+def fake_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No unit test attaches anything to this kernel."""
+    monkeypatch.setattr(watch, "Watch", Fake)
+    monkeypatch.setattr(watch, "boot_time", lambda: CAPTURE["boot_time"])
+    monkeypatch.setattr(Fake, "unwatched", {})
+    monkeypatch.setattr(Fake, "asked", [])

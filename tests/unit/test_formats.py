@@ -25,6 +25,8 @@ pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
 
 WITHOUT = {("audit-list", Output.PROMETHEUS), ("audit-list", Output.NRPE)}
 """Formats that a command refuses in this mode: a list has no verdicts."""
+ELSEWHERE = {("verifier-log", "load"), ("verifier-log", "watch"), ("skmsg", "watch")}
+"""Commands that need a program to load, or something that happens: their own tests read what they print."""
 
 
 def command_of(args: list[str]) -> tuple[tuple[str, ...], click.Command]:
@@ -54,7 +56,7 @@ def every() -> Iterator[tuple[str, Output]]:
 def test_every_command_is_tried() -> None:
     groups = {path[:-1] for path in ALL_COMMANDS}
     leaves = {path for path in ALL_COMMANDS if path not in groups}
-    assert leaves == {command_of(args)[0] for args in COMMAND_LINES.values()}
+    assert leaves - ELSEWHERE == {command_of(args)[0] for args in COMMAND_LINES.values()} - ELSEWHERE
 
 
 @pytest.mark.parametrize(("name", "output"), list(every()), ids=str)

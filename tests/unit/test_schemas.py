@@ -68,6 +68,7 @@ COMMAND_LINES = {
     "rds-info": ["rds-info"],
     "rds-info-leak-check": ["rds-info", "--leak-check"],
     "skmsg-check": ["skmsg", "check"],
+    "skmsg-watch": ["skmsg", "watch", "--duration", "0.001"],
     "schema": ["schema"],
     "verifier-log-stats": ["verifier-log", "stats", str(LOGS / "7.3-rc7" / "accepted-with-branches.stats2.txt")],
     "verifier-log-load": ["verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp"],
@@ -75,6 +76,9 @@ COMMAND_LINES = {
 }
 
 pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
+LIVE = {"skmsg-watch"}
+"""Commands that watch: what they know at the end only is the last line of jsonl."""
+
 of_schemas = pytest.mark.parametrize("name", SCHEMAS)
 of_commands = pytest.mark.parametrize("name", COMMAND_LINES)
 
@@ -89,9 +93,13 @@ def part(schema: Json, of_part: Json) -> Json:
     return {"$schema": schema["$schema"], "$defs": schema["$defs"], **of_part}
 
 
+def is_live(schema: Json) -> bool:
+    return schema["$id"].split(":")[-2] in LIVE
+
+
 def header(schema: Json) -> Json:
-    """The schema of a document without its rows and errors."""
-    rest = {"results", "errors"}
+    """The schema of a document without its rows and errors, and what a live one knows at the end only."""
+    rest = {"results", "errors", *(["summary"] if is_live(schema) else [])}
     return {
         **schema,
         "properties": {key: value for key, value in schema["properties"].items() if key not in rest},
@@ -100,11 +108,12 @@ def header(schema: Json) -> Json:
 
 
 def check_lines(schema: Json, lines: Sequence[str]) -> None:
-    """The lines of ``-o jsonl``: a header, rows, errors."""
+    """The lines of ``-o jsonl``: a header, rows, errors, and the summary of a live command."""
     parts = {
         "header": header(schema),
         "result": part(schema, schema["properties"]["results"]["items"]),
         "error": part(schema, schema["properties"]["errors"]["items"]),
+        **({"summary": part(schema, schema["properties"]["summary"])} if is_live(schema) else {}),
     }
     types = []
     for line in lines:
@@ -112,7 +121,8 @@ def check_lines(schema: Json, lines: Sequence[str]) -> None:
         types.append(instance.pop("type"))
         check(parts[types[-1]], instance)
     assert types[0] == "header"
-    assert types[1:] == sorted(types[1:], key=["result", "error"].index)
+    assert types[1:] == sorted(types[1:], key=["result", "error", "summary"].index)
+    assert types.count("summary") == ("summary" in parts)
 
 
 def asked(capsys: Capsys, *args: str) -> str:
@@ -130,7 +140,7 @@ def check_command(capsys: Capsys, name: str, *args: str) -> Json:
     check(SCHEMAS[name], document)
     lines = asked(capsys, *args, "-o", "jsonl").splitlines()
     check_lines(SCHEMAS[name], lines)
-    assert len(lines) == 1 + len(document["results"]) + len(document["errors"])
+    assert len(lines) == 1 + len(document["results"]) + len(document["errors"]) + is_live(SCHEMAS[name])
     return document
 
 

@@ -15,7 +15,7 @@ from kprobe_tool.commands.verdicts import exit_code, fail_on_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import SCHEMA_VERSION, Document
-from kprobe_tool.report.output import Output, Progress, emit
+from kprobe_tool.report.output import COMMON, Output, Progress, emit
 
 TIMEOUT = 300
 """Seconds for one check. Compiling a BPF program takes a minute on a slow host; most checks take milliseconds."""
@@ -70,7 +70,7 @@ def asked(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tuple[C
 @click.option("--write", metavar="FILE", type=click.Path(), help="Write to this file, not to standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what each check saw.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only what counts, without summary, warnings and progress.")
-@output_option(Output.PROMETHEUS, Output.NRPE)
+@output_option(*COMMON, Output.PROMETHEUS, Output.NRPE)
 @fail_on_option("affected")
 def command(
     *,

@@ -13,8 +13,8 @@ from kprobe_tool.report.output import COMMON, Output
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def output_option(*more: Output) -> Callable[[F], F]:
-    """``-o``: the formats of every command, and those given."""
+def output_option(*formats: Output) -> Callable[[F], F]:
+    """``-o``: the formats of every command, or only the given ones."""
 
     def convert(ctx: click.Context, param: click.Parameter, value: str) -> Output:
         return Output(value)
@@ -22,7 +22,7 @@ def output_option(*more: Output) -> Callable[[F], F]:
     return click.option(
         "-o",
         "--output",
-        type=click.Choice([output.value for output in (*COMMON, *more)]),
+        type=click.Choice([output.value for output in formats or COMMON]),
         default=Output.TABLE.value,
         callback=convert,
         help="Output format.",

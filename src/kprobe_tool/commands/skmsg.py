@@ -9,6 +9,7 @@ from kprobe_tool.lazy import LazyGroup
 
 COMMANDS = {
     "check": ("kprobe_tool.commands.skmsg_check", "Check that sk_msg elements keep their copy bits."),
+    "watch": ("kprobe_tool.commands.skmsg_watch", "Watch messages and the copy bits of their elements."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 

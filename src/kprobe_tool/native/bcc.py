@@ -15,9 +15,10 @@ import errno as errnos
 import importlib.util
 import os
 import re
+import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,12 +38,14 @@ SOURCES = Path(__file__).parents[1] / "bpf"
 
 NOISE_MAX = 1 << 20
 BATCH_MAX = 4096
-"""Records that one read of a ring buffer hands out, so that a flood cannot fill the memory."""
+BATCH_BYTES = 4 << 20
+"""Records, and bytes of them, after which one read of a ring buffer ends, so that a flood cannot fill the memory."""
 
 # enum bpf_prog_type, linux/bpf.h
 BPF_PROG_TYPE_KPROBE = 2
 BPF_PROG_TYPE_SK_MSG = 16
 BPF_PROG_TYPE_RAW_TRACEPOINT = 17
+BPF_PROG_TYPE_TRACING = 26
 
 # enum bpf_attach_type, linux/bpf.h
 BPF_SK_MSG_VERDICT = 7
@@ -276,6 +279,16 @@ class Object:
             raise OSError(number, os.strerror(number), f"BPF map {name}")
         return value.raw
 
+    def per_cpu_sums(self, name: str, entries: int) -> list[int]:
+        """Each of the first ``entries`` u64 of a BPF_PERCPU_ARRAY, summed over all CPUs. Raises OSError."""
+        values = struct.Struct(f"={host.possible_cpus()}Q")
+        return [sum(values.unpack(self.lookup(name, struct.pack("=I", n), values.size))) for n in range(entries)]
+
+    def zero_per_cpu(self, name: str, entries: int) -> None:
+        """Set each of the first ``entries`` u64 of a BPF_PERCPU_ARRAY to 0 on all CPUs. Raises OSError."""
+        for n in range(entries):
+            self.update(name, struct.pack("=I", n), bytes(8 * host.possible_cpus()))
+
     def attach_to_map(self, program: int, name: str, attach_type: int) -> None:
         """BPF_PROG_ATTACH to a map of this object (a sockmap), which ends with the map. Raises OSError."""
         if self._lib.bpf_prog_attach(program, self.map(name), attach_type, 0) < 0:
@@ -290,13 +303,25 @@ class Object:
             raise OSError(number, os.strerror(number), f"raw tracepoint {tracepoint}")
         self._fds.append(fd)
 
+    def attach_fentry(self, program: int) -> None:
+        """A BPF_PROG_TYPE_TRACING program to the function it was loaded for; detached when this object is closed.
+
+        libbcc takes the function of the kernel (not of a module) and the kind from the program's name:
+        ``kfunc__NAME`` where it begins, ``kretfunc__NAME`` where it returns. Raises OSError.
+        """
+        fd = self._lib.bpf_attach_kfunc(program)
+        if fd < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), "fentry")
+        self._fds.append(fd)
+
     def own(self, fd: int) -> None:
         """Close ``fd`` together with this object: what a program is attached by."""
         self._fds.append(fd)
 
-    def ring_buffer(self, name: str) -> RingBuffer:
-        """A reader of a map that BPF_RINGBUF_OUTPUT declares."""
-        return RingBuffer(self._lib, self._callback_type, self.map(name))
+    def ring_buffer(self, *names: str) -> RingBuffer:
+        """A reader of maps that BPF_RINGBUF_OUTPUT declares, each read to its end before the next. Raises OSError."""
+        return RingBuffer(self._lib, self._callback_type, [self.map(name) for name in names])
 
     def close_programs(self) -> None:
         """Detach and unload the programs; the maps and what is in them stay."""
@@ -320,26 +345,33 @@ class Object:
 
 
 class RingBuffer:
-    """Reads the records of a BPF ring buffer. Raises OSError."""
+    """Reads the records of BPF ring buffers. Raises OSError."""
 
-    def __init__(self, lib: Any, callback_type: Any, fd: int) -> None:
+    def __init__(self, lib: Any, callback_type: Any, fds: Sequence[int]) -> None:
         self._lib = lib
         self._records: list[bytes] = []
+        self._bytes = 0
         # Kept here, since the library keeps only its address.
         self._callback = callback_type(self._take)
         ctypes.set_errno(0)
-        self._manager = lib.bpf_new_ringbuf(fd, self._callback, None)
+        self._manager = lib.bpf_new_ringbuf(fds[0], self._callback, None)
         if not self._manager:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), "BPF ring buffer")
+        for fd in fds[1:]:
+            done = lib.bpf_add_ringbuf(self._manager, fd, self._callback, None)
+            if done < 0:
+                self.close()
+                raise OSError(-done, os.strerror(-done), "BPF ring buffer")
 
     def _take(self, context: object, data: int, size: int) -> int:
         self._records.append(ctypes.string_at(data, size))
-        return -errnos.ENOBUFS if len(self._records) >= BATCH_MAX else 0
+        self._bytes += size
+        return -errnos.ENOBUFS if len(self._records) >= BATCH_MAX or self._bytes >= BATCH_BYTES else 0
 
     def read(self, timeout: float) -> list[bytes]:
-        """What has come, at most BATCH_MAX records; waits up to ``timeout`` seconds for the first."""
-        self._records = []
+        """What has come, at most about BATCH_BYTES; waits up to ``timeout`` seconds for the first."""
+        self._records, self._bytes = [], 0
         done = self._lib.bpf_consume_ringbuf(self._manager)
         if not self._records and done >= 0:
             done = self._lib.bpf_poll_ringbuf(self._manager, int(timeout * 1000))

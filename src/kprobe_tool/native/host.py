@@ -69,6 +69,12 @@ def in_initial_user_namespace() -> bool:
     return (read_line("/proc/self/uid_map") or "").split() == ["0", "0", "4294967295"]
 
 
+def possible_cpus() -> int:
+    """How many CPUs there can ever be (num_possible_cpus()), which per-CPU BPF maps have values of."""
+    ranges = re.findall(r"(\d+)(?:-(\d+))?", read_line("/sys/devices/system/cpu/possible") or "")
+    return sum(int(last or first) - int(first) + 1 for first, last in ranges)
+
+
 def lockdown() -> str | None:
     """The kernel's lockdown mode: none, integrity or confidentiality; None where it cannot be seen."""
     mode = re.search(r"\[(\w+)\]", read_line("/sys/kernel/security/lockdown") or "")

@@ -18,6 +18,7 @@ from kprobe_tool.native.libc import libc, oserror
 from kprobe_tool.native.perf_event import perf_event_attr
 from kprobe_tool.native.syscall import number
 
+ENABLED = "/sys/kernel/debug/kprobes/enabled"
 PMU = "/sys/bus/event_source/devices/kprobe"
 
 PERF_EVENT_IOC_ENABLE = 0x2400
@@ -34,12 +35,15 @@ def attach(program: int, where: str | int, *, at_return: bool = False) -> int:
     """Run a BPF program where a function begins or returns: a file descriptor, which ends it when closed.
 
     ``where`` is a symbol, of the kernel or of a loaded module, or an address from /proc/kallsyms, which a name that
-    several functions have needs. Raises Error where the kernel has no kprobes, OSError: ENOENT (no such symbol),
-    EADDRNOTAVAIL (an ambiguous one), EINVAL (not to be probed).
+    several functions have needs. Raises Error where the kernel has no kprobes or they are disabled, OSError: ENOENT
+    (no such symbol), EADDRNOTAVAIL (an ambiguous one), EINVAL (not to be probed).
     """
     pmu = host.read_line(f"{PMU}/type")
     if pmu is None:
         raise Error("kprobes", "this kernel has none", hint="a kernel with CONFIG_KPROBE_EVENTS=y")
+    if host.read_line(ENABLED) == "0":
+        # Probes can be registered all the same; they are never hit.
+        raise Error("kprobes", "disabled", hint=f"'echo 1 > {ENABLED}' enables them")
     symbol = ctypes.create_string_buffer(where.encode()) if isinstance(where, str) else None
     attr = perf_event_attr(
         type=int(pmu),

@@ -26,6 +26,7 @@ from kprobe_tool.native import host as native_host
 from kprobe_tool.probes import audit, host
 from kprobe_tool.report.output import Output
 
+from ...processes import ends
 from .. import formats
 
 Capsys = pytest.CaptureFixture[str]
@@ -600,4 +601,4 @@ def test_interrupted(kernel: Callable[..., None]) -> None:
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (ExitCode.INTERRUPTED, b"")
     assert b"Traceback" not in err
-    assert not Path(f"/proc/{child}").exists()
+    assert ends(int(child))

@@ -111,7 +111,8 @@ def judge_exposed(last: Record, element: Element, within: int, *, in_file: bool)
         return Verdict(Outcome.OK, "the element keeps its copy bit: the program gets nothing to write to")
     if last.page_offset != (element.offset + within) % PAGESIZE:
         return unknown("the range is not in the element that it should be in")
-    return Verdict(Outcome.AFFECTED, f"the program could write to {last.length} bytes of the page cache of the file")
+    amount = "1 byte" if last.length == 1 else f"{last.length} bytes"
+    return Verdict(Outcome.AFFECTED, f"the program could write to {amount} of the page cache of the file")
 
 
 def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool) -> Verdict:

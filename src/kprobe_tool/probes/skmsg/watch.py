@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every sk_msg that passes one of five functions of the kernel, as bpf/skmsg_watch.c sees it."""
+
+from __future__ import annotations
+
+import errno as errnos
+import os
+import select
+import struct
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from ipaddress import ip_address
+from types import TracebackType
+
+from kprobe_tool.errors import Error
+from kprobe_tool.native import bcc, btf, kprobe, sk_msg
+from kprobe_tool.native.libc import text
+from kprobe_tool.native.sk_msg import Element, Scatterlist
+from kprobe_tool.probes.live import COUNTERS, Feed, Limits
+from kprobe_tool.probes.skmsg.judge import PAGES
+
+FIELDS = {
+    "SK_MSG_SK": ("sk_msg.sk",),
+    "SOCK_FAMILY": ("sock.__sk_common.skc_family",),
+    "SOCK_NUM": ("sock.__sk_common.skc_num",),
+    "SOCK_DPORT": ("sock.__sk_common.skc_dport",),
+    "SOCK_RCV_SADDR": ("sock.__sk_common.skc_rcv_saddr",),
+    "SOCK_DADDR": ("sock.__sk_common.skc_daddr",),
+    "SOCK_NET": ("sock.__sk_common.skc_net.net",),
+    "NET_INUM": ("net.ns.inum",),
+}
+V6_FIELDS = {
+    "SOCK_V6_RCV_SADDR": ("sock.__sk_common.skc_v6_rcv_saddr",),
+    "SOCK_V6_DADDR": ("sock.__sk_common.skc_v6_daddr",),
+}
+"""Not in a kernel without IPv6."""
+
+KPROBE_MACHINES = frozenset({"x86_64"})
+
+RING_PAGES = 64
+"""About 1500 messages of one element."""
+
+# struct event of bpf/skmsg_watch.c up to its list, and struct settings
+EVENT = struct.Struct("=QII16s16sHHHH16s")
+SETTINGS = struct.Struct("=IIII")
+FIRST = struct.pack("=I", 0)
+
+AF_INET6 = 10
+
+PID_NAMESPACE_INITIAL = 0xEFFFFFFC
+"""PROC_PID_INIT_INO, linux/proc_ns.h: the inode of the initial pid namespace, whose pids the programs see."""
+
+
+class Method(StrEnum):
+    """How a program is attached to a function of the kernel."""
+
+    KPROBE = "kprobe"
+    FENTRY = "fentry"
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function whose calls are looked at, on entry or, where data is moved, on return."""
+
+    name: str
+    module: str | None = None
+    at_return: bool = False
+
+
+FUNCTIONS = (
+    Function("sk_psock_msg_verdict"),
+    Function("bpf_exec_tx_verdict", module="tls"),
+    Function("bpf_msg_push_data", at_return=True),
+    Function("bpf_msg_pop_data", at_return=True),
+    Function("bpf_msg_pull_data", at_return=True),
+)
+"""In the order of enum hook."""
+
+
+@dataclass(frozen=True)
+class Hook:
+    """Whether one function is watched, and else why not."""
+
+    function: str
+    method: Method
+    reason: str | None
+
+    @property
+    def attached(self) -> bool:
+        return self.reason is None
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which messages to show; None is any. ``everything``: also those without an exposed element."""
+
+    everything: bool = False
+    pid: int | None = None
+    netns: int | None = None
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message at one hook.
+
+    ``time`` is UTC, ``netns`` the inode of the socket's network namespace, pid and comm are the caller's.
+    """
+
+    time: datetime
+    hook: str
+    pid: int
+    comm: str
+    netns: int
+    saddr: str
+    sport: int
+    daddr: str
+    dport: int
+    sg: Scatterlist
+
+    def as_dict(self) -> dict[str, object]:
+        """The JSON object."""
+        return {
+            "time": self.time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "hook": self.hook,
+            "pid": self.pid,
+            "comm": self.comm,
+            "netns": self.netns,
+            "saddr": self.saddr,
+            "sport": self.sport,
+            "daddr": self.daddr,
+            "dport": self.dport,
+            "start": self.sg.start,
+            "curr": self.sg.curr,
+            "end": self.sg.end,
+            "size": self.sg.size,
+            "copy": f"{self.sg.copy:#x}",
+            "exposed": self.sg.exposed,
+            "elements": [element_row(element) for element in self.sg.elements],
+        }
+
+
+def element_row(element: Element) -> dict[str, object]:
+    return {
+        "index": element.index,
+        "length": element.length,
+        "offset": element.offset,
+        "copy": element.copy,
+        "page": PAGES[element.kind],
+        "dev": None if element.dev is None else f"{os.major(element.dev)}:{os.minor(element.dev)}",
+        "ino": element.ino,
+        "exposed": element.exposed,
+    }
+
+
+def decode(record: bytes, boot: int) -> Event:
+    """A struct event; ``boot`` is the wall clock's time in ns when the monotonic clock was 0."""
+    at, pid, netns, saddr, daddr, sport, dport, family, hook, comm = EVENT.unpack_from(record)
+    size = 16 if family == AF_INET6 else 4
+    return Event(
+        time=datetime.fromtimestamp((at + boot) / 1e9, UTC),
+        hook=FUNCTIONS[hook].name,
+        pid=pid,
+        comm=text(comm),
+        netns=netns,
+        saddr=str(ip_address(saddr[:size])),
+        sport=sport,
+        daddr=str(ip_address(daddr[:size])),
+        dport=dport,
+        sg=sk_msg.decode(record[EVENT.size :]),
+    )
+
+
+def fields() -> dict[str, int]:
+    """The macros of skmsg_watch.c. Raises Error."""
+    macros = sk_msg.fields()
+    kernel = btf.vmlinux()
+    wanted = dict(FIELDS)
+    if kernel.place_of(V6_FIELDS["SOCK_V6_DADDR"][0]):
+        wanted |= V6_FIELDS
+    return macros | btf.fields(wanted, kernel)
+
+
+class Target:
+    """The process of --pid, known by a pidfd, so that another one with its number is not taken for it."""
+
+    def __init__(self, pid: int) -> None:
+        """Raises Error where there is none, or where the number would mean another process to the kernel."""
+        if os.stat("/proc/self/ns/pid").st_ino != PID_NAMESPACE_INITIAL:
+            raise Error(f"pid {pid}", "is not its number for BPF", hint="run it in the initial pid namespace")
+        try:
+            self.fd = os.pidfd_open(pid)
+        except OSError as error:
+            raise Error(f"pid {pid}", errno=error.errno) from error
+        self.pid = pid
+
+    def gone(self) -> bool:
+        """A pidfd is readable when its process has ended (kernel/fork.c, pidfd_poll())."""
+        poll = select.poll()
+        poll.register(self.fd, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def __enter__(self) -> Target:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
+    ) -> None:
+        os.close(self.fd)
+
+
+def default_method() -> Method:
+    """Kprobes where there are any and bpf/include/uapi/linux/ptrace.h knows the machine's registers."""
+    known = os.uname().machine in KPROBE_MACHINES
+    return Method.KPROBE if known and kprobe.available() else Method.FENTRY
+
+
+class Watch:
+    """The program, compiled once; each ``start()`` attaches it, its ``feed()`` is read to their end.
+
+    Raises Error: no bcc, no privilege, no BTF, what does not compile.
+    """
+
+    def __init__(self, method: Method | None = None) -> None:
+        self.method = method or default_method()
+        defines = fields() | {"RING_PAGES": RING_PAGES}
+        if self.method is Method.FENTRY:
+            defines["FENTRY"] = 1
+        self.program = bcc.Object("skmsg_watch.c", defines)
+        self.hooks: tuple[Hook, ...] = ()
+
+    def start(self, filters: Filters) -> None:
+        """Attach to what can be attached to; ``hooks`` says what that is. Raises OSError."""
+        settings = SETTINGS.pack(filters.pid or 0, filters.netns or 0, filters.port or 0, filters.everything)
+        self.program.update("settings", FIRST, settings)
+        self.program.zero_per_cpu("counters", len(COUNTERS))
+        self.hooks = tuple(self._hook(function) for function in FUNCTIONS)
+
+    def _hook(self, function: Function) -> Hook:
+        reason = None
+        try:
+            self._attach(function)
+        except (Error, OSError) as error:
+            told = error if isinstance(error, Error) else Error.from_os(self.method, error)
+            reason = str(told).removeprefix(f"{told.subject}: ")
+            if function.module and told.errno == errnos.ENOENT:
+                reason = f"{function.module} is not loaded"
+                if self.method is Method.FENTRY:
+                    reason += ", or a module, where only kprobes reach"
+        return Hook(function.name, self.method, reason)
+
+    def _attach(self, function: Function) -> None:
+        program, name = self.program, function.name
+        if self.method is Method.FENTRY:
+            kind = "kretfunc" if function.at_return else "kfunc"
+            program.attach_fentry(program.load(f"{kind}__{name}", bcc.BPF_PROG_TYPE_TRACING))
+            return
+        if function.at_return:
+            # First, and so detached last: no call is left without its return.
+            at_return = program.load("on_return", bcc.BPF_PROG_TYPE_KPROBE)
+            program.own(kprobe.attach(at_return, name, at_return=True))
+        program.own(kprobe.attach(program.load(f"{name}_entry", bcc.BPF_PROG_TYPE_KPROBE), name))
+
+    def feed(self, limits: Limits) -> Feed:
+        """What comes from now on, as bytes for ``decode()``."""
+        return Feed(self.program, limits)
+
+    def close(self) -> None:
+        self.program.close()
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def boot_time() -> int:
+    """The wall clock's time in ns when the monotonic clock was 0."""
+    return time.time_ns() - time.clock_gettime_ns(time.CLOCK_MONOTONIC)

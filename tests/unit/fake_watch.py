@@ -1,0 +1,44 @@
+"""``skmsg watch`` of a kernel that has told everything already. No unit test attaches anything to this one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import ClassVar
+
+from kprobe_tool.probes.live import Feed, Limits
+from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Filters, Function, Hook, Method
+
+from .probes.test_live import Program
+
+AFFECTED = Path(__file__).parent / "data" / "skmsg-watch" / "6.12.43+deb12-amd64.json"
+CAPTURE = json.loads(AFFECTED.read_text(encoding="utf-8"))
+
+
+class Fake:
+    """A Watch that has seen what is in the capture; ``unwatched`` functions cannot be."""
+
+    unwatched: ClassVar[dict[str, str]] = {}
+    asked: ClassVar[list[tuple[Filters, Method | None]]] = []
+
+    def __init__(self, method: Method | None) -> None:
+        self.wanted = method
+        self.method = method or Method.KPROBE
+
+    def hook(self, function: Function) -> Hook:
+        return Hook(function.name, self.method, self.unwatched.get(function.name))
+
+    def start(self, filters: Filters) -> None:
+        self.asked.append((filters, self.wanted))
+        self.hooks = tuple(map(self.hook, FUNCTIONS))
+
+    def feed(self, limits: Limits) -> Feed:
+        records = [bytes.fromhex(record) for record in CAPTURE["records"]]
+        total = len(records)
+        return Feed(Program([records], seen=total + 2, emitted=total, dropped=2, filtered=7), limits)
+
+    def __enter__(self) -> Fake:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass

@@ -22,6 +22,13 @@ def sk_msg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(experiment, "attempt", lambda: seen)
 
 
+@pytest.fixture
+def rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading BPF takes root: a program is rejected as a real kernel rejected one."""
+    log = (LOGS / "7.3-rc7" / "leak-two.txt").read_bytes()
+    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(errnos.EINVAL, log, True, len(log)))
+
+
 @pytest.fixture(autouse=True)
 def fake_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """No unit test attaches anything to this kernel."""
@@ -29,10 +36,3 @@ def fake_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "boot_time", lambda: CAPTURE["boot_time"])
     monkeypatch.setattr(Fake, "unwatched", {})
     monkeypatch.setattr(Fake, "asked", [])
-
-
-@pytest.fixture
-def rejected(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading BPF takes root: a program is rejected as a real kernel rejected one."""
-    log = (LOGS / "7.3-rc7" / "leak-two.txt").read_bytes()
-    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(errnos.EINVAL, log, True, len(log)))

@@ -72,7 +72,7 @@ def exchange(client: socket.socket, peer: socket.socket, times: int, data: bytes
 
 
 def splice_parts(client: socket.socket, parts: int, size: int = 10) -> None:
-    """Parts of a page of the page cache that do not touch, in one splice, since up to Linux v6.4 that ends a record."""
+    """Parts of a page of the page cache that do not touch, in one splice, which ends a record up to Linux v6.4."""
     fd = os.memfd_create("page-cache")
     reading, writing = os.pipe()
     try:

@@ -23,7 +23,9 @@ install = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\n' $(1) 
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
 
-.PHONY: run test test-fast test-uml shell clean run-packages test-packages
+FUZZ_SECONDS := 300
+
+.PHONY: run test test-fast test-uml fuzz shell clean run-packages test-packages
 
 run: $(VENV)/.run
 	$(VENV)/bin/kprobe-tool audit --fail-on never
@@ -41,6 +43,13 @@ test-uml: $(VENV)/.test
 	@$(call install,$(UML_PACKAGES))
 	$(VENV)/bin/python -m tests.kernels.uml.build
 	KPROBE_TOOL_UML=1 $(VENV)/bin/pytest tests/kernels/uml
+
+# Feeds 'verifier-log explain' with mutations of real logs that reach new code, for FUZZ_SECONDS.
+fuzz: $(VENV)/.test
+	$(VENV)/bin/pip install -q -e '.[fuzz]'
+	mkdir -p $(VENV)/fuzz
+	$(VENV)/bin/python -m tests.fuzz.verifier_log -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
+		-artifact_prefix=$(VENV)/fuzz/ $(VENV)/fuzz $(wildcard tests/corpus/logs/*/)
 
 # A shell in a booted kernel: make shell KERNEL=newest-6.1 (KERNEL=--list shows what there is).
 shell: $(VENV)/.test

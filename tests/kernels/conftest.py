@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ..corpus import objects
 from . import in_guest
 from .lab import Lab, placeholders
 from .packages import Kernel
@@ -94,6 +95,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
         for each in item.session.items:
             if is_guest_test(each):
                 tests.setdefault(kernel_of(each), []).append(each.nodeid)
+        objects.build()
         lab.start(tests)
 
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)

@@ -1,11 +1,14 @@
 """Fixtures of the unit tests."""
 
+import errno as errnos
 import json
 from pathlib import Path
 
 import pytest
 
+from kprobe_tool.native import bpf
 from kprobe_tool.probes.skmsg import experiment, watch
+from tests.corpus import LOGS
 
 from .fake_watch import CAPTURE, Fake
 
@@ -17,6 +20,13 @@ def sk_msg(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling BPF takes root, and time: the checks of sk_msg find what a real kernel answered."""
     seen = experiment.experiment_of(json.loads(SEEN.read_text(encoding="utf-8")))
     monkeypatch.setattr(experiment, "attempt", lambda: seen)
+
+
+@pytest.fixture
+def rejected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading BPF takes root: a program is rejected as a real kernel rejected one."""
+    log = (LOGS / "7.3-rc7" / "leak-two.txt").read_bytes()
+    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(errnos.EINVAL, log, True, len(log)))
 
 
 @pytest.fixture(autouse=True)

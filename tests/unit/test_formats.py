@@ -21,7 +21,7 @@ from . import formats, shapes
 from .test_cli import ALL_COMMANDS
 from .test_schemas import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_lines, subschemas
 
-pytestmark = pytest.mark.usefixtures("sk_msg")
+pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
 
 WITHOUT = {("audit-list", Output.PROMETHEUS), ("audit-list", Output.NRPE)}
 """Formats that a command refuses in this mode: a list has no verdicts."""

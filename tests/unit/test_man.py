@@ -168,9 +168,9 @@ def command_info() -> dict[str, Any]:
 def options(info: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The options of a command and of the commands below it."""
     yield from (param for param in info["params"] if param["param_type_name"] == "option")
-    for name, below in info.get("commands", {}).items():
+    if info is not command_info():
         # The top group's commands have pages of their own.
-        if name not in COMMANDS:
+        for below in info.get("commands", {}).values():
             yield from options(below)
 
 

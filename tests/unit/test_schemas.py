@@ -37,7 +37,10 @@ from kprobe_tool.probes.rds.presence import Presence
 from kprobe_tool.probes.skmsg import experiment as skmsg_experiment
 from kprobe_tool.probes.skmsg import judge as skmsg_judge
 from kprobe_tool.probes.skmsg import tests as skmsg_tests
+from kprobe_tool.probes.verifier.diagnosis import Lost, Outcome
 from kprobe_tool.report import json as report_json
+
+from ..corpus import LOGS
 
 Json = dict[str, Any]
 Capsys = pytest.CaptureFixture[str]
@@ -50,6 +53,9 @@ SKMSG = sorted((Path(__file__).parent / "data" / "skmsg").glob("*.json"))
 """What the tests of skmsg check saw on real kernels."""
 CAPTURES = sorted((Path(__file__).parent / "data" / "rds").glob("*.json"))
 """Files of ``rds-info --save`` from real kernels."""
+
+INSTRUCTIONS = Path(__file__).parent / "data" / "verifier" / "exit.hex"
+VERIFIER_LOG = Path(__file__).parent / "data" / "verifier" / "null-check-6.18.txt"
 
 COMMAND_LINES = {
     "audit": ["audit"],
@@ -64,9 +70,12 @@ COMMAND_LINES = {
     "skmsg-check": ["skmsg", "check"],
     "skmsg-watch": ["skmsg", "watch", "--duration", "0.001"],
     "schema": ["schema"],
+    "verifier-log-stats": ["verifier-log", "stats", str(LOGS / "7.3-rc7" / "accepted-with-branches.stats2.txt")],
+    "verifier-log-load": ["verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp"],
+    "verifier-log-explain": ["verifier-log", "explain", str(VERIFIER_LOG)],
 }
 
-pytestmark = pytest.mark.usefixtures("sk_msg")
+pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
 LIVE = {"skmsg-watch"}
 """Commands that watch: what they know at the end only is the last line of jsonl."""
 
@@ -223,6 +232,9 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert sent["skmsg_element"]["properties"]["page"]["enum"] == list(skmsg_judge.PAGES.values())
     presence = SCHEMAS["rds-info"]["$defs"]["presence"]["properties"]
     assert presence["modules"]["items"]["enum"] == list(presence_module.MODULES)
+    verifier = SCHEMAS["verifier-log-explain"]["$defs"]
+    assert verifier["diagnosis"]["properties"]["outcome"]["enum"] == list(Outcome)
+    assert verifier["truncation"]["properties"]["lost"]["enum"] == list(Lost)
     rows = SCHEMAS["rds-info"]["properties"]["results"]["items"]["oneOf"]
     sources = [row["$ref"].removeprefix("#/$defs/").removesuffix("_row") for row in rows]
     assert sources == list(info.SOURCES)

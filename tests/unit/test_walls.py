@@ -18,7 +18,7 @@ ALLOWED = {
     "checks": {"errors"},
     "errors": set(),
     "files": {"errors"},
-    "commands": {"probes", "report", "checks", "errors", "lazy", "commands"},
+    "commands": {"probes", "report", "checks", "errors", "files", "lazy", "commands"},
     "lazy": set(),
     "cli": {"report", "errors", "lazy", "__init__"},
     "__init__": set(),

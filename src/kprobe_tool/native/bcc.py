@@ -27,6 +27,7 @@ from typing import Any
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import host
+from kprobe_tool.native.bpf import Answer, whole
 from kprobe_tool.native.libc import libc, text
 
 DISTRIBUTION = Path("/usr/lib/python3/dist-packages/bcc/__init__.py")
@@ -219,6 +220,43 @@ class Object:
             raise failure(f"BPF program {self.name}: {function}", number, said)
         self._fds.append(fd)
         return int(fd)
+
+    def functions(self) -> list[str]:
+        """The names of all functions that can be loaded as programs."""
+        count = self._lib.bpf_num_functions(self._module)
+        return [text(self._lib.bpf_function_name(self._module, index)) for index in range(count)]
+
+    def ask(self, function: str, prog_type: int, log_level: int) -> tuple[Answer, int]:
+        """What the kernel says about one function as a program, which is closed at once; and its instructions."""
+        lib, symbol = self._lib, function.encode()
+        size = lib.bpf_function_size(self._module, symbol)
+
+        def attempt(log_size: int) -> Answer:
+            log = ctypes.create_string_buffer(log_size)
+            with captured():
+                ctypes.set_errno(0)
+                fd = lib.bcc_func_load(
+                    self._module,
+                    prog_type,
+                    symbol,
+                    lib.bpf_function_start(self._module, symbol),
+                    size,
+                    lib.bpf_module_license(self._module),
+                    lib.bpf_module_kern_version(self._module),
+                    log_level,
+                    log if log_level else None,
+                    log_size if log_level else 0,
+                    None,
+                    -1,
+                )
+                number = ctypes.get_errno()
+            if fd >= 0:
+                os.close(fd)
+            said = log.value
+            complete = len(said) + 1 < log_size and (fd >= 0 or number != errnos.ENOSPC)
+            return Answer(0 if fd >= 0 else number, said, complete, None)
+
+        return whole(attempt), size // 8
 
     def map(self, name: str) -> int:
         """The file descriptor of a map, which belongs to this object. Raises KeyError."""

@@ -191,6 +191,10 @@ class Btf:
             raise ValueError(f"BTF: no string at {offset}")
         return text(self._strings[start:end])
 
+    def string(self, offset: int) -> str:
+        """A string by its offset, as the records of .BTF.ext refer to it."""
+        return self._string(offset)
+
     def _string_offset(self, name: str) -> Iterator[int]:
         """Offsets of a string: once in each blob that has it."""
         if self._base is not None:

@@ -48,6 +48,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Span:
+    """A stretch of a line that people read, in one style."""
+
+    text: str
+    colour: str | None = None
+    bold: bool = False
+
+
+@dataclass(frozen=True)
 class Metric:
     """A gauge for Prometheus: its samples are (labels, value)."""
 
@@ -70,9 +79,9 @@ class Plugin:
 class Document:
     """One command's answer.
 
-    ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables and
-    ``summary`` lines are for people only, ``metrics`` and ``plugin`` for the formats of monitoring. A warning tells
-    how to read the rows; an error, what is missing.
+    ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables, the lines of
+    a ``picture`` and ``summary`` lines are for people only, ``metrics`` and ``plugin`` for the formats of monitoring.
+    A warning tells how to read the rows; an error, what is missing.
     """
 
     command: str
@@ -81,6 +90,7 @@ class Document:
     errors: Sequence[Error] = ()
     more: Mapping[str, object] = field(default_factory=dict)
     aside: Sequence[Table] = ()
+    picture: Sequence[Sequence[Span]] = ()
     summary: Sequence[str] = ()
     warnings: Sequence[str] = ()
     metrics: Sequence[Metric] = ()

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import click
 import tabulate
 
-from kprobe_tool.report.document import Column, Document, Row, Table
+from kprobe_tool.report.document import Column, Document, Row, Span, Table
 from kprobe_tool.report.text import escape
 
 # Two blanks between columns are enough; two more behind each title, as tabulate has it, make the lines longer than
@@ -34,9 +34,19 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
             yield from grid(table, wide=wide)
         else:
             yield f"  {table.empty}" if table.title is not None else table.empty
+    for line in document.picture:
+        yield "".join(styled(span) for span in line)
     if document.summary and separator:
         yield ""
     yield from (escape(line) for line in document.summary)
+
+
+def styled(span: Span) -> str:
+    """A stretch of a line, escaped; where nothing is coloured, click takes the styles out again."""
+    text = escape(span.text)
+    return (
+        text if span.colour is None and not span.bold else click.style(text, fg=span.colour, bold=span.bold or None)
+    )
 
 
 def grid(table: Table, *, wide: bool) -> list[str]:

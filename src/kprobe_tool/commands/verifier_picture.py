@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A diagnosis of the verifier, for people and as a JSON object."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, Place, Step, Truncation
+from kprobe_tool.report.document import Row, Span
+
+WIDTH = 100
+OTHERS_MAX = 8
+"""Further diagnoses that are drawn."""
+DETAILS_MAX = 4
+TEXT_MAX = 4096
+COLOURS = {"lost-bound": "magenta", "invalidated": "magenta", "acquired": "yellow", "branch": "blue", "note": "cyan"}
+
+
+def line_row(line: Line) -> Row:
+    return {"number": line.number, "text": line.text}
+
+
+def place_row(place: Place) -> Row:
+    return {
+        "insn": place.insn,
+        "function": place.function,
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "source": place.source,
+        "instruction": place.instruction,
+        "source_context": [line_row(line) for line in place.source_context],
+        "instruction_context": [line_row(line) for line in place.instruction_context],
+    }
+
+
+def step_row(step: Step) -> Row:
+    return {"kind": step.kind, "message": step.message, "place": place_row(step.place)}
+
+
+def truncation_row(truncated: Truncation) -> Row:
+    return {
+        "lost": truncated.lost.value,
+        "size": truncated.size,
+        "needed": truncated.needed,
+        "advice": truncated.advice,
+    }
+
+
+def diagnosis_row(diagnosis: Diagnosis) -> Row:
+    """The JSON object of one diagnosis; the others of its log are rows of their own (diagnosis_rows)."""
+    return {
+        "outcome": diagnosis.outcome.value,
+        "native": diagnosis.native,
+        "recognised": diagnosis.recognised,
+        "category": diagnosis.category,
+        "problem": diagnosis.problem,
+        "message": diagnosis.message,
+        "details": list(diagnosis.details),
+        "reason": diagnosis.reason,
+        "place": place_row(diagnosis.place),
+        "label": diagnosis.label,
+        "lock": [step_row(step) for step in diagnosis.lock],
+        "path": [step_row(step) for step in diagnosis.path],
+        "suggestion": diagnosis.suggestion,
+        "errno": diagnosis.errno,
+        "truncated": None if diagnosis.truncated is None else truncation_row(diagnosis.truncated),
+        "program": diagnosis.program,
+        "rule": diagnosis.rule,
+        "notes": list(diagnosis.notes),
+    }
+
+
+def diagnosis_rows(diagnosis: Diagnosis) -> list[Row]:
+    """The cause first, then what else the log holds."""
+    return [diagnosis_row(each) for each in (diagnosis, *diagnosis.others)]
+
+
+def picture(diagnosis: Diagnosis, *, whole: bool = False) -> Iterator[list[Span]]:
+    """The lines of a log's diagnoses, WIDTH columns wide, in the manner of a compiler's error; the first, or all."""
+    yield from draw(diagnosis)
+    shown = len(diagnosis.others) if whole else OTHERS_MAX
+    for other in diagnosis.others[:shown]:
+        yield []
+        yield from draw(other)
+    left = len(diagnosis.others) - shown
+    if left > 0:
+        yield []
+        yield from labelled("note", f"{left} further diagnoses of this log are left out here; -o wide has them")
+
+
+def draw(diagnosis: Diagnosis) -> Iterator[list[Span]]:
+    """One diagnosis: what, where, why, how it came to this, what to do."""
+    yield from title(diagnosis)
+    if diagnosis.place.insn is not None or diagnosis.place.file is not None:
+        yield [Span("  --> ", "blue", True), Span(where(diagnosis.place, diagnosis.program))]
+    yield from excerpt(diagnosis.place, diagnosis.label or diagnosis.problem or "rejected here", "red")
+    if diagnosis.message is not None:
+        for text in (*diagnosis.details[:DETAILS_MAX], diagnosis.message):
+            yield from labelled("kernel", text)
+    if diagnosis.recognised:
+        yield from labelled("reason", diagnosis.reason)
+    for step in diagnosis.lock:
+        yield []
+        yield from event("active lock", step)
+    if diagnosis.path:
+        yield []
+        yield [Span("How it came to this:", bold=True)]
+        for number, step in enumerate(diagnosis.path, 1):
+            yield from event(f"{number:>3}. {step.kind}", step)
+        yield []
+    for note in diagnosis.notes:
+        yield from labelled("note", note)
+    if diagnosis.truncated is not None:
+        yield from labelled(
+            "truncated", f"the {diagnosis.truncated.lost} of the log is lost. {diagnosis.truncated.advice}"
+        )
+    if diagnosis.suggestion is not None:
+        yield from labelled("help", diagnosis.suggestion, "green")
+
+
+def title(diagnosis: Diagnosis) -> Iterator[list[Span]]:
+    """The first line."""
+    if diagnosis.outcome == "accepted":
+        yield [Span("accepted", "green", True), Span(f": {diagnosis.reason}", bold=True)]
+        return
+    if not diagnosis.recognised or diagnosis.category is None:
+        yield from labelled("error", diagnosis.reason, "red")
+        return
+    text = f": {diagnosis.problem}" if diagnosis.problem else ""
+    yield [Span(f"error[{diagnosis.category}]", "red", True), Span(text, bold=True)]
+
+
+def where(place: Place, program: str | None = None) -> str:
+    """``prog.c:12:3, function f, instruction 7 of program p``"""
+    parts = []
+    if place.file is not None:
+        parts.append(":".join(str(each) for each in (place.file, place.line, place.column) if each is not None))
+    if place.function is not None:
+        parts.append(f"function {place.function}")
+    if place.insn is not None:
+        parts.append(f"instruction {place.insn}" + (f" of program {program}" if program is not None else ""))
+    return ", ".join(parts)
+
+
+def excerpt(place: Place, label: str, colour: str) -> Iterator[list[Span]]:
+    """The source around a place, else its instructions, with a caret and a label below the line that it is."""
+    source, instructions = contexts(place)
+    if source:
+        yield from lane(source, place.line, label, colour, place.column)
+        label = ""
+    yield from lane(instructions, place.insn, label, colour, None)
+
+
+def contexts(place: Place) -> tuple[Sequence[Line], Sequence[Line]]:
+    """The lines of source and the instructions to show of a place: those around it, or at least its own."""
+    source = place.source_context or ((Line(place.line, place.source),) if place.source else ())
+    own = (Line(place.insn, place.instruction),) if place.instruction is not None else ()
+    return source, place.instruction_context or own
+
+
+def lane(
+    lines: Sequence[Line], marked: int | None, label: str, colour: str, column: int | None
+) -> Iterator[list[Span]]:
+    """Numbered lines; the marked one with a caret below it, where there is a label."""
+    if not lines:
+        return
+    gutter = max(5, *(len(str(line.number or "")) for line in lines))
+    yield [Span(f"{'':>{gutter}} |", "blue")]
+    for line in lines:
+        here = line.number == marked
+        text = cut(line.text.expandtabs(8), WIDTH - gutter - 3)
+        number = "" if line.number is None else str(line.number)
+        yield [Span(f"{number:>{gutter}} | ", "blue", here), Span(text, bold=here)]
+        if here and label:
+            indent = caret(line.text, column)
+            first, *others = wrap(label, WIDTH - gutter - 5 - indent)
+            yield [Span(f"{'':>{gutter}} | ", "blue"), Span(f"{'':{indent}}^ {first}", colour, True)]
+            for other in others:
+                yield [Span(f"{'':>{gutter}} | ", "blue"), Span(f"{'':{indent}}  {other}", colour, True)]
+
+
+def caret(text: str, column: int | None) -> int:
+    """Where the caret stands below a line: at its column if the line is whole, else where its text begins."""
+    blank = len(text.expandtabs(8)) - len(text.expandtabs(8).lstrip())
+    if column is not None and text[:1].isspace() and 0 < column <= len(text):
+        blank = len(text[: column - 1].expandtabs(8))
+    return min(blank, WIDTH // 2)
+
+
+def event(head: str, step: Step) -> Iterator[list[Span]]:
+    """One step: what happened, and below it where."""
+    colour = COLOURS.get(step.kind, "cyan")
+    first, *others = wrap(step.message, WIDTH - 20)
+    yield [Span(f"{head:<18}", colour, True), Span(f"  {first}")]
+    for other in others:
+        yield [Span(f"{'':20}{other}")]
+    place = where(step.place)
+    if place:
+        yield [
+            Span(cut(f"{'':20}{place}: {step.place.source or step.place.instruction or ''}", WIDTH), "bright_black")
+        ]
+
+
+def labelled(label: str, text: str, colour: str = "cyan") -> Iterator[list[Span]]:
+    """``label: text``, wrapped below itself."""
+    first, *others = wrap(text, WIDTH - len(label) - 2)
+    yield [Span(label, colour, True), Span(f": {first}")]
+    for other in others:
+        yield [Span(f"{'':{len(label) + 2}}{other}")]
+
+
+def wrap(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text[:TEXT_MAX], max(20, width), break_on_hyphens=False) or [""]
+
+
+def cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 3]}..."

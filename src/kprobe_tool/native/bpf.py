@@ -1,0 +1,270 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""linux/bpf.h: bpf(2), as far as loading a program and reading what the verifier says needs it.
+
+A program that the kernel accepts is closed at once: nothing is attached or pinned, so nothing is left of it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno as errnos
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from kprobe_tool.native.libc import libc, oserror
+from kprobe_tool.native.syscall import number
+
+# enum bpf_cmd
+BPF_PROG_LOAD = 5
+BPF_PROG_GET_NEXT_ID = 11
+BPF_MAP_GET_NEXT_ID = 12
+BPF_OBJ_GET_INFO_BY_FD = 15
+BPF_BTF_GET_NEXT_ID = 23
+BPF_LINK_GET_NEXT_ID = 31
+
+NEXT_ID = {
+    "prog": BPF_PROG_GET_NEXT_ID,
+    "map": BPF_MAP_GET_NEXT_ID,
+    "btf": BPF_BTF_GET_NEXT_ID,
+    "link": BPF_LINK_GET_NEXT_ID,
+}
+
+# enum bpf_prog_type, in the order of its values; the names are those of the kernel without BPF_PROG_TYPE_.
+PROG_TYPES = (
+    "unspec",
+    "socket_filter",
+    "kprobe",
+    "sched_cls",
+    "sched_act",
+    "tracepoint",
+    "xdp",
+    "perf_event",
+    "cgroup_skb",
+    "cgroup_sock",
+    "lwt_in",
+    "lwt_out",
+    "lwt_xmit",
+    "sock_ops",
+    "sk_skb",
+    "cgroup_device",
+    "sk_msg",
+    "raw_tracepoint",
+    "cgroup_sock_addr",
+    "lwt_seg6local",
+    "lirc_mode2",
+    "sk_reuseport",
+    "flow_dissector",
+    "cgroup_sysctl",
+    "raw_tracepoint_writable",
+    "cgroup_sockopt",
+    "tracing",
+    "struct_ops",
+    "ext",
+    "lsm",
+    "sk_lookup",
+    "syscall",
+    "netfilter",
+)
+
+# linux/bpf_verifier.h
+BPF_LOG_LEVEL1 = 1
+BPF_LOG_LEVEL2 = 2
+BPF_LOG_STATS = 4
+
+BPF_OBJ_NAME_LEN = 16
+
+LOG_SIZE = 1 << 20
+"""The first buffer. Pages that nobody writes cost nothing."""
+LOG_SIZE_MAX = 0xFFFFFFFF >> 2
+"""kernel/bpf/log.c, bpf_verifier_log_attr_valid(): more is EINVAL (since Linux v5.2)."""
+
+# libbpf's PROG_LOAD_ATTEMPTS: EAGAIN is a signal that came while the verifier was at work.
+ATTEMPTS = 5
+
+
+class bpf_insn(ctypes.Structure):
+    """linux/bpf.h, 8 bytes. ``regs`` holds dst_reg and src_reg, 4 bits each, in the machine's bit order."""
+
+    _fields_ = (
+        ("code", ctypes.c_uint8),
+        ("regs", ctypes.c_uint8),
+        ("off", ctypes.c_int16),
+        ("imm", ctypes.c_int32),
+    )
+
+
+class bpf_attr_prog_load(ctypes.Structure):
+    """linux/bpf.h, union bpf_attr: the part of BPF_PROG_LOAD up to log_true_size (Linux v6.4).
+
+    An older kernel takes the longer structure as long as what it does not know is zero.
+    """
+
+    _fields_ = (
+        ("prog_type", ctypes.c_uint32),
+        ("insn_cnt", ctypes.c_uint32),
+        ("insns", ctypes.c_uint64),
+        ("license", ctypes.c_uint64),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_uint64),
+        ("kern_version", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_name", ctypes.c_char * BPF_OBJ_NAME_LEN),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("expected_attach_type", ctypes.c_uint32),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("func_info_rec_size", ctypes.c_uint32),
+        ("func_info", ctypes.c_uint64),
+        ("func_info_cnt", ctypes.c_uint32),
+        ("line_info_rec_size", ctypes.c_uint32),
+        ("line_info", ctypes.c_uint64),
+        ("line_info_cnt", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_prog_fd", ctypes.c_uint32),
+        ("core_relo_cnt", ctypes.c_uint32),
+        ("fd_array", ctypes.c_uint64),
+        ("core_relos", ctypes.c_uint64),
+        ("core_relo_rec_size", ctypes.c_uint32),
+        ("log_true_size", ctypes.c_uint32),
+    )
+
+
+class bpf_attr_next_id(ctypes.Structure):
+    """linux/bpf.h, union bpf_attr: the part of BPF_*_GET_NEXT_ID."""
+
+    _fields_ = (("start_id", ctypes.c_uint32), ("next_id", ctypes.c_uint32), ("open_flags", ctypes.c_uint32))
+
+
+@dataclass(frozen=True)
+class Program:
+    """What BPF_PROG_LOAD is asked to load; the fields are those of union bpf_attr.
+
+    ``insns`` are the bytes of struct bpf_insn; ``func_info`` and ``line_info`` those of the records that the BTF of
+    ``prog_btf_fd`` explains, of 8 and 16 bytes each.
+    """
+
+    insns: bytes
+    prog_type: int
+    license: bytes = b"GPL"
+    prog_name: bytes = b""
+    prog_flags: int = 0
+    expected_attach_type: int = 0
+    attach_btf_id: int = 0
+    attach_prog_fd: int = 0
+    prog_btf_fd: int = 0
+    func_info: bytes = b""
+    line_info: bytes = b""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the kernel said about a program: ``errno`` 0 is accepted.
+
+    ``log`` is without its NUL; ``complete`` says whether that is all of it. ``log_true_size`` is what the kernel says
+    that it takes, with the NUL, and None where it does not say (before Linux v6.4, or nothing was logged).
+    """
+
+    errno: int
+    log: bytes
+    complete: bool
+    log_true_size: int | None
+
+
+libc.syscall.restype = ctypes.c_long
+
+
+def bpf(cmd: int, attr: ctypes.Structure) -> int:
+    """bpf(2): a file descriptor or 0. Raises OSError."""
+    nr = number("bpf")
+    if nr is None:
+        raise OSError(errnos.ENOSYS, "the number of bpf(2) is not known on this machine")
+    value = int(
+        libc.syscall(ctypes.c_long(nr), ctypes.c_long(cmd), ctypes.byref(attr), ctypes.c_ulong(ctypes.sizeof(attr)))
+    )
+    if value < 0:
+        oserror("bpf(2)", needs="CAP_BPF or CAP_SYS_ADMIN")
+    return value
+
+
+def ids(kind: str) -> Iterator[int]:
+    """The ids of all BPF objects of a kind: prog, map, btf, link. Raises OSError (EPERM without CAP_SYS_ADMIN)."""
+    attr = bpf_attr_next_id()
+    while True:
+        try:
+            bpf(NEXT_ID[kind], attr)
+        except FileNotFoundError:
+            return
+        attr.start_id = attr.next_id
+        yield attr.next_id
+
+
+def load_once(program: Program, log_level: int, log_size: int, *, log_buf: bool = True) -> Answer:
+    """BPF_PROG_LOAD with this level and size of the log, as they are: the errno may be the log's (ENOSPC).
+
+    ``log_buf``: whether a buffer is passed at all. Raises OSError only where there is no bpf(2) or no memory.
+    """
+    insns = ctypes.create_string_buffer(program.insns, max(1, len(program.insns)))
+    license_ = ctypes.create_string_buffer(program.license)
+    func_info = ctypes.create_string_buffer(program.func_info, max(1, len(program.func_info)))
+    line_info = ctypes.create_string_buffer(program.line_info, max(1, len(program.line_info)))
+    attr = bpf_attr_prog_load(
+        prog_type=program.prog_type,
+        insn_cnt=len(program.insns) // ctypes.sizeof(bpf_insn),
+        insns=ctypes.addressof(insns),
+        license=ctypes.addressof(license_),
+        log_level=log_level,
+        log_size=log_size,
+        prog_name=program.prog_name,
+        prog_flags=program.prog_flags,
+        expected_attach_type=program.expected_attach_type,
+        attach_btf_id=program.attach_btf_id,
+        attach_prog_fd=program.attach_prog_fd,
+        prog_btf_fd=program.prog_btf_fd,
+    )
+    if program.func_info:
+        attr.func_info, attr.func_info_rec_size = ctypes.addressof(func_info), 8
+        attr.func_info_cnt = len(program.func_info) // 8
+    if program.line_info:
+        attr.line_info, attr.line_info_rec_size = ctypes.addressof(line_info), 16
+        attr.line_info_cnt = len(program.line_info) // 16
+    # Anonymous memory takes no more than what the kernel writes to.
+    with mmap.mmap(-1, max(log_size, mmap.PAGESIZE)) as memory:
+        if log_buf and log_size:
+            start = ctypes.c_char.from_buffer(memory)
+            attr.log_buf = ctypes.addressof(start)
+            # mmap cannot be closed while something points into it.
+            del start
+        errno = 0
+        for _ in range(ATTEMPTS):
+            try:
+                os.close(bpf(BPF_PROG_LOAD, attr))
+                errno = 0
+            except OSError as error:
+                errno = error.errno or 0
+            if errno != errnos.EAGAIN:
+                break
+        end = memory.find(b"\0")
+        log = memory[: end if end >= 0 else log_size]
+    true_size = attr.log_true_size or None
+    # Without log_true_size: a log that reaches the end of the buffer was cut there.
+    complete = len(log) + 1 < log_size if true_size is None else true_size <= log_size
+    return Answer(errno, log, complete or not log_level, true_size)
+
+
+def whole(attempt: Callable[[int], Answer]) -> Answer:
+    """What ``attempt`` gives with a buffer of so many bytes that the log fits: then the errno is the verifier's."""
+    size = LOG_SIZE
+    while True:
+        answer = attempt(size)
+        if answer.complete or size == LOG_SIZE_MAX:
+            return answer
+        size = min(max(answer.log_true_size or 0, size * 16), LOG_SIZE_MAX)
+
+
+def load(program: Program, log_level: int) -> Answer:
+    """Load a program and close it; the buffer grows until the log fits. Raises OSError as :func:`load_once` does."""
+    if not log_level:
+        return load_once(program, 0, 0)
+    return whole(lambda size: load_once(program, log_level, size))

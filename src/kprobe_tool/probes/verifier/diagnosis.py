@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is said about a verifier log, whichever kernel wrote it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Category(StrEnum):
+    """The kernel's seven (kernel/bpf/diagnostics.c), then ours for what the kernel gives no diagnostics of."""
+
+    REGISTER = "Register Type Safety"
+    MEMORY = "Memory Safety"
+    RESOURCE = "Resource Lifetime Safety"
+    CALL = "Call Type Safety"
+    CONTEXT = "Execution Context Safety"
+    STRUCTURE = "Program Structure"
+    POLICY = "Policy"
+    LIMIT = "Verifier Limit"
+    MALFORMED = "Malformed Program"
+    PRIVILEGE = "Privilege"
+    INTERNAL = "Verifier Internal"
+
+
+class Outcome(StrEnum):
+    """What became of the program, as far as the log tells."""
+
+    REJECTED = "rejected"
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+
+
+class Lost(StrEnum):
+    """Which part of a log did not fit into the loader's buffer."""
+
+    HEAD = "head"
+    TAIL = "tail"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of source or an instruction near a place; ``number`` is the line's or the instruction's own."""
+
+    number: int | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the program: the instruction's index, and the line of source that it was made from.
+
+    ``instruction`` is the disassembly. The context is what stands around both, the place's own lines included.
+    """
+
+    insn: int | None = None
+    function: str | None = None
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    source: str | None = None
+    instruction: str | None = None
+    source_context: tuple[Line, ...] = ()
+    instruction_context: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One event on the way to the rejection.
+
+    ``kind`` is a label of the kernel's (acquired, released, branch, update, spilled, invalidated, context, note) or
+    ``lost-bound``, which only we say.
+    """
+
+    kind: str
+    message: str
+    place: Place = Place()
+
+
+@dataclass(frozen=True)
+class Truncation:
+    """A log that is not whole. ``size`` is what there is of it, ``needed`` what a buffer must hold, both in bytes."""
+
+    lost: Lost
+    size: int
+    needed: int | None
+    advice: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What one log, or one block of it, says.
+
+    ``native`` is true for the kernel's own diagnostics (Linux v7.3 and later), which are passed on unchanged.
+    ``recognised`` is false for a message that no row of the table of messages has: ``reason`` then only repeats it.
+    ``rule`` names the row. ``message`` is the kernel's line, ``details`` the lines that belong to it. ``errno`` is a
+    name. ``others`` are further diagnoses in the same log. ``notes`` say what the log could not tell.
+    """
+
+    outcome: Outcome
+    native: bool
+    recognised: bool
+    category: str | None
+    problem: str | None
+    message: str | None
+    reason: str
+    place: Place = Place()
+    path: tuple[Step, ...] = ()
+    lock: tuple[Step, ...] = ()
+    suggestion: str | None = None
+    errno: str | None = None
+    truncated: Truncation | None = None
+    program: str | None = None
+    rule: str | None = None
+    details: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    label: str | None = None
+    others: tuple[Diagnosis, ...] = field(default=())

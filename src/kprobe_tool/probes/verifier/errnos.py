@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a load that failed without a word in the log is about: bpf_prog_load() in kernel/bpf/syscall.c."""
+
+from __future__ import annotations
+
+from kprobe_tool.errors import Error
+from kprobe_tool.probes.verifier.diagnosis import Category, Diagnosis, Lost, Outcome, Truncation
+
+UNSAID = {
+    "EPERM": (
+        Category.PRIVILEGE,
+        "Not permitted",
+        "The loader may not load programs of this type: it has no CAP_BPF (and CAP_PERFMON or CAP_NET_ADMIN, as the "
+        "type needs), or unprivileged BPF is off (kernel.unprivileged_bpf_disabled), or a security module or seccomp "
+        "filter forbids it. On kernels before 5.11 a low RLIMIT_MEMLOCK says the same.",
+        "Load as root or with these capabilities; in a container, from the host or with a BPF token.",
+    ),
+    "EACCES": (
+        Category.PRIVILEGE,
+        "Rejected without a log",
+        "The verifier rejected the program, or a security module did, and no log was asked for.",
+        "Load again with a log buffer and log level 1 (libbpf: kernel_log_level).",
+    ),
+    "E2BIG": (
+        Category.PRIVILEGE,
+        "Program too large",
+        "The program has more instructions than this loader may load (4096 without CAP_BPF, a million with it) or "
+        "none at all; or the attributes are longer than this kernel knows and not zero there.",
+        "Load with CAP_BPF, or split the program.",
+    ),
+    "EINVAL": (
+        Category.MALFORMED,
+        "Bad attributes",
+        "The kernel refused the attributes before it looked at a single instruction: an unknown program or attach "
+        "type, unknown flags, or a log level or log buffer that it does not take.",
+        "Compare the attributes with what this kernel knows ('bpftool feature probe'); without a log buffer the log "
+        "level must be 0 before Linux v6.4.",
+    ),
+    "ENOSPC": (
+        Category.LIMIT,
+        "Log buffer too small",
+        "The log did not fit into the buffer; this error hides the verifier's own.",
+        "Load with a larger log buffer.",
+    ),
+    "EBADF": (
+        Category.MALFORMED,
+        "Bad file descriptor",
+        "One of the file descriptors in the attributes (BTF, attach target, token, array of descriptors) is none, or "
+        "is of another kind.",
+        "Check that nothing was closed before the load.",
+    ),
+    "EFAULT": (
+        Category.MALFORMED,
+        "Bad attributes",
+        "A pointer in the attributes does not point to readable memory, or the log buffer to writable memory.",
+        "Check the pointers and the lengths that go with them.",
+    ),
+    "ENOMEM": (
+        Category.LIMIT,
+        "Out of memory",
+        "The kernel had no memory for the program or for checking it, or the cgroup's limit was reached.",
+        "Free memory, or raise the limit.",
+    ),
+    "errno 524": (
+        Category.MALFORMED,
+        "Bad attributes",
+        "This is ENOTSUPP, which only the kernel knows: what the attributes ask for is not supported, such as a "
+        "struct_ops program for a structure that takes none.",
+        "Check the program type and its attach_btf_id.",
+    ),
+    "EAGAIN": (
+        Category.LIMIT,
+        "Interrupted",
+        "Checking was interrupted by a signal.",
+        "Load again; loaders are to repeat this.",
+    ),
+}
+"""errno: (category, problem, reason, suggestion) for an empty log."""
+
+
+def explain_errno(errno: str | None) -> Diagnosis:
+    """An empty log. Raises Error where not even an errno is known."""
+    if errno is None:
+        raise Error("log", "it is empty", hint="--errno NAME says what the load ended with")
+    category, problem, reason, suggestion = UNSAID.get(
+        errno, (None, None, f"The load ended with {errno} and the kernel wrote no log.", None)
+    )
+    return Diagnosis(
+        outcome=Outcome.REJECTED,
+        native=False,
+        recognised=category is not None,
+        category=category,
+        problem=problem,
+        message=None,
+        reason=reason,
+        suggestion=suggestion,
+        errno=errno,
+        truncated=Truncation(Lost.TAIL, 0, None, "Load with a larger log buffer.") if errno == "ENOSPC" else None,
+        notes=("there is no log: this is what the error alone says",),
+    )

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Source lines for a diagnosis from the object file that was loaded."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_right
+from dataclasses import replace
+
+from kprobe_tool.errors import Error
+from kprobe_tool.native import bpf_object
+from kprobe_tool.native.bpf_object import BpfObject, Function, SourceLine
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, Place, Step
+
+AROUND = 2
+"""Lines of source around the one that a place is in."""
+CODE = ".text"
+"""The section of functions that are called; programs have sections of their own."""
+
+
+def add_sources(diagnosis: Diagnosis, path: str) -> Diagnosis:
+    """The diagnosis with the lines of source that an object file has for its places. Raises Error."""
+    try:
+        found = bpf_object.read(path)
+    except OSError as error:
+        raise Error.from_os(path, error) from error
+    except ValueError as error:
+        raise Error(path, f"this is no BPF object file: {error}") from error
+    program = choose(found, diagnosis.program, path)
+    return Sources(found, program).diagnosis(diagnosis)
+
+
+def choose(found: BpfObject, name: str | None, path: str) -> Function:
+    """The program that the log is about: by the name that the loader printed, else the only one there is."""
+    programs = [function for function in found.functions if function.section != CODE]
+    named = [function for function in programs if function.name == name]
+    if named or (name is None and len(programs) == 1):
+        return (named or programs)[0]
+    names = ", ".join(sorted(function.name for function in programs)[:16]) or "none"
+    raise Error(
+        path, f"it has no program '{name}'" if name else "the log does not say which program", hint=f"it has {names}"
+    )
+
+
+class Sources:
+    """The lines of one program. Instructions behind its own are those of functions that the loader appended."""
+
+    def __init__(self, found: BpfObject, program: Function) -> None:
+        self.program = program
+        self.lines = found.lines
+        own = [line for line in found.lines if line.section == program.section]
+        self.own = sorted(own, key=lambda line: line.insn)
+        self.starts = [line.insn for line in self.own]
+
+    def line_of(self, place: Place) -> SourceLine | None:
+        """The line that a place is in."""
+        if place.insn is not None and place.insn < self.program.count:
+            number = bisect_right(self.starts, self.program.insn + place.insn) - 1
+            return self.own[number] if number >= 0 and self.starts[number] >= self.program.insn else None
+        if place.file is None:
+            return None
+        name = os.path.basename(place.file)
+        return next(
+            (each for each in self.lines if each.line == place.line and os.path.basename(each.file) == name), None
+        )
+
+    def place(self, place: Place) -> Place:
+        line = self.line_of(place)
+        if line is None:
+            return place
+        near = {
+            each.line: each.text
+            for each in self.lines
+            if each.file == line.file and abs(each.line - line.line) <= AROUND and each.text.strip()
+        }
+        return replace(
+            place,
+            file=line.file,
+            line=line.line,
+            column=line.column,
+            source=line.text,
+            source_context=tuple(Line(number, near[number]) for number in sorted(near)),
+        )
+
+    def step(self, step: Step) -> Step:
+        return replace(step, place=self.place(step.place))
+
+    def diagnosis(self, diagnosis: Diagnosis) -> Diagnosis:
+        return replace(
+            diagnosis,
+            place=self.place(diagnosis.place),
+            path=tuple(self.step(step) for step in diagnosis.path),
+            lock=tuple(self.step(step) for step in diagnosis.lock),
+            others=tuple(self.diagnosis(other) for other in diagnosis.others),
+        )

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a verifier log says about the work: instructions, states, time, stack, and where it went.
+
+The lines are those of print_verification_stats() in kernel/bpf/verifier.c, which has had three forms:
+``stack depth 8+0`` of each subprogram (Linux v5.2 and later), with ``insns processed`` of main and each global
+function (seen in v7.2), and a line for each ``subprog`` (v7.3). All but ``processed`` need BPF_LOG_STATS.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+from kprobe_tool.errors import Error
+
+Data = bytes | mmap.mmap
+
+TAIL = 1 << 20
+"""Bytes at the end of a log in which the statistics are looked for: 256 subprograms and a native block fit."""
+
+PIPE_MAX = 1 << 30
+"""What is read of a pipe, in bytes."""
+
+PROCESSED = re.compile(
+    rb"processed (\d+) insns \(limit (\d+)\) max_states_per_insn (\d+) total_states (\d+) peak_states (\d+)"
+)
+TIME = re.compile(rb"verification time (\d+) usec")
+STACK = re.compile(rb"stack depth (?:(\d+(?:\+\d+)*))?(?: ?max (\d+))?")
+ROOTS = re.compile(rb"insns processed (\d+(?:\+\d+)*)")
+SUBPROG = re.compile(
+    rb"subprog (\d+) \(([^\n)]*)\) (main|static|global) insns_self (\d+) insns_total (\d+) stack (\d+)"
+)
+
+# An instruction; a line of source before those that were made from it, with ``@ file:line`` since Linux v6.10; or an
+# instruction that was not gone on from, as a state like this one is known to be safe.
+LINE = re.compile(rb"^(?:\d+: \([0-9a-f]{2}\)|; ([^\r\n]*)|((?:from )?\d[0-9a-z ]*: safe$))", re.MULTILINE)
+START = re.compile(rb"^\d+: (?:R\d|frame)", re.MULTILINE)
+"""The state that verification starts with. Kernels from v7.0 or so on list all instructions before it at level 2."""
+SOURCE = re.compile(rb"(.*?)\s*@ (\S[^@]*):(\d+)(?::\d+)?")
+
+SOURCE_MAX = 512
+"""Bytes of a source line that are kept."""
+LINES_MAX = 1 << 16
+"""Different source lines that are counted."""
+
+NAMELESS = "<unknown>"
+
+
+@dataclass(frozen=True)
+class Subprogram:
+    """One function of a program.
+
+    ``kind`` is main, static or global; ``insns_self`` counts its own instructions as often as they were verified,
+    ``insns_total`` with what it calls; ``stack`` is in bytes. None is what this kernel does not tell.
+    """
+
+    index: int
+    name: str | None
+    kind: str | None
+    insns_self: int | None
+    insns_total: int | None
+    stack: int | None
+
+
+@dataclass(frozen=True)
+class HotLine:
+    """A line of source and how often instructions made from it were verified. Its file is known since Linux v6.10."""
+
+    file: str | None
+    line: int | None
+    source: str
+    insns: int
+
+
+@dataclass(frozen=True)
+class Stats:
+    """The statistics of one log; None is what it does not hold.
+
+    ``insns_shown`` are the instructions in the log, of which ``lines`` (the hottest first) are made: at level 2 all
+    that were processed but ``insns_pruned``, at level 1 those on the path to the rejection. ``stack_depth`` is the
+    deepest stack in bytes.
+    """
+
+    insns_processed: int | None
+    insns_limit: int | None
+    max_states_per_insn: int | None
+    total_states: int | None
+    peak_states: int | None
+    verification_time_us: int | None
+    stack_depth: int | None
+    subprograms: tuple[Subprogram, ...]
+    insns_shown: int
+    insns_pruned: int
+    lines: tuple[HotLine, ...]
+
+
+def text(raw: bytes) -> str:
+    return raw[:SOURCE_MAX].decode("utf-8", "replace").rstrip()
+
+
+def last(pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes] | None:
+    """The last match: a log can hold those of several attempts."""
+    found = None
+    for match in pattern.finditer(data):
+        found = match
+    return found
+
+
+def numbers(raw: bytes) -> list[int]:
+    return [int(part) for part in raw.split(b"+")]
+
+
+def subprograms(tail: bytes, depths: list[int], roots: list[int]) -> tuple[Subprogram, ...]:
+    told = {int(match[1]): match for match in SUBPROG.finditer(tail)}
+    if told:
+        return tuple(
+            Subprogram(
+                index,
+                None if text(match[2]) == NAMELESS else text(match[2]),
+                match[3].decode(),
+                int(match[4]),
+                int(match[5]),
+                int(match[6]),
+            )
+            for index, match in sorted(told.items())
+        )
+    # ``insns processed`` has main first, then the global functions, and does not say which those are.
+    main = roots[0] if roots else None
+    return tuple(
+        Subprogram(index, None, None if index else "main", None, None if index else main, depth)
+        for index, depth in enumerate(depths)
+    )
+
+
+def hot_lines(data: Data) -> tuple[int, int, tuple[HotLine, ...]]:
+    """How many instructions a log shows and has left out, and how many shown belong to each line of source.
+
+    The kernel writes a line of source where it changes, so an instruction belongs to the last one written.
+    """
+    counts: Counter[bytes] = Counter()
+    shown = pruned = 0
+    here: bytes | None = None
+    start = START.search(data)
+    for match in LINE.finditer(data, start.start() if start else 0):
+        if (source := match[1]) is not None:
+            here = source[:SOURCE_MAX] if len(counts) < LINES_MAX or source[:SOURCE_MAX] in counts else None
+            continue
+        if match[2] is not None:
+            pruned += 1
+            continue
+        shown += 1
+        if here is not None:
+            counts[here] += 1
+    lines = [located(source, insns) for source, insns in counts.items()]
+    return (
+        shown,
+        pruned,
+        tuple(sorted(lines, key=lambda line: (-line.insns, line.file or "", line.line or 0, line.source))),
+    )
+
+
+def located(source: bytes, insns: int) -> HotLine:
+    match = SOURCE.fullmatch(source)
+    if match is None:
+        return HotLine(None, None, text(source), insns)
+    return HotLine(text(match[2]), int(match[3]), text(match[1]), insns)
+
+
+def stats(data: Data, *, lines: bool = True) -> Stats:
+    """What a log says about the verifier's work. ``lines`` costs reading all of it, the rest only its end."""
+    tail = bytes(data[max(0, len(data) - TAIL) :])
+    processed, time, stack, roots = (last(pattern, tail) for pattern in (PROCESSED, TIME, STACK, ROOTS))
+    depths = numbers(stack[1]) if stack and stack[1] else []
+    told = subprograms(tail, depths, numbers(roots[1]) if roots else [])
+    shown, pruned, hot = hot_lines(data) if lines else (0, 0, ())
+
+    def counted(match: re.Match[bytes] | None, group: int) -> int | None:
+        return int(match[group]) if match and match[group] is not None else None
+
+    return Stats(
+        insns_processed=counted(processed, 1),
+        insns_limit=counted(processed, 2),
+        max_states_per_insn=counted(processed, 3),
+        total_states=counted(processed, 4),
+        peak_states=counted(processed, 5),
+        verification_time_us=counted(time, 1),
+        stack_depth=counted(stack, 2),
+        subprograms=told,
+        insns_shown=shown,
+        insns_pruned=pruned,
+        lines=hot,
+    )
+
+
+def of_log(data: Data, subject: str) -> Stats:
+    """The statistics of a log. Raises Error for what is none."""
+    found = stats(data)
+    if found.insns_processed is None and not found.insns_shown:
+        raise Error(
+            subject, "holds no statistics of the BPF verifier", hint="give the log of a load, at level 1, 2 or 4"
+        )
+    return found
+
+
+def of_file(path: str) -> Stats:
+    """The statistics of a log in a file, which is mapped where it can be. Raises Error, OSError."""
+    with open(path, "rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            # Also what is no regular file: a pipe, /dev/stdin.
+            return of_log(file.read(PIPE_MAX), path)
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return of_log(data, path)

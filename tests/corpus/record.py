@@ -1,0 +1,172 @@
+"""Records what kernels say about the corpus: python -m tests.corpus.record [--lab ROLE...]
+
+Without --lab, of the running kernel. With it, each role's kernel is booted in the kernel lab and records itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import lzma
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from kprobe_tool.errors import errno_name
+from kprobe_tool.native import bpf
+
+from ..kernels import boot
+from ..kernels.lab import needed_directories
+from ..kernels.packages import Archive
+from . import LEVEL2, LOGS, STATS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
+from .kernel import Absent, Symbols, Verdict, built, load, may_load, symbols
+from .programs import PROGRAMS, Program
+
+ROOT = Path(__file__).parents[2]
+CHANNEL = 3
+LARGE = 64 << 10
+"""A log above this is stored compressed."""
+LARGEST = 16 << 20
+"""One above this is not stored: what it shows is shown by the smaller ones."""
+
+Record = dict[str, Any]
+
+
+def entry(name: str, level: int, verdict: Verdict) -> Record:
+    answer = verdict.answer
+    return {
+        "name": name,
+        "level": level,
+        "errno": errno_name(answer.errno) if answer.errno else None,
+        "log_true_size": answer.log_true_size,
+        "has_native": b"\nVerification failed: " in b"\n" + answer.log,
+        "insn_count": verdict.insn_count,
+        "log": base64.b64encode(answer.log).decode() if len(answer.log) <= LARGEST else None,
+    }
+
+
+def record_one(program: Program, known: Symbols) -> Iterator[Record]:
+    yield entry(program.name, 1, load(program, known, 1))
+    if program.name in LEVEL2:
+        yield entry(f"{program.name}.level2", 2, load(program, known, 2))
+    if program.name in STATS:
+        yield entry(f"{program.name}.stats", 4, load(program, known, 4))
+        yield entry(f"{program.name}.stats2", 6, load(program, known, 6))
+    if program.name in TRUNCATED:
+        raw = built(program, known)
+        verdict = Verdict(bpf.load_once(raw, 1, TRUNCATED_SIZE), len(raw.insns) // 8)
+        yield {**entry(f"{program.name}.truncated", 1, verdict), "log_size": TRUNCATED_SIZE}
+
+
+def records(names: Iterable[str] = ()) -> Iterator[Record]:
+    """What the running kernel says about each program."""
+    wanted = set(names)
+    with symbols() as known:
+        for program in PROGRAMS:
+            if wanted and program.name not in wanted:
+                continue
+            if not may_load(program.who):
+                yield {"name": program.name, "absent": "kernel.unprivileged_bpf_disabled is not 0"}
+                continue
+            try:
+                yield from record_one(program, known)
+            except Absent as reason:
+                yield {"name": program.name, "absent": str(reason)}
+
+
+def store(release: str, found: Sequence[Record], *, all_of_them: bool) -> None:
+    directory = LOGS / release
+    index: dict[str, Any] = {}
+    if all_of_them:
+        shutil.rmtree(directory, ignore_errors=True)
+    elif (directory / "index.json").exists():
+        index = json.loads((directory / "index.json").read_text())
+    directory.mkdir(parents=True, exist_ok=True)
+    for record in found:
+        name = record.pop("name")
+        if "absent" in record:
+            index[name] = record
+            continue
+        stored = record.pop("log")
+        index[name] = record
+        path = directory / f"{name}.txt"
+        for old in (path, path.with_suffix(".txt.xz")):
+            old.unlink(missing_ok=True)
+        if stored is None:
+            continue
+        log = base64.b64decode(stored)
+        if len(log) > LARGE:
+            path.with_suffix(".txt.xz").write_bytes(lzma.compress(log, preset=9))
+        else:
+            path.write_bytes(log)
+    text = json.dumps(dict(sorted(index.items())), indent=1)
+    (directory / "index.json").write_text(text + "\n", encoding="utf-8")
+    print(f"{release}: {len(index)} records in {directory}", file=sys.stderr)
+
+
+def in_guest() -> None:
+    """The guest's side: unprivileged loads are allowed, and each record goes to the host at once."""
+    Path("/proc/sys/kernel/unprivileged_bpf_disabled").write_text("0")
+    with open(CHANNEL, "w", encoding="utf-8") as channel:
+        for record in records(os.environ.get("CORPUS_NAMES", "").split()):
+            print(json.dumps(record), file=channel, flush=True)
+        print(json.dumps({"done": True}), file=channel, flush=True)
+
+
+def in_lab(role: str, names: list[str]) -> None:
+    objects.build()
+    archive = Archive()
+    kernel = next(kernel for kernel in archive.kernels() if role in kernel.roles)
+    archive.fetch(kernel)
+    image = boot.Image(kernel.release, archive.directory(kernel))
+    found: list[Record] = []
+
+    def line(raw: bytes) -> None:
+        found.append(json.loads(raw))
+
+    # In the cache, because the guest sees nothing of the host's /tmp.
+    with tempfile.TemporaryDirectory(prefix=".corpus-", dir=archive.cache) as tmp:
+        script, console = Path(tmp) / "guest.sh", Path(tmp) / "console.log"
+        script.write_text(
+            boot.guest_script(
+                image,
+                [sys.executable, "-m", "tests.corpus.record", "--guest"],
+                cwd=ROOT,
+                environment={"CORPUS_NAMES": " ".join(names)},
+                directories=needed_directories(ROOT),
+            ),
+            encoding="utf-8",
+        )
+        ending = boot.run(image, script, console, line, threading.Event())
+        if {"done": True} not in found:
+            print(found[-1], file=sys.stderr)
+            print(console.read_text(errors="replace")[-3000:], file=sys.stderr)
+            raise SystemExit(f"{role}: {ending.hung or 'the guest ended early'}")
+    recorded = [record for record in found if "name" in record]
+    store(short_release(kernel.release, kernel.version), recorded, all_of_them=not names)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Records what kernels say about the corpus.")
+    parser.add_argument("--lab", nargs="+", default=[], metavar="ROLE", help="boot these kernels of the lab")
+    parser.add_argument("--guest", action="store_true", help="(the guest's side)")
+    parser.add_argument("names", nargs="*", help="only these programs")
+    args = parser.parse_args()
+    if args.guest:
+        in_guest()
+    elif args.lab:
+        for role in args.lab:
+            in_lab(role, args.names)
+    else:
+        store(short_release(platform.release(), ""), [*records(args.names)], all_of_them=not args.names)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Loading a program and explaining its log are the same, on the running kernel."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from kprobe_tool.errors import Error
+from kprobe_tool.native import bpf
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis
+from kprobe_tool.probes.verifier.explain import explain_file
+from kprobe_tool.probes.verifier.load import Asked, Verdict, judged
+
+from .kernel import Absent, Symbols, load
+from .programs import Program
+
+KINDS = ("prog", "map", "link")
+
+Run = Callable[..., tuple[int, str]]
+"""kprobe-tool with these arguments: its exit code and stdout."""
+
+
+def objects() -> dict[str, frozenset[int]]:
+    """The ids of all BPF objects of this kernel."""
+    return {kind: frozenset(bpf.ids(kind)) for kind in KINDS}
+
+
+def left_of(before: dict[str, frozenset[int]], seconds: float = 20) -> dict[str, frozenset[int]]:
+    """The objects that have come since, after some time: the kernel frees them after a grace period."""
+    end = time.monotonic() + seconds
+    while True:
+        left = {kind: ids - before[kind] for kind, ids in objects().items() if ids - before[kind]}
+        if not left or time.monotonic() > end:
+            return left
+        time.sleep(0.2)
+
+
+def loaded(program: Program, known: Symbols, directory: Path) -> tuple[Verdict | Error, Diagnosis | None] | None:
+    """What loading a program means, and what its log does when explained; None where it cannot be built here."""
+    try:
+        answer = load(program, known, 1)
+    except Absent:
+        return None
+    verdict = judged(Asked(program.name, None, 0, answer.insn_count), answer.answer)
+    if isinstance(verdict, Error) or verdict.accepted:
+        return verdict, None
+    path = directory / "log.txt"
+    path.write_bytes(verdict.log)
+    return verdict, explain_file(str(path), verdict.errno)
+
+
+def by_command(run: Run, source: Path, directory: Path) -> int:
+    """Load an object by command, and explain each log: how many rejected programs gave the same twice."""
+    _, out = run("verifier-log", "load", str(source), "-o", "json")
+    same = 0
+    for row in json.loads(out)["results"]:
+        path = directory / "one.txt"
+        code, alone = run(
+            "verifier-log", "load", str(source), "--prog", row["program"], "--log", str(path), "-o", "json"
+        )
+        assert code == (1 if row["outcome"] == "rejected" else 0), row
+        if row["outcome"] == "accepted":
+            assert row["diagnoses"] == []
+            continue
+        (again,) = json.loads(alone)["results"]
+        _, told = run("verifier-log", "explain", str(path), "--errno", row["errno"], "-o", "json")
+        assert json.loads(told)["results"] == again["diagnoses"], row["program"]
+        assert [each["message"] for each in again["diagnoses"]] == [each["message"] for each in row["diagnoses"]]
+        same += 1
+    return same

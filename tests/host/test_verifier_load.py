@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""verifier-log load on this kernel: objects, C and instructions; and nothing is left of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.cli import run
+from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.native import bcc, bpf, btf, libbpf
+
+from ..corpus.objects import object_file
+from ..corpus.roundtrip import by_command, left_of, objects
+from ..nobody import as_nobody
+from ..skips import skip
+
+Capsys = pytest.CaptureFixture[str]
+
+RETURNS_TWO = "b7 00 00 00 02 00 00 00\n95 00 00 00 00 00 00 00\n"
+BCC = """
+BPF_HASH(seen, u64, u64);
+int unchecked(struct pt_regs *ctx) { u64 key = 0; u64 *value = seen.lookup(&key); return *value; }
+int kprobe__fine(struct pt_regs *ctx) { return 0; }
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    try:
+        before = objects()
+    except OSError as error:
+        skip(f"no bpf(2): {error}")
+    yield
+    assert left_of(before) == {}
+
+
+@pytest.fixture
+def needs_libbpf() -> None:
+    try:
+        libbpf.library()
+    except Error as error:
+        skip(str(error))
+
+
+def test_layout() -> None:
+    """Every field of ours is one of union bpf_attr's, at the same place."""
+    attr = btf.vmlinux().struct("bpf_attr")
+    assert attr is not None
+    places = {(member.name, member.offset, member.size) for member in attr.members}
+    for struct in (bpf.bpf_attr_prog_load, bpf.bpf_attr_next_id):
+        for name, *_ in struct._fields_:
+            place = getattr(struct, name)
+            if name == "log_true_size" and name not in {member.name for member in attr.members}:
+                continue
+            assert (name, place.offset, place.size) in places
+
+
+@pytest.mark.usefixtures("needs_libbpf")
+def test_load_is_explain_of_its_log(tmp_path: Path, capsys: Capsys) -> None:
+    def tool(*args: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = run(list(args))
+        return code, capsys.readouterr().out
+
+    assert by_command(tool, object_file("memory"), tmp_path) >= 15
+
+
+@pytest.mark.usefixtures("needs_libbpf")
+def test_accepted(capsys: Capsys) -> None:
+    assert run(["verifier-log", "load", str(object_file("accepted")), "-o", "json"]) == ExitCode.OK
+    rows = json.loads(capsys.readouterr().out)["results"]
+    assert [row["outcome"] for row in rows] == ["accepted", "accepted"]
+    assert all(row["stats"]["insns_processed"] > 50 for row in rows)
+    assert all(row["stats"]["verification_time_us"] is not None for row in rows)
+    assert {row["prog_type"] for row in rows} == {"sched_cls"}
+
+
+@pytest.mark.usefixtures("needs_libbpf")
+def test_another_type(capsys: Capsys) -> None:
+    argv = ["verifier-log", "load", str(object_file("memory")), "--prog", "header_not_checked", "-o", "json"]
+    assert run([*argv, "--type", "socket_filter"]) == ExitCode.FOUND
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert row["prog_type"] == "socket_filter"
+    assert row["diagnoses"][0]["recognised"]
+
+
+@pytest.mark.usefixtures("needs_libbpf")
+def test_an_object_that_is_broken(tmp_path: Path, capsys: Capsys) -> None:
+    path = tmp_path / "broken.o"
+    path.write_bytes(object_file("memory").read_bytes()[:3000])
+    assert run(["verifier-log", "load", str(path)]) == ExitCode.CANNOT_RUN
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("level", "logged"), [("0", False), ("1", True), ("2", True)])
+def test_instructions(level: str, logged: bool, tmp_path: Path, capsys: Capsys) -> None:
+    path = tmp_path / "insns"
+    for content in (RETURNS_TWO.encode(), bytes.fromhex(RETURNS_TWO)):
+        path.write_bytes(content)
+        argv = ["verifier-log", "load", str(path), "--raw", "--type", "cgroup_skb", "--level", level, "-o", "json"]
+        assert run(argv) == ExitCode.FOUND
+        (row,) = json.loads(capsys.readouterr().out)["results"]
+        assert row["errno"] == "EINVAL"
+        assert (row["log_size"] > 0) == logged
+
+
+def test_a_million_instructions(tmp_path: Path, capsys: Capsys) -> None:
+    """A log of megabytes grows the buffer; the errno is that of the verifier, not ENOSPC."""
+    path = tmp_path / "insns"
+    # r0 = 0; again: r0 += 1; if r0 < 20000 goto again; r0 = 2; exit
+    path.write_text("b700000000000000 0700000001000000 a500feff204e0000 b700000002000000 9500000000000000")
+    assert run(["verifier-log", "load", str(path), "--raw", "--type", "cgroup_skb", "-o", "json"]) == ExitCode.FOUND
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    assert row["errno"] == "EINVAL"
+    assert row["log_size"] > bpf.LOG_SIZE
+    assert row["log_complete"]
+    assert row["diagnoses"][0]["problem"] == "Return value out of range"
+
+
+def test_c_for_bcc(tmp_path: Path, capsys: Capsys) -> None:
+    try:
+        bcc.load()
+    except Error as error:
+        skip(str(error))
+    path = tmp_path / "x.c"
+    path.write_text(BCC)
+    assert run(["verifier-log", "load", str(path), "-o", "json"]) == ExitCode.CANNOT_RUN
+    out, err = capsys.readouterr()
+    assert [row["program"] for row in json.loads(out)["results"]] == ["kprobe__fine"]
+    assert "unchecked: its name does not tell the type of program; give it with --type" in err
+    assert run(["verifier-log", "load", str(path), "--type", "kprobe", "-o", "json"]) == ExitCode.FOUND
+    rows = {row["program"]: row for row in json.loads(capsys.readouterr().out)["results"]}
+    assert rows["unchecked"]["diagnoses"][0]["problem"] == "Invalid dereference"
+    assert rows["unchecked"]["insn_count"] == 9
+    path.write_text("int broken(")
+    assert run(["verifier-log", "load", str(path)]) == ExitCode.CANNOT_RUN
+    assert f"{path}: line 1: " in capsys.readouterr().err
+    path.write_text("#include <bpf/bpf_helpers.h>\n")
+    assert run(["verifier-log", "load", str(path)]) == ExitCode.CANNOT_RUN
+    assert "clang -g -O2 -target bpf -c" in capsys.readouterr().err
+
+
+def test_bpftool_sees_the_same(capsys: Capsys) -> None:
+    """What we load cannot be seen by others afterwards."""
+    if shutil.which("bpftool") is None:
+        skip("bpftool is not installed")
+    assert run(["verifier-log", "load", str(object_file("accepted"))]) == ExitCode.OK
+    shown = subprocess.run(["bpftool", "prog", "show"], check=True, capture_output=True, text=True).stdout
+    assert "accepted_with" not in shown
+
+
+def test_without_privilege() -> None:
+    with open("/proc/sys/kernel/unprivileged_bpf_disabled", encoding="ascii") as file:
+        if file.read().strip() == "0":
+            skip("anyone may use BPF here")
+    argv = [sys.executable, "-m", "kprobe_tool", "verifier-log", "load", str(object_file("accepted"))]
+    done = subprocess.run(as_nobody(argv), check=False, capture_output=True, text=True, env={**os.environ})
+    assert done.returncode == ExitCode.CANNOT_RUN
+    assert done.stdout == ""
+    assert "EPERM" in done.stderr
+    assert "needs CAP_BPF" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -11,6 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kprobe_tool.native import bcc
+
+PIPE_SIZE = 1 << 18
+"""Room for 64 parts of pages."""
 
 # linux/splice.h
 SPLICE_F_MORE = 4
@@ -68,14 +72,17 @@ def exchange(client: socket.socket, peer: socket.socket, times: int, data: bytes
 
 
 def splice_parts(client: socket.socket, parts: int, size: int = 10) -> None:
-    """So many parts of a page of the page cache that do not touch, and more to come after each."""
+    """Parts of a page of the page cache that do not touch, in one splice, which ends a record up to Linux v6.4."""
     fd = os.memfd_create("page-cache")
     reading, writing = os.pipe()
     try:
         os.write(fd, b"x" * 4096)
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_SIZE)
         for part in range(parts):
             assert os.splice(fd, writing, size, offset_src=part * 2 * size) == size
-            assert os.splice(reading, client.fileno(), size, flags=SPLICE_F_MORE) == size
+        left = parts * size
+        while left:
+            left -= os.splice(reading, client.fileno(), left, flags=SPLICE_F_MORE)
     finally:
         for each in (fd, reading, writing):
             os.close(each)

@@ -13,6 +13,8 @@ WIDTH = 100
 OTHERS_MAX = 8
 """Further diagnoses that are drawn."""
 DETAILS_MAX = 4
+PATH_FIRST, PATH_LAST = 4, 12
+"""Steps of a path that are drawn: what began it, and what led to the error."""
 TEXT_MAX = 4096
 COLOURS = {"lost-bound": "magenta", "invalidated": "magenta", "acquired": "yellow", "branch": "blue", "note": "cyan"}
 
@@ -78,19 +80,22 @@ def diagnosis_rows(diagnosis: Diagnosis) -> list[Row]:
 
 
 def picture(diagnosis: Diagnosis, *, whole: bool = False) -> Iterator[list[Span]]:
-    """The lines of a log's diagnoses, WIDTH columns wide, in the manner of a compiler's error; the first, or all."""
-    yield from draw(diagnosis)
+    """The lines of a log's diagnoses, WIDTH columns wide, in the manner of a compiler's error.
+
+    What is long is shortened, unless the whole is wanted.
+    """
+    yield from draw(diagnosis, whole)
     shown = len(diagnosis.others) if whole else OTHERS_MAX
     for other in diagnosis.others[:shown]:
         yield []
-        yield from draw(other)
+        yield from draw(other, whole)
     left = len(diagnosis.others) - shown
     if left > 0:
         yield []
         yield from labelled("note", f"{left} further diagnoses of this log are left out here; -o wide has them")
 
 
-def draw(diagnosis: Diagnosis) -> Iterator[list[Span]]:
+def draw(diagnosis: Diagnosis, whole: bool) -> Iterator[list[Span]]:
     """One diagnosis: what, where, why, how it came to this, what to do."""
     yield from title(diagnosis)
     if diagnosis.place.insn is not None or diagnosis.place.file is not None:
@@ -107,8 +112,12 @@ def draw(diagnosis: Diagnosis) -> Iterator[list[Span]]:
     if diagnosis.path:
         yield []
         yield [Span("How it came to this:", bold=True)]
+        left = 0 if whole else max(0, len(diagnosis.path) - PATH_FIRST - PATH_LAST)
         for number, step in enumerate(diagnosis.path, 1):
-            yield from event(f"{number:>3}. {step.kind}", step)
+            if not PATH_FIRST < number <= PATH_FIRST + left:
+                yield from event(f"{number:>3}. {step.kind}", step)
+            elif number == PATH_FIRST + left:
+                yield from labelled("note", f"{left} steps are left out here; -o wide has them")
         yield []
     for note in diagnosis.notes:
         yield from labelled("note", note)

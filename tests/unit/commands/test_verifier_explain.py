@@ -142,6 +142,22 @@ def test_many_diagnoses(capsys: Capsys, tmp_path: Path) -> None:
     assert shown(capsys, str(log), "-o", "wide").count("error[") == 20
 
 
+def test_a_long_path(capsys: Capsys, tmp_path: Path) -> None:
+    log = tmp_path / "long"
+    steps = "".join(f"{number}: (07) r2 += 1 ; R2_w={number}\n" for number in range(1, 31))
+    log.write_text(
+        f"0: R1=ctx(off=0,imm=0) R10=fp0\n0: (b7) r2 = 0 ; R2_w=0\n{steps}31: (61) r0 = *(u32 *)(r2 +0)\n"
+        "R2 invalid mem access 'scalar'\n"
+    )
+    short = shown(capsys, str(log))
+    numbers = [int(found) for found in re.findall(r"^ *(\d+)\. ", short, re.MULTILINE)]
+    whole = [int(found) for found in re.findall(r"^ *(\d+)\. ", shown(capsys, str(log), "-o", "wide"), re.MULTILINE)]
+    assert len(numbers) == 16
+    assert whole == list(range(1, len(whole) + 1))
+    assert numbers == [*whole[:4], *whole[-12:]]
+    assert f"note: {len(whole) - 16} steps are left out here; -o wide has them\n" in short
+
+
 def test_exit_codes(capsys: Capsys, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("7: (95) exit\nsomething new\nprocessed 9 insns (limit 1000000)\n", encoding="utf-8")

@@ -228,6 +228,18 @@ class Btf:
         members = tuple(self._members(owner, place, 0, 0))
         return Struct(self._string(owner._words[place]), owner._words[place + 2], members)
 
+    def enumerators(self, name: str) -> dict[int, str]:
+        """The names of an enum's values, the first of each; empty where the kernel has no such enum."""
+        type_id = self.find(name, frozenset({BTF_KIND_ENUM}))
+        names: dict[int, str] = {}
+        if type_id is not None:
+            owner, place = self._record(type_id)
+            words = owner._words
+            for index in range(words[place + 1] & VLEN_MASK):
+                at = place + TYPE_WORDS + 2 * index
+                names.setdefault(words[at + 1], self._string(words[at]))
+        return names
+
     def place_of(self, path: str) -> tuple[int, int | None] | None:
         """Offset and size in bytes of ``struct.member.member``, or None where the kernel has no such member.
 

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""linux/pidfd.h: PIDFD_GET_INFO."""
+"""linux/pidfd.h: PIDFD_GET_INFO. And what another process has open."""
 
 from __future__ import annotations
 
 import ctypes
 
+from kprobe_tool.native.libc import libc, oserror
 from kprobe_tool.native.records import places
-from kprobe_tool.native.syscall import Call, Memory
+from kprobe_tool.native.syscall import Call, Memory, number
 
 
 class pidfd_info(ctypes.Structure):
@@ -63,3 +64,14 @@ def masks(memory: bytes) -> tuple[int, int]:
     """(mask, supported_mask) of the answer; the second means something with its bit in the first."""
     info = pidfd_info.from_buffer_copy(memory.ljust(ctypes.sizeof(pidfd_info), b"\0"))
     return int(info.mask), int(info.supported_mask)
+
+
+def getfd(pidfd: int, fd: int) -> int:
+    """pidfd_getfd(2): a copy of what another process has open.
+
+    Raises OSError: EBADF (it has no such descriptor), ESRCH (it is gone).
+    """
+    copy = libc.syscall(number("pidfd_getfd"), pidfd, fd, 0)
+    if copy < 0:
+        oserror("pidfd_getfd(2)", needs="CAP_SYS_PTRACE", on=f"file descriptor {fd}")
+    return int(copy)

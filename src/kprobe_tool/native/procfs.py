@@ -101,6 +101,20 @@ def kernel_symbols(names: Set[str]) -> dict[str, str | None]:
     return found
 
 
+def function_addresses(names: Set[str]) -> dict[str, list[int]]:
+    """Where the kernel's own functions of these names begin; several can have one name. Raises OSError.
+
+    Empty where addresses are hidden (kernel.kptr_restrict, or no CAP_SYSLOG).
+    """
+    found: dict[str, list[int]] = {}
+    with open("/proc/kallsyms", encoding="utf-8", errors="backslashreplace") as file:
+        for line in file:
+            words = line[:KALLSYMS_LINE_MAX].split()
+            if len(words) == 3 and words[2] in names and words[1] in {"t", "T"} and int(words[0], 16):
+                found.setdefault(words[2], []).append(int(words[0], 16))
+    return found
+
+
 NI_SYSCALL = "sys_ni_syscall"
 """What stands behind every system call that is not there (kernel/sys_ni.c)."""
 

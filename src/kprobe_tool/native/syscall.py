@@ -33,6 +33,7 @@ COMMON = {
     "pidfd_open": 434,
     "clone3": 435,
     "openat2": 437,
+    "pidfd_getfd": 438,
     "mount_setattr": 442,
     "landlock_create_ruleset": 444,
     "statmount": 457,

@@ -35,7 +35,7 @@ class Program(bcc.Object):
         self.detached = False
 
     def ring_buffer(self, *names: str) -> Ring:
-        assert names == ("events",)
+        assert names[0] == "events"
         return self.ring
 
     def close_programs(self) -> None:

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, btf, kprobe, sk_msg
+from kprobe_tool.native.host import PID_NAMESPACE_INITIAL
 from kprobe_tool.native.libc import text
 from kprobe_tool.native.sk_msg import Element, Scatterlist
 from kprobe_tool.probes.live import COUNTERS, Feed, Limits
@@ -48,9 +49,6 @@ SETTINGS = struct.Struct("=IIII")
 FIRST = struct.pack("=I", 0)
 
 AF_INET6 = 10
-
-PID_NAMESPACE_INITIAL = 0xEFFFFFFC
-"""PROC_PID_INIT_INO, linux/proc_ns.h: the inode of the initial pid namespace, whose pids the programs see."""
 
 
 class Method(StrEnum):

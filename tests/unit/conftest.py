@@ -8,8 +8,10 @@ import pytest
 
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.skmsg import experiment, watch
+from kprobe_tool.probes.verifier import watch as verifier_watch
 from tests.corpus import LOGS
 
+from .fake_loads import FakeWatch
 from .fake_watch import CAPTURE, Fake
 
 SEEN = Path(__file__).parent / "data" / "skmsg" / "6.1.0-56-amd64.json"
@@ -29,10 +31,20 @@ def rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(errnos.EINVAL, log, True, len(log)))
 
 
+VERIFIER_WATCH = verifier_watch.Watch
+
+
+@pytest.fixture
+def real_watch() -> type[verifier_watch.Watch]:
+    """The one that attaches to this kernel, for where it does not get so far."""
+    return VERIFIER_WATCH
+
+
 @pytest.fixture(autouse=True)
 def fake_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """No unit test attaches anything to this kernel."""
     monkeypatch.setattr(watch, "Watch", Fake)
+    monkeypatch.setattr(verifier_watch, "Watch", FakeWatch)
     monkeypatch.setattr(watch, "boot_time", lambda: CAPTURE["boot_time"])
     monkeypatch.setattr(Fake, "unwatched", {})
     monkeypatch.setattr(Fake, "asked", [])

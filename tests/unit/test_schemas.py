@@ -73,10 +73,11 @@ COMMAND_LINES = {
     "verifier-log-stats": ["verifier-log", "stats", str(LOGS / "7.3-rc7" / "accepted-with-branches.stats2.txt")],
     "verifier-log-load": ["verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp"],
     "verifier-log-explain": ["verifier-log", "explain", str(VERIFIER_LOG)],
+    "verifier-log-watch": ["verifier-log", "watch", "--duration", "0.001"],
 }
 
 pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
-LIVE = {"skmsg-watch"}
+LIVE = {"skmsg-watch", "verifier-log-watch"}
 """Commands that watch: what they know at the end only is the last line of jsonl."""
 
 of_schemas = pytest.mark.parametrize("name", SCHEMAS)

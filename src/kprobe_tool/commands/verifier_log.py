@@ -11,6 +11,7 @@ COMMANDS = {
     "explain": ("kprobe_tool.commands.verifier_explain", "Explain a log of the BPF verifier."),
     "load": ("kprobe_tool.commands.verifier_load", "Load a program to see what the verifier says."),
     "stats": ("kprobe_tool.commands.verifier_stats", "Show what verifying a program took."),
+    "watch": ("kprobe_tool.commands.verifier_watch", "Watch BPF programs being rejected, with their logs."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 

@@ -1,0 +1,420 @@
+"""verifier-log watch on this host, with loaders of all kinds in processes of their own.
+
+Others load programs here as well, so only what our own processes did is looked at.
+"""
+
+import errno as errnos
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kprobe_tool.native import bpf, cgroup, host
+from kprobe_tool.probes.live import Counters, Limits
+from kprobe_tool.probes.verifier.attempts import Report
+from kprobe_tool.probes.verifier.watch import Filters, Group, Groups, Source, Watch, explained
+
+from .. import loads
+from ..loads import Told
+from ..nobody import as_nobody
+from ..skips import skip
+
+MAX_LOG = 1 << 18
+NOW = Limits(lambda: "done")
+
+
+@pytest.fixture(scope="module")
+def watch() -> Iterator[Watch]:
+    if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
+        skip("BPF needs root")
+    if not host.readable("/sys/kernel/btf/vmlinux"):
+        skip("this kernel has no BTF")
+    with Watch(MAX_LOG, reload=True) as made:
+        yield made
+
+
+def collect(watch: Watch, pids: Set[int], limits: Limits = NOW) -> tuple[list[Report], Counters]:
+    """What these processes have done since the start."""
+    reports = watch.feed(limits)
+    return [report for report in reports if report.last.load.pid in pids], reports.counters()
+
+
+def test_three_loaders(watch: Watch) -> None:
+    """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
+    watch.start(Filters())
+    by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
+    told = [*by_hand, *by_libbpf, *by_bcc]
+    reports, counters = collect(watch, {each.pid for each in told})
+    assert counters.seen == counters.emitted
+    assert counters.dropped == 0
+    assert len(reports) == len(told) == 31
+    for report, each in zip(reports, told, strict=True):
+        loads.agrees(report, each)
+        assert len(report.attempts) == (1 if each in by_hand else 2)
+        found = explained(report)
+        assert found.source is Source.LOADER
+        assert found.diagnosis is not None
+        assert found.diagnosis.recognised
+        assert found.diagnosis.category
+
+
+def test_names(watch: Watch) -> None:
+    """Of this kernel's own types; a number that has none stays one."""
+    types = [watch.names.prog_type(number) for number in range(len(bpf.PROG_TYPES))]
+    assert types[:31] == list(bpf.PROG_TYPES[:31])
+    assert watch.names.prog_type(9999) == "9999"
+    assert (watch.names.attach_type(0), watch.names.attach_type(37)) == ("cgroup_inet_ingress", "xdp")
+
+
+def test_own_loads_are_not_reported(watch: Watch) -> None:
+    watch.start(Filters())
+    for text, _ in loads.REFUSED:
+        assert bpf.load_once(loads.program(text, "own"), 1, loads.LOG_SIZE).errno
+    reports, _ = collect(watch, {os.getpid()})
+    assert reports == []
+
+
+def test_a_log_of_46_megabytes(watch: Watch) -> None:
+    """The header, and of the log its end up to --max-log."""
+    watch.start(Filters())
+    told = loads.asked(loads.LONG.format(count=27_000), 2, 1 << 26)
+    (report,), _ = collect(watch, {told.pid})
+    load = report.last.load
+    assert load.length > 46_000_000
+    assert load.true_size == load.length + 1
+    assert (load.captured, load.missing) == (MAX_LOG, "limit")
+    assert len(told.log) == load.length
+    assert report.last.log == told.log[-MAX_LOG:]
+    found = explained(report).diagnosis
+    assert found is not None
+    assert found.message == "R2 !read_ok"
+
+
+@pytest.mark.parametrize("max_log", [0, 1, 2047, 2048, 2049, 2048 + 32768, 100_003, 16 << 20])
+def test_max_log(max_log: int) -> None:
+    with Watch(max_log) as watch:
+        watch.start(Filters())
+        told = loads.asked(loads.LONG.format(count=503), 2, 1 << 20)
+        (report,), _ = collect(watch, {told.pid})
+    load = report.last.load
+    assert load.captured == min(max_log, len(told.log))
+    assert report.last.log == told.log[len(told.log) - load.captured :]
+    assert load.length == (len(told.log) if max_log else 0)
+    assert load.true_size == len(told.log) + 1
+    assert load.missing == ("limit" if 0 < max_log < len(told.log) else None)
+
+
+def test_the_longest_log_that_can_be_asked_for() -> None:
+    """All 16 MiB come while nobody reads."""
+    with Watch(16 << 20) as watch:
+        watch.start(Filters())
+        told = loads.asked(loads.LONG.format(count=11_000), 2, 1 << 25)
+        (report,), _ = collect(watch, {told.pid})
+    assert report.last.load.length > 16 << 20
+    assert report.last.log == told.log[-(16 << 20) :]
+
+
+def test_an_attr_without_log_true_size(watch: Watch) -> None:
+    """The end of the log is found all the same, here behind two megabytes."""
+    watch.start(Filters())
+    told = loads.asked(loads.LONG.format(count=1511), 2, 1 << 22, attr_size=loads.OLD_ATTR_SIZE)
+    (report,), _ = collect(watch, {told.pid})
+    load = report.last.load
+    assert load.true_size is None
+    assert load.length == len(told.log) > 2 << 20
+    assert report.last.log == told.log[-MAX_LOG:]
+
+
+def test_a_buffer_that_is_too_small(watch: Watch) -> None:
+    """ENOSPC: the next attempt, with more room, is the one that counts."""
+    watch.start(Filters())
+    told = loads.growing(loads.LONG.format(count=97), 1000, 1 << 20)
+    (report,), counters = collect(watch, {told.pid})
+    assert [errnos.errorcode[each.load.errno] for each in report.attempts] == ["ENOSPC", "EACCES"]
+    assert report.last.log == told.log
+    assert counters.emitted >= 2
+
+
+def test_a_buffer_that_is_nowhere(watch: Watch) -> None:
+    """The kernel cannot write there, and neither can we read."""
+    watch.start(Filters())
+    told = loads.asked(loads.REFUSED[0][0], 1, loads.LOG_SIZE, address=4096)
+    (report,), _ = collect(watch, {told.pid})
+    load = report.last.load
+    assert load.errno == errnos.EFAULT
+    assert report.last.log == b""
+    assert load.captured == 0
+
+
+def test_a_log_that_changes(watch: Watch) -> None:
+    """Whatever stands there, it is bounded by the buffer; nobody reads meanwhile, so the rings may be too small."""
+    watch.start(Filters())
+    told = loads.while_scribbled(307)
+    reports, counters = collect(watch, {told.pid})
+    assert len(reports) == 307
+    assert counters.dropped == 0
+    for report in reports:
+        load = report.last.load
+        assert len(report.last.log) == load.captured <= load.length <= loads.LOG_SIZE
+        assert load.missing == ("room" if load.captured < load.length else None)
+
+
+def test_silent_loads(watch: Watch) -> None:
+    """Nothing tells that they belong together, so each is reported."""
+    watch.start(Filters())
+    told = loads.silently(loads.REFUSED[0][0], 17)
+    reports, _ = collect(watch, {told.pid})
+    assert [len(report.attempts) for report in reports] == [1] * 17
+    for report in reports:
+        found = explained(report)
+        assert (found.source, found.log) == (None, b"")
+        assert found.diagnosis is not None
+        assert found.diagnosis.errno == "EACCES"
+
+
+def test_accepted_loads(watch: Watch) -> None:
+    watch.start(Filters())
+    told = loads.silently(loads.FINE)
+    assert told.errno == 0
+    assert collect(watch, {told.pid})[0] == []
+    watch.start(Filters(everything=True))
+    told = loads.silently(loads.FINE)
+    (report,), _ = collect(watch, {told.pid})
+    assert (report.last.load.errno, report.last.load.insn_cnt) == (0, 2)
+    assert explained(report).diagnosis is None
+
+
+@pytest.mark.parametrize(
+    ("filters", "shown"),
+    [
+        (Filters(pid=os.getpid()), False),
+        (Filters(comm=loads.OWN_COMM), True),
+        (Filters(comm="another"), False),
+        (Filters(prog_type=loads.SOCKET_FILTER), True),
+        (Filters(prog_type=0), False),
+    ],
+)
+def test_filters(watch: Watch, filters: Filters, shown: bool) -> None:
+    watch.start(filters)
+    told = loads.by_hand(3)
+    reports, counters = collect(watch, {told[0].pid})
+    assert len(reports) == (3 if shown else 0)
+    assert counters.filtered >= (0 if shown else 3)
+
+
+def test_one_process(watch: Watch) -> None:
+    with loads.child(lambda: loads.here(3)) as one, loads.child(lambda: loads.here(3)) as other:
+        watch.start(Filters(pid=one.pid))
+        for each in (other, one):
+            each.start()
+            each.answer()
+        reports, _ = collect(watch, {one.pid, other.pid})
+    assert [report.last.load.pid for report in reports] == [one.pid] * 3
+
+
+def test_a_flood(watch: Watch) -> None:
+    """Nobody reads meanwhile: what the rings have no room for is counted to the last one."""
+    watch.start(Filters(comm=loads.FLOOD))
+    told = loads.flood(20_011)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    reports, counters = collect(watch, {told.pid})
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert counters.seen == 20_011
+    assert counters.seen == counters.emitted + counters.dropped
+    assert counters.emitted == len(reports)
+    assert counters.dropped > 0
+    assert all(report.last.log == told.log for report in reports if not report.last.load.missing)
+    # In KiB: the rings hold 13 MiB.
+    assert after - before < 64 << 10
+
+
+def test_a_loader_that_is_killed(watch: Watch) -> None:
+    """The verifier gives up, and that is what is reported."""
+    watch.start(Filters())
+    child = loads.killed(loads.LONG.format(count=480_000))
+    (report,), _ = collect(watch, {child})
+    assert report.last.load.errno == errnos.EAGAIN
+
+
+def test_a_32_bit_system_call(watch: Watch) -> None:
+    watch.start(Filters())
+    try:
+        told = loads.by_int80(loads.REFUSED[0][0])
+    except EOFError:
+        skip("this kernel has no 32-bit system calls")
+    (report,), _ = collect(watch, {told.pid})
+    assert report.last.load.compat
+    loads.agrees(report, told)
+
+
+def test_loaded_again(watch: Watch) -> None:
+    """With the loader's own map, while it is there."""
+
+    def load() -> Told:
+        fd = bpf.bpf(loads.BPF_MAP_CREATE, loads.array_map())
+        return loads.silent_here(f"r1 = map {fd}; r0 = r2; exit", lambda kind, name: int(name))
+
+    watch.start(Filters())
+    with loads.child(load) as child:
+        child.start()
+        told = child.answer()
+        (report,), _ = collect(watch, {told.pid})
+        found = explained(report, again=True)
+        assert (found.source, found.note) == (Source.RELOAD, None)
+        assert b"R2 !read_ok" in found.log
+        assert found.diagnosis is not None
+        assert found.diagnosis.message == "R2 !read_ok"
+    again = explained(report, again=True)
+    assert (again.source, again.note) == (None, "the loader is gone, and its maps with it")
+
+
+def test_a_program_without_maps_is_loaded_again_when_its_loader_is_gone(watch: Watch) -> None:
+    watch.start(Filters())
+    told = loads.silently("; ".join(["r0 = 0", *["r0 += 1"] * 20_000, "r0 = r2", "exit"]))
+    (report,), _ = collect(watch, {told.pid})
+    assert len(report.last.insns) == 20_003 * 8
+    assert explained(report, again=True).source is Source.RELOAD
+    assert explained(report).source is None
+
+
+def test_control_group(watch: Watch) -> None:
+    mount = cgroup.mount_point()
+    if mount is None:
+        skip("no version 2 hierarchy of control groups is mounted")
+    container = f"{os.getpid():064x}"
+    path = Path(mount, f"docker-{container}.scope")
+    path.mkdir()
+    try:
+
+        def load() -> list[Told]:
+            (path / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
+            return loads.here(1)
+
+        watch.start(Filters())
+        told = loads.in_child(load)
+        (report,), _ = collect(watch, {told[0].pid})
+        number = report.last.load.cgroup
+        assert number == path.stat().st_ino
+        assert Groups().of(number) == Group(number, f"/{path.name}", container)
+    finally:
+        path.rmdir()
+    assert Groups().of(number) == Group(number, None, None)
+
+
+ARGV = [sys.executable, "-m", "kprobe_tool", "verifier-log", "watch"]
+
+
+@contextmanager
+def command(*args: str) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process; in the block it is attached, as its header says."""
+    with subprocess.Popen(
+        [*ARGV, *args, "-o", "jsonl"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            header = process.stdout.readline()
+            assert '"type": "header"' in header, process.communicate()
+            yield process
+        finally:
+            process.kill()
+
+
+def rows_of(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
+    out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def programs() -> set[int]:
+    """The ids of programs of the kind that watch loads."""
+    done = subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True, text=True)
+    return {each["id"] for each in json.loads(done.stdout) if each.get("name") in {"load_enter", "load_exit"}}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
+    before = programs()
+    with command("--comm", loads.OWN_COMM) as process:
+        assert len(programs() - before) == 2
+        told = loads.by_hand(5)
+        assert process.stdout is not None
+        # Each line comes at once.
+        rows = [json.loads(process.stdout.readline()) for _ in told]
+        assert [(row["pid"], row["prog_name"], row["log"]["text"]) for row in rows] == [
+            (each.pid, each.name, each.log.decode()) for each in told
+        ]
+        process.send_signal(number)
+        rest = rows_of(process)
+    if number is signal.SIGKILL:
+        assert rest == []
+    else:
+        assert process.returncode == 0
+        summary = rest[-1]
+        assert (summary["type"], summary["ended"]) == ("summary", "signal")
+        assert summary["seen"] == summary["emitted"] + summary["dropped"]
+    deadline = time.monotonic() + 10
+    while programs() - before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not programs() - before
+
+
+def test_once(watch: Watch) -> None:
+    with command("--once", "--comm", loads.FLOOD) as process:
+        told = loads.flood(3)
+        first, summary = rows_of(process)
+    assert (first["pid"], first["comm"]) == (told.pid, loads.FLOOD)
+    assert (summary["ended"], summary["reports"]) == ("count", 1)
+    assert summary["seen"] == summary["emitted"] + summary["dropped"]
+
+
+def test_the_reader_goes(watch: Watch) -> None:
+    with command("--comm", loads.FLOOD) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(30) == 141
+        assert process.stderr is not None
+        assert process.stderr.read().count("\n") <= 1
+
+
+def test_nobody() -> None:
+    done = subprocess.run(as_nobody(ARGV), check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "verifier-log watch: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
+
+
+def test_bpftool(watch: Watch, tmp_path: Path) -> None:
+    """libbpf in another program: a log of its own making, and two attempts."""
+    if shutil.which("clang") is None or shutil.which("bpftool") is None:
+        skip("clang and bpftool are needed")
+    source = tmp_path / "refused.bpf.c"
+    source.write_text(
+        '__attribute__((section("socket"), used)) int refused(void *ctx) { return *(int *)(ctx + 4096); }\n'
+        '__attribute__((section("license"), used)) char terms[] = "GPL";\n'
+    )
+    compiled = source.with_suffix(".o")
+    subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-c", str(source), "-o", str(compiled)], check=True)
+    watch.start(Filters(comm="bpftool"))
+    process = subprocess.Popen(
+        ["bpftool", "prog", "load", str(compiled), str(tmp_path / "pin")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    printed, _ = process.communicate()
+    assert process.returncode
+    reports, _ = collect(watch, {process.pid})
+    (report,) = [each for each in reports if each.last.load.name == "refused"]
+    assert [each.load.log_size > 0 for each in report.attempts] == [False, True]
+    assert report.last.log
+    # libbpf cuts what it prints of a long log, not of this one.
+    assert report.last.log.strip() in printed

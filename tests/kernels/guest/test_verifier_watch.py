@@ -1,0 +1,133 @@
+"""verifier-log watch with loaders of all kinds, and what the verifier says to those that ask for no log."""
+
+import errno as errnos
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Set
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool import cli
+from kprobe_tool.native import bpf
+from kprobe_tool.probes.live import Counters, Limits
+from kprobe_tool.probes.verifier.attempts import Report
+from kprobe_tool.probes.verifier.watch import Filters, Source, Watch, explained
+
+from ... import loads
+
+MAX_LOG = 1 << 18
+NOW = Limits(lambda: "done")
+
+
+@pytest.fixture(scope="module")
+def watch() -> Iterator[Watch]:
+    """Compiled once for all tests here, since that takes most of their time."""
+    with Watch(MAX_LOG, reload=True) as made:
+        yield made
+
+
+def collect(watch: Watch, pids: Set[int]) -> tuple[list[Report], Counters]:
+    reports = watch.feed(NOW)
+    found = [report for report in reports if report.last.load.pid in pids]
+    return found, reports.counters()
+
+
+def test_three_loaders(watch: Watch) -> None:
+    """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
+    watch.start(Filters())
+    assert watch.warnings == []
+    by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
+    told = [*by_hand, *by_libbpf, *by_bcc]
+    reports, counters = collect(watch, {each.pid for each in told})
+    assert counters.seen == counters.emitted == 13 + 2 * (11 + 7)
+    assert counters.dropped == 0
+    tries = [
+        (report.last.load.name, [(each.load.errno, each.load.log_size) for each in report.attempts])
+        for report in reports
+    ]
+    assert len(reports) == 31, str(tries[24:])
+    for report, each in zip(reports, told, strict=True):
+        loads.agrees(report, each)
+        assert len(report.attempts) == (1 if each in by_hand else 2)
+        found = explained(report)
+        assert found.source is Source.LOADER
+        assert found.diagnosis is not None
+        assert found.diagnosis.recognised
+        assert found.diagnosis.category
+
+
+def test_a_loader_without_a_log(watch: Watch) -> None:
+    """What the verifier would have written is what it said to nobody."""
+    watch.start(Filters())
+    told = [loads.silently(text) for text, _ in loads.REFUSED]
+    reports, _ = collect(watch, {each.pid for each in told})
+    assert len(reports) == len(told)
+    for report, (_, line) in zip(reports, loads.REFUSED, strict=True):
+        found = explained(report)
+        assert found.source is Source.MESSAGES
+        assert found.log.decode().startswith(line)
+        assert found.log.endswith(b"\n")
+        assert report.last.messages_lost == 0
+        assert found.diagnosis is not None
+        assert found.diagnosis.recognised
+
+
+def test_an_attr_without_log_true_size(watch: Watch) -> None:
+    watch.start(Filters())
+    told = loads.asked(loads.LONG.format(count=101), 2, 1 << 19, attr_size=loads.OLD_ATTR_SIZE)
+    (report,), _ = collect(watch, {told.pid})
+    loads.agrees(report, told)
+    assert report.last.load.true_size is None
+
+
+def test_common_attributes(watch: Watch) -> None:
+    """Newer kernels take a log there (seen on Linux v7.2); to an older one it is no such command."""
+    watch.start(Filters())
+    told = loads.by_common_attrs(loads.REFUSED[0][0])
+    (report,), _ = collect(watch, {told.pid})
+    loads.agrees(report, told)
+    assert (told.errno, bool(told.log)) in {(errnos.EACCES, True), (errnos.EINVAL, False)}
+
+
+def left() -> tuple[list[list[int]], list[str]]:
+    """What a run could leave behind: BPF objects, and kprobes, those of perf events included."""
+    probes = Path("/sys/kernel/debug/kprobes/list").read_text().splitlines()
+    return [list(bpf.ids(kind)) for kind in ("prog", "map", "link")], [line.split()[2] for line in probes]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
+    """A child runs it, which has imported everything already."""
+    before = left()
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.dup2(writing, 1)
+            sys.stdout = os.fdopen(1, "w")
+            code = cli.run(["verifier-log", "watch", "--max-log", "0", "-o", "jsonl"])
+            sys.stdout.flush()
+            os._exit(code)
+        finally:
+            os._exit(99)
+    os.close(writing)
+    with os.fdopen(reading) as out:
+        assert json.loads(out.readline())["type"] == "header"
+        functions = {place.partition("+")[0] for place in left()[1]}
+        assert "verbose" in functions
+        os.kill(child, number)
+        rest = [json.loads(line) for line in out]
+    _, status = os.waitpid(child, 0)
+    if number is signal.SIGKILL:
+        assert (os.WTERMSIG(status), rest) == (signal.SIGKILL, [])
+    else:
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert [(line["type"], line["ended"]) for line in rest] == [("summary", "signal")]
+    deadline = time.monotonic() + 30
+    while left() != before and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert left() == before

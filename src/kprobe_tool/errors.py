@@ -35,9 +35,13 @@ class PluginState(IntEnum):
     """Also wrong usage, and whatever else keeps the question from being asked."""
 
 
+ERRNO_NAMES = {**errnos.errorcode, 524: "ENOTSUPP"}
+"""ENOTSUPP is linux/errno.h's, not for user space; bpf(2) returns it all the same."""
+
+
 def errno_name(number: int) -> str:
-    """The kernel's name of an errno, or ``errno N`` where this Python knows none."""
-    return errnos.errorcode.get(number, f"errno {number}")
+    """The kernel's name of an errno, or ``errno N`` where none is known."""
+    return ERRNO_NAMES.get(number, f"errno {number}")
 
 
 class Error(Exception):

@@ -61,11 +61,10 @@ UNSAID = {
         "The kernel had no memory for the program or for checking it, or the cgroup's limit was reached.",
         "Free memory, or raise the limit.",
     ),
-    "errno 524": (
+    "ENOTSUPP": (
         Category.MALFORMED,
         "Bad attributes",
-        "This is ENOTSUPP, which only the kernel knows: what the attributes ask for is not supported, such as a "
-        "struct_ops program for a structure that takes none.",
+        "What the attributes ask for is not supported, such as a struct_ops program for a structure that takes none.",
         "Check the program type and its attach_btf_id.",
     ),
     "EAGAIN": (

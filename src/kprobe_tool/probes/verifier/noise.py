@@ -11,6 +11,8 @@ import errno as errnos
 import os
 import re
 
+from kprobe_tool.errors import ERRNO_NAMES
+
 LINE_MAX = 4096
 """Bytes of a line that are looked at. The kernel's own lines end at 1024 (BPF_VERIFIER_TMP_LOG_SIZE)."""
 
@@ -99,7 +101,7 @@ def is_loader(text: str) -> bool:
 def errno_of(text: str) -> str | None:
     """The name of an errno that is written as its name, its number or its text."""
     text = text.strip()
-    if text.upper() in errnos.errorcode.values():
+    if text.upper() in ERRNO_NAMES.values():
         return text.upper()
     try:
         number = abs(int(text))
@@ -107,7 +109,7 @@ def errno_of(text: str) -> str | None:
         return next(
             (errnos.errorcode[each] for each in LIKELY if os.strerror(each).lower() == text.lower().rstrip(".")), None
         )
-    return errnos.errorcode.get(number)
+    return ERRNO_NAMES.get(number)
 
 
 def said_by_loader(edges: str) -> tuple[str | None, str | None]:

@@ -1,4 +1,4 @@
-"""Rejected programs, and what five kernels say about them; README.md says how that was recorded."""
+"""Rejected programs, and what six kernels say about them; README.md says how that was recorded."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ and read from kernel/bpf/verifier.c where none does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 REGISTER = "Register Type Safety"
@@ -1019,4 +1019,37 @@ ACCEPTED_ONES = (
 )
 """What the verifier says about programs that it takes."""
 
-PROGRAMS: tuple[Program, ...] = (*RAW, *MORE, *FROM_C, *ACCEPTED_ONES)
+ON_5_10: Mapping[str, Expectation] = {
+    "accepted-with-functions": (MALFORMED, "Invalid BTF info"),
+    "bounds-lost-by-copy": (REGISTER, "Pointer offset is not safe"),
+    "callback-without-btf": (MALFORMED, "Invalid instruction"),
+    "dynptr-leak": (POLICY, "Unknown helper"),
+    "dynptr-not-on-stack": (POLICY, "Unknown helper"),
+    "dynptr-of-other-type": (POLICY, "Unknown helper"),
+    "dynptr-overwritten": (POLICY, "Unknown helper"),
+    "dynptr-reserved-twice": (POLICY, "Unknown helper"),
+    "dynptr-submitted-twice": (POLICY, "Unknown helper"),
+    "dynptr-uninitialized": (POLICY, "Unknown helper"),
+    "format-not-known": (POLICY, "Unknown helper"),
+    "global-argument-may-be-null": (STRUCTURE, "Unsupported function signature"),
+    "global-argument-wrong": (STRUCTURE, "Unsupported function signature"),
+    "index-of-callback": (MALFORMED, "Invalid BTF info"),
+    "indirect-jump-without-table": (MALFORMED, "Invalid instruction"),
+    "jump-into-ldimm64": (MALFORMED, "Invalid instruction"),
+    "kfunc-destructive": (MALFORMED, "Invalid instruction"),
+    "kfunc-id-0": (MALFORMED, "Invalid instruction"),
+    "kfunc-not-a-function": (MALFORMED, "Invalid instruction"),
+    "ldimm64-cut": (STRUCTURE, "Subprogram can fall through"),
+    "recursion": (STRUCTURE, "Back-edge is not allowed"),
+    "release-unreferenced-socket": (LIFETIME, "Release of what is not held"),
+    "sleepable-helper-in-non-sleepable": (POLICY, NOT_ALLOWED),
+    "string-not-constant": (POLICY, "Unknown helper"),
+    "struct-ops-without-target": (MALFORMED, "Bad attach_btf_id"),
+}
+"""What Linux v5.10 judges differently: it has no dynptrs, no kernel functions, no addresses of functions, and global
+functions take numbers only."""
+
+PROGRAMS: tuple[Program, ...] = tuple(
+    replace(program, on={**program.on, "5.10": ON_5_10[program.name]}) if program.name in ON_5_10 else program
+    for program in (*RAW, *MORE, *FROM_C, *ACCEPTED_ONES)
+)

@@ -1,6 +1,7 @@
-"""Records what kernels say about the corpus: python -m tests.corpus.record [--lab ROLE...]
+"""Records what kernels say about the corpus: python -m tests.corpus.record [--lab ROLE... | --unpacked DIR VERSION]
 
-Without --lab, of the running kernel. With it, each role's kernel is booted in the kernel lab and records itself.
+Of the running kernel, or of kernels that are booted in QEMU and record themselves: those of the lab's roles, or that
+of a package that was unpacked into a directory, whose version is told.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import json
 import lzma
 import os
 import platform
+import resource
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -78,7 +81,7 @@ def records(names: Iterable[str] = ()) -> Iterator[Record]:
             try:
                 yield from record_one(program, known)
             except Absent as reason:
-                yield {"name": program.name, "absent": str(reason)}
+                yield {"name": program.name, "absent": str(reason).replace(f"{ROOT}/", "")}
 
 
 def store(release: str, found: Sequence[Record], *, all_of_them: bool) -> None:
@@ -113,6 +116,8 @@ def store(release: str, found: Sequence[Record], *, all_of_them: bool) -> None:
 
 def in_guest() -> None:
     """The guest's side: unprivileged loads are allowed, and each record goes to the host at once."""
+    # Before Linux v5.11 programs count against it, and a large one is EPERM.
+    resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     Path("/proc/sys/kernel/unprivileged_bpf_disabled").write_text("0")
     with open(CHANNEL, "w", encoding="utf-8") as channel:
         for record in records(os.environ.get("CORPUS_NAMES", "").split()):
@@ -120,19 +125,29 @@ def in_guest() -> None:
         print(json.dumps({"done": True}), file=channel, flush=True)
 
 
-def in_lab(role: str, names: list[str]) -> None:
-    objects.build()
-    archive = Archive()
+def of_role(archive: Archive, role: str) -> tuple[boot.Image, str]:
+    """A kernel of the lab, and its version."""
     kernel = next(kernel for kernel in archive.kernels() if role in kernel.roles)
     archive.fetch(kernel)
-    image = boot.Image(kernel.release, archive.directory(kernel))
+    return boot.Image(kernel.release, archive.directory(kernel)), kernel.version
+
+
+def of_directory(directory: Path) -> boot.Image:
+    """The one kernel below a directory, which the guest must be able to see."""
+    (modules,) = (directory / "lib/modules").iterdir()
+    subprocess.run(["depmod", "-b", str(directory), modules.name], check=True)
+    return boot.Image(modules.name, directory)
+
+
+def boot_and_record(image: boot.Image, version: str, cache: Path, names: list[str]) -> None:
+    objects.build()
     found: list[Record] = []
 
     def line(raw: bytes) -> None:
         found.append(json.loads(raw))
 
     # In the cache, because the guest sees nothing of the host's /tmp.
-    with tempfile.TemporaryDirectory(prefix=".corpus-", dir=archive.cache) as tmp:
+    with tempfile.TemporaryDirectory(prefix=".corpus-", dir=cache) as tmp:
         script, console = Path(tmp) / "guest.sh", Path(tmp) / "console.log"
         script.write_text(
             boot.guest_script(
@@ -148,22 +163,27 @@ def in_lab(role: str, names: list[str]) -> None:
         if {"done": True} not in found:
             print(found[-1], file=sys.stderr)
             print(console.read_text(errors="replace")[-3000:], file=sys.stderr)
-            raise SystemExit(f"{role}: {ending.hung or 'the guest ended early'}")
+            raise SystemExit(f"{image.release}: {ending.hung or 'the guest ended early'}")
     recorded = [record for record in found if "name" in record]
-    store(short_release(kernel.release, kernel.version), recorded, all_of_them=not names)
+    store(short_release(image.release, version), recorded, all_of_them=not names)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Records what kernels say about the corpus.")
     parser.add_argument("--lab", nargs="+", default=[], metavar="ROLE", help="boot these kernels of the lab")
+    parser.add_argument("--unpacked", nargs=2, metavar=("DIR", "VERSION"), help="boot the kernel below DIR")
     parser.add_argument("--guest", action="store_true", help="(the guest's side)")
     parser.add_argument("names", nargs="*", help="only these programs")
     args = parser.parse_args()
     if args.guest:
         in_guest()
+    elif args.unpacked:
+        directory, version = Path(args.unpacked[0]).resolve(), args.unpacked[1]
+        boot_and_record(of_directory(directory), version, directory, args.names)
     elif args.lab:
+        archive = Archive()
         for role in args.lab:
-            in_lab(role, args.names)
+            boot_and_record(*of_role(archive, role), archive.cache, args.names)
     else:
         store(short_release(platform.release(), ""), [*records(args.names)], all_of_them=not args.names)
 

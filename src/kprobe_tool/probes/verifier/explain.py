@@ -157,7 +157,8 @@ def judge(last: Last, data: Data, errno: str | None) -> Diagnosis:
     if blocks:
         return rest_of_block(blocks[0])
     messages = [text for text in texts if not REMARK.fullmatch(text)] or texts
-    if messages:
+    # A log that was cut off ends anywhere, and what stands there is rather half a line than a message nobody knows.
+    if messages and (last.finished or errno != "ENOSPC"):
         return unrecognised(messages[-1], tuple(messages[:-1]), path)
     return silent(last, path, data, errno)
 

@@ -56,6 +56,8 @@ STATE = re.compile(r"(\d{1,7}):((?: frame\d{1,2}:)?(?: (?:R\d|fp-|refs=|cb).*)?)
 OLD_STATE = re.compile(r" ?(?:frame\d{1,2}: ?)?R\d{1,2}(?:_\w{1,4})?=", re.DOTALL)
 FROM = re.compile(r"from (\d{1,7}) to (\d{1,7})(?: \(speculative execution\))?(?: async_cb)?:(.*)", re.DOTALL)
 SAFE = re.compile(r"(\d{1,7}): safe")
+CUT = re.compile(r"\d{1,7}(?:: ?(?:\([0-9a-f]{0,2}\)?)?)?")
+"""The beginning of an instruction, where a log that was too long ends."""
 LOCATION = re.compile(r"(.*) @ ([^@]{1,255}):(\d{1,9})", re.DOTALL)
 SUBPROG = re.compile(r"subprog \d{1,6} \(")
 
@@ -135,7 +137,7 @@ def numbered(text: str) -> tuple[Entry, ...]:
     found = STATE.fullmatch(text)
     if found is not None:
         return (Entry(Kind.STATE, text, int(found[1]), state=found[2].strip()),)
-    return (Entry(Kind.TEXT, text),)
+    return (Entry(Kind.NOISE if CUT.fullmatch(text) else Kind.TEXT, text),)
 
 
 def instruction(text: str, insn: int, code: int, rest: str) -> tuple[Entry, ...]:

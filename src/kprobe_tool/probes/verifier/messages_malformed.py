@@ -13,7 +13,10 @@ MESSAGES = (
         problem="Invalid instruction",
         wordings={"{what} uses reserved fields": "5.10-7.3"},
         reason="The {what} instruction has a value in a field that must be 0.",
-        suggestion="Correct what generates the instruction; compilers do not make such.",
+        suggestion=(
+            "Correct what generates the instruction. Compilers make such only for newer kernels: before v5.13 calls "
+            "of kernel functions are refused like this (BPF_CALL), before v5.12 atomic operations but add (BPF_XADD)."
+        ),
     ),
     Message(
         rule="unknown-opcode",
@@ -43,7 +46,10 @@ MESSAGES = (
             "invalid BPF_LD_IMM insn": "5.10-7.3",
         },
         reason="A 16-byte load instruction is cut in half, or is of a kind that this kernel does not know.",
-        suggestion="Check what generates it: both halves are needed, the second with only its immediate set.",
+        suggestion=(
+            "Check what generates it: both halves are needed, the second with only its immediate set. Before v5.13 "
+            "the address of a function, as callbacks need it, is refused like this."
+        ),
     ),
     Message(
         rule="register-number",

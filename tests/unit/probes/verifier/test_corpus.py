@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The logs of five real kernels: what is said about them, with the kernel's own diagnostics and without."""
+"""The logs of six real kernels: what is said about them, with the kernel's own diagnostics and without."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from kprobe_tool.probes.verifier.messages import TABLE
 from tests.corpus.programs import PROGRAMS
 from tests.unit.corpus.test_corpus import RELEASES, index, log
 
+KEEP_THE_HEAD = ("5.10.", "6.1.")
+"""Kernels before v6.4 keep the beginning of a log that is too long, later ones the end."""
 RIGHT_MIN = 0.95
 """The part of all logs whose category and problem must be those expected."""
 
@@ -110,7 +112,24 @@ def test_one_message_has_one_meaning_on_all_kernels() -> None:
 def test_truncated_logs_are_told_as_such(log: Recorded) -> None:
     diagnosis = explain_bytes(log.text, log.errno)
     assert diagnosis.truncated is not None
-    assert diagnosis.outcome is (Outcome.UNKNOWN if log.release.startswith("6.1.") else Outcome.REJECTED)
+    assert diagnosis.outcome is (Outcome.UNKNOWN if log.release.startswith(KEEP_THE_HEAD) else Outcome.REJECTED)
+
+
+@pytest.mark.parametrize(
+    "log", [each for each in ALL if each.errno and each.release.startswith(KEEP_THE_HEAD)], ids=str
+)
+def test_a_log_that_is_cut_anywhere(log: Recorded) -> None:
+    """Up to v6.3 the end is lost: half a line is no message."""
+    for size in range(1, min(len(log.text), 1024), 7):
+        if log.text[:size].isspace() or b"processed" in log.text[:size]:
+            continue
+        diagnosis = explain_bytes(log.text[:size], "ENOSPC")
+        if diagnosis.recognised:
+            assert diagnosis.outcome is Outcome.REJECTED
+            assert diagnosis.message is not None
+        else:
+            assert diagnosis.outcome is Outcome.UNKNOWN
+            assert diagnosis.truncated is not None
 
 
 def test_every_step_is_on_the_path() -> None:

@@ -116,6 +116,9 @@ def test_relatives(kernel: Kernel) -> None:
     # Utilization clamping is a matter of the configuration.
     assert masks(reports["sched_setattr"])["sched_flags"] in {0x1F, 0x7F}
     assert accepted(reports["perf_event_open"], "PERF_SAMPLE_BRANCH_PRIV_SAVE") is Taken.YES
+    # io_uring has it since v5.1; a kernel that cannot be asked has not said no.
+    told = Taken.YES if at_least(kernel, 6, 18) else Taken.UNKNOWN
+    assert accepted(reports["IORING_REGISTER_QUERY"], "IORING_SETUP_SQPOLL") is told
 
 
 def test_feature_level_is_the_release(kernel: Kernel) -> None:

@@ -87,6 +87,7 @@ class IoUring(Recipe):
     first_size = ROOM
     reach_errnos = frozenset({0})
     absent_errnos = frozenset({errnos.EINVAL, errnos.EBADF})
+    flags_elsewhere = "only the query tells what io_uring takes"
 
     def reach(self, prober: Prober) -> Answer:
         answer = prober.ask(native.query(ROOM))

@@ -103,6 +103,8 @@ def btf_struct(entry: Entry) -> btf.Struct | None:
 def unasked(entry: Entry, reached: Reached, calls: int, struct: btf.Struct | None) -> Report:
     """The report where no further question makes sense."""
     taken = Taken.NO if reached.reach is Reach.ABSENT else Taken.UNKNOWN
+    elsewhere = entry.recipe.flags_elsewhere
+    verdict = Verdict(Taken.UNKNOWN, note=elsewhere) if elsewhere else Verdict(taken, in_mask=taken)
     fields = tuple(
         FieldReport(
             name=field.name,
@@ -113,10 +115,7 @@ def unasked(entry: Entry, reached: Reached, calls: int, struct: btf.Struct | Non
             mask=None,
             mask_method=None,
             note=field.note,
-            flags=tuple(
-                FlagReport(flag.name, flag.value, flag.since, Verdict(taken, in_mask=taken), flag.never)
-                for flag in field.flags
-            ),
+            flags=tuple(FlagReport(flag.name, flag.value, flag.since, verdict, flag.never) for flag in field.flags),
         )
         for field in entry.fields
     )

@@ -69,6 +69,8 @@ class Recipe(ABC):
     """How the kernel answers :meth:`reach`."""
     absent_errnos = frozenset[int]()
     """How a kernel answers it that has the system call and not the feature."""
+    flags_elsewhere: str | None = None
+    """What to say of the flags where the kernel has not the call, if they are those of others that it may have."""
     accepted = frozenset({errnos.EFAULT})
     refused = frozenset({errnos.EINVAL})
     inside_errnos = frozenset({errnos.EINVAL})

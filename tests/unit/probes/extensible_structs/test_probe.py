@@ -210,6 +210,15 @@ def test_unreachable_flags_are_unknown_and_absent_ones_are_not() -> None:
     assert {flag.verdict.accepted for one in absent.fields for flag in one.flags} == {Taken.NO}
 
 
+def test_flags_of_other_calls_are_not_absent_with_the_one_that_tells_them() -> None:
+    entry = table.entry("IORING_REGISTER_QUERY")
+    report = probe.unasked(entry, probe.Reached(Reach.ABSENT, errnos.EINVAL, "no query"), 1, None)
+    assert {field.present for field in report.fields} == {Taken.NO}
+    verdicts = {flag.verdict for field in report.fields for flag in field.flags}
+    assert {(verdict.accepted, verdict.in_mask) for verdict in verdicts} == {(Taken.UNKNOWN, Taken.UNKNOWN)}
+    assert {verdict.note for verdict in verdicts} == {"only the query tells what io_uring takes"}
+
+
 def test_controls_that_do_not_fail_as_they_must() -> None:
     """A kernel that takes any flag, and one that opens what cannot be opened."""
     lenient = Openat2Kernel(flags=2**64 - 1)

@@ -40,7 +40,8 @@ def network_namespaces() -> set[int]:
     for path in Path("/proc").glob("[0-9]*/ns/net"):
         try:
             found.add(path.stat().st_ino)
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):
+            # It has ended, or is none that a check could have left behind.
             continue
     return found
 

@@ -128,29 +128,31 @@ static __always_inline u64 sk_of(u64 msg)
 
 #ifdef FENTRY
 
-int kfunc__sk_psock_msg_verdict(u64 *args)
+/* bcc's macros, since what the functions have to be called differs between its releases. */
+
+KFUNC_PROBE(sk_psock_msg_verdict, u64 sk, u64 psock, u64 msg)
 {
-	return look(VERDICT, args[2], args[0]);
+	return look(VERDICT, msg, sk);
 }
 
-int kfunc__bpf_exec_tx_verdict(u64 *args)
+KFUNC_PROBE(bpf_exec_tx_verdict, u64 msg, u64 sk)
 {
-	return look(TLS, args[0], args[1]);
+	return look(TLS, msg, sk);
 }
 
-int kretfunc__bpf_msg_push_data(u64 *args)
+KRETFUNC_PROBE(bpf_msg_push_data, u64 msg)
 {
-	return look(PUSH, args[0], sk_of(args[0]));
+	return look(PUSH, msg, sk_of(msg));
 }
 
-int kretfunc__bpf_msg_pop_data(u64 *args)
+KRETFUNC_PROBE(bpf_msg_pop_data, u64 msg)
 {
-	return look(POP, args[0], sk_of(args[0]));
+	return look(POP, msg, sk_of(msg));
 }
 
-int kretfunc__bpf_msg_pull_data(u64 *args)
+KRETFUNC_PROBE(bpf_msg_pull_data, u64 msg)
 {
-	return look(PULL, args[0], sk_of(args[0]));
+	return look(PULL, msg, sk_of(msg));
 }
 
 #else

@@ -306,8 +306,8 @@ class Object:
     def attach_fentry(self, program: int) -> None:
         """A BPF_PROG_TYPE_TRACING program to the function it was loaded for; detached when this object is closed.
 
-        libbcc takes the function of the kernel (not of a module) and the kind from the program's name:
-        ``kfunc__NAME`` where it begins, ``kretfunc__NAME`` where it returns. Raises OSError.
+        libbcc takes the function of the kernel (not of a module) and the kind from the program's name, which is what
+        its KFUNC_PROBE and KRETFUNC_PROBE make of them. Raises OSError.
         """
         fd = self._lib.bpf_attach_kfunc(program)
         if fd < 0:

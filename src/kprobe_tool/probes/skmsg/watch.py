@@ -253,7 +253,10 @@ class Watch:
         program, name = self.program, function.name
         if self.method is Method.FENTRY:
             kind = "kretfunc" if function.at_return else "kfunc"
-            program.attach_fentry(program.load(f"{kind}__{name}", bcc.BPF_PROG_TYPE_TRACING))
+            # The second is what newer releases of bcc make of it.
+            names = {f"{kind}__{name}", f"{kind}__vmlinux__{name}"}
+            made = next(each for each in program.functions() if each in names)
+            program.attach_fentry(program.load(made, bcc.BPF_PROG_TYPE_TRACING))
             return
         if function.at_return:
             # First, and so detached last: no call is left without its return.

@@ -580,9 +580,11 @@ def test_progress_is_for_terminals() -> None:
 def test_interrupted(kernel: Callable[..., None]) -> None:
     """Ctrl-C while a check hangs: 130, at once, and no process is left."""
     code = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
         "from kprobe_tool import cli\n"
         "from kprobe_tool.probes import audit\n"
+        # A shell ignores it for what it starts in the background.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "audit.evaluate = lambda check: time.sleep(3600)\n"
         "print('ready', flush=True)\n"
         "sys.exit(cli.run(['audit', '-o', 'json']))\n"
@@ -590,15 +592,18 @@ def test_interrupted(kernel: Callable[..., None]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
-    assert process.stdout is not None
-    process.stdout.readline()
-    deadline = time.monotonic() + 30
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while not children.read_text() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    (child,) = children.read_text().split()
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        deadline = time.monotonic() + 30
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while not children.read_text() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        (child,) = children.read_text().split()
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert (process.returncode, out) == (ExitCode.INTERRUPTED, b"")
     assert b"Traceback" not in err
     assert ends(int(child))

@@ -390,7 +390,7 @@ def test_nobody() -> None:
     done = subprocess.run(as_nobody(ARGV), check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert "verifier-log watch: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
+    assert "loads of BPF programs: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
 
 
 def test_bpftool(watch: Watch, tmp_path: Path) -> None:

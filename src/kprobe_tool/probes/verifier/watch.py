@@ -196,8 +196,8 @@ class Watch:
 
     def __init__(self, max_log: int, *, reload: bool = False) -> None:
         if MACHINE != "x86_64":
-            raise Error("verifier-log watch", f"knows no system call arguments of {MACHINE}")
-        bcc.require_privileges("verifier-log watch")
+            raise Error("loads of BPF programs", f"where {MACHINE} keeps the arguments of bpf(2) is not known here")
+        bcc.require_privileges("loads of BPF programs")
         self.warnings: Sequence[str] = ()
         try:
             types = btf.vmlinux()

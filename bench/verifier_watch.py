@@ -18,7 +18,7 @@ from tests import loads
 
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.live import Limits
-from kprobe_tool.probes.verifier.watch import Filters, Watch
+from kprobe_tool.probes.verifier.watching.watch import Filters, Watch
 
 ROUNDS = 15
 

@@ -22,7 +22,7 @@ import pytest
 from kprobe_tool.native import bcc, bpf, libbpf
 from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import libc
-from kprobe_tool.probes.verifier.attempts import Report
+from kprobe_tool.probes.verifier.watching.attempts import Report
 
 from .corpus.asm import Resolve, assemble
 from .corpus.kernel import BPF_MAP_CREATE, MAPS, bpf_attr_map_create

@@ -10,7 +10,7 @@ from pathlib import Path
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
-from kprobe_tool.probes.verifier.explain import explain_file
+from kprobe_tool.probes.verifier.explaining.explain import explain_file
 from kprobe_tool.probes.verifier.load import Asked, Verdict, judged
 
 from .kernel import Absent, Symbols, load

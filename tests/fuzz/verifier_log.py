@@ -14,11 +14,11 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["kprobe_tool.probes.verifier", "kprobe_tool.commands"]):
-    from kprobe_tool.commands.verifier_html import page
-    from kprobe_tool.commands.verifier_picture import diagnosis_rows, picture
+    from kprobe_tool.commands.verifier_log.html import page
+    from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
     from kprobe_tool.errors import Error
-    from kprobe_tool.probes.verifier.explain import explain_bytes
-    from kprobe_tool.probes.verifier.redact import redact
+    from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
+    from kprobe_tool.probes.verifier.explaining.redact import redact
     from kprobe_tool.report.document import Document
     from kprobe_tool.report.table import render
 

@@ -21,8 +21,8 @@ import pytest
 
 from kprobe_tool.native import bpf, cgroup, host
 from kprobe_tool.probes.live import Counters, Limits
-from kprobe_tool.probes.verifier.attempts import Report
-from kprobe_tool.probes.verifier.watch import Filters, Group, Groups, Source, Watch, explained
+from kprobe_tool.probes.verifier.watching.attempts import Report
+from kprobe_tool.probes.verifier.watching.watch import Filters, Group, Groups, Source, Watch, explained
 
 from .. import loads
 from ..loads import Told

@@ -8,7 +8,7 @@ import pytest
 
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.skmsg import experiment, watch
-from kprobe_tool.probes.verifier import watch as verifier_watch
+from kprobe_tool.probes.verifier.watching import watch as verifier_watch
 from tests.corpus import LOGS
 
 from .fake_loads import FakeWatch

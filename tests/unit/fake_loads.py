@@ -9,7 +9,7 @@ from kprobe_tool.native import verifier_watch
 from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.verifier_watch import KIND_LOAD, KIND_LOG, KIND_MESSAGE, KIND_TAIL, header, key, message
 from kprobe_tool.probes.live import Limits
-from kprobe_tool.probes.verifier.watch import Filters, Group, Reports
+from kprobe_tool.probes.verifier.watching.watch import Filters, Group, Reports
 
 from .probes.test_live import Program
 

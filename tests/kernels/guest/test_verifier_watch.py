@@ -14,8 +14,8 @@ import pytest
 from kprobe_tool import cli
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.live import Counters, Limits
-from kprobe_tool.probes.verifier.attempts import Report
-from kprobe_tool.probes.verifier.watch import Filters, Source, Watch, explained
+from kprobe_tool.probes.verifier.watching.attempts import Report
+from kprobe_tool.probes.verifier.watching.watch import Filters, Source, Watch, explained
 
 from ... import loads
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.probes.verifier.explain import explain_file
+from kprobe_tool.probes.verifier.explaining.explain import explain_file
 
 from ...corpus import LOGS
 from ...corpus.loaders import DIRECTORY as SURROUNDED

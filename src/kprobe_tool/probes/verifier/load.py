@@ -18,8 +18,8 @@ from difflib import get_close_matches
 from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.native import bpf, host
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
-from kprobe_tool.probes.verifier.explain import explain_bytes
-from kprobe_tool.probes.verifier.stats import Stats, stats
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
+from kprobe_tool.probes.verifier.log.stats import Stats, stats
 
 FILE_MAX = 256 << 20
 """Bytes of an object; of bare instructions a million, which is all that any kernel verifies, take 8 MiB."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from kprobe_tool.probes.verifier import native
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Outcome
-from kprobe_tool.probes.verifier.explain import explain_bytes
-from kprobe_tool.probes.verifier.messages import TABLE
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
+from kprobe_tool.probes.verifier.log import diagnostics
+from kprobe_tool.probes.verifier.messages.table import TABLE
 from tests.corpus.programs import PROGRAMS
 from tests.unit.corpus.test_corpus import RELEASES, index, log
 
@@ -45,12 +45,12 @@ ALL = [
     if "absent" not in about
 ]
 EXPECTED = {program.name: program for program in PROGRAMS}
-WITH_BLOCKS = [each for each in ALL if native.HEADER.encode() in each.text]
+WITH_BLOCKS = [each for each in ALL if diagnostics.HEADER.encode() in each.text]
 
 
 def without_blocks(log: Recorded) -> Diagnosis:
     """Our own diagnosis, of what is left when the kernel's diagnostics are taken out."""
-    parts = native.split(log.text.decode().splitlines())
+    parts = diagnostics.split(log.text.decode().splitlines())
     text = "\n".join(part for part in parts if isinstance(part, str))
     return explain_bytes(text.encode(), log.errno)
 

@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kprobe_tool.commands.verifier_html import page
-from kprobe_tool.commands.verifier_picture import diagnosis_rows, picture
+from kprobe_tool.commands.verifier_log.html import page
+from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
-from kprobe_tool.probes.verifier.explain import explain_bytes
-from kprobe_tool.probes.verifier.lines import entries
-from kprobe_tool.probes.verifier.messages import TABLE
-from kprobe_tool.probes.verifier.noise import clean
-from kprobe_tool.probes.verifier.redact import redact
-from kprobe_tool.probes.verifier.tail import STRETCH, lines
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
+from kprobe_tool.probes.verifier.explaining.redact import redact
+from kprobe_tool.probes.verifier.log.lines import entries
+from kprobe_tool.probes.verifier.log.noise import clean
+from kprobe_tool.probes.verifier.log.tail import STRETCH, lines
+from kprobe_tool.probes.verifier.messages.table import TABLE
 from kprobe_tool.report.document import Document
 from kprobe_tool.report.table import render as render_table
 from tests.corpus import LOGS
 
-from .rendering import render
+from .messages.rendering import render
 
 SEEDS = [path.read_bytes() for path in sorted(LOGS.glob("*/*.txt")) if path.stat().st_size < 1 << 14][::7]
 PIECES = [line + b"\n" for seed in SEEDS[::5] for line in seed.splitlines()]

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``kprobe-tool verifier-log explain``: why a program was rejected, from the log alone."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from kprobe_tool.commands.options import output_option
+from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.report.output import Output, emit
+
+if TYPE_CHECKING:
+    from kprobe_tool.probes.verifier.diagnosis import Diagnosis
+
+
+def errno_named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """``--errno`` as the name of an errno."""
+    from kprobe_tool.probes.verifier.log.noise import errno_of
+
+    if value is None:
+        return None
+    name = errno_of(value)
+    if name is None:
+        raise click.BadParameter(f"'{value}' is no errno", ctx, param)
+    return name
+
+
+def diagnosed(path: str, errno: str | None) -> Diagnosis:
+    from kprobe_tool.probes.verifier.explaining.explain import explain_fd, explain_file
+
+    if path == "-" and sys.stdin.isatty():
+        raise click.UsageError("there is no FILE, and standard input is a terminal")
+    try:
+        return explain_fd(sys.stdin.fileno(), errno) if path == "-" else explain_file(path, errno)
+    except OSError as error:
+        raise Error.from_os(path, error) from error
+
+
+@click.command(short_help="Explain a log of the BPF verifier.")
+@click.argument("path", metavar="[FILE]", default="-", type=click.Path(allow_dash=True))
+@click.option(
+    "--errno",
+    "errno",
+    metavar="NAME",
+    callback=errno_named,
+    help="The error that the load ended with, such as EACCES or 13.",
+)
+@click.option("--object", "object_path", metavar="FILE.o", help="Take lines of source from this object file.")
+@click.option("--redact", is_flag=True, help="Leave out addresses of the kernel.")
+@click.option("--html", "html_path", metavar="FILE", help="Also write a page to step through the path.")
+@output_option()
+def command(
+    *,
+    path: str,
+    errno: str | None,
+    object_path: str | None,
+    redact: bool,
+    html_path: str | None,
+    output: Output,
+) -> ExitCode:
+    """Explain a log of the BPF verifier: what is wrong, where, how the program got there and what to do.
+
+    FILE is a log of any kernel from 5.x on, at any level, also with what a loader, dmesg or the journal put around
+    it; standard input without one. Only its end is read, as far as needed.
+    """
+    from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
+    from kprobe_tool.probes import host
+    from kprobe_tool.probes.verifier.diagnosis import Outcome
+    from kprobe_tool.report.document import Document, Table
+
+    diagnosis = diagnosed(path, errno)
+    if object_path is not None:
+        from kprobe_tool.probes.verifier.explaining.sources import add_sources
+
+        diagnosis = add_sources(diagnosis, object_path)
+    if redact:
+        from kprobe_tool.probes.verifier.explaining.redact import redact as redacted
+
+        diagnosis = redacted(diagnosis)
+    if html_path is not None:
+        from kprobe_tool import files
+        from kprobe_tool.commands.verifier_log.html import page
+
+        files.replace(html_path, page(diagnosis).splitlines(), 0o644)
+    people = output in {Output.TABLE, Output.WIDE}
+    emit(
+        Document(
+            "verifier-log",
+            host.identity(),
+            [] if people else [Table((), diagnosis_rows(diagnosis))],
+            picture=list(picture(diagnosis, whole=output is Output.WIDE)) if people else (),
+        ),
+        output,
+    )
+    explained = diagnosis.recognised and diagnosis.outcome is not Outcome.UNKNOWN
+    return ExitCode.OK if explained else ExitCode.CANNOT_TELL

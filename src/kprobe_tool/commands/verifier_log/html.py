@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A diagnosis as one page that needs nothing else: to be mailed, or put beside a build's log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape as quote
+
+from kprobe_tool.commands.verifier_log.picture import contexts, where
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, Place, Step
+from kprobe_tool.report.text import escape
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 60em; padding: 0 1em; }
+h1 { font-size: 1.3em; } h2 { font-size: 1.1em; } h1 .category { color: #b3261e; }
+pre { background: #8881; border-radius: 4px; overflow-x: auto; padding: .6em; }
+pre .here { background: #f9a82555; display: block; } pre .line { display: block; }
+ol { list-style: none; padding: 0; }
+li { border-left: 4px solid #8886; cursor: pointer; margin: .3em 0; padding: .2em .8em; }
+li.current { background: #3b82f622; border-color: #3b82f6; }
+li .kind { display: inline-block; font-weight: 600; min-width: 8em; }
+li .detail { display: none; } li.current .detail { display: block; }
+.help { border-left: 4px solid #2e7d32; padding-left: .8em; } .quiet { color: #888; }
+@media (prefers-color-scheme: dark) { h1 .category { color: #ff8a80; } }
+"""
+
+SCRIPT = """
+for (const section of document.querySelectorAll('section')) {
+  const steps = [...section.querySelectorAll('li')];
+  let at = -1;
+  const show = (number) => {
+    if (number < 0 || number >= steps.length) return;
+    if (at >= 0) { steps[at].classList.remove('current'); steps[at].removeAttribute('aria-current'); }
+    at = number;
+    steps[at].classList.add('current');
+    steps[at].setAttribute('aria-current', 'step');
+    section.querySelector('.at').textContent = `${at + 1} of ${steps.length}`;
+    steps[at].scrollIntoView({ block: 'nearest' });
+  };
+  steps.forEach((step, number) => step.addEventListener('click', () => show(number)));
+  for (const button of section.querySelectorAll('button'))
+    button.addEventListener('click', () => show(at + Number(button.dataset.by)));
+  if (section === document.querySelector('section')) document.addEventListener('keydown', (event) => {
+    if (event.key === 'ArrowDown' || event.key === 'j') { show(at + 1); event.preventDefault(); }
+    if (event.key === 'ArrowUp' || event.key === 'k') { show(at - 1); event.preventDefault(); }
+  });
+  show(0);
+}
+"""
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+"""The page itself forbids the browser to fetch anything, whatever a log has smuggled in."""
+
+
+def text(value: object) -> str:
+    """Text from outside for the page: nothing in it is markup, and nothing moves the cursor."""
+    return quote(escape(str(value)))
+
+
+def page(diagnosis: Diagnosis) -> str:
+    """The whole page."""
+    title = text(diagnosis.problem or diagnosis.reason[:80])
+    body = "\n".join(line for each in (diagnosis, *diagnosis.others) for line in section(each))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n"
+        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
+    )
+
+
+def section(diagnosis: Diagnosis) -> Iterator[str]:
+    """One diagnosis."""
+    yield "<section>"
+    problem = text(diagnosis.problem or diagnosis.outcome)
+    category = f'<span class="category">{text(diagnosis.category)}:</span> ' if diagnosis.category else ""
+    yield f"<h1>{category}{problem}</h1>"
+    if diagnosis.message is not None:
+        yield f"<pre>{text(diagnosis.message)}</pre>"
+    yield f"<p>{text(diagnosis.reason)}</p>"
+    yield f"<p>{text(where(diagnosis.place, diagnosis.program))}</p>"
+    yield from code(diagnosis.place)
+    if diagnosis.lock or diagnosis.path:
+        yield "<h2>How it came to this</h2>"
+        yield '<p><button data-by="-1">Back</button> <button data-by="1">Next</button> <span class="at"></span>'
+        yield '<span class="quiet">or the arrow keys</span></p>'
+        yield "<ol>"
+        for each in (*diagnosis.lock, *diagnosis.path):
+            yield from step(each)
+        yield "</ol>"
+    for note in diagnosis.notes:
+        yield f'<p class="quiet">{text(note)}</p>'
+    if diagnosis.truncated is not None:
+        yield f"<p>The {text(diagnosis.truncated.lost)} of the log is lost. {text(diagnosis.truncated.advice)}</p>"
+    if diagnosis.suggestion is not None:
+        yield f'<p class="help">{text(diagnosis.suggestion)}</p>'
+    yield "</section>"
+
+
+def step(each: Step) -> Iterator[str]:
+    yield f'<li><span class="kind">{text(each.kind)}</span> {text(each.message)}'
+    yield f'<div class="detail"><div class="quiet">{text(where(each.place))}</div>'
+    yield from code(each.place)
+    yield "</div></li>"
+
+
+def code(place: Place) -> Iterator[str]:
+    """The source and the instructions of a place, with the line that it is marked."""
+    source, instructions = contexts(place)
+    yield from lines(source, place.line)
+    yield from lines(instructions, place.insn)
+
+
+def lines(shown: Sequence[Line], marked: int | None) -> Iterator[str]:
+    if shown:
+        rows = (
+            f'<span class="{"here" if line.number == marked else "line"}">'
+            f"{'' if line.number is None else line.number:>5} {text(line.text.expandtabs(8))}</span>"
+            for line in shown
+        )
+        yield f"<pre>{''.join(rows)}</pre>"

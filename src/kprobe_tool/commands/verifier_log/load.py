@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``kprobe-tool verifier-log load``: what this kernel's verifier says about a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from kprobe_tool.commands.options import output_option
+from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
+from kprobe_tool.commands.verifier_log.rows import stats_row, told
+from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.probes import host
+from kprobe_tool.report.document import Document, Row, Span, Table
+from kprobe_tool.report.output import Output, Progress, emit
+
+if TYPE_CHECKING:
+    from kprobe_tool.probes.verifier.load import Verdict
+
+
+def verdict_row(verdict: Verdict) -> Row:
+    """The JSON object of one program."""
+    from kprobe_tool.probes.verifier.load import type_name
+
+    return {
+        "program": verdict.asked.name,
+        "section": verdict.asked.section,
+        "prog_type": type_name(verdict.asked.prog_type),
+        "insn_count": verdict.asked.insn_count,
+        "outcome": "accepted" if verdict.accepted else "rejected",
+        "errno": verdict.errno,
+        "log_size": len(verdict.log),
+        "log_complete": verdict.complete,
+        "stats": stats_row(verdict.stats),
+        "diagnoses": [] if verdict.diagnosis is None else diagnosis_rows(verdict.diagnosis),
+        "messages": list(verdict.messages),
+    }
+
+
+def drawn(verdict: Verdict) -> Iterator[list[Span]]:
+    """What people read about one program."""
+    asked = verdict.asked
+    if verdict.diagnosis is None:
+        figures = told(verdict.stats)
+        yield [Span(f"{asked.name}: "), Span("accepted", "green"), Span(f": {figures}" if figures else "")]
+        return
+    yield [
+        Span(f"{asked.name}: "),
+        Span("rejected", "red"),
+        Span(f" ({verdict.errno}), {asked.insn_count} instructions"),
+    ]
+    yield from picture(verdict.diagnosis)
+    yield []
+
+
+def verdicts(
+    path: str, wanted: tuple[str, ...], prog_type: str | None, level: int, *, raw: bool, licence: str
+) -> Iterator[Verdict | Error]:
+    """Each program of a file, or why it could not be loaded. Raises Error."""
+    from kprobe_tool.probes.verifier import load
+
+    number = None if prog_type is None else load.type_number(prog_type)
+    if raw:
+        if number is None:
+            raise click.UsageError("--raw instructions have no section that tells a type; give it with --type")
+        yield load.of_instructions(path, number, level, licence)
+    elif load.is_object(path):
+        yield from load.of_object(path, wanted, number, level)
+    elif path.endswith((".c", ".h")):
+        yield from load.of_source(path, wanted, number, level)
+    else:
+        raise Error(
+            path, "is no ELF object and no C file", hint="instructions as bytes or hexadecimal need --raw and --type"
+        )
+
+
+@click.command(short_help="Load a program to see what the verifier says.")
+@click.argument("path", metavar="FILE", type=click.Path())
+@click.option("--prog", "wanted", metavar="NAME", multiple=True, help="Load only this program (repeatable).")
+@click.option(
+    "--type", "prog_type", metavar="TYPE", help="The type of program, where FILE does not tell, such as xdp."
+)
+@click.option(
+    "--level",
+    type=click.Choice(["0", "1", "2"]),
+    default="1",
+    show_default=True,
+    help="The level of the log: none, the way to the rejection, everything.",
+)
+@click.option("--raw", is_flag=True, help="FILE holds instructions, as bytes or as hexadecimal text.")
+@click.option("--license", "licence", metavar="TEXT", default="GPL", show_default=True, help="For --raw.")
+@click.option("--log", "save", metavar="FILE", type=click.Path(), help="Write the log of the (last) program there.")
+@output_option()
+def command(
+    *,
+    path: str,
+    wanted: tuple[str, ...],
+    prog_type: str | None,
+    level: str,
+    raw: bool,
+    licence: str,
+    save: str | None,
+    output: Output,
+) -> ExitCode:
+    """Load programs, see what this kernel's verifier says, and close them again: nothing is attached or pinned.
+
+    FILE is an ELF object (loaded with libbpf), a C file for bcc, or instructions (--raw). Each program is loaded
+    alone. Exits with 1 where one is rejected, with 2 where one could not be loaded at all.
+    """
+    rows: list[Row] = []
+    pictures: list[list[Span]] = []
+    errors: list[Error] = []
+    rejected = False
+    with Progress() as progress:
+        progress.say(f"loading {path}")
+        for verdict in verdicts(path, wanted, prog_type, int(level), raw=raw, licence=licence):
+            if isinstance(verdict, Error):
+                errors.append(verdict)
+                continue
+            rejected |= not verdict.accepted
+            rows.append(verdict_row(verdict))
+            pictures += drawn(verdict)
+            progress.say(f"loading {path}: {len(rows)} programs verified")
+            if save is not None:
+                write(save, verdict.log)
+    if not rows:
+        raise errors[0]
+    people = output in {Output.TABLE, Output.WIDE}
+    emit(
+        Document(
+            "verifier-log",
+            host.identity(),
+            [] if people else [Table((), rows)],
+            errors,
+            picture=pictures if people else (),
+        ),
+        output,
+    )
+    if errors:
+        return ExitCode.CANNOT_RUN
+    return ExitCode.FOUND if rejected else ExitCode.OK
+
+
+def write(path: str, log: bytes) -> None:
+    try:
+        with open(path, "wb") as file:
+            file.write(log)
+    except OSError as error:
+        raise Error.from_os(path, error) from error

@@ -1,0 +1,379 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What led to a rejection, from the states and branches of the path.
+
+The thread of a register is followed back through copies, arithmetic, and saving and loading on the stack, to the
+instruction that made its value. What was compared on the way and did not help is told as a lost bound.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kprobe_tool.probes.verifier.diagnosis import Step
+from kprobe_tool.probes.verifier.explaining.bounds import lost_bounds
+from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
+from kprobe_tool.probes.verifier.log.path import Path, Visit
+from kprobe_tool.probes.verifier.log.states import Value, describe, value
+from kprobe_tool.probes.verifier.messages.row import Follow, Match
+
+STEPS_MAX = 64
+"""Steps that are shown: the first half and the last half of more."""
+
+LINEAGE_MAX = 256
+"""Steps that a thread is followed back through: in a loop each round has some."""
+
+ORDINAL = re.compile(r"args?#?(\d{1,2})")
+REGISTER = re.compile(r"R(10|\d)")
+REGIONS = {
+    Follow.RCU: ("an RCU read section", ("bpf_rcu_read_lock",), ("bpf_rcu_read_unlock",)),
+    Follow.PREEMPT: ("a section without preemption", ("bpf_preempt_disable",), ("bpf_preempt_enable",)),
+    Follow.IRQ: (
+        "a section without interrupts",
+        ("bpf_local_irq_save", "bpf_res_spin_lock_irqsave"),
+        ("bpf_local_irq_restore", "bpf_res_spin_unlock_irqrestore"),
+    ),
+    Follow.LOCK: (
+        "a section under a lock",
+        ("bpf_spin_lock", "bpf_res_spin_lock", "bpf_res_spin_lock_irqsave"),
+        ("bpf_spin_unlock", "bpf_res_spin_unlock", "bpf_res_spin_unlock_irqrestore"),
+    ),
+}
+REGION_WORDS = (("rcu", Follow.RCU), ("preempt", Follow.PREEMPT), ("irq", Follow.IRQ), ("lock", Follow.LOCK))
+
+MOVES_PACKETS = re.compile(
+    r"bpf_(?:skb|xdp|l3|l4|msg|lwt|csum|clone|sk_skb)_?\w{0,24}"
+    r"(?:pull|adjust|change|store|push|pop|proto|room|tail|head|replace|redirect|set)\w{0,24}"
+)
+UNLOCKS = re.compile(r"bpf_(?:res_)?(?:spin|rcu_read)_unlock\w{0,16}")
+LOST = frozenset(
+    {
+        "scalar-dereference",
+        "argument-type",
+        "argument-not-referenced",
+        "argument-unacquired",
+        "argument-trusted",
+    }
+)
+"""Messages about a register that was a pointer, or held a reference, and does not any more."""
+RELEASES = re.compile(r"bpf_\w{0,48}(?:release|submit|discard|put|drop|destroy|unlock|push|add)\w{0,24}")
+
+
+@dataclass(frozen=True)
+class Thread:
+    """The steps, oldest first, and what could not be told."""
+
+    steps: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def follow(found: Match, path: Path) -> Thread:
+    """The causal path of a message."""
+    if not path.visits:
+        return Thread()
+    kind = found.row.follow
+    if kind is Follow.NOTHING or "at" in found.fields:
+        return Thread()
+    if kind is Follow.CONTEXT:
+        what = found.fields["what"].lower()
+        kind = next((follow for word, follow in REGION_WORDS if word in what), Follow.NOTHING)
+    if kind in REGIONS:
+        return regions(kind, path)
+    if kind is Follow.REFERENCE:
+        return reference(found, path)
+    register = register_of(found, kind, path.visits[-1].instruction)
+    if register is None:
+        return Thread()
+    return lineage(found, register, path)
+
+
+def register_of(found: Match, kind: Follow, instruction: Instruction) -> str | None:
+    """The register that a message is about."""
+    if kind is Follow.R0:
+        return "R0"
+    if kind is Follow.R1:
+        return "R1"
+    if kind is Follow.SOURCE:
+        return instruction.reads or instruction.writes
+    if kind is Follow.REGISTER_OF_INSN:
+        return instruction.writes
+    name = {Follow.REGISTER: "arg", Follow.REGISTER2: "arg2", Follow.LENGTH: "len"}.get(kind)
+    text = found.fields.get(name or "", "")
+    if REGISTER.fullmatch(text):
+        return text
+    counted = ORDINAL.fullmatch(text)
+    if counted is None or int(counted[1]) > 5:
+        return None
+    # arg#0 is the first argument, which is in R1; only of helpers arg1 is. Of 'arg #1' some kernels mean R1, some R2.
+    return f"R{int(counted[1]) + ('helper' not in found.wording)}"
+
+
+def branch(visit: Visit, following: Visit) -> Step | None:
+    """Which way a conditional jump went."""
+    instruction = visit.instruction
+    if instruction.operation is not Operation.BRANCH or instruction.offset == 0:
+        return None
+    if following.insn == visit.insn + 1 + instruction.offset:
+        message = f"the condition holds: the jump to {following.insn} is taken"
+    elif following.insn == visit.insn + 1:
+        message = f"the condition does not hold: on to {following.insn}"
+    else:
+        return None
+    return Step("branch", message, visit.place())
+
+
+def branches(visits: list[Visit], first: int) -> Iterator[tuple[int, Step]]:
+    """The branches from a visit on, each with its number on the path."""
+    for number in range(first, len(visits) - 1):
+        step = branch(visits[number], visits[number + 1])
+        if step is not None:
+            yield number, step
+
+
+def ordered(steps: list[tuple[int, Step]], notes: list[str]) -> Thread:
+    """Steps in the order of the path; the middle of too many is left out."""
+    steps.sort(key=lambda each: each[0])
+    shown = [step for _, step in steps]
+    if len(shown) > STEPS_MAX:
+        half = STEPS_MAX // 2
+        left = len(shown) - STEPS_MAX
+        shown = [*shown[:half], Step("note", f"{left} steps between are left out"), *shown[-half:]]
+    return Thread(tuple(shown), tuple(notes))
+
+
+def reference(found: Match, path: Path) -> Thread:
+    """Where a reference was acquired, and the branches from there on."""
+    insn, name = int(found.fields["insn"]), found.fields["id"]
+    for number in range(len(path.visits) - 1, -1, -1):
+        if path.visits[number].insn == insn:
+            place = path.visits[number].place()
+            steps = [(number, Step("acquired", f"reference {name} is acquired here", place))]
+            steps += branches(path.visits, number)
+            return ordered(steps, [])
+    return Thread(notes=(f"the log does not show instruction {insn}, which acquired the reference: {why(path)}",))
+
+
+def why(path: Path) -> str:
+    return path.cut or "it has not all instructions of the path"
+
+
+def regions(kind: Follow, path: Path) -> Thread:
+    """Where a region was entered and left, from the last time that it was entered from outside."""
+    name, enters, leaves = REGIONS[kind]
+    steps: list[tuple[int, Step]] = []
+    depth = 0
+    for number, visit in enumerate(path.visits[:-1]):
+        called = visit.instruction.name if visit.instruction.operation is Operation.CALL else None
+        if called in enters:
+            if depth == 0:
+                steps.clear()
+            depth += 1
+            steps.append((number, Step("context", f"{name} is entered (depth {depth})", visit.place())))
+        elif called in leaves:
+            depth = max(0, depth - 1)
+            steps.append((number, Step("context", f"{name} is left (depth {depth})", visit.place())))
+    first = steps[0][0] if steps else len(path.visits)
+    notes = [] if steps or path.cut is None else [f"where the region was entered is not in the log: {path.cut}"]
+    return ordered([*steps, *branches(path.visits, first)], notes)
+
+
+@dataclass(frozen=True)
+class Span:
+    """The time for which a register held what is followed: from the visit that wrote it to the one that needs it."""
+
+    name: str
+    begin: int
+    end: int
+
+
+@dataclass
+class Target:
+    """What is followed: a register or a slot of the stack, in the function at this depth."""
+
+    name: str
+    depth: int
+
+
+def lineage(found: Match, register: str, path: Path) -> Thread:
+    """Where a register got what it holds."""
+    visits = path.visits
+    steps: list[tuple[int, Step]] = []
+    notes: list[str] = []
+    target = Target(register, 0)
+    first = len(visits) - 1
+    ended = False
+    spans: list[Span] = []
+    for number in range(len(visits) - 2, -1, -1):
+        visit = visits[number]
+        name = target.name
+        step = passed(visit, visits[number + 1], target, number, visits)
+        if step is None:
+            continue
+        message, kind, ended = step
+        spans.append(Span(name, number, first))
+        first = number
+        steps.append((number, Step(kind, message, visit.place())))
+        if ended:
+            break
+        if len(steps) >= LINEAGE_MAX:
+            notes.append(f"the thread goes further back; {LINEAGE_MAX} steps of it were followed")
+            ended = True
+            break
+    context = not ended and target.name == "R1" and target.depth <= 0 and path.cut is None
+    if found.row.rule in LOST and found.fields.get("type", "scalar") in {"scalar", "inv"}:
+        steps += next(([lost] for span in spans if (lost := invalidated(span, path)) is not None), [])
+    steps += branches(visits, first)
+    steps += lost_bounds(found, register, path)
+    if context:
+        notes.append("R1 is the context there, as the program was called with it")
+    elif not steps and register != "R10":
+        notes.append(
+            f"nothing on the path that the log shows writes {register}" + (f": {path.cut}" if path.cut else "")
+        )
+    elif not ended and path.cut is not None:
+        notes.append(f"the thread does not end where the log begins: {path.cut}")
+    if not path.states:
+        notes.append("the log has no register states; load with log level 2 for more")
+    return ordered(steps, notes)
+
+
+def held(visit: Visit, name: str) -> str:
+    """What a register holds after an instruction, in words, where the log says it."""
+    text = visit.after.get(name)
+    return "" if text is None else f": {describe(text)}"
+
+
+def passed(
+    visit: Visit, following: Visit, target: Target, number: int, visits: list[Visit]
+) -> tuple[str, str, bool] | None:
+    """What an instruction did to the target, as (message, kind, whether the thread begins here).
+
+    The target is what is to be followed before it. None where it did nothing to it.
+    """
+    instruction = visit.instruction
+    operation = instruction.operation
+    if operation is Operation.EXIT and visit.depth == target.depth + 1:
+        if target.name == "R0":
+            target.depth += 1
+            return None
+        if target.name in {"R1", "R2", "R3", "R4", "R5"}:
+            return f"{target.name} is lost: the function that returns here may have used it", "invalidated", True
+        return None
+    if visit.depth < target.depth:
+        # This is the call of the function that the target is in.
+        if target.name in {"R1", "R2", "R3", "R4", "R5"}:
+            target.depth = visit.depth
+            return f"{target.name} is passed as an argument", "update", False
+        return f"{target.name} is not set in the function that is called here", "note", True
+    if visit.depth != target.depth:
+        return None
+    if operation is Operation.CALL and following.depth == visit.depth:
+        if target.name == "R0":
+            return f"R0 is what {instruction.name}() returned{held(visit, 'R0')}", "update", True
+        if target.name in {"R1", "R2", "R3", "R4", "R5"}:
+            return f"{target.name} is lost in the call of {instruction.name}()", "invalidated", True
+        return None
+    if operation is Operation.SPILL and instruction.slot == target.name:
+        if instruction.reads is None:
+            return f"a constant is stored at {instruction.slot}", "spilled", True
+        message = f"{instruction.reads} is saved at {instruction.slot}{held(visit, instruction.reads)}"
+        target.name = instruction.reads
+        return message, "spilled", False
+    if instruction.writes != target.name or operation in {Operation.SUBPROGRAM, Operation.BRANCH}:
+        return None
+    return written(visit, instruction, target)
+
+
+def written(visit: Visit, instruction: Instruction, target: Target) -> tuple[str, str, bool]:
+    """What an instruction wrote to the target."""
+    name = target.name
+    operation = instruction.operation
+    now = held(visit, name)
+    if operation is Operation.COPY and instruction.reads is not None:
+        half = " (the lower half of it)" if instruction.half else ""
+        target.name = instruction.reads
+        return f"{name} is a copy of {instruction.reads}{half}{now}", "update", False
+    if operation is Operation.ALU:
+        other = instruction.reads
+        text = visit.after.get(other or "") or visit.before.get(other or "")
+        by = f" by {other}, {describe(text)}" if other is not None and text is not None else ""
+        return f"{name} is changed{by}{now}", "update", False
+    if operation is Operation.FILL and instruction.slot is not None:
+        target.name = instruction.slot
+        return f"{name} is loaded from {instruction.slot}{now}", "update", False
+    if operation is Operation.LOAD and instruction.address is not None:
+        return f"{name} is read from memory{now}", "update", True
+    return f"{name} is set here{now}", "update", True
+
+
+def invalidated(span: Span, path: Path) -> tuple[int, Step] | None:
+    """The call that took away what a register pointed to, while it held a pointer of the thread."""
+    visits = path.visits
+    for number in range(span.end - 1, span.begin - 1, -1):
+        text = visits[number].after.get(span.name) if visits[number].depth == 0 else None
+        pointer = None if text is None else value(text)
+        if pointer is None or pointer.scalar:
+            continue
+        owned = reference_of(pointer, visits[number])
+        if owned is not None:
+            release = released(owned, number, span.end, visits)
+            message = f"gives reference {owned} back, so {span.name} is no pointer any more"
+        elif "non_own_ref" in pointer.attributes:
+            release = called(UNLOCKS, number, span.end, visits)
+            message = f"ends the time for which {span.name} was borrowed"
+        elif pointer.type.startswith("pkt"):
+            release = called(MOVES_PACKETS, number, span.end, visits)
+            message = f"may move the packet, so {span.name} is no packet pointer any more"
+        else:
+            return None
+        if release is None:
+            return None
+        return release, Step(
+            "invalidated", f"{visits[release].instruction.name}() {message}", visits[release].place()
+        )
+    return None
+
+
+def reference_of(pointer: Value, visit: Visit) -> str | None:
+    """The reference that a pointer holds: named by itself, or since Linux v7.3 by the list of all only."""
+    named = pointer.attributes.get("ref_obj_id")
+    if named is not None:
+        return named
+    number = pointer.attributes.get("id")
+    return number if number is not None and number in references(visit) else None
+
+
+def references(visit: Visit) -> list[str]:
+    return visit.after.get("refs", "").split(",")
+
+
+def released(owned: str, first: int, end: int, visits: list[Visit]) -> int | None:
+    """The call after which a reference is not held any more."""
+    if owned not in references(visits[first]):
+        return called(RELEASES, first, end, visits)
+    last = first
+    for number in range(first + 1, end):
+        visit = visits[number]
+        if owned in references(visit):
+            last = number
+        elif visit.state:
+            end = number + 1
+            break
+    calls = [
+        number
+        for number in range(last, end)
+        if visits[number].instruction.operation is Operation.CALL and number > first
+    ]
+    return calls[0] if len(calls) == 1 else next((each for each in calls if named(visits[each], RELEASES)), None)
+
+
+def named(visit: Visit, pattern: re.Pattern[str]) -> bool:
+    return (
+        visit.instruction.operation is Operation.CALL and pattern.fullmatch(visit.instruction.name or "") is not None
+    )
+
+
+def called(pattern: re.Pattern[str], first: int, end: int, visits: list[Visit]) -> int | None:
+    """The first call of such a name after a visit and before another."""
+    return next((number for number in range(first + 1, end) if named(visits[number], pattern)), None)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the lines of a log are (kernel/bpf/verifier.c and log.c, from 5.x on)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from kprobe_tool.probes.verifier.log.noise import is_loader
+
+
+class Kind(Enum):
+    """The kinds of lines."""
+
+    INSN = auto()
+    """``7: (79) r0 = *(u64 *)(r0 +8)    ; R0=scalar()``: an instruction, and what it changed."""
+    STATE = auto()
+    """``7: R0=scalar() R10=fp0``: the registers before an instruction."""
+    FROM = auto()
+    """``from 3 to 7: R0=0``: the verifier goes back to a branch that it left for later."""
+    SAFE = auto()
+    """``7: safe``: the rest of this path is known already."""
+    SOURCE = auto()
+    """``; x = y; @ prog.c:12``"""
+    TRAILER = auto()
+    """``processed 7 insns ...`` and the other statistics."""
+    LOADER = auto()
+    NOISE = auto()
+    BLANK = auto()
+    TEXT = auto()
+    """Anything else: perhaps the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line, or a part of one: without a newline between them a kernel prints two things on one line.
+
+    ``insn`` is an instruction's index, ``text`` the disassembly or the line, ``state`` the registers as text; a
+    FROM has where it comes from in ``origin``; a SOURCE has ``file`` and ``line`` on kernels from 6.10 on.
+    """
+
+    kind: Kind
+    text: str
+    insn: int | None = None
+    code: int = 0
+    state: str = ""
+    origin: int | None = None
+    file: str | None = None
+    line: int | None = None
+
+
+INSN = re.compile(r"(\d{1,7}): \(([0-9a-f]{2})\) (.*)", re.DOTALL)
+JUMP = re.compile(r"((?:if .{3,60} |may_|gotol? |goto_or_nop |)goto (?:pc)?[+-]\d{1,7})(?: +(.*))?", re.DOTALL)
+STATE = re.compile(r"(\d{1,7}):((?: frame\d{1,2}:)?(?: (?:R\d|fp-|refs=|cb).*)?)", re.DOTALL)
+OLD_STATE = re.compile(r" ?(?:frame\d{1,2}: ?)?R\d{1,2}(?:_\w{1,4})?=", re.DOTALL)
+FROM = re.compile(r"from (\d{1,7}) to (\d{1,7})(?: \(speculative execution\))?(?: async_cb)?:(.*)", re.DOTALL)
+SAFE = re.compile(r"(\d{1,7}): safe")
+CUT = re.compile(r"\d{1,7}(?:: ?(?:\([0-9a-f]{0,2}\)?)?)?")
+"""The beginning of an instruction, where a log that was too long ends."""
+LOCATION = re.compile(r"(.*) @ ([^@]{1,255}):(\d{1,9})", re.DOTALL)
+SUBPROG = re.compile(r"subprog \d{1,6} \(")
+
+TRAILERS = ("verification time ", "stack depth ", "insns processed ")
+NOISE = (
+    "func#",
+    "Func#",
+    "last_idx ",
+    "regs=",
+    "parent ",
+    "mark_precise:",
+    "force_precise:",
+    "propagating ",
+    *(f"frame {number}:" for number in range(16)),
+    "Live regs before insn",
+    "cur state:",
+    "old state:",
+    "Validating ",
+    "stack use/def",
+    "topo_order[",
+    "subprog#",
+    "SCC ",
+    "REG INVARIANTS VIOLATION",
+    "marking pointer arg",
+    "signature verification passed",
+    "CO-RE relocating",
+    "caller:",
+    "callee:",
+    "returning from callee:",
+    "to caller at ",
+    "Note, BPF_LSM_CGROUP that attach",
+    "arg JOIN",
+    "reg type unsupported for arg#",
+    "max_states_per_insn",
+    "(truncated...)",
+)
+"""What the verifier tells about its work. None of it says why a program was rejected."""
+REMARK = re.compile(r"arg#\d{1,2} reference type\('.{0,200}'\) size cannot be determined: -?\d{1,5}")
+"""Said while a function is looked at that then is taken for a static one; no reason for anything."""
+
+
+def entries(text: str) -> tuple[Entry, ...]:
+    """What a cleaned line is: nearly always one entry."""
+    first = text[:1]
+    if not text or text.isspace():
+        return (Entry(Kind.BLANK, text),)
+    if first.isdigit():
+        return numbered(text)
+    if first == ";":
+        return (source(text),)
+    if text.startswith("from "):
+        found = FROM.fullmatch(text)
+        if found is not None:
+            kind = Kind.SAFE if found[3] == " safe" else Kind.FROM
+            return (Entry(kind, text, int(found[2]), state=found[3].strip(), origin=int(found[1])),)
+    if text.startswith("processed ") and " insns" in text:
+        return (Entry(Kind.TRAILER, text),)
+    if text.startswith(TRAILERS) or SUBPROG.match(text):
+        return (Entry(Kind.TRAILER, text),)
+    if OLD_STATE.match(text):
+        return (Entry(Kind.STATE, text, state=text.strip()),)
+    if first == " " or text.startswith(NOISE) or REMARK.fullmatch(text):
+        return (Entry(Kind.NOISE, text),)
+    if is_loader(text):
+        return (Entry(Kind.LOADER, text),)
+    return (Entry(Kind.TEXT, text),)
+
+
+def numbered(text: str) -> tuple[Entry, ...]:
+    """A line that begins with a number."""
+    found = INSN.fullmatch(text)
+    if found is not None:
+        return instruction(text, int(found[1]), int(found[2], 16), found[3])
+    found = SAFE.fullmatch(text)
+    if found is not None:
+        return (Entry(Kind.SAFE, text, int(found[1])),)
+    found = STATE.fullmatch(text)
+    if found is not None:
+        return (Entry(Kind.STATE, text, int(found[1]), state=found[2].strip()),)
+    return (Entry(Kind.NOISE if CUT.fullmatch(text) else Kind.TEXT, text),)
+
+
+def instruction(text: str, insn: int, code: int, rest: str) -> tuple[Entry, ...]:
+    """An instruction, with the registers it changed, and what else a kernel has put on the line."""
+    semicolon = rest.find(";")
+    if semicolon >= 0:
+        return (Entry(Kind.INSN, rest[:semicolon].rstrip(), insn, code, rest[semicolon + 1 :].strip()),)
+    jump = JUMP.fullmatch(rest) if "goto" in rest else None
+    if jump is not None and jump[2]:
+        return (Entry(Kind.INSN, jump[1], insn, code), *entries(jump[2]))
+    return (Entry(Kind.INSN, rest.rstrip(), insn, code),)
+
+
+def source(text: str) -> Entry:
+    """A line of source, with its place where the kernel gives it."""
+    found = LOCATION.fullmatch(text[1:].strip())
+    if found is None:
+        return Entry(Kind.SOURCE, text[1:].strip())
+    return Entry(Kind.SOURCE, found[1].strip(), file=found[2], line=int(found[3]))

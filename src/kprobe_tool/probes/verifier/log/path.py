@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The instructions that the verifier walked through up to the rejection.
+
+At level 1 a log holds this one path, since the kernel takes back what it wrote about the others. At level 2 they are
+all there, one after the other: ``from A to B`` begins the next one, and the path to A is further up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import zip_longest
+
+from kprobe_tool.probes.verifier.diagnosis import Line, Place
+from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation, read
+from kprobe_tool.probes.verifier.log.lines import Entry, Kind
+from kprobe_tool.probes.verifier.log.states import parse
+
+VISITS_MAX = 10_000
+"""Instructions that a path is followed back through."""
+ENTRIES_MAX = 30_000
+"""Lines that are looked at for them."""
+AROUND = 2
+LDIMM64 = 0x18
+
+
+@dataclass
+class Visit:
+    """One instruction on the path.
+
+    ``state`` and ``earlier`` are what the log says of the registers behind and before it: only of some, and only
+    looked at when somebody asks. ``depth`` is that of the call: 0 for the function in which the program was rejected,
+    more for functions it has called.
+    """
+
+    insn: int
+    code: int
+    text: str
+    state: str = ""
+    earlier: str = ""
+    source: Entry | None = None
+    depth: int = 0
+
+    @property
+    def after(self) -> Mapping[str, str]:
+        return parse(self.state).values
+
+    @property
+    def before(self) -> Mapping[str, str]:
+        return parse(self.earlier).values
+
+    @property
+    def instruction(self) -> Instruction:
+        return read(self.text)
+
+    def place(self) -> Place:
+        source = self.source
+        return Place(
+            insn=self.insn,
+            file=source.file if source else None,
+            line=source.line if source else None,
+            source=(source.text or None) if source else None,
+            instruction=f"({self.code:02x}) {self.text}",
+        )
+
+
+@dataclass
+class Path:
+    """The visits, oldest first. ``cut`` says why there are no older ones, or None where the program begins."""
+
+    visits: list[Visit]
+    cut: str | None
+    states: bool
+
+    def last_place(self) -> Place:
+        """The instruction at which the verifier stopped, with what stands around it."""
+        return self.place_of(len(self.visits) - 1) if self.visits else Place()
+
+    def place_at(self, insn: int) -> Place | None:
+        """The same for the last visit of an instruction, or None where the path does not have it."""
+        for number in range(len(self.visits) - 1, -1, -1):
+            if self.visits[number].insn == insn:
+                return self.place_of(number)
+        return None
+
+    def place_of(self, number: int) -> Place:
+        """The place of a visit, with the instructions around it as far as the path has them."""
+        visit = self.visits[number]
+        near = {
+            each.insn: f"({each.code:02x}) {each.text}"
+            for each in self.visits[max(0, number - 64) : number + 1]
+            if abs(each.insn - visit.insn) <= AROUND
+        }
+        context = tuple(Line(insn, near[insn]) for insn in sorted(near))
+        return replace(visit.place(), instruction_context=context)
+
+
+class Sources:
+    """Which line of source each instruction was made from, learned from a log read backwards.
+
+    A kernel writes a line when it differs from the one it wrote before. Where it takes up a branch that it had left
+    for later, the one before belonged to another branch (and is not in the log at level 1), so a line holds for
+    what follows it up to there.
+    """
+
+    def __init__(self) -> None:
+        self.of: dict[int, Entry] = {}
+        self.waiting: list[int] = []
+
+    def see(self, entry: Entry) -> None:
+        """The next entry, that is the one before."""
+        if entry.kind is Kind.SOURCE:
+            for insn in self.waiting:
+                self.of.setdefault(insn, entry)
+            self.waiting.clear()
+        elif entry.kind is Kind.FROM:
+            self.waiting.clear()
+        elif entry.kind is Kind.INSN and entry.insn is not None:
+            instruction = read(entry.text)
+            if instruction.operation is Operation.BRANCH and self.waiting[-1:] != [entry.insn + 1]:
+                self.waiting.clear()
+            self.waiting.append(entry.insn)
+
+
+def walk(backwards: Iterable[Entry]) -> Path:
+    """The path from entries of the log, the last one first."""
+    visits: list[Visit] = []
+    states = False
+    cut: str | None = None
+    origin: tuple[int, int] | None = None
+    pending = 0
+    sources = Sources()
+    for count, entry in enumerate(backwards):
+        if len(visits) >= VISITS_MAX or count >= ENTRIES_MAX:
+            cut = "the path is longer than what was read of the log"
+            break
+        if origin is not None:
+            # Other branches, up to where the verifier left this one for later.
+            if entry.kind is Kind.FROM and (entry.origin, entry.insn) == origin:
+                pending += 1
+            elif entry.kind is Kind.INSN and entry.insn == origin[0]:
+                pending -= 1
+            if entry.kind is not Kind.INSN or pending:
+                sources.see(entry)
+                continue
+            origin = None
+        sources.see(entry)
+        if entry.kind is Kind.INSN and entry.insn is not None:
+            states = states or bool(entry.state)
+            visits.append(Visit(entry.insn, entry.code, entry.text, entry.state))
+        elif entry.kind in {Kind.STATE, Kind.FROM}:
+            states = True
+            if visits and entry.insn in {None, visits[-1].insn} and not visits[-1].earlier:
+                visits[-1].earlier = entry.state
+            if entry.kind is Kind.FROM and entry.origin is not None and entry.insn is not None:
+                origin, pending = (entry.origin, entry.insn), 1
+        elif entry.kind is Kind.LOADER and "BEGIN PROG LOAD LOG" in entry.text:
+            break
+    if origin is not None:
+        cut = f"the log does not show how instruction {origin[0]} was reached"
+    visits.reverse()
+    for visit, following in zip_longest(visits, visits[1:]):
+        visit.source = sources.of.get(visit.insn)
+        if not visit.state and following is not None:
+            # Kernels before 5.18 write all registers before an instruction, and none behind one.
+            visit.state = following.earlier
+    if visits and cut is None and visits[0].insn != 0:
+        cut = f"the log begins at instruction {visits[0].insn}"
+    deepen(visits)
+    return Path(visits, cut, states)
+
+
+def deepen(visits: list[Visit]) -> None:
+    """Set how deep in calls each visit is, counted from the last one."""
+    depth = 0
+    for number in range(len(visits) - 2, -1, -1):
+        visit = visits[number]
+        operation = visit.instruction.operation
+        if operation is Operation.EXIT:
+            depth += 1
+        elif operation is Operation.SUBPROGRAM and visits[number + 1].insn != visit.insn + 1:
+            depth -= 1
+        visit.depth = depth

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whole logs: what is found at their end, whatever stands around them and wherever they are cut."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.errors import Error
+from kprobe_tool.probes.verifier.diagnosis import Category, Diagnosis, Lost, Outcome
+from kprobe_tool.probes.verifier.explaining.errnos import UNSAID
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes, explain_fd, explain_file
+from kprobe_tool.probes.verifier.explaining.redact import HIDDEN, redact
+from kprobe_tool.probes.verifier.log.noise import errno_of
+
+DATA = Path(__file__).parents[3] / "data" / "verifier"
+LIBBPF = (DATA / "null-check-6.18.txt").read_text(encoding="utf-8")
+LINES = LIBBPF.splitlines()
+LOG = LINES[2 : LINES.index("-- END PROG LOAD LOG --")]
+"""The same log without what libbpf and bpftool have put around it."""
+
+TRAILER = "processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0"
+
+
+def explained(*lines: str, errno: str | None = None) -> Diagnosis:
+    return explain_bytes("".join(f"{line}\n" for line in lines).encode(), errno)
+
+
+def check_null(diagnosis: Diagnosis) -> None:
+    assert diagnosis.outcome is Outcome.REJECTED
+    assert (diagnosis.category, diagnosis.problem) == (Category.REGISTER, "Invalid dereference")
+    assert diagnosis.rule == "null-dereference"
+    assert diagnosis.message == "R0 invalid mem access 'map_value_or_null'"
+    place = diagnosis.place
+    assert (place.insn, place.file, place.line, place.source) == (7, "null.c", 13, "*value += 1;")
+    assert place.instruction == "(79) r1 = *(u64 *)(r0 +0)"
+    assert [step.place.insn for step in diagnosis.path] == [6]
+
+
+def test_what_bpftool_prints() -> None:
+    diagnosis = explain_bytes(LIBBPF.encode())
+    check_null(diagnosis)
+    assert (diagnosis.program, diagnosis.errno, diagnosis.truncated) == ("count", "EACCES", None)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}\n",
+        "{}\r\n",
+        "\t{}\n",
+        "    | {}\n",
+        "[   12.345678] {}\n",
+        "<6>[   12.345678][  T123] {}\n",
+        "Nov 21 07:43:30 host loader[123]: {}\n",
+        "2026-11-21T07:43:30+0000 host loader[123]: {}\n",
+        "\x1b[31m{}\x1b[0m\n",
+    ],
+)
+def test_what_stands_before_each_line(around: str) -> None:
+    check_null(explain_bytes("".join(around.format(line) for line in LOG).encode()))
+
+
+def test_what_cilium_prints() -> None:
+    text = "load program: permission denied:\n" + "".join(f"\t{line}\n" for line in LOG)
+    diagnosis = explain_bytes(text.encode())
+    check_null(diagnosis)
+    assert diagnosis.errno == "EACCES"
+
+
+def test_the_last_lines_only() -> None:
+    diagnosis = explained("R0 invalid mem access 'map_value_or_null' (21 line(s) omitted)", *LOG[-2:])
+    assert diagnosis.rule == "null-dereference"
+    assert diagnosis.place.insn is None
+    assert diagnosis.path == ()
+    assert any("no instructions" in note for note in diagnosis.notes)
+
+
+def test_the_last_of_several_programs() -> None:
+    other = LIBBPF.replace("'count'", "'other'").replace("R0 invalid mem access 'map_value_or_null'", "R2 !read_ok")
+    diagnosis = explain_bytes((LIBBPF + other).encode())
+    assert (diagnosis.program, diagnosis.rule) == ("other", "unreadable-register")
+
+
+def test_messages_on_the_line_of_an_instruction() -> None:
+    diagnosis = explained(
+        "0: R1=ctx() R10=fp0",
+        "1: (85) call bpf_get_prandom_u32#7    ; R0=scalar()",
+        "2: (55) if r0 != 0x0 goto pc-2 1: R0=scalar(umin=1) R6=0 R10=fp0",
+        "1: (85) call bpf_get_prandom_u32#7    ; R0=scalar()",
+        "2: (55) if r0 != 0x0 goto pc-2 infinite loop detected at insn 1",
+        "cur state: R0=scalar(umin=1) R6=0 R10=fp0",
+        "old state: R0=scalar(umin=1) R6=0 R10=fp0",
+        TRAILER,
+    )
+    assert (diagnosis.rule, diagnosis.place.insn) == ("infinite-loop", 1)
+
+
+def test_a_leak_is_not_its_last_line() -> None:
+    diagnosis = explained(
+        "0: R1=ctx() R10=fp0",
+        "4: (85) call bpf_ringbuf_reserve#131  ; R0=ringbuf_mem_or_null(id=2,ref_obj_id=2,sz=8) refs=2",
+        "5: (b7) r0 = 0                        ; R0=0 refs=2",
+        "6: (95) exit",
+        "Unreleased reference id=2 alloc_insn=4",
+        "BPF_EXIT instruction in main prog would lead to reference leak",
+        TRAILER,
+    )
+    assert (diagnosis.rule, diagnosis.place.insn) == ("unreleased-reference", 6)
+    assert [(step.kind, step.place.insn) for step in diagnosis.path] == [("acquired", 4)]
+
+
+def test_bounds_are_told_by_their_own_message() -> None:
+    diagnosis = explained(
+        "7: (85) call bpf_crypto_encrypt#100",
+        "R2 min value is outside of the allowed memory range",
+        "arg#1 arg#2 memory, len pair leads to invalid memory access",
+        TRAILER,
+    )
+    assert diagnosis.rule == "bounds-minimum"
+    diagnosis = explained(
+        "7: (85) call bpf_crypto_encrypt#100",
+        "R2 min value is negative, either use unsigned or 'var &= const'",
+        "arg#1 arg#2 memory, len pair leads to invalid memory access",
+        TRAILER,
+    )
+    assert diagnosis.rule == "argument-memory"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "the moon is in the wrong phase",
+        "R1 is a teapot",
+        "\x1b]0;title\x07 hostile",
+        "a" * 5000,
+    ],
+)
+def test_unknown_messages_are_repeated(message: str) -> None:
+    diagnosis = explained("7: (95) exit", message, TRAILER)
+    assert not diagnosis.recognised
+    assert (diagnosis.category, diagnosis.problem, diagnosis.suggestion) == (None, None, None)
+    assert diagnosis.message is not None
+    assert diagnosis.message[:40] in message
+    assert diagnosis.reason == f"unrecognised message: {diagnosis.message}"
+    assert diagnosis.place.insn == 7
+
+
+def test_remarks_are_no_messages() -> None:
+    remark = "arg#0 reference type('UNKNOWN ') size cannot be determined: -22"
+    diagnosis = explained(remark, "0: R1=ctx() R10=fp0", "0: (95) exit", "R0 !read_ok", TRAILER)
+    assert diagnosis.rule == "unreadable-register"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (TRAILER,),
+        ("0: (b7) r0 = 0   ; R0=0", "1: (95) exit", TRAILER),
+        ("0: (b7) r0 = 0   ; R0=0", "1: (95) exit", "from 3 to 5: safe", "verification time 12 usec", TRAILER),
+        ("Func#1 ('f') is safe for any args that match its prototype", TRAILER),
+    ],
+)
+def test_accepted(lines: tuple[str, ...]) -> None:
+    diagnosis = explained(*lines)
+    assert diagnosis.outcome is Outcome.ACCEPTED
+    assert diagnosis.truncated is None
+
+
+def test_a_finished_log_of_a_load_that_failed_is_not_accepted() -> None:
+    diagnosis = explained(TRAILER, errno="EFAULT")
+    assert diagnosis.outcome is Outcome.REJECTED
+    assert not diagnosis.recognised
+
+
+def test_the_end_is_lost() -> None:
+    """Up to Linux v6.3 a buffer that is too small has the beginning."""
+    diagnosis = explain_bytes("\n".join(LOG)[:300].encode(), "ENOSPC")
+    assert diagnosis.outcome is Outcome.UNKNOWN
+    assert diagnosis.truncated is not None
+    assert (diagnosis.truncated.lost, diagnosis.truncated.size) == (Lost.TAIL, 300)
+    assert "log_size" in diagnosis.truncated.advice
+
+
+@pytest.mark.parametrize("errno", [None, "ENOSPC"])
+def test_the_beginning_is_lost(errno: str | None) -> None:
+    """Since Linux v6.4 a buffer that is too small has the end, and the diagnosis is all there."""
+    text = "\n".join(LOG) + "\n"
+    diagnosis = explain_bytes(text[text.index("1                        ;") :].encode(), errno)
+    assert diagnosis.rule == "null-dereference"
+    assert diagnosis.truncated is not None
+    assert diagnosis.truncated.lost is Lost.HEAD
+
+
+@pytest.mark.parametrize("errno", sorted(UNSAID))
+def test_an_empty_log(errno: str) -> None:
+    for text in (b"", b"\n \0\n"):
+        diagnosis = explain_bytes(text, errno)
+        assert (diagnosis.outcome, diagnosis.recognised, diagnosis.errno) == (Outcome.REJECTED, True, errno)
+        assert diagnosis.reason.endswith(".")
+
+
+def test_an_empty_log_and_an_unusual_errno() -> None:
+    diagnosis = explain_bytes(b"", "EXDEV")
+    assert not diagnosis.recognised
+    assert "EXDEV" in diagnosis.reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n\n", b"hello\n", b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 40, b"#!/bin/sh\nexit 1\n" * 100],
+    ids=["empty", "blank", "word", "binary", "script"],
+)
+def test_what_is_no_log(data: bytes) -> None:
+    with pytest.raises(Error):
+        explain_bytes(data)
+
+
+@pytest.mark.parametrize("size", range(0, len(LIBBPF), 61))
+def test_cut_anywhere(size: int) -> None:
+    """At both ends, in the middle of a line, of a character."""
+    data = LIBBPF.replace("count", "größe").encode()
+    for part in (data[:size], data[size:]):
+        assert explain_bytes(part, "EACCES").reason
+
+
+def test_a_long_line() -> None:
+    lines = ["7: (95) exit " + "x" * (3 << 20), "R0 !read_ok", TRAILER]
+    assert explained(*lines).rule == "unreadable-register"
+    assert not explained("7: (95) exit", "R1 " + "y" * (5 << 20), TRAILER).recognised
+
+
+def test_a_file_and_a_pipe_say_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text(LIBBPF, encoding="utf-8")
+    reader, writer = os.pipe()
+
+    def feed() -> None:
+        with os.fdopen(writer, "wb") as file:
+            file.write(b"func#0 @0\n" * 2_000_000)
+            file.write(LIBBPF.encode())
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    try:
+        piped = explain_fd(reader)
+    finally:
+        thread.join()
+        os.close(reader)
+    check_null(explain_file(str(path)))
+    check_null(piped)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        explain_file(str(tmp_path / "none"))
+    with pytest.raises(IsADirectoryError):
+        explain_file(str(tmp_path))
+
+
+def test_addresses_are_left_out() -> None:
+    diagnosis = explained(
+        "3: (18) r1 = 0xff340bac03de8c00       ; R1=map_ptr(ks=8,vs=16)",
+        "4: (bf) r2 = r0              ; R2=scalar(umax=0xffffffff80000000,var_off=(0x0; 0xffffffffffffff00))",
+        "5: (71) r0 = *(u8 *)(r2 +0)",
+        "R2 invalid mem access 'scalar'",
+        TRAILER,
+    )
+    text = repr(redact(diagnosis))
+    assert "0xff340bac03de8c00" in repr(diagnosis)
+    assert "ff340bac03de8c00" not in text
+    assert HIDDEN in text
+    assert redact(diagnosis).outcome is Outcome.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("EACCES", "EACCES"),
+        ("eperm", "EPERM"),
+        ("13", "EACCES"),
+        ("-22", "EINVAL"),
+        ("Permission denied", "EACCES"),
+        ("argument list too long", "E2BIG"),
+        ("No such thing", None),
+        ("99999", None),
+    ],
+)
+def test_errnos(text: str, name: str | None) -> None:
+    assert errno_of(text) == name

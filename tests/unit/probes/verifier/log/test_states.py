@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Register states in the forms of Linux 5.10 to 7.3."""
+
+import pytest
+
+from kprobe_tool.probes.verifier.log.disasm import Operation, read
+from kprobe_tool.probes.verifier.log.states import S64_MIN, U64_MAX, describe, parse, value
+
+
+@pytest.mark.parametrize(
+    ("text", "frame", "values"),
+    [
+        ("R1=ctx() R10=fp0", 0, {"R1": "ctx()", "R10": "fp0"}),
+        ("R1=ctx(id=0,off=0,imm=0) R10=fp0", 0, {"R1": "ctx(id=0,off=0,imm=0)", "R10": "fp0"}),
+        ("frame1: R6_w=inv7 fp-8_w=mmmm????", 1, {"R6": "inv7", "fp-8": "mmmm????"}),
+        (
+            "R0=scalar(smax=15,var_off=(0x0; 0xf)) refs=2,4",
+            0,
+            {"R0": "scalar(smax=15,var_off=(0x0; 0xf))", "refs": "2,4"},
+        ),
+        ("", 0, {}),
+        ("(((", 0, {}),
+    ],
+)
+def test_parse(text: str, frame: int, values: dict[str, str]) -> None:
+    state = parse(text)
+    assert (state.frame, dict(state.values)) == (frame, values)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("inv(id=0)", "an unknown number"),
+        ("scalar()", "an unknown number"),
+        ("Pscalar(id=3)", "an unknown number"),
+        ("inv7", "the number 7"),
+        ("7", "the number 7"),
+        ("P-1", "the number -1"),
+        ("0x20000000", "the number 536870912"),
+        ("inv(id=0,umax_value=255,var_off=(0x0; 0xff))", "a number from 0 to 255"),
+        ("scalar(smin=smin32=0,smax=umax=smax32=umax32=16,var_off=(0x0; 0x1f))", "a number from 0 to 16"),
+        ("scalar(smin=0xffffffff80000000,smax=0x7fffffff)", "a number from -2147483648 to 2147483647"),
+        ("scalar(smin=0xffffffff80000000,smax=smax32=7)", "a number from -2147483648 to 7"),
+        ("scalar(smin=3)", "a number of at least 3"),
+        ("scalar(umin=10)", f"an unsigned number from 10 to {U64_MAX}"),
+        ("scalar(umax32=15)", "a number with a lower half from 0 to 15 and an unknown upper half"),
+        ("map_value_or_null(id=1,ks=4,vs=8)", "a pointer to a map value, or NULL"),
+        ("map_value(off=0,ks=4,vs=8,imm=0)", "a pointer to a map value"),
+        ("pkt(off=14,r=14)", "a packet pointer with 14 bytes proved"),
+        ("fp-16", "a stack pointer (fp-16)"),
+        ("fp0", "a stack pointer"),
+        ("trusted_ptr_task_struct()", "a pointer to struct task_struct"),
+        ("ptr_or_null_sock(id=2)", "a pointer to struct sock, or NULL"),
+        ("ctx()", "the context"),
+    ],
+)
+def test_describe(text: str, words: str) -> None:
+    assert describe(text) == words
+
+
+def test_ranges() -> None:
+    assert value("scalar()").signed[0] == S64_MIN
+    assert value("7").unsigned == (7, 7)
+    assert value("-1").unsigned == (U64_MAX, U64_MAX)
+    assert value("(((((").attributes == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "operation", "writes", "reads"),
+    [
+        ("r6 = r1", Operation.COPY, "R6", "R1"),
+        ("w6 = w1", Operation.COPY, "R6", "R1"),
+        ("r1 = (s8)r2", Operation.COPY, "R1", "R2"),
+        ("r1 = -8", Operation.CONSTANT, "R1", None),
+        ("r1 = 0xff340bac03de8c00", Operation.CONSTANT, "R1", None),
+        ("r1 = -r1", Operation.ALU, "R1", None),
+        ("r1 = be16 r1", Operation.ALU, "R1", None),
+        ("r1 += r2", Operation.ALU, "R1", "R2"),
+        ("r1 s>>= 32", Operation.ALU, "R1", None),
+        ("w1 &= 255", Operation.ALU, "R1", None),
+        ("r0 = *(u64 *)(r1 +8)", Operation.LOAD, "R0", "R1"),
+        ("r0 = *(u64 *)(r10 -8)", Operation.FILL, "R0", None),
+        ("*(u64 *)(r10 -8) = r1", Operation.SPILL, None, "R1"),
+        ("*(u32 *)(r1 +0) = 7", Operation.STORE, None, None),
+        ("r2 = atomic64_fetch_add((u64 *)(r1 +0), r2)", Operation.LOAD, "R2", None),
+        ("call bpf_map_lookup_elem#1", Operation.CALL, "R0", None),
+        ("call pc+3", Operation.SUBPROGRAM, "R0", None),
+        ("if r1 s> 0x7 goto pc+2", Operation.BRANCH, None, "R1"),
+        ("if w1 != r2 goto pc-2", Operation.BRANCH, None, "R1"),
+        ("goto pc-1", Operation.GOTO, None, None),
+        ("exit", Operation.EXIT, None, None),
+        ("something new", Operation.OTHER, None, None),
+    ],
+)
+def test_instructions(text: str, operation: Operation, writes: str | None, reads: str | None) -> None:
+    found = read(text)
+    assert (found.operation, found.writes, found.reads) == (operation, writes, reads)

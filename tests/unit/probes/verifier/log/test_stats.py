@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Statistics in the three forms that kernels write them in, and where the work went."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.errors import Error
+from kprobe_tool.probes.verifier.log.stats import HotLine, Subprogram, of_file, of_log, stats
+
+from ....corpus.test_corpus import RELEASES, log
+
+FUNCTIONS = "accepted-with-functions"
+
+
+def test_before_global_functions_were_counted() -> None:
+    found = stats(log("6.1.192", f"{FUNCTIONS}.stats"))
+    assert (found.insns_processed, found.insns_limit, found.total_states, found.peak_states) == (177, 1000000, 4, 4)
+    assert found.verification_time_us == 3567
+    assert found.stack_depth is None
+    assert [each.stack for each in found.subprograms] == [32, 0, 32, 16]
+    assert found.subprograms[0] == Subprogram(0, None, "main", None, None, 32)
+    assert found.subprograms[3] == Subprogram(3, None, None, None, None, 16)
+
+
+def test_with_roots() -> None:
+    found = stats(log("7.2.12", f"{FUNCTIONS}.stats"))
+    assert found.stack_depth == 48
+    assert found.subprograms[0] == Subprogram(0, None, "main", None, 329, 32)
+    assert found.subprograms[3].insns_total is None
+
+
+def test_with_a_line_for_each_function() -> None:
+    found = stats(log("7.3-rc7", f"{FUNCTIONS}.stats"))
+    assert found.stack_depth == 48
+    assert found.subprograms == (
+        Subprogram(0, FUNCTIONS.replace("-", "_"), "main", 29, 329, 32),
+        Subprogram(1, "called_back", "static", 20, 20, 0),
+        Subprogram(2, "summed", "static", 280, 280, 32),
+        Subprogram(3, "checked_once", "global", 9, 9, 16),
+    )
+
+
+def test_a_function_without_a_name() -> None:
+    line = b"subprog 0 (<unknown>) main insns_self 1 insns_total 2 stack 3\nprocessed 1 insns (limit 2) "
+    assert stats(line).subprograms == (Subprogram(0, None, "main", 1, 2, 3),)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_nothing_but_the_count_without_statistics(release: str) -> None:
+    found = stats(log(release, "accepted-at-once"))
+    assert found.insns_processed == 2
+    assert (found.verification_time_us, found.stack_depth, found.subprograms) == (None, None, ())
+
+
+@pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.parametrize("name", ["accepted-with-branches", FUNCTIONS])
+def test_every_instruction_is_counted_at_level_2(release: str, name: str) -> None:
+    """Kernels from 7.0 on list all instructions before they verify them: those must not count."""
+    found = stats(log(release, f"{name}.stats2"))
+    assert found.insns_processed is not None
+    assert 0.95 * found.insns_processed <= found.insns_shown + found.insns_pruned <= found.insns_processed
+    assert sum(line.insns for line in found.lines) == found.insns_shown
+    assert [line.insns for line in found.lines] == sorted((line.insns for line in found.lines), reverse=True)
+
+
+def test_hottest_line() -> None:
+    new = stats(log("6.12.43", f"{FUNCTIONS}.stats2")).lines[0]
+    assert new == HotLine("accepted.bpf.c", 12, "sum += table[(from + i) & 63];", 256)
+    old = stats(log("6.1.192", f"{FUNCTIONS}.stats2")).lines[0]
+    assert (old.file, old.line, old.source) == (None, None, new.source)
+
+
+def test_the_last_attempt_counts() -> None:
+    twice = log("6.18.44", "accepted-at-once") + log("6.18.44", "accepted-with-branches")
+    assert stats(twice).insns_processed == stats(log("6.18.44", "accepted-with-branches")).insns_processed
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 100, b"hello\n", b"; a line\n", b"processed insns (limit 1)"])
+def test_what_is_no_log(data: bytes) -> None:
+    with pytest.raises(Error, match="no statistics"):
+        of_log(data, "x")
+
+
+def test_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    data = log("6.18.44", "accepted-with-branches")
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    assert of_file(str(pipe)) == stats(data)
+    writer.join()
+
+
+def test_what_is_too_long_is_cut() -> None:
+    data = b"; " + b"x" * 100000 + b" @ a.c:1\n0: (b7) r0 = 0\n"
+    assert len(stats(data).lines[0].source) <= 512
+
+
+def test_bait() -> None:
+    """Nothing here takes more than linear time."""
+    data = (
+        b"; "
+        + b"@ " * 200000
+        + b"\n"
+        + b"1+" * 200000
+        + b"\nstack depth "
+        + b"1+" * 200000
+        + b"\n"
+        + b"1: (" * 200000
+    )
+    start = time.monotonic()
+    stats(data)
+    assert time.monotonic() - start < 2

@@ -1,0 +1,303 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Records put together: logs from their pieces, retries into one report, messages from formats."""
+
+from __future__ import annotations
+
+import ctypes
+import errno as errnos
+from collections.abc import Sequence
+
+import pytest
+
+from kprobe_tool.errors import Error
+from kprobe_tool.native import verifier_watch
+from kprobe_tool.probes.verifier.watching import attempts
+from kprobe_tool.probes.verifier.watching.attempts import RETRY, Assembler, Attempt, Folder, Report
+from kprobe_tool.probes.verifier.watching.kernel_format import formatted
+from kprobe_tool.probes.verifier.watching.reload import Unable, file_descriptors
+from kprobe_tool.probes.verifier.watching.watch import Filters, Source, explained, pages, prog_type
+
+from ....fake_loads import LOG, SECOND, THREAD, load, pieces, said
+
+MS = 1_000_000
+
+KERNEL = 0xFFFFFFFF81000000
+
+
+def test_layout() -> None:
+    """As bpf/verifier_watch.c has them, which a C compiler for BPF lays out alike."""
+    assert ctypes.sizeof(verifier_watch.key) == 24
+    assert ctypes.sizeof(verifier_watch.header) == 24 + 4 * 8 + 10 * 4 + 8 + 2 * 4 + 144 + 16 + 32
+    assert ctypes.sizeof(verifier_watch.message) == 24 + 10 * 8 + 10 * 128 + 256
+
+
+def assembled(records: Sequence[bytes], now: int = SECOND) -> list[Attempt]:
+    assembler = Assembler()
+    for record in records:
+        assembler.add(record)
+    return list(assembler.take(now))
+
+
+def long_log(size: int) -> bytes:
+    return b"".join(b"%9d\n" % number for number in range(size // 10 + 1))[:size]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2047, 2048, 2049, 2048 + 32768, 2048 + 32769, 300_000])
+@pytest.mark.parametrize("header_first", [True, False])
+def test_a_log_in_pieces(size: int, header_first: bool) -> None:
+    log = long_log(size)
+    head, rest = load(SECOND, log, log_size=1 << 20), list(pieces(SECOND, log)) if log else []
+    (attempt,) = assembled([head, *rest] if header_first else [*rest[::1], head])
+    assert attempt.log == log
+    assert (attempt.load.length, attempt.load.captured) == (size, size)
+
+
+def test_the_tail_comes_through_another_ring() -> None:
+    log = long_log(100_000)
+    tail, *chunks = pieces(SECOND, log)
+    (attempt,) = assembled([*chunks, tail, load(SECOND, log, log_size=1 << 20)])
+    assert attempt.log == log
+
+
+def test_pieces_of_two_threads() -> None:
+    log, other = long_log(50_000), long_log(40_000)[::-1]
+    mixed = [
+        piece for pair in zip(pieces(SECOND, log), pieces(SECOND, other, thread=5), strict=True) for piece in pair
+    ]
+    heads = [load(SECOND, log, log_size=1 << 20), load(SECOND, other, log_size=1 << 20, thread=5)]
+    assert [attempt.log for attempt in assembled([*heads, *mixed])] == [log, other]
+
+
+def test_what_has_not_come_is_waited_for_and_not_for_ever() -> None:
+    log = long_log(10_000)
+    tail, chunk = pieces(SECOND, log)
+    assembler = Assembler()
+    assembler.add(load(SECOND, log, log_size=1 << 20))
+    assembler.add(tail)
+    assert list(assembler.take(SECOND)) == []
+    assembler.add(chunk)
+    assert [attempt.log for attempt in assembler.take(SECOND)] == [log]
+    assembler.add(load(2 * SECOND, log, log_size=1 << 20))
+    assert list(assembler.take(2 * SECOND)) == []
+    (attempt,) = assembler.take(2 * SECOND + attempts.PATIENCE)
+    assert attempt.log == b""
+
+
+def test_a_record_that_is_too_short() -> None:
+    with pytest.raises(ValueError, match="Buffer size too small"):
+        assembled([load(SECOND)[:-1]])
+
+
+def test_a_load_that_had_begun_before() -> None:
+    raw = verifier_watch.header.from_buffer_copy(load(SECOND))
+    raw.start = 0
+    (attempt,) = assembled([bytes(raw)])
+    assert attempt.load.start is None
+
+
+def messages_of(start: int) -> list[bytes]:
+    return [said(start, b"R%d invalid %s access '%s'\n", 3, b"mem", b"scalar"), said(start, b"last\n")]
+
+
+def test_messages() -> None:
+    start = SECOND - SECOND // 1000
+    (attempt,) = assembled([*messages_of(start), load(SECOND, messages=2)])
+    assert attempt.messages == b"R3 invalid mem access 'scalar'\nlast\n"
+    assert attempt.messages_lost == 0
+    found = explained(Report((attempt,)))
+    assert (found.source, found.log) == (Source.MESSAGES, attempt.messages)
+
+
+def test_messages_of_a_load_before_are_not_taken() -> None:
+    start = SECOND - SECOND // 1000
+    (attempt,) = assembled([*messages_of(start - 5), said(start, b"mine\n"), load(SECOND, messages=1)])
+    assert attempt.messages == b"mine\n"
+
+
+def test_many_loads_before_anything_is_read() -> None:
+    times = [number * SECOND for number in range(1, 8)]
+    heads = [load(time, messages=1) for time in times]
+    heard = [said(time - SECOND // 1000, b"%d\n", time) for time in times]
+    assert [each.messages for each in assembled([*heads, *heard], 8 * SECOND)] == [
+        b"%d\n" % (time % 2**32 - (time % 2**32 >> 31 << 32)) for time in times
+    ]
+
+
+def test_loads_of_a_thread_keep_their_order() -> None:
+    """The silent one, of which a message is not there yet, is not overtaken by the one with a log."""
+    assembler = Assembler()
+    assembler.add(load(SECOND, messages=1))
+    for record in (load(SECOND + MS, LOG, log_size=9999), *pieces(SECOND + MS, LOG)):
+        assembler.add(record)
+    assert list(assembler.take(SECOND)) == []
+    assembler.add(said(SECOND - SECOND // 1000, b"x\n"))
+    assert [each.load.log_size for each in assembler.take(SECOND)] == [0, 9999]
+
+
+def test_messages_of_accepted_loads_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "MESSAGES_MAX", 3)
+    assembler = Assembler()
+    for thread in range(1, 6):
+        assembler.add(said(SECOND - SECOND // 1000, b"x\n", thread=thread))
+    for thread in range(1, 6):
+        assembler.add(load(SECOND, messages=1, thread=thread))
+    late = list(assembler.take(SECOND + attempts.PATIENCE))
+    assert [attempt.messages_lost for attempt in late] == [1, 1, 0, 0, 0]
+
+
+def attempt(time: int, log_size: int = 0, errno: int = errnos.EACCES, name: bytes = b"prog") -> Attempt:
+    log = b"x" * min(log_size, 5)
+    (made,) = assembled([*pieces(time, log), load(time, log, log_size=log_size, errno=errno, name=name)])
+    return made
+
+
+def folded(*given: Attempt) -> list[list[int]]:
+    """The sizes of the logs in each report."""
+    folder = Folder()
+    reports = [report for each in given for report in folder.add(each)]
+    reports += folder.rest()
+    return [[each.load.log_size for each in report.attempts] for report in reports]
+
+
+@pytest.mark.parametrize(
+    ("given", "reports"),
+    [
+        ([attempt(SECOND), attempt(SECOND + 3 * MS, 99)], [[0, 99]]),
+        ([attempt(SECOND), attempt(SECOND + 3 * MS)], [[0], [0]]),
+        ([attempt(SECOND), attempt(SECOND + RETRY + 3 * MS, 99)], [[0], [99]]),
+        ([attempt(SECOND), attempt(SECOND + 3 * MS, 99, name=b"other")], [[99], [0]]),
+        ([attempt(SECOND, 99), attempt(SECOND + 3 * MS, 199)], [[99], [199]]),
+        ([attempt(SECOND, 99, errnos.ENOSPC), attempt(SECOND + 3 * MS, 199)], [[99, 199]]),
+        (
+            [attempt(SECOND), attempt(SECOND + 2 * MS, 99, errnos.ENOSPC), attempt(SECOND + 4 * MS, 199)],
+            [[0, 99, 199]],
+        ),
+        ([attempt(SECOND, 99, errnos.ENOSPC), attempt(SECOND + 3 * MS, 99)], [[99], [99]]),
+        ([attempt(SECOND, 0, errnos.EAGAIN), attempt(SECOND + 3 * MS, 0, 0)], [[0, 0]]),
+        ([attempt(SECOND, 99, errnos.EAGAIN), attempt(SECOND + 3 * MS, 99)], [[99, 99]]),
+        ([attempt(SECOND), attempt(SECOND + 3 * MS, 99), attempt(SECOND + 6 * MS)], [[0, 99], [0]]),
+    ],
+)
+def test_folding(given: list[Attempt], reports: list[list[int]]) -> None:
+    assert folded(*given) == reports
+
+
+def test_a_silent_load_is_reported_when_none_can_follow() -> None:
+    folder = Folder()
+    assert list(folder.add(attempt(SECOND))) == []
+    assert list(folder.expired(SECOND + RETRY)) == []
+    (report,) = folder.expired(SECOND + RETRY + 1)
+    assert report.last.load.time == SECOND
+    assert list(folder.rest()) == []
+
+
+def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "HELD_MAX", 3)
+    folder = Folder()
+    given = [list(folder.add(attempt(SECOND, name=b"%d" % number))) for number in range(5)]
+    assert [[report.last.load.name for report in each] for each in given] == [[], [], [], ["0"], ["1"]]
+    monkeypatch.setattr(attempts, "HELD_BYTES", 9)
+    assert [report.last.load.name for report in folder.add(attempt(SECOND, 5, errnos.ENOSPC, name=b"5"))] == ["2"]
+    assert len(list(folder.add(attempt(SECOND, 5, errnos.ENOSPC, name=b"6")))) == 3
+
+
+def test_the_line_that_was_cut_is_not_explained() -> None:
+    head = load(SECOND, LOG, log_size=9999, captured=len(LOG) - 3, missing="limit")
+    (made,) = assembled([head, *pieces(SECOND, LOG[3:])])
+    found = explained(Report((made,)))
+    assert found.log == LOG[3:]
+    assert found.diagnosis is not None
+    assert found.diagnosis.message == "R2 !read_ok"
+
+
+def test_addresses_are_left_out() -> None:
+    log = b"0: r1 = 0xffff888100a0b0c0\n" + LOG
+    (made,) = assembled([load(SECOND, log, log_size=9999), *pieces(SECOND, log)])
+    assert b"0xffff888100a0b0c0" in explained(Report((made,))).log
+    assert b"0xffff888100a0b0c0" not in explained(Report((made,)), redacted=True).log
+
+
+@pytest.mark.parametrize(
+    ("template", "args", "text"),
+    [
+        (b"R%d !read_ok\n", [2], b"R2 !read_ok\n"),
+        (b"%d %i", [-1, 2**32 - 1], b"-1 -1"),
+        (b"%u %u", [-1, 7], b"4294967295 7"),
+        (b"%lld %llu %ld", [-1, -1, -2], b"-1 18446744073709551615 -2"),
+        (b"%hhd %hd %hu", [200, 40000, -1], b"-56 -25536 65535"),
+        (b"%x %llx %#x %X %#o", [255, -1, 255, 255, 8], b"ff ffffffffffffffff 0xff FF 010"),
+        (b"%5d|%-5d|%05d|%+d|% d", [7, 7, -7, 7, 7], b"    7|7    |-0007|+7| 7"),
+        (b"%.3d|%5.3d|%#06x", [7, 7, 7], b"007|  007|0x0007"),
+        (b"%s '%s'", [b"mem", b"scalar"], b"mem 'scalar'"),
+        (b"%8s|%-8s|%.2s|%.*s|%*s|", [b"ab", b"ab", b"abc", 1, b"abc", -4, b"x"], b"      ab|ab      |ab|a|x   |"),
+        (b"%c%c", [104, 105], b"hi"),
+        (b"100%% %d%%", [3], b"100% 3%"),
+        (b"%p", [KERNEL], b"ffffffff81000000"),
+        (b"%zu %zd %td", [-1, -1, -1], b"18446744073709551615 -1 -1"),
+        # What is not known stands as it is, and takes an argument.
+        (b"%pV %d", [1, 2], b"%pV 2"),
+        (b"%pI4c %d", [1, 2], b"%pI4c 2"),
+        (b"%n %d", [1, 2], b"%n 2"),
+        # So does what no argument is left for.
+        (b"%d %s", [1], b"1 %s"),
+        (b"%", [], b"%"),
+        (b"%9999999d %", [], b"%9999999d %"),
+        (b"%9999d", [1], b"1".rjust(256)),
+        (b"%.9999d", [1], b"1".rjust(256, b"0")),
+    ],
+)
+def test_kernel_format(template: bytes, args: list[int | bytes], text: bytes) -> None:
+    numbers = [KERNEL if isinstance(arg, bytes) else arg & 0xFFFFFFFFFFFFFFFF for arg in args]
+    assert formatted(template, numbers, [arg if isinstance(arg, bytes) else b"" for arg in args]) == text
+
+
+def insn(code: int, regs: int = 0, off: int = 0, imm: int = 0) -> bytes:
+    return bytes([code, regs]) + off.to_bytes(2, "little") + imm.to_bytes(4, "little")
+
+
+def test_file_descriptors_in_instructions() -> None:
+    program = insn(0xB7) + insn(0x18, 0x11, imm=5) + insn(0, imm=0) + insn(0x18, 0x22, imm=6) + insn(0, imm=8)
+    assert file_descriptors(program + insn(0x18, 0x01, imm=7) + insn(0) + insn(0x95)) == [12, 28]
+    # The second half of a load of 64 bits is no instruction.
+    assert file_descriptors(insn(0x18, 0x01) + insn(0x18, 0x11, imm=5) + insn(0x95)) == []
+    assert file_descriptors(insn(0x95)[:3]) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (insn(0x18, 0x51) + insn(0), "array of file descriptors"),
+        (insn(0x18, 0x41) + insn(0), "callbacks"),
+        (insn(0x18, 0x31) + insn(0, imm=9), "module's BTF"),
+        (insn(0x85, 0x20, off=1), "kfuncs of a module"),
+    ],
+)
+def test_programs_that_cannot_be_loaded_again(program: bytes, why: str) -> None:
+    with pytest.raises(Unable, match=why):
+        file_descriptors(program)
+
+
+def test_filters() -> None:
+    assert Filters().packed() == bytes(32)
+    packed = Filters(everything=True, pid=7, comm="abc", prog_type=0).packed()
+    assert packed == b"abc".ljust(16, b"\0") + b"".join(number.to_bytes(4, "little") for number in (7, 1, 1, 0))
+    for comm in ("", "x" * 16, "é" * 8):
+        with pytest.raises(Error, match="1 to 15 bytes"):
+            Filters(comm=comm).packed()
+
+
+def test_program_types() -> None:
+    assert prog_type("xdp") == prog_type("XDP") == prog_type("BPF_PROG_TYPE_XDP") == prog_type("6") == 6
+    with pytest.raises(Error, match="program type 'xpd': no such type"):
+        prog_type("xpd")
+
+
+def test_pages() -> None:
+    size = 4096
+    assert [pages(n) for n in (1, size, size + 1, 1 << 20)] == [1, 1, 2, 256]
+
+
+def test_thread_and_process() -> None:
+    (made,) = assembled([load(SECOND)])
+    assert (made.load.pid, made.load.tid, made.load.thread) == (4242, 4243, THREAD)
+    assert (made.load.uid, made.load.gid) == (1001, 1000)

@@ -42,6 +42,19 @@ def test_rows_are_complete(check: Check) -> None:
     assert callable(getattr(imported, function))
 
 
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.id)
+def test_a_check_passes_its_id_on(monkeypatch: pytest.MonkeyPatch, check: Check) -> None:
+    passed_on = []
+
+    def function(check_id: str) -> Finding:
+        passed_on.append(check_id)
+        return OK
+
+    monkeypatch.setattr(check.function.replace(":", "."), function)
+    assert check.run() is OK
+    assert passed_on == [check.id]
+
+
 def test_ids_are_no_systems() -> None:
     """--only and --skip take either."""
     assert not {check.id for check in CHECKS} & set(SYSTEMS)

@@ -21,7 +21,7 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for="errno is EFAULT where usize is two pages; a kernel with the fix answers E2BIG.",
         remedy="Boot a kernel with the fix; stable kernels have it as well. Programs should not pass such a size.",
-        function="kprobe_tool.probes.extensible_structs.checks:check_usize_limit",
+        function="kprobe_tool.probes.extensible_structs.checks:check",
     ),
     Check(
         id="copy-struct-to-user",
@@ -37,7 +37,7 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for="tail is 'untouched', or written_beyond_smaller is true.",
         remedy="Clear the struct before the call, and look at the size that the kernel wrote into it.",
-        function="kprobe_tool.probes.extensible_structs.checks:check_copy_to_user",
+        function="kprobe_tool.probes.extensible_structs.checks:check",
     ),
     Check(
         id="extensible-struct-reachability",
@@ -55,6 +55,6 @@ CHECKS: tuple[Check, ...] = (
             "Allow the system call in the container's or the unit's seccomp profile, or let the filter answer "
             "ENOSYS, which most programs have a fallback for."
         ),
-        function="kprobe_tool.probes.extensible_structs.checks:check_reachability",
+        function="kprobe_tool.probes.extensible_structs.checks:check",
     ),
 )

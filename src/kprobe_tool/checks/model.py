@@ -83,7 +83,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Check:
-    """One row of the table. ``function`` is ``module:name`` of a function without arguments giving a Finding.
+    """One row of the table. ``function`` is ``module:name`` of a function that takes the id and gives a Finding.
 
     ``title`` and ``meaning`` tell what it is to be affected, ``look_for`` how the evidence shows it, ``remedy`` what
     to do about it.
@@ -103,7 +103,7 @@ class Check:
     def run(self) -> Finding:
         """Import the probe and ask it."""
         module, _, name = self.function.partition(":")
-        finding = getattr(import_module(module), name)()
+        finding = getattr(import_module(module), name)(self.id)
         if not isinstance(finding, Finding):
             raise TypeError(f"{self.function} returned {finding!r}")
         return finding

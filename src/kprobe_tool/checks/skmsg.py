@@ -34,7 +34,7 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for=LOOK_FOR,
         remedy=REMEDY,
-        function="kprobe_tool.probes.skmsg.checks:check_split",
+        function="kprobe_tool.probes.skmsg.checks:check",
     ),
     Check(
         id="skmsg-push-pop-copy",
@@ -49,7 +49,7 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for=LOOK_FOR,
         remedy=REMEDY,
-        function="kprobe_tool.probes.skmsg.checks:check_push_pop",
+        function="kprobe_tool.probes.skmsg.checks:check",
     ),
     Check(
         id="skmsg-stale-copy",
@@ -65,6 +65,6 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for="In results, outcome 'affected': an element with of_file false and copy true, and a length of 0.",
         remedy=REMEDY,
-        function="kprobe_tool.probes.skmsg.checks:check_stale",
+        function="kprobe_tool.probes.skmsg.checks:check",
     ),
 )

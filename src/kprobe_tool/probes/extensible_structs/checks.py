@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno as errnos
 import time
+from collections.abc import Callable
 
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.errors import errno_name
@@ -112,3 +113,15 @@ def check_reachability() -> Finding:
     if absent:
         reason += f"; this kernel has no {', '.join(absent)}"
     return Finding(Status.OK, reason, evidence=evidence)
+
+
+QUESTIONS: dict[str, Callable[[], Finding]] = {
+    "openat2-usize-limit": check_usize_limit,
+    "copy-struct-to-user": check_copy_to_user,
+    "extensible-struct-reachability": check_reachability,
+}
+
+
+def check(check_id: str) -> Finding:
+    """What the kernel answers to one check's question."""
+    return QUESTIONS[check_id]()

@@ -284,33 +284,6 @@ def verdict(check: str, survey: Survey) -> Finding:
     return Finding(worst, f"{name}: {first.reason}{others}", first.method, {"controllers": evidence}, first.settle)
 
 
-def check_granted() -> Finding:
-    return verdict("nvme-queues-granted", live())
-
-
-def check_shortfall_oops() -> Finding:
-    return verdict("nvme-shortfall-oops", live())
-
-
-def check_stale_io_queues() -> Finding:
-    return verdict("nvme-stale-io-queues", live())
-
-
-def check_hctx_offline_cpus() -> Finding:
-    return verdict("nvme-hctx-offline-cpus", live())
-
-
-def check_queue_count() -> Finding:
-    return verdict("nvme-queue-count", live())
-
-
-def check_path_queues() -> Finding:
-    return verdict("nvme-path-queues", live())
-
-
-def check_poll_queues() -> Finding:
-    return verdict("nvme-poll-queues", live())
-
-
-def check_cpu_balance() -> Finding:
-    return verdict("nvme-cpu-balance", live())
+def check(check_id: str) -> Finding:
+    """What this host's controllers, which are read once for all checks, say about one of them."""
+    return verdict(check_id, live())

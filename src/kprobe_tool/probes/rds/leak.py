@@ -339,32 +339,12 @@ def attempt() -> Experiment | Error:
     )
 
 
-def ask_kernel(judgement: Callable[[Experiment], Finding]) -> Finding:
-    """What every check begins with: RDS that is not registered is not asked. Raises Error."""
+def check(check_id: str) -> Finding:
+    """What the experiment says about one check. RDS that is not registered is not asked. Raises Error."""
     status = presence()
     if not status.registered:
         return Finding(Status.NOT_APPLICABLE, status.absence(), Method.CONFIG, status.evidence())
-    return judgement(experiment())
-
-
-def check_rows() -> Finding:
-    """rds-info-netns-leak."""
-    return ask_kernel(rows_finding)
-
-
-def check_counts() -> Finding:
-    """rds-info-count-leak."""
-    return ask_kernel(counts_finding)
-
-
-def check_delivery() -> Finding:
-    """rds-netns-delivery."""
-    return ask_kernel(delivery_finding)
-
-
-def check_bind() -> Finding:
-    """rds-bind-netns."""
-    return ask_kernel(bind_finding)
+    return JUDGES[check_id](experiment())
 
 
 def evidence_of(done: Experiment) -> dict[str, object]:
@@ -428,3 +408,11 @@ def bind_finding(done: Experiment) -> Finding:
     return Finding(
         Status.OK, "the same address and port could be bound in another network namespace", evidence=evidence
     )
+
+
+JUDGES: dict[str, Callable[[Experiment], Finding]] = {
+    "rds-info-netns-leak": rows_finding,
+    "rds-info-count-leak": counts_finding,
+    "rds-netns-delivery": delivery_finding,
+    "rds-bind-netns": bind_finding,
+}

@@ -10,19 +10,9 @@ from kprobe_tool.probes.skmsg.experiment import Experiment, experiment
 from kprobe_tool.probes.skmsg.judge import Outcome, Result, controls_row, of_check, results, statement
 
 
-def check_split() -> Finding:
-    """skmsg-tls-split-copy."""
-    return finding(experiment(), "skmsg-tls-split-copy")
-
-
-def check_push_pop() -> Finding:
-    """skmsg-push-pop-copy."""
-    return finding(experiment(), "skmsg-push-pop-copy")
-
-
-def check_stale() -> Finding:
-    """skmsg-stale-copy."""
-    return finding(experiment(), "skmsg-stale-copy")
+def check(check_id: str) -> Finding:
+    """What the experiment, which is run once for all of them, says about one check."""
+    return finding(experiment(), check_id)
 
 
 def names(found: Sequence[Result]) -> str:

@@ -19,7 +19,7 @@ from kprobe_tool.lazy import LazyGroup
 from kprobe_tool.report.output import PROGRAM, say
 
 COMMANDS = {
-    "audit": ("kprobe_tool.commands.audit", "Run all checks and print one verdict for each."),
+    "audit": ("kprobe_tool.commands.audit.command", "Run all checks and print one verdict for each."),
     "check-fields": ("kprobe_tool.commands.check_fields", "Show what extensible-struct system calls understand."),
     "doctor": ("kprobe_tool.commands.doctor", "Show what this host lets the tool do, and how to get the rest."),
     "explain": ("kprobe_tool.commands.explain", "Say what a check means, what shows it, and what to do about it."),

@@ -117,9 +117,9 @@ def test_exceptions_become_exit_codes(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    from kprobe_tool.commands import audit
+    from kprobe_tool.commands.audit import command
 
-    monkeypatch.setattr(audit, "command", click.Command("audit", callback=raising(error)))
+    monkeypatch.setattr(command, "command", click.Command("audit", callback=raising(error)))
     monkeypatch.setattr(cli, "silent", lambda code: code)
     assert cli.run(["audit"]) == code
     assert capfd.readouterr().err.startswith(text.strip("\n"))
@@ -127,9 +127,9 @@ def test_exceptions_become_exit_codes(
 
 def test_a_bug_is_not_a_finding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Python exits with 1 on an uncaught exception, which a script would read as 'found'."""
-    from kprobe_tool.commands import audit
+    from kprobe_tool.commands.audit import command
 
-    monkeypatch.setattr(audit, "command", click.Command("audit", callback=raising(ZeroDivisionError())))
+    monkeypatch.setattr(command, "command", click.Command("audit", callback=raising(ZeroDivisionError())))
     assert cli.run(["audit"]) == ExitCode.CANNOT_RUN
     assert "this is a bug" in capsys.readouterr().err
 

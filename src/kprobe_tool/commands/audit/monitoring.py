@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from kprobe_tool.checks import Severity, Status
-from kprobe_tool.commands.audit_tally import WAIVED, Audited, Verdict, count
+from kprobe_tool.commands.audit.tally import WAIVED, Audited, Verdict, count
 from kprobe_tool.commands.verdicts import exit_code
 from kprobe_tool.errors import ExitCode, PluginState
 from kprobe_tool.report.document import Metric, Plugin

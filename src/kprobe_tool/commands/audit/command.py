@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Finding
-from kprobe_tool.commands.audit_tally import Audited, Verdict
+from kprobe_tool.commands.audit.tally import Audited, Verdict
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.verdicts import exit_code, fail_on_option
 from kprobe_tool.errors import ExitCode
@@ -100,8 +100,8 @@ def command(
         emit(listed(checks), output, path=write)
         return ExitCode.OK
     # What is wrong with the files is told before a check takes its time.
-    from kprobe_tool.probes import baseline as earlier
-    from kprobe_tool.probes import waivers as waiving
+    from kprobe_tool.commands.audit import baseline as earlier
+    from kprobe_tool.commands.audit import waivers as waiving
 
     waived = waiving.load(waivers, datetime.now(UTC).date()) if waivers is not None else {}
     before = earlier.load(baseline, SCHEMA_VERSION) if baseline is not None else None
@@ -117,7 +117,7 @@ def command(
     )
     emit(document_of(audited, output, fail_on, verbose=verbose, quiet=quiet), output, path=write, quiet=quiet)
     if output is Output.NRPE:
-        from kprobe_tool.commands.audit_monitoring import plugin
+        from kprobe_tool.commands.audit.monitoring import plugin
 
         return plugin(audited, fail_on).state
     return exit_code(audited.counted(), fail_on)
@@ -139,15 +139,15 @@ def listed(checks: Sequence[Check]) -> Document:
 def document_of(audited: Audited, output: Output, fail_on: str, *, verbose: bool, quiet: bool) -> Document:
     """The document of a run, with what its format shows."""
     if output is Output.PROMETHEUS:
-        from kprobe_tool.commands.audit_monitoring import metrics
+        from kprobe_tool.commands.audit.monitoring import metrics
 
         return Document("audit", audited.host, [], metrics=metrics(audited), warnings=audited.warnings())
     if output is Output.NRPE:
-        from kprobe_tool.commands.audit_monitoring import plugin
+        from kprobe_tool.commands.audit.monitoring import plugin
 
         return Document("audit", audited.host, [], plugin=plugin(audited, fail_on), warnings=audited.warnings())
     if output in {Output.TABLE, Output.WIDE}:
-        from kprobe_tool.commands.audit_tables import for_people
+        from kprobe_tool.commands.audit.tables import for_people
 
         return for_people(audited, verbose=verbose, quiet=quiet)
     return audited.document()

@@ -13,8 +13,8 @@ from kprobe_tool.commands.verdicts import finding_row
 from kprobe_tool.report.document import Document, Row, Table
 
 if TYPE_CHECKING:
-    from kprobe_tool.probes.baseline import Baseline, Change
-    from kprobe_tool.probes.waivers import Waiver
+    from kprobe_tool.commands.audit.baseline import Baseline, Change
+    from kprobe_tool.commands.audit.waivers import Waiver
 
 WAIVED = "waived"
 BUCKETS = (*(status.value for status in Status), WAIVED)

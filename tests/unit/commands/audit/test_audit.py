@@ -26,8 +26,8 @@ from kprobe_tool.native import host as native_host
 from kprobe_tool.probes import audit, host
 from kprobe_tool.report.output import Output
 
-from ...processes import ends
-from .. import formats
+from ....processes import ends
+from ... import formats
 
 Capsys = pytest.CaptureFixture[str]
 Answer = Finding | Callable[[], Finding]

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kprobe_tool.checks import Status
-from kprobe_tool.commands.audit_tally import BUCKETS, WAIVED, Audited, count
+from kprobe_tool.commands.audit.baseline import Baseline, Change
+from kprobe_tool.commands.audit.tally import BUCKETS, WAIVED, Audited, count
 from kprobe_tool.commands.verdicts import FINDING_COLUMNS
-from kprobe_tool.probes.baseline import Baseline, Change
 from kprobe_tool.report.document import Column, Document, Row, Table
 from kprobe_tool.report.text import escape
 

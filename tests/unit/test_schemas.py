@@ -25,7 +25,7 @@ from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer
 from kprobe_tool.native.records import be16, be32, in6_addr
 from kprobe_tool.probes import host
-from kprobe_tool.probes.nvme.asked import Source
+from kprobe_tool.probes.nvme.request import Source
 from kprobe_tool.probes.nvme.split import HCTX_TYPES, Algorithm
 from kprobe_tool.probes.nvme.types import TypeSource
 from kprobe_tool.probes.rds import info, leak, savefile

@@ -13,8 +13,8 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import bounded, nvme, procfs
 from kprobe_tool.native.sysfs import Tree
 from kprobe_tool.probes.nvme import controllers as sysfs
-from kprobe_tool.probes.nvme.asked import Asked, Context, asked, configured, from_kernel, is_discovery
 from kprobe_tool.probes.nvme.controllers import Controller, Cpus
+from kprobe_tool.probes.nvme.request import Asked, Context, asked, configured, from_kernel, is_discovery
 from kprobe_tool.probes.nvme.split import Algorithm
 
 QUERY_MS = 5000

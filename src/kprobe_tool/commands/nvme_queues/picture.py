@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kprobe_tool.probes.nvme.ask import Subject
     from kprobe_tool.probes.nvme.controllers import Cpus, Hctx
-    from kprobe_tool.probes.nvme.survey import Subject
 
 ACROSS = 64
 """CPUs side by side. With the label it comes to 76 columns."""

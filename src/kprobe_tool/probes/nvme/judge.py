@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from kprobe_tool.checks import Finding, Method, Status
-from kprobe_tool.probes.nvme.asked import is_discovery
+from kprobe_tool.probes.nvme.ask import Subject, Survey, take
 from kprobe_tool.probes.nvme.controllers import Hctx, Path
+from kprobe_tool.probes.nvme.request import is_discovery
 from kprobe_tool.probes.nvme.split import Algorithm, Options, Split, deadly_grants
-from kprobe_tool.probes.nvme.survey import Subject, Survey, take
 from kprobe_tool.probes.nvme.types import poll_on_zero
 
 ROOT = "root on the live host: the kernel shows neither the options nor, to others, the types of the queues"

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kprobe_tool.checks import CHECKS, Finding, Method, Status
-from kprobe_tool.probes.nvme import findings
-from kprobe_tool.probes.nvme.asked import Asked, Source
+from kprobe_tool.probes.nvme import judge
+from kprobe_tool.probes.nvme.ask import Survey, take
 from kprobe_tool.probes.nvme.controllers import Cpus
+from kprobe_tool.probes.nvme.request import Asked, Source
 from kprobe_tool.probes.nvme.split import Algorithm, Options, connect, deadly_grants
-from kprobe_tool.probes.nvme.survey import Survey, take
 
 from . import trees
 
@@ -42,7 +42,7 @@ AFFECTED = {
 
 
 def judged(survey: Survey, number: int = 0) -> dict[str, Finding]:
-    return findings.judge(survey, survey.subjects[number])
+    return judge.judge(survey, survey.subjects[number])
 
 
 def affected(survey: Survey, number: int = 0) -> set[str]:
@@ -57,9 +57,9 @@ def asking(survey: Survey, options: Options, value: int, following: int, **field
 
 def test_every_check_has_its_judge() -> None:
     rows = {check.id: check for check in CHECKS if check.system == "nvme"}
-    assert list(rows) == list(findings.JUDGES)
+    assert list(rows) == list(judge.JUDGES)
     for check in rows.values():
-        assert callable(getattr(findings, check.function.partition(":")[2]))
+        assert callable(getattr(judge, check.function.partition(":")[2]))
 
 
 @pytest.mark.parametrize("debugfs", [True, False], ids=["root", "nobody"])
@@ -112,7 +112,7 @@ def test_deadly_grants_need_no_options(*, cpus: int, io: int, write: int, poll: 
     if now.io_queues.read or now.io_queues.poll:
         inferred, known = (
             deadly_grants(Algorithm.FABRICS, each, now.io_queues, now.nr_hw_queues, cpus=cpus)
-            for each in (findings.fewest_options(now.io_queues), options)
+            for each in (judge.fewest_options(now.io_queues), options)
         )
         assert inferred == known
 
@@ -153,13 +153,13 @@ def test_unknown_online_cpus(tmp_path: Path) -> None:
 
 def test_verdict_is_the_worst(tmp_path: Path) -> None:
     survey = take(str(trees.plant(tmp_path, NEWEST, "rdma-two-paths")))
-    verdict = findings.verdict(PATHS, survey)
+    verdict = judge.verdict(PATHS, survey)
     assert (verdict.status, verdict.reason[:6]) == (Status.AFFECTED, "nvme2:")
     evidence = verdict.evidence["controllers"]
     assert isinstance(evidence, dict)
     assert list(evidence) == ["nvme2"]
     (tmp_path / "empty/class").mkdir(parents=True)
-    none = findings.verdict(PATHS, take(str(tmp_path / "empty")))
+    none = judge.verdict(PATHS, take(str(tmp_path / "empty")))
     assert none.status is Status.NOT_APPLICABLE
 
 

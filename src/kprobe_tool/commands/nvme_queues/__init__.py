@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, overload
 
 import click
 
-from kprobe_tool.commands.nvme_queues_picture import pictures
+from kprobe_tool.commands.nvme_queues.picture import pictures
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
@@ -18,9 +18,9 @@ from kprobe_tool.report.output import Output, emit
 
 if TYPE_CHECKING:
     from kprobe_tool.checks import Finding
+    from kprobe_tool.probes.nvme.ask import Subject, Survey
     from kprobe_tool.probes.nvme.controllers import Hctx, Path
     from kprobe_tool.probes.nvme.simulate import Simulation
-    from kprobe_tool.probes.nvme.survey import Subject, Survey
 
 NONE = "no NVMe controller"
 
@@ -167,7 +167,7 @@ def found_rows(findings: dict[str, Finding]) -> list[Row]:
 
 def controller_row(survey: Survey, subject: Subject) -> Row:
     """The JSON object of one controller."""
-    from kprobe_tool.probes.nvme.findings import judge
+    from kprobe_tool.probes.nvme.judge import judge
 
     controller, asked = subject.controller, subject.asked
     path = controller.path
@@ -344,7 +344,7 @@ def command(
         raise click.UsageError("--map draws for people; -o json has the CPUs of each hctx")
     if directory is not None and query_controller:
         raise click.UsageError("--query-controller asks live controllers, --sysfs reads a captured tree")
-    from kprobe_tool.probes.nvme.survey import take
+    from kprobe_tool.probes.nvme.ask import take
 
     survey = take(directory, controllers, query=query_controller)
     emit(drawn(survey) if picture else surveyed(survey, directory, people=people), output)

@@ -17,7 +17,7 @@ import pytest
 from kprobe_tool import cli
 from kprobe_tool.errors import ExitCode
 
-from ..probes.nvme import trees
+from ...probes.nvme import trees
 
 NEWEST = trees.RELEASES[-1]
 

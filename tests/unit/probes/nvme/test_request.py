@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.native import kcore, nvme
-from kprobe_tool.probes.nvme.asked import Configured, Context, Known, Source, asked, configured, from_kernel
 from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Parameters, open_tree
+from kprobe_tool.probes.nvme.request import Configured, Context, Known, Source, asked, configured, from_kernel
 from kprobe_tool.probes.nvme.split import Algorithm, Options
 
 from . import trees

@@ -28,11 +28,11 @@ from kprobe_tool.probes import host
 from kprobe_tool.probes.nvme.request import Source
 from kprobe_tool.probes.nvme.split import HCTX_TYPES, Algorithm
 from kprobe_tool.probes.nvme.types import TypeSource
-from kprobe_tool.probes.rds import info, leak, savefile
+from kprobe_tool.probes.rds import experiment, info, savefile
 from kprobe_tool.probes.rds import presence as presence_module
 from kprobe_tool.probes.rds.capture import Capture, Reading
+from kprobe_tool.probes.rds.experiment import Experiment, OptionResult, judge
 from kprobe_tool.probes.rds.filters import Filters
-from kprobe_tool.probes.rds.leak import Experiment, OptionResult, judge
 from kprobe_tool.probes.rds.presence import Presence
 from kprobe_tool.probes.skmsg import experiment as skmsg_experiment
 from kprobe_tool.probes.skmsg import judge as skmsg_judge
@@ -210,11 +210,11 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert finding["method"]["enum"] == list(checks.Method)
     assert finding["severity"]["enum"] == list(checks.Severity)
     option = SCHEMAS["rds-info-leak-check"]["$defs"]["option"]["properties"]
-    assert option["outcome"]["enum"] == list(leak.Outcome)
+    assert option["outcome"]["enum"] == list(experiment.Outcome)
     assert option["optname"]["enum"] == list(rds.OPTIONS)
     assert SCHEMAS["rds-capture"]["$defs"]["answer"]["properties"]["optname"]["enum"] == list(rds.OPTIONS)
     symbols = SCHEMAS["audit"]["$defs"]["leak_evidence"]["properties"]["symbols_of_unfixed_kernels"]
-    assert symbols["items"]["enum"] == list(leak.SYMBOLS)
+    assert symbols["items"]["enum"] == list(experiment.SYMBOLS)
     nvme = SCHEMAS["nvme-queues"]
     assert nvme["$defs"]["asked"]["properties"]["source"]["enum"] == [*Source, None]
     assert nvme["$defs"]["path"]["properties"]["type_source"]["enum"] == [*TypeSource, None]
@@ -387,8 +387,8 @@ EXPERIMENTS = {
 def test_leak_check(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     loaded = Presence(True, ("rds", "rds_tcp"), None)
     monkeypatch.setattr(presence_module, "presence", lambda: loaded)
-    monkeypatch.setattr(leak, "presence", lambda: loaded)
-    monkeypatch.setattr(leak, "experiment", lambda: EXPERIMENTS[name])
+    monkeypatch.setattr(experiment, "presence", lambda: loaded)
+    monkeypatch.setattr(experiment, "experiment", lambda: EXPERIMENTS[name])
     document = check_command(capsys, "rds-info-leak-check", "rds-info", "--leak-check")
     assert len(document["results"]) == len(EXPERIMENTS[name].options)
     audit = check_command(capsys, "audit", "audit")
@@ -404,7 +404,7 @@ def test_leak_check(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) 
 
 
 def test_every_outcome_is_tried() -> None:
-    assert {option.outcome for option in every_outcome()} == set(leak.Outcome)
+    assert {option.outcome for option in every_outcome()} == set(experiment.Outcome)
 
 
 def test_leak_check_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
@@ -413,8 +413,8 @@ def test_leak_check_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys: 
 
     loaded = Presence(True, ("rds",), None)
     monkeypatch.setattr(presence_module, "presence", lambda: loaded)
-    monkeypatch.setattr(leak, "presence", lambda: loaded)
-    monkeypatch.setattr(leak, "experiment", refuse)
+    monkeypatch.setattr(experiment, "presence", lambda: loaded)
+    monkeypatch.setattr(experiment, "experiment", refuse)
     document = check_command(capsys, "rds-info-leak-check", "rds-info", "--leak-check")
     assert [error["errno"] for error in document["errors"]] == ["EPERM"]
 

@@ -24,7 +24,7 @@ CHECKS: tuple[Check, ...] = (
             "Boot a kernel with the fix. Until then unload rds_tcp, rds_rdma and rds, or keep them from being "
             "loaded with 'install rds /bin/false' in modprobe.d."
         ),
-        function="kprobe_tool.probes.rds.leak:check",
+        function="kprobe_tool.probes.rds.experiment:check",
     ),
     Check(
         id="rds-info-count-leak",
@@ -39,7 +39,7 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for="In options, outcome 'leaks' or 'count-leaks': count_probe stands for more rows than rows_own.",
         remedy="Boot a kernel with the fix, or unload the rds modules.",
-        function="kprobe_tool.probes.rds.leak:check",
+        function="kprobe_tool.probes.rds.experiment:check",
     ),
     Check(
         id="rds-netns-delivery",
@@ -58,7 +58,7 @@ CHECKS: tuple[Check, ...] = (
             "Its own message, which must arrive, is the control."
         ),
         remedy="Boot a kernel with the fix (6.1.183, 6.12.101 or later), or unload the rds modules.",
-        function="kprobe_tool.probes.rds.leak:check",
+        function="kprobe_tool.probes.rds.experiment:check",
     ),
     Check(
         id="rds-bind-netns",
@@ -74,6 +74,6 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for="bind_taken is true: bind() in a new namespace answered EADDRINUSE for a port bound in another one.",
         remedy="No released kernel separates the table. Unload the rds modules where they are not used.",
-        function="kprobe_tool.probes.rds.leak:check",
+        function="kprobe_tool.probes.rds.experiment:check",
     ),
 )

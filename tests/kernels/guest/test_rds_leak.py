@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.native import netns, rds
-from kprobe_tool.probes.rds import leak
+from kprobe_tool.probes.rds import experiment
 
 from ..packages import Kernel
 from .conftest import Run
@@ -24,9 +24,9 @@ PER_NAMESPACE = {name for name in rds.OPTIONS if name != "RDS_INFO_COUNTERS" and
 @pytest.fixture(autouse=True)
 def loaded(modprobe: Callable[..., None]) -> Iterator[None]:
     modprobe("rds", "rds_tcp")
-    leak.attempt.cache_clear()
+    experiment.attempt.cache_clear()
     yield
-    leak.attempt.cache_clear()
+    experiment.attempt.cache_clear()
 
 
 def outcomes(document: Any) -> dict[str, str]:

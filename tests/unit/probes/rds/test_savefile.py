@@ -15,7 +15,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.probes.rds import savefile
 from kprobe_tool.probes.rds.info import SOURCES, availability, rows
 
-DATA = Path(__file__).parents[1] / "data" / "rds"
+DATA = Path(__file__).parents[2] / "data" / "rds"
 CAPTURES = sorted(DATA.glob("*.json"))
 CAPTURED = json.loads(next(path for path in CAPTURES if path.stem.startswith("6.1.")).read_text())
 """One of a kernel that keeps namespaces apart."""

@@ -14,7 +14,7 @@ from kprobe_tool.probes.rds.capture import Capture, Reading
 from kprobe_tool.probes.rds.filters import Filters, network
 from kprobe_tool.probes.rds.info import SOURCES, availability, merged, rows, state, with_tos
 
-DATA = Path(__file__).parents[1] / "data" / "rds"
+DATA = Path(__file__).parents[2] / "data" / "rds"
 CAPTURES = sorted(DATA.glob("*.json"))
 
 

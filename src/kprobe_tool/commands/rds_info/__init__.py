@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from kprobe_tool.checks import CHECKS, evaluate
 from kprobe_tool.commands.options import output_option
-from kprobe_tool.commands.rds_info_columns import LEAK_COLUMNS, tables
+from kprobe_tool.commands.rds_info.rows import LEAK_COLUMNS, tables
 from kprobe_tool.commands.verdicts import FINDING_COLUMNS, exit_code, fail_on_option, finding_row
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
@@ -52,7 +52,7 @@ LEAKING = (
 
 def run_leak_check(output: Output, fail_on: str) -> ExitCode:
     """``--leak-check``: the options one by one, and the checks that audit runs."""
-    from kprobe_tool.probes.rds.leak import experiment
+    from kprobe_tool.probes.rds.experiment import experiment
     from kprobe_tool.probes.rds.presence import presence
 
     status = presence()

@@ -7,8 +7,8 @@ import pytest
 from kprobe_tool.checks import CHECKS, Status, evaluate
 from kprobe_tool.errors import Error
 from kprobe_tool.native.kmod import AliasTarget
-from kprobe_tool.probes.rds import leak
-from kprobe_tool.probes.rds.leak import Experiment, OptionResult, Outcome, judge
+from kprobe_tool.probes.rds import experiment as experiment_module
+from kprobe_tool.probes.rds.experiment import Experiment, OptionResult, Outcome, judge
 from kprobe_tool.probes.rds.presence import Presence
 
 
@@ -52,8 +52,8 @@ def experiment(
 
 
 def statuses(monkeypatch: pytest.MonkeyPatch, done: Experiment | Error, registered: bool = True) -> dict[str, Status]:
-    monkeypatch.setattr(leak, "presence", lambda: Presence(registered, (), None))
-    monkeypatch.setattr(leak, "attempt", lambda: done)
+    monkeypatch.setattr(experiment_module, "presence", lambda: Presence(registered, (), None))
+    monkeypatch.setattr(experiment_module, "attempt", lambda: done)
     return {check.id: evaluate(check).status for check in CHECKS if check.system == "rds"}
 
 

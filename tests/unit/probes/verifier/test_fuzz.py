@@ -29,7 +29,7 @@ from .messages.rendering import render
 
 SEEDS = [path.read_bytes() for path in sorted(LOGS.glob("*/*.txt")) if path.stat().st_size < 1 << 14][::7]
 PIECES = [line + b"\n" for seed in SEEDS[::5] for line in seed.splitlines()]
-MESSAGES = [render(wording).encode() + b"\n" for row in TABLE for wording in row.wordings]
+MESSAGES = [render(wording).encode() + b"\n" for group in TABLE for row in group.rows for wording in row.wordings]
 STRANGE = [
     b"\r\n",
     b"\0",

@@ -10,22 +10,6 @@ from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
 from kprobe_tool.probes.verifier.log.path import Path, Visit
 from kprobe_tool.probes.verifier.messages.row import Match
 
-RULES = frozenset(
-    {
-        "bounds-negative",
-        "bounds-minimum",
-        "bounds-unbounded",
-        "bounds-maximum",
-        "size-negative",
-        "size-unbounded",
-        "pointer-offset-unbounded",
-        "pointer-offset-range",
-        "stack-variable-access",
-        "stack-variable-unbounded",
-        "argument-memory",
-    }
-)
-"""Messages about numbers without sufficient bounds."""
 SIGNED = frozenset({"s>", "s>=", "s<", "s<="})
 EQUAL = frozenset({"==", "!=", "&"})
 
@@ -52,7 +36,7 @@ class Test:
 
 def lost_bounds(found: Match, register: str, path: Path) -> list[tuple[int, Step]]:
     """The comparisons on the path that do not bound the number that the message is about."""
-    if found.row.rule not in RULES:
+    if not found.row.lost_bound:
         return []
     holds: dict[str, Number] = {}
     tests: list[Test] = []

@@ -47,16 +47,6 @@ MOVES_PACKETS = re.compile(
     r"(?:pull|adjust|change|store|push|pop|proto|room|tail|head|replace|redirect|set)\w{0,24}"
 )
 UNLOCKS = re.compile(r"bpf_(?:res_)?(?:spin|rcu_read)_unlock\w{0,16}")
-LOST = frozenset(
-    {
-        "scalar-dereference",
-        "argument-type",
-        "argument-not-referenced",
-        "argument-unacquired",
-        "argument-trusted",
-    }
-)
-"""Messages about a register that was a pointer, or held a reference, and does not any more."""
 RELEASES = re.compile(r"bpf_\w{0,48}(?:release|submit|discard|put|drop|destroy|unlock|push|add)\w{0,24}")
 
 
@@ -221,7 +211,7 @@ def lineage(found: Match, register: str, path: Path) -> Thread:
             ended = True
             break
     context = not ended and target.name == "R1" and target.depth <= 0 and path.cut is None
-    if found.row.rule in LOST and found.fields.get("type", "scalar") in {"scalar", "inv"}:
+    if found.row.lost_pointer and found.fields.get("type", "scalar") in {"scalar", "inv"}:
         steps += next(([lost] for span in spans if (lost := invalidated(span, path)) is not None), [])
     steps += branches(visits, first)
     steps += lost_bounds(found, register, path)

@@ -149,9 +149,9 @@ def judge(last: Last, data: Data, errno: str | None) -> Diagnosis:
     if causes or matches:
         text, found = choose(causes or matches)
         details = tuple(each for each in texts if each != text)
-        figures = [each.reason() for _, each in matches if each.row.detail and each.row.problem == BOUNDS]
+        figures = [each.reason() for _, each in matches if each.row.detail and each.group.problem == BOUNDS]
         diagnosis = from_message(text, found, details, path)
-        if figures and found.row.problem == BOUNDS and not found.row.detail:
+        if figures and found.group.problem == BOUNDS and not found.row.detail:
             return replace(diagnosis, reason=f"{diagnosis.reason} {figures[-1]}")
         return diagnosis
     if blocks:
@@ -166,7 +166,7 @@ def judge(last: Last, data: Data, errno: str | None) -> Diagnosis:
 def choose(matches: Sequence[tuple[str, Match]]) -> tuple[str, Match]:
     """The message that names the cause: the first, or what sums it up; a breach of bounds is told by its own."""
     first = matches[0]
-    if first[1].row.problem == BOUNDS:
+    if first[1].group.problem == BOUNDS:
         return first
     return next((each for each in matches if each[1].row.sums_up), first)
 
@@ -233,8 +233,8 @@ def from_message(text: str, found: Match, details: tuple[str, ...], path: Path) 
         outcome=Outcome.REJECTED,
         native=False,
         recognised=True,
-        category=found.row.category,
-        problem=found.row.problem,
+        category=found.group.category,
+        problem=found.group.problem,
         message=text,
         reason=found.reason(),
         place=place_of(found, path),

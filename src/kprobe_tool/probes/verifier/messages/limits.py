@@ -4,131 +4,173 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category
-from kprobe_tool.probes.verifier.messages.row import Message
+from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
 
-MESSAGES = (
-    Message(
-        rule="too-many-instructions",
-        category=Category.LIMIT,
-        problem="Too many instructions",
-        wordings={"BPF program is too large. Processed {count} insn": "5.10-7.3"},
-        reason=(
-            "The verifier walked {count} instructions over all paths and gave up; the program itself may be "
-            "much shorter."
-        ),
-        suggestion=(
-            "Have fewer paths: bound loops lower, use bpf_loop() or an open-coded iterator, and move code "
-            "into global functions, which are checked once."
-        ),
-    ),
-    Message(
-        rule="too-many-branches",
-        category=Category.LIMIT,
-        problem="Too many pending branches",
-        wordings={
-            "The sequence of {count} jumps is too complex.": "5.10-7.3",
-            "The sequence of {count} jumps is too complex for async cb.": "6.1-7.3",
-        },
-        reason="{count} branches were waiting to be checked at one time, the most that the verifier keeps.",
-        suggestion="Split the program, or replace chains of conditions by a table or bpf_loop().",
-    ),
-    Message(
-        rule="infinite-loop",
-        category=Category.LIMIT,
-        problem="Infinite loop",
-        wordings={"infinite loop detected at insn {at}": "5.10-7.3"},
-        reason=("The verifier came to instruction {at} again with nothing changed since, so the loop may never end."),
-        suggestion=(
-            "Let a counter with a constant limit decide about the loop, or use bpf_loop(), bpf_for() or may_goto."
+GROUPS = (
+    Group(
+        Category.LIMIT,
+        "Too many instructions",
+        (
+            KernelMessage(
+                rule="too-many-instructions",
+                wordings={"BPF program is too large. Processed {count} insn": "5.10-7.3"},
+                reason=(
+                    "The verifier walked {count} instructions over all paths and gave up; the program itself may be "
+                    "much shorter."
+                ),
+                suggestion=(
+                    "Have fewer paths: bound loops lower, use bpf_loop() or an open-coded iterator, and move code "
+                    "into global functions, which are checked once."
+                ),
+            ),
         ),
     ),
-    Message(
-        rule="call-depth",
-        category=Category.LIMIT,
-        problem="Call stack too deep",
-        wordings={
-            "the call stack of {count} frames is too deep": "5.10-7.3",
-            "the call stack of {count} frames is too deep !": "5.10-7.3",
-        },
-        reason="{count} functions would be active at one time, and 8 may be.",
-        suggestion="Inline some of them; recursion is not allowed at all.",
-    ),
-    Message(
-        rule="stack-depth",
-        category=Category.LIMIT,
-        problem="Stack depth",
-        wordings={"combined stack size of {count} calls is {size}. Too large": "5.10-7.3"},
-        reason="The {count} functions on this path need {size} bytes of stack together, and there are 512.",
-        suggestion=(
-            "Move large variables into a map (a per-CPU array), or inline functions so that the compiler can "
-            "share slots."
+    Group(
+        Category.LIMIT,
+        "Too many pending branches",
+        (
+            KernelMessage(
+                rule="too-many-branches",
+                wordings={
+                    "The sequence of {count} jumps is too complex.": "5.10-7.3",
+                    "The sequence of {count} jumps is too complex for async cb.": "6.1-7.3",
+                },
+                reason="{count} branches were waiting to be checked at one time, the most that the verifier keeps.",
+                suggestion="Split the program, or replace chains of conditions by a table or bpf_loop().",
+            ),
         ),
     ),
-    Message(
-        rule="stack-depth-function",
-        category=Category.LIMIT,
-        problem="Stack depth",
-        wordings={
-            "stack size of subprog {number} is {size}. Too large": "6.12-7.3",
-            "stack size {size}(extra {number}) is too large": "6.12-7.3",
-        },
-        reason="One function needs {size} bytes of stack, more than there are.",
-        suggestion="Move large variables into a map (a per-CPU array).",
-    ),
-    Message(
-        rule="stack-depth-tail-call",
-        category=Category.LIMIT,
-        problem="Stack depth",
-        wordings={
-            "tail_calls are not allowed when call stack of previous frames is {size} bytes. Too large": "5.10-7.3"
-        },
-        reason="The callers of this function use {size} bytes of stack, too much for a tail call below them.",
-        suggestion="Use less stack above, or make the tail call in the main program.",
-    ),
-    Message(
-        rule="too-many-functions",
-        category=Category.LIMIT,
-        problem="Too many functions",
-        wordings={
-            "too many subprograms": "5.10-7.3",
-            "too many different kernel function calls": "6.1-7.3",
-            "too many different module BTFs": "6.1-7.3",
-        },
-        reason=(
-            "The program has more functions, or calls more kernel functions, than the kernel keeps track of (256)."
+    Group(
+        Category.LIMIT,
+        "Infinite loop",
+        (
+            KernelMessage(
+                rule="infinite-loop",
+                wordings={"infinite loop detected at insn {at}": "5.10-7.3"},
+                reason=(
+                    "The verifier came to instruction {at} again with nothing changed since, so the loop may never "
+                    "end."
+                ),
+                suggestion=(
+                    "Let a counter with a constant limit decide about the loop, or use bpf_loop(), bpf_for() or "
+                    "may_goto."
+                ),
+            ),
         ),
-        suggestion="Split the program.",
     ),
-    Message(
-        rule="too-many-maps",
-        category=Category.LIMIT,
-        problem="Too many maps",
-        wordings={
-            "The total number of maps per program has reached the limit of {limit}": "6.12-7.3",
-            "The total number of btfs per program has reached the limit of {limit}": "7.2-7.3",
-        },
-        reason="A program may use {limit} of them.",
-        suggestion="Use fewer maps, or a map of maps.",
-    ),
-    Message(
-        rule="jump-distance",
-        category=Category.LIMIT,
-        problem="Jump is too far",
-        wordings={"insn {at} cannot be patched due to 16-bit range": "5.10-7.3"},
-        reason=(
-            "The kernel replaces some instructions by several, and then a jump over them does not fit into 16 bits."
+    Group(
+        Category.LIMIT,
+        "Call stack too deep",
+        (
+            KernelMessage(
+                rule="call-depth",
+                wordings={
+                    "the call stack of {count} frames is too deep": "5.10-7.3",
+                    "the call stack of {count} frames is too deep !": "5.10-7.3",
+                },
+                reason="{count} functions would be active at one time, and 8 may be.",
+                suggestion="Inline some of them; recursion is not allowed at all.",
+            ),
         ),
-        suggestion="Split the function.",
     ),
-    Message(
-        rule="analysis-limit",
-        category=Category.LIMIT,
-        problem="Program is too complex",
-        wordings={
-            "liveness analysis exceeded complexity limit ({count} calls)": "7.2-7.3",
-            "{func}: too many iterations": "7.2-7.3",
-        },
-        reason="An analysis within the verifier gave up because of the number of calls or loops.",
-        suggestion="Have fewer calls in the program.",
+    Group(
+        Category.LIMIT,
+        "Stack depth",
+        (
+            KernelMessage(
+                rule="stack-depth",
+                wordings={"combined stack size of {count} calls is {size}. Too large": "5.10-7.3"},
+                reason="The {count} functions on this path need {size} bytes of stack together, and there are 512.",
+                suggestion=(
+                    "Move large variables into a map (a per-CPU array), or inline functions so that the compiler "
+                    "can share slots."
+                ),
+            ),
+            KernelMessage(
+                rule="stack-depth-function",
+                wordings={
+                    "stack size of subprog {number} is {size}. Too large": "6.12-7.3",
+                    "stack size {size}(extra {number}) is too large": "6.12-7.3",
+                },
+                reason="One function needs {size} bytes of stack, more than there are.",
+                suggestion="Move large variables into a map (a per-CPU array).",
+            ),
+            KernelMessage(
+                rule="stack-depth-tail-call",
+                wordings={
+                    (
+                        "tail_calls are not allowed when call stack of previous frames is {size} bytes. Too large"
+                    ): "5.10-7.3"
+                },
+                reason=(
+                    "The callers of this function use {size} bytes of stack, too much for a tail call below them."
+                ),
+                suggestion="Use less stack above, or make the tail call in the main program.",
+            ),
+        ),
+    ),
+    Group(
+        Category.LIMIT,
+        "Too many functions",
+        (
+            KernelMessage(
+                rule="too-many-functions",
+                wordings={
+                    "too many subprograms": "5.10-7.3",
+                    "too many different kernel function calls": "6.1-7.3",
+                    "too many different module BTFs": "6.1-7.3",
+                },
+                reason=(
+                    "The program has more functions, or calls more kernel functions, than the kernel keeps track of "
+                    "(256)."
+                ),
+                suggestion="Split the program.",
+            ),
+        ),
+    ),
+    Group(
+        Category.LIMIT,
+        "Too many maps",
+        (
+            KernelMessage(
+                rule="too-many-maps",
+                wordings={
+                    "The total number of maps per program has reached the limit of {limit}": "6.12-7.3",
+                    "The total number of btfs per program has reached the limit of {limit}": "7.2-7.3",
+                },
+                reason="A program may use {limit} of them.",
+                suggestion="Use fewer maps, or a map of maps.",
+            ),
+        ),
+    ),
+    Group(
+        Category.LIMIT,
+        "Jump is too far",
+        (
+            KernelMessage(
+                rule="jump-distance",
+                wordings={"insn {at} cannot be patched due to 16-bit range": "5.10-7.3"},
+                reason=(
+                    "The kernel replaces some instructions by several, and then a jump over them does not fit into "
+                    "16 bits."
+                ),
+                suggestion="Split the function.",
+            ),
+        ),
+    ),
+    Group(
+        Category.LIMIT,
+        "Program is too complex",
+        (
+            KernelMessage(
+                rule="analysis-limit",
+                wordings={
+                    "liveness analysis exceeded complexity limit ({count} calls)": "7.2-7.3",
+                    "{func}: too many iterations": "7.2-7.3",
+                },
+                reason="An analysis within the verifier gave up because of the number of calls or loops.",
+                suggestion="Have fewer calls in the program.",
+            ),
+        ),
     ),
 )

@@ -4,228 +4,297 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category
-from kprobe_tool.probes.verifier.messages.row import Follow, Message
+from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
 
-MESSAGES = (
-    Message(
-        rule="unreleased-reference",
-        category=Category.RESOURCE,
-        problem="Unreleased resource",
-        wordings={"Unreleased reference id={id} alloc_insn={insn}": "5.10-7.3"},
-        reason=(
-            "What instruction {insn} acquired (reference {id}) is still held here, and this path ends without "
-            "giving it back."
+GROUPS = (
+    Group(
+        Category.RESOURCE,
+        "Unreleased resource",
+        (
+            KernelMessage(
+                rule="unreleased-reference",
+                wordings={"Unreleased reference id={id} alloc_insn={insn}": "5.10-7.3"},
+                reason=(
+                    "What instruction {insn} acquired (reference {id}) is still held here, and this path ends "
+                    "without giving it back."
+                ),
+                suggestion="Release it on every path, also on those that leave early, or hand it over.",
+                follow=Follow.REFERENCE,
+            ),
+            KernelMessage(
+                rule="leaking-reference",
+                wordings={"Leaking reference id={id} alloc_insn={insn}. Release it first.": "7.2-7.3"},
+                reason=(
+                    "What instruction {insn} acquired (reference {id}) would be lost here: its last pointer is "
+                    "overwritten or given up."
+                ),
+                suggestion="Release it before.",
+                follow=Follow.REFERENCE,
+            ),
+            KernelMessage(
+                rule="reference-leak",
+                wordings={
+                    "{what} would lead to reference leak": "7.2-7.3",
+                    "BPF_LD_[ABS|IND] cannot be mixed with socket references": "5.10-6.12",
+                },
+                reason="A reference is still held here, and this path could end without giving it back.",
+                suggestion="Release all references before.",
+                detail=True,
+            ),
+            KernelMessage(
+                rule="reference-in-callback",
+                wordings={"can't spin_{{lock,unlock}} in rbtree cb": "6.12-7.3"},
+                reason="The callback of bpf_rbtree_add() runs under the lock and may neither take nor release one.",
+                suggestion="Leave locking to the caller.",
+            ),
         ),
-        suggestion="Release it on every path, also on those that leave early, or hand it over.",
-        follow=Follow.REFERENCE,
     ),
-    Message(
-        rule="leaking-reference",
-        category=Category.RESOURCE,
-        problem="Unreleased resource",
-        wordings={"Leaking reference id={id} alloc_insn={insn}. Release it first.": "7.2-7.3"},
-        reason=(
-            "What instruction {insn} acquired (reference {id}) would be lost here: its last pointer is "
-            "overwritten or given up."
+    Group(
+        Category.RESOURCE,
+        "Referenced dynptr overwrite",
+        (
+            KernelMessage(
+                rule="dynptr-overwrite",
+                wordings={"cannot overwrite referenced dynptr": "6.12-7.3"},
+                reason="The write would destroy a dynptr on the stack that still holds a reference.",
+                suggestion="Submit or discard it first, or write elsewhere.",
+            ),
         ),
-        suggestion="Release it before.",
-        follow=Follow.REFERENCE,
     ),
-    Message(
-        rule="reference-leak",
-        category=Category.RESOURCE,
-        problem="Unreleased resource",
-        wordings={
-            "{what} would lead to reference leak": "7.2-7.3",
-            "BPF_LD_[ABS|IND] cannot be mixed with socket references": "5.10-6.12",
-        },
-        reason="A reference is still held here, and this path could end without giving it back.",
-        suggestion="Release all references before.",
-        detail=True,
-    ),
-    Message(
-        rule="dynptr-overwrite",
-        category=Category.RESOURCE,
-        problem="Referenced dynptr overwrite",
-        wordings={"cannot overwrite referenced dynptr": "6.12-7.3"},
-        reason="The write would destroy a dynptr on the stack that still holds a reference.",
-        suggestion="Submit or discard it first, or write elsewhere.",
-    ),
-    Message(
-        rule="dynptr-initialized",
-        category=Category.RESOURCE,
-        problem="Dynptr is already initialized",
-        wordings={"Dynptr has to be an uninitialized dynptr": "6.1-7.3"},
-        reason="The call makes a dynptr, and the variable already is one.",
-        suggestion="Use another variable, or give the first one back before.",
-    ),
-    Message(
-        rule="dynptr-const-release",
-        category=Category.RESOURCE,
-        problem="Const dynptr release",
-        wordings={
-            "CONST_PTR_TO_DYNPTR cannot be released": "7.2-7.3",
-            "cannot release unowned const bpf_dynptr": "6.12",
-        },
-        reason="This dynptr was lent to a callback, which may not release it.",
-        suggestion="Release it where it was made.",
-    ),
-    Message(
-        rule="dynptr-uninitialized",
-        category=Category.RESOURCE,
-        problem="Uninitialized dynptr use",
-        wordings={
-            "Expected an initialized dynptr as {arg}": "6.1-7.3",
-            "{arg} pointer type {name} {type} must be valid and initialized": "6.1",
-            "arg {number} is an unacquired reference": "6.1-6.12",
-        },
-        reason=(
-            "The argument must be a dynptr that was made before, and on this path it was not, or it was given back."
+    Group(
+        Category.RESOURCE,
+        "Dynptr is already initialized",
+        (
+            KernelMessage(
+                rule="dynptr-initialized",
+                wordings={"Dynptr has to be an uninitialized dynptr": "6.1-7.3"},
+                reason="The call makes a dynptr, and the variable already is one.",
+                suggestion="Use another variable, or give the first one back before.",
+            ),
         ),
-        suggestion="Make it first, and do not use it after submit, discard or a change of the packet.",
-        follow=Follow.REGISTER,
     ),
-    Message(
-        rule="iterator-initialized",
-        category=Category.RESOURCE,
-        problem="Iterator is already initialized",
-        wordings={"expected uninitialized iter_{name} as {arg}": "6.12-7.3"},
-        reason="The call makes an iterator, and the variable already holds one or other data.",
-        suggestion="Destroy the first one before, or use another variable.",
-        follow=Follow.REGISTER,
-    ),
-    Message(
-        rule="iterator-uninitialized",
-        category=Category.RESOURCE,
-        problem="Uninitialized iterator use",
-        wordings={"expected an initialized iter_{name} as {arg}": "6.12-7.3"},
-        reason=(
-            "The call needs an iterator of kind {name} that bpf_iter_{name}_new() has made, and on this path "
-            "it was not, or it was destroyed."
+    Group(
+        Category.RESOURCE,
+        "Const dynptr release",
+        (
+            KernelMessage(
+                rule="dynptr-const-release",
+                wordings={
+                    "CONST_PTR_TO_DYNPTR cannot be released": "7.2-7.3",
+                    "cannot release unowned const bpf_dynptr": "6.12",
+                },
+                reason="This dynptr was lent to a callback, which may not release it.",
+                suggestion="Release it where it was made.",
+            ),
         ),
-        suggestion="Call the _new function first and _destroy last, on every path.",
-        follow=Follow.REGISTER,
     ),
-    Message(
-        rule="irq-flag-initialized",
-        category=Category.RESOURCE,
-        problem="IRQ flag is already initialized",
-        wordings={"expected uninitialized irq flag as {arg}": "7.2-7.3"},
-        reason="The variable for the saved IRQ flags already holds some.",
-        suggestion="Use a variable for each pair of save and restore.",
-        follow=Follow.REGISTER,
-    ),
-    Message(
-        rule="irq-flag-uninitialized",
-        category=Category.RESOURCE,
-        problem="Uninitialized IRQ flag restore",
-        wordings={"expected an initialized irq flag as {arg}": "7.2-7.3"},
-        reason="IRQ flags are restored that were not saved on this path.",
-        suggestion="Save them first, with the matching function.",
-        follow=Follow.REGISTER,
-    ),
-    Message(
-        rule="irq-flag-kind",
-        category=Category.RESOURCE,
-        problem="IRQ flag restore mismatch",
-        wordings={"irq flag acquired by {what} kfuncs cannot be restored with {what2} kfuncs": "7.2-7.3"},
-        reason="The flags were saved by a {what} function and are restored by a {what2} function.",
-        suggestion="Pair each save with the restore of the same family.",
-        follow=Follow.IRQ,
-    ),
-    Message(
-        rule="irq-flag-order",
-        category=Category.RESOURCE,
-        problem="IRQ flag restore out of order",
-        wordings={"cannot restore irq state out of order, expected id={id} acquired at insn_idx={insn}": "7.2-7.3"},
-        reason="The flags saved last (at instruction {insn}) must be restored first.",
-        suggestion="Restore in the reverse order.",
-        follow=Follow.IRQ,
-    ),
-    Message(
-        rule="lock-nested",
-        category=Category.RESOURCE,
-        problem="Nested spin lock",
-        wordings={"Locking two bpf_spin_locks are not allowed": "5.10-7.3"},
-        reason="A bpf_spin_lock is already held here, and a program may hold one at a time.",
-        suggestion="Unlock the first one before.",
-        follow=Follow.LOCK,
-    ),
-    Message(
-        rule="lock-recursive",
-        category=Category.RESOURCE,
-        problem="Recursive resource spin lock",
-        wordings={"Acquiring the same lock again, AA deadlock detected": "7.2-7.3"},
-        reason="This lock is already held on this path, so taking it again would wait forever.",
-        suggestion="Unlock it before, or do not take it twice.",
-        follow=Follow.LOCK,
-    ),
-    Message(
-        rule="unlock-without-lock",
-        category=Category.RESOURCE,
-        problem="Unlock without lock",
-        wordings={"{func}_unlock without taking a lock": "7.2-7.3"},
-        reason="{func}_unlock() is called, and no lock of this kind is held on this path.",
-        suggestion="Take the lock on every path that comes here.",
-        follow=Follow.LOCK,
-    ),
-    Message(
-        rule="unlock-different",
-        category=Category.RESOURCE,
-        problem="Unlock of a different lock",
-        wordings={"{func}_unlock of different lock": "7.2-7.3"},
-        reason=(
-            "The lock that is released is not the one that is held; two lookups give two locks, also for one key."
+    Group(
+        Category.RESOURCE,
+        "Uninitialized dynptr use",
+        (
+            KernelMessage(
+                rule="dynptr-uninitialized",
+                wordings={
+                    "Expected an initialized dynptr as {arg}": "6.1-7.3",
+                    "{arg} pointer type {name} {type} must be valid and initialized": "6.1",
+                    "arg {number} is an unacquired reference": "6.1-6.12",
+                },
+                reason=(
+                    "The argument must be a dynptr that was made before, and on this path it was not, or it was "
+                    "given back."
+                ),
+                suggestion="Make it first, and do not use it after submit, discard or a change of the packet.",
+                follow=Follow.REGISTER,
+            ),
         ),
-        suggestion="Unlock through the very pointer that was locked.",
-        follow=Follow.LOCK,
     ),
-    Message(
-        rule="unlock-order",
-        category=Category.RESOURCE,
-        problem="Unlock out of order",
-        wordings={"{func}_unlock cannot be out of order": "7.2-7.3"},
-        reason="Another lock was taken after this one and is still held.",
-        suggestion="Release locks in the reverse order.",
-        follow=Follow.LOCK,
-    ),
-    Message(
-        rule="release-not-acquired",
-        category=Category.RESOURCE,
-        problem="Release of what is not held",
-        wordings={
-            "func {func}#{number} reference has not been acquired before": "5.10-6.12",
-            "kfunc {func}#{number} reference has not been acquired before": "6.1-6.12",
-        },
-        reason=(
-            "{func} gives back a reference, and the one it gets is not held on this path, or was given back already."
+    Group(
+        Category.RESOURCE,
+        "Iterator is already initialized",
+        (
+            KernelMessage(
+                rule="iterator-initialized",
+                wordings={"expected uninitialized iter_{name} as {arg}": "6.12-7.3"},
+                reason="The call makes an iterator, and the variable already holds one or other data.",
+                suggestion="Destroy the first one before, or use another variable.",
+                follow=Follow.REGISTER,
+            ),
         ),
-        suggestion="Release what was acquired, once.",
     ),
-    Message(
-        rule="lock-not-held",
-        category=Category.CONTEXT,
-        problem="Lock is not held",
-        wordings={"bpf_spin_lock at off={off} must be held for {name}": "6.12-7.3"},
-        reason="{name} may be changed only while the bpf_spin_lock beside it is held.",
-        suggestion="Take the lock first.",
-        follow=Follow.LOCK,
+    Group(
+        Category.RESOURCE,
+        "Uninitialized iterator use",
+        (
+            KernelMessage(
+                rule="iterator-uninitialized",
+                wordings={"expected an initialized iter_{name} as {arg}": "6.12-7.3"},
+                reason=(
+                    "The call needs an iterator of kind {name} that bpf_iter_{name}_new() has made, and on this "
+                    "path it was not, or it was destroyed."
+                ),
+                suggestion="Call the _new function first and _destroy last, on every path.",
+                follow=Follow.REGISTER,
+            ),
+        ),
     ),
-    Message(
-        rule="lock-elsewhere",
-        category=Category.CONTEXT,
-        problem="Lock is not held",
-        wordings={"held lock and object are not in the same allocation": "6.12-7.3"},
-        reason="The lock that is held belongs to another object.",
-        suggestion="Take the lock that lies in the same value or object.",
-        follow=Follow.LOCK,
+    Group(
+        Category.RESOURCE,
+        "IRQ flag is already initialized",
+        (
+            KernelMessage(
+                rule="irq-flag-initialized",
+                wordings={"expected uninitialized irq flag as {arg}": "7.2-7.3"},
+                reason="The variable for the saved IRQ flags already holds some.",
+                suggestion="Use a variable for each pair of save and restore.",
+                follow=Follow.REGISTER,
+            ),
+        ),
     ),
-    Message(
-        rule="reference-in-callback",
-        category=Category.RESOURCE,
-        problem="Unreleased resource",
-        wordings={"can't spin_{{lock,unlock}} in rbtree cb": "6.12-7.3"},
-        reason="The callback of bpf_rbtree_add() runs under the lock and may neither take nor release one.",
-        suggestion="Leave locking to the caller.",
+    Group(
+        Category.RESOURCE,
+        "Uninitialized IRQ flag restore",
+        (
+            KernelMessage(
+                rule="irq-flag-uninitialized",
+                wordings={"expected an initialized irq flag as {arg}": "7.2-7.3"},
+                reason="IRQ flags are restored that were not saved on this path.",
+                suggestion="Save them first, with the matching function.",
+                follow=Follow.REGISTER,
+            ),
+        ),
+    ),
+    Group(
+        Category.RESOURCE,
+        "IRQ flag restore mismatch",
+        (
+            KernelMessage(
+                rule="irq-flag-kind",
+                wordings={"irq flag acquired by {what} kfuncs cannot be restored with {what2} kfuncs": "7.2-7.3"},
+                reason="The flags were saved by a {what} function and are restored by a {what2} function.",
+                suggestion="Pair each save with the restore of the same family.",
+                follow=Follow.IRQ,
+            ),
+        ),
+    ),
+    Group(
+        Category.RESOURCE,
+        "IRQ flag restore out of order",
+        (
+            KernelMessage(
+                rule="irq-flag-order",
+                wordings={
+                    "cannot restore irq state out of order, expected id={id} acquired at insn_idx={insn}": "7.2-7.3"
+                },
+                reason="The flags saved last (at instruction {insn}) must be restored first.",
+                suggestion="Restore in the reverse order.",
+                follow=Follow.IRQ,
+            ),
+        ),
+    ),
+    Group(
+        Category.RESOURCE,
+        "Nested spin lock",
+        (
+            KernelMessage(
+                rule="lock-nested",
+                wordings={"Locking two bpf_spin_locks are not allowed": "5.10-7.3"},
+                reason="A bpf_spin_lock is already held here, and a program may hold one at a time.",
+                suggestion="Unlock the first one before.",
+                follow=Follow.LOCK,
+            ),
+        ),
+    ),
+    Group(
+        Category.RESOURCE,
+        "Recursive resource spin lock",
+        (
+            KernelMessage(
+                rule="lock-recursive",
+                wordings={"Acquiring the same lock again, AA deadlock detected": "7.2-7.3"},
+                reason="This lock is already held on this path, so taking it again would wait forever.",
+                suggestion="Unlock it before, or do not take it twice.",
+                follow=Follow.LOCK,
+            ),
+        ),
+    ),
+    Group(
+        Category.RESOURCE,
+        "Unlock without lock",
+        (
+            KernelMessage(
+                rule="unlock-without-lock",
+                wordings={"{func}_unlock without taking a lock": "7.2-7.3"},
+                reason="{func}_unlock() is called, and no lock of this kind is held on this path.",
+                suggestion="Take the lock on every path that comes here.",
+                follow=Follow.LOCK,
+            ),
+        ),
+    ),
+    Group(
+        Category.RESOURCE,
+        "Unlock of a different lock",
+        (
+            KernelMessage(
+                rule="unlock-different",
+                wordings={"{func}_unlock of different lock": "7.2-7.3"},
+                reason=(
+                    "The lock that is released is not the one that is held; two lookups give two locks, also for "
+                    "one key."
+                ),
+                suggestion="Unlock through the very pointer that was locked.",
+                follow=Follow.LOCK,
+            ),
+        ),
+    ),
+    Group(
+        Category.RESOURCE,
+        "Unlock out of order",
+        (
+            KernelMessage(
+                rule="unlock-order",
+                wordings={"{func}_unlock cannot be out of order": "7.2-7.3"},
+                reason="Another lock was taken after this one and is still held.",
+                suggestion="Release locks in the reverse order.",
+                follow=Follow.LOCK,
+            ),
+        ),
+    ),
+    Group(
+        Category.RESOURCE,
+        "Release of what is not held",
+        (
+            KernelMessage(
+                rule="release-not-acquired",
+                wordings={
+                    "func {func}#{number} reference has not been acquired before": "5.10-6.12",
+                    "kfunc {func}#{number} reference has not been acquired before": "6.1-6.12",
+                },
+                reason=(
+                    "{func} gives back a reference, and the one it gets is not held on this path, or was given back "
+                    "already."
+                ),
+                suggestion="Release what was acquired, once.",
+            ),
+        ),
+    ),
+    Group(
+        Category.CONTEXT,
+        "Lock is not held",
+        (
+            KernelMessage(
+                rule="lock-not-held",
+                wordings={"bpf_spin_lock at off={off} must be held for {name}": "6.12-7.3"},
+                reason="{name} may be changed only while the bpf_spin_lock beside it is held.",
+                suggestion="Take the lock first.",
+                follow=Follow.LOCK,
+            ),
+            KernelMessage(
+                rule="lock-elsewhere",
+                wordings={"held lock and object are not in the same allocation": "6.12-7.3"},
+                reason="The lock that is held belongs to another object.",
+                suggestion="Take the lock that lies in the same value or object.",
+                follow=Follow.LOCK,
+            ),
+        ),
     ),
 )

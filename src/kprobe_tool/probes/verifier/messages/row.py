@@ -53,7 +53,7 @@ Fields = Mapping[str, str]
 
 
 class Follow(Enum):
-    """Which thread leads back from the message to its cause."""
+    """What leads back from the message to its cause."""
 
     NOTHING = auto()
     REGISTER = auto()
@@ -85,32 +85,43 @@ def within_frame(fields: Fields) -> bool:
 
 
 @dataclass(frozen=True)
-class Message:
+class KernelMessage:
     """One row.
 
     ``wordings`` gives for each wording the kernels that have it: the sources of 5.10, 6.1, 6.12, 7.2 and 7.3 were
     read, and a range stands for those and what is between. A ``detail`` belongs to another message and is taken for
     the cause only where no other is known; one that ``sums_up`` stands behind more technical ones. ``only`` narrows
-    what the wordings match.
+    what the wordings match. ``lost_pointer`` says that what the message is about may have been a pointer, or held a
+    reference, and does not any more; ``lost_bound``, that a number has no sufficient bounds.
     """
 
     rule: str
-    category: Category
-    problem: str
     wordings: Mapping[str, str]
     reason: str
     suggestion: str
     follow: Follow = Follow.NOTHING
     detail: bool = False
     sums_up: bool = False
+    lost_pointer: bool = False
+    lost_bound: bool = False
     only: Callable[[Fields], bool] | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The rows that share a category and a problem."""
+
+    category: Category
+    problem: str
+    rows: tuple[KernelMessage, ...]
 
 
 @dataclass(frozen=True)
 class Match:
     """A line of a log, and the row that it belongs to."""
 
-    row: Message
+    group: Group
+    row: KernelMessage
     wording: str
     fields: Fields
 

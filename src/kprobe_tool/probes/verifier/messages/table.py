@@ -18,36 +18,41 @@ from kprobe_tool.probes.verifier.messages import (
     resources,
     structure,
 )
-from kprobe_tool.probes.verifier.messages.row import MATCH_MAX, Match, Message, literal_of, pattern_of
+from kprobe_tool.probes.verifier.messages.row import MATCH_MAX, Group, KernelMessage, Match, literal_of, pattern_of
 
-TABLE: tuple[Message, ...] = (
-    *registers.MESSAGES,
-    *memory.MESSAGES,
-    *resources.MESSAGES,
-    *calls.MESSAGES,
-    *contexts.MESSAGES,
-    *structure.MESSAGES,
-    *privilege.MESSAGES,
-    *policy.MESSAGES,
-    *limits.MESSAGES,
-    *malformed.MESSAGES,
-    *internal.MESSAGES,
+TABLE: tuple[Group, ...] = (
+    *registers.GROUPS,
+    *memory.GROUPS,
+    *resources.GROUPS,
+    *calls.GROUPS,
+    *contexts.GROUPS,
+    *structure.GROUPS,
+    *privilege.GROUPS,
+    *policy.GROUPS,
+    *limits.GROUPS,
+    *malformed.GROUPS,
+    *internal.GROUPS,
 )
 
 
 @cache
-def index() -> tuple[tuple[str, str, Message], ...]:
-    """(literal, wording, row) of every wording: a line without the literal needs no regular expression."""
-    return tuple((literal_of(wording), wording, row) for row in TABLE for wording in row.wordings)
+def index() -> tuple[tuple[str, str, Group, KernelMessage], ...]:
+    """(literal, wording, group, row) of every wording: a line without the literal needs no regular expression."""
+    return tuple(
+        (literal_of(wording), wording, group, row)
+        for group in TABLE
+        for row in group.rows
+        for wording in row.wordings
+    )
 
 
 def match(line: str) -> Match | None:
     """The row that a line belongs to: the first that has all of it in one of its wordings."""
     if len(line) > MATCH_MAX:
         return None
-    for literal, wording, row in index():
+    for literal, wording, group, row in index():
         if literal in line:
             found = pattern_of(wording).fullmatch(line)
             if found is not None and (row.only is None or row.only(found.groupdict())):
-                return Match(row, wording, found.groupdict())
+                return Match(group, row, wording, found.groupdict())
     return None

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.probes.verifier.diagnosis import Category
-from kprobe_tool.probes.verifier.messages.row import FIELDS, MATCH_MAX, Message, literal_of, parts, pattern_of
+from kprobe_tool.probes.verifier.messages.row import FIELDS, MATCH_MAX, KernelMessage, literal_of, parts, pattern_of
 from kprobe_tool.probes.verifier.messages.table import TABLE, match
 
 from .rendering import ARGUMENTS, EXAMPLES, render
@@ -21,20 +21,21 @@ DATA = Path(__file__).parents[3] / "data" / "verifier"
 SITES = json.loads((DATA / "native-sites-7.3.json").read_text(encoding="utf-8"))
 """The hundred places at which Linux v7.3 writes diagnostics: category, problem, and messages before the block."""
 
-WORDINGS = [(row, wording) for row in TABLE for wording in row.wordings]
+ROWS = [row for group in TABLE for row in group.rows]
+WORDINGS = [(row, wording) for row in ROWS for wording in row.wordings]
 of_wordings = pytest.mark.parametrize(
     ("row", "wording"), WORDINGS, ids=[f"{row.rule}-{number}" for number, (row, _) in enumerate(WORDINGS)]
 )
 KERNELS = re.compile(r"(?:5|6|7)\.\d{1,2}(?:-(?:5|6|7)\.\d{1,2})?(?:, (?:5|6|7)\.\d{1,2})*")
 
 
-def line_of(row: Message, wording: str, **values: str) -> str:
+def line_of(row: KernelMessage, wording: str, **values: str) -> str:
     """A message of a row; what narrows the only row that is narrowed is an access within the frame."""
     return render(wording, **{"off": "-8"} if row.only is not None else {}, **values)
 
 
 @of_wordings
-def test_each_wording_finds_its_row(row: Message, wording: str) -> None:
+def test_each_wording_finds_its_row(row: KernelMessage, wording: str) -> None:
     found = match(line_of(row, wording))
     assert found is not None
     assert (found.row.rule, found.wording) == (row.rule, wording)
@@ -45,7 +46,7 @@ def test_each_wording_finds_its_row(row: Message, wording: str) -> None:
 
 
 @of_wordings
-def test_each_wording_takes_every_name_of_an_argument(row: Message, wording: str) -> None:
+def test_each_wording_takes_every_name_of_an_argument(row: KernelMessage, wording: str) -> None:
     for argument in ARGUMENTS:
         found = match(line_of(row, wording, arg=argument))
         assert found is not None
@@ -53,28 +54,30 @@ def test_each_wording_takes_every_name_of_an_argument(row: Message, wording: str
 
 
 @of_wordings
-def test_a_wording_is_the_whole_line(row: Message, wording: str) -> None:
+def test_a_wording_is_the_whole_line(row: KernelMessage, wording: str) -> None:
     assert pattern_of(wording).fullmatch("x" + render(wording)) is None or parts(wording)[0][0] == ""
     assert literal_of(wording) in render(wording)
     assert len(literal_of(wording)) >= 4
 
 
 @of_wordings
-def test_kernels_are_named(row: Message, wording: str) -> None:
+def test_kernels_are_named(row: KernelMessage, wording: str) -> None:
     assert KERNELS.fullmatch(row.wordings[wording]), row.wordings[wording]
 
 
 def test_rows_are_sound() -> None:
-    assert len({row.rule for row in TABLE}) == len(TABLE)
+    assert len({row.rule for row in ROWS}) == len(ROWS)
     assert len({wording for _, wording in WORDINGS}) == len(WORDINGS)
-    for row in TABLE:
+    for row in ROWS:
         assert row.wordings
         assert re.fullmatch(r"[a-z0-9-]+", row.rule)
-        assert row.problem[0].isupper() or row.problem[0].isdigit()
+    for group in TABLE:
+        assert group.rows
+        assert group.problem[0].isupper() or group.problem[0].isdigit()
 
 
 def test_texts_use_fields_that_every_wording_has() -> None:
-    for row in TABLE:
+    for row in ROWS:
         used = {name for text in (row.reason, row.suggestion) for _, name in parts(text) if name is not None}
         for wording in row.wordings:
             assert used <= {name for _, name in parts(wording)}, (row.rule, wording)
@@ -88,7 +91,7 @@ def test_every_field_is_used_and_has_an_example() -> None:
 
 
 def test_every_category_has_rows() -> None:
-    assert {row.category for row in TABLE} == set(Category)
+    assert {group.category for group in TABLE} == set(Category)
 
 
 @pytest.mark.parametrize("site", SITES, ids=[f"{site['function']}-{n}" for n, site in enumerate(SITES)])
@@ -96,7 +99,7 @@ def test_native_sites(site: dict[str, Any]) -> None:
     for message in site["messages"]:
         found = match(message)
         assert found is not None, message
-        assert (found.row.category, found.row.problem) == (site["category"], site["problem"])
+        assert (found.group.category, found.group.problem) == (site["category"], site["problem"])
 
 
 def test_there_are_a_hundred_sites() -> None:

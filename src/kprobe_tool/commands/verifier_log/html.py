@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape as quote
 
 from kprobe_tool.commands.verifier_log.picture import contexts, where
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, Place, Step
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Event, Line, Place
 from kprobe_tool.report.text import escape
 
 STYLE = """
@@ -98,7 +98,7 @@ def section(diagnosis: Diagnosis) -> Iterator[str]:
     yield "</section>"
 
 
-def step(each: Step) -> Iterator[str]:
+def step(each: Event) -> Iterator[str]:
     yield f'<li><span class="kind">{text(each.kind)}</span> {text(each.message)}'
     yield f'<div class="detail"><div class="quiet">{text(where(each.place))}</div>'
     yield from code(each.place)

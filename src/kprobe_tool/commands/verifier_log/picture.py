@@ -6,7 +6,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, Place, Step, Truncation
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Event, Line, Place, Truncation
 from kprobe_tool.report.document import Row, Span
 
 WIDTH = 100
@@ -37,7 +37,7 @@ def place_row(place: Place) -> Row:
     }
 
 
-def step_row(step: Step) -> Row:
+def step_row(step: Event) -> Row:
     return {"kind": step.kind, "message": step.message, "place": place_row(step.place)}
 
 
@@ -198,7 +198,7 @@ def caret(text: str, column: int | None) -> int:
     return min(blank, WIDTH // 2)
 
 
-def event(head: str, step: Step) -> Iterator[list[Span]]:
+def event(head: str, step: Event) -> Iterator[list[Span]]:
     """One step: what happened, and below it where."""
     colour = COLOURS.get(step.kind, "cyan")
     first, *others = wrap(step.message, WIDTH - 20)

@@ -65,7 +65,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Step:
+class Event:
     """One event on the way to the rejection.
 
     ``kind`` is a label of the kernel's (acquired, released, branch, update, spilled, invalidated, context, note) or
@@ -105,8 +105,8 @@ class Diagnosis:
     message: str | None
     reason: str
     place: Place = Place()
-    path: tuple[Step, ...] = ()
-    lock: tuple[Step, ...] = ()
+    path: tuple[Event, ...] = ()
+    lock: tuple[Event, ...] = ()
     suggestion: str | None = None
     errno: str | None = None
     truncated: Truncation | None = None

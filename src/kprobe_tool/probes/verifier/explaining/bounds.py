@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kprobe_tool.probes.verifier.diagnosis import Step
+from kprobe_tool.probes.verifier.diagnosis import Event
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
-from kprobe_tool.probes.verifier.log.path import Path, Visit
+from kprobe_tool.probes.verifier.log.path import Path, PathInsn
 from kprobe_tool.probes.verifier.messages.row import Match
 
 SIGNED = frozenset({"s>", "s>=", "s<", "s<="})
@@ -34,7 +34,7 @@ class Test:
     operator: str
 
 
-def lost_bounds(found: Match, register: str, path: Path) -> list[tuple[int, Step]]:
+def lost_bounds(found: Match, register: str, path: Path) -> list[tuple[int, Event]]:
     """The comparisons on the path that do not bound the number that the message is about."""
     if not found.row.lost_bound:
         return []
@@ -66,10 +66,10 @@ def lost_bounds(found: Match, register: str, path: Path) -> list[tuple[int, Step
     wanted = used.get(register) or holds.get(register)
     if wanted is None:
         return []
-    return [told for test in tests if (told := judged(test, name, wanted, path)) is not None][-2:]
+    return [event for test in tests if (event := failure_of(test, name, wanted, path)) is not None][-2:]
 
 
-def step(holds: dict[str, Number], number: int, visit: Visit, instruction: Instruction) -> None:
+def step(holds: dict[str, Number], number: int, visit: PathInsn, instruction: Instruction) -> None:
     """What registers and slots hold after an instruction."""
     operation, writes, reads = instruction.operation, instruction.writes, instruction.reads
     if operation is Operation.CALL or operation is Operation.SUBPROGRAM:
@@ -101,7 +101,7 @@ def move(holds: dict[str, Number], source: str | None, target: str) -> None:
         holds.pop(target, None)
 
 
-def judged(test: Test, name: str, wanted: Number, path: Path) -> tuple[int, Step] | None:
+def failure_of(test: Test, name: str, wanted: Number, path: Path) -> tuple[int, Event] | None:
     """Why a comparison does not bound the number, or None where it does or is about another one."""
     tested = test.tested
     visit = path.visits[test.number]
@@ -129,4 +129,4 @@ def judged(test: Test, name: str, wanted: Number, path: Path) -> tuple[int, Step
         )
     else:
         return None
-    return test.number, Step("lost-bound", message, visit.place())
+    return test.number, Event("lost-bound", message, visit.place())

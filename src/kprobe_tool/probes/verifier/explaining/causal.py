@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What led to a rejection, from the states and branches of the path.
 
-The thread of a register is followed back through copies, arithmetic, and saving and loading on the stack, to the
+A register is followed back through copies, arithmetic, and saving and loading on the stack, to the
 instruction that made its value. What was compared on the way and did not help is told as a lost bound.
 """
 
@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kprobe_tool.probes.verifier.diagnosis import Step
+from kprobe_tool.probes.verifier.diagnosis import Event
 from kprobe_tool.probes.verifier.explaining.bounds import lost_bounds
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
-from kprobe_tool.probes.verifier.log.path import Path, Visit
+from kprobe_tool.probes.verifier.log.path import Path, PathInsn
 from kprobe_tool.probes.verifier.log.states import Value, describe, value
 from kprobe_tool.probes.verifier.messages.row import Follow, Match
 
@@ -22,7 +22,7 @@ STEPS_MAX = 64
 """Steps that are shown: the first half and the last half of more."""
 
 LINEAGE_MAX = 256
-"""Steps that a thread is followed back through: in a loop each round has some."""
+"""Steps that a register is followed back through: in a loop each round has some."""
 
 ORDINAL = re.compile(r"args?#?(\d{1,2})")
 REGISTER = re.compile(r"R(10|\d)")
@@ -51,20 +51,20 @@ RELEASES = re.compile(r"bpf_\w{0,48}(?:release|submit|discard|put|drop|destroy|u
 
 
 @dataclass(frozen=True)
-class Thread:
+class CausalPath:
     """The steps, oldest first, and what could not be told."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Event, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def follow(found: Match, path: Path) -> Thread:
+def follow(found: Match, path: Path) -> CausalPath:
     """The causal path of a message."""
     if not path.visits:
-        return Thread()
+        return CausalPath()
     kind = found.row.follow
     if kind is Follow.NOTHING or "at" in found.fields:
-        return Thread()
+        return CausalPath()
     if kind is Follow.CONTEXT:
         what = found.fields["what"].lower()
         kind = next((follow for word, follow in REGION_WORDS if word in what), Follow.NOTHING)
@@ -74,7 +74,7 @@ def follow(found: Match, path: Path) -> Thread:
         return reference(found, path)
     register = register_of(found, kind, path.visits[-1].instruction)
     if register is None:
-        return Thread()
+        return CausalPath()
     return lineage(found, register, path)
 
 
@@ -99,7 +99,7 @@ def register_of(found: Match, kind: Follow, instruction: Instruction) -> str | N
     return f"R{int(counted[1]) + ('helper' not in found.wording)}"
 
 
-def branch(visit: Visit, following: Visit) -> Step | None:
+def branch(visit: PathInsn, following: PathInsn) -> Event | None:
     """Which way a conditional jump went."""
     instruction = visit.instruction
     if instruction.operation is not Operation.BRANCH or instruction.offset == 0:
@@ -110,10 +110,10 @@ def branch(visit: Visit, following: Visit) -> Step | None:
         message = f"the condition does not hold: on to {following.insn}"
     else:
         return None
-    return Step("branch", message, visit.place())
+    return Event("branch", message, visit.place())
 
 
-def branches(visits: list[Visit], first: int) -> Iterator[tuple[int, Step]]:
+def branches(visits: list[PathInsn], first: int) -> Iterator[tuple[int, Event]]:
     """The branches from a visit on, each with its number on the path."""
     for number in range(first, len(visits) - 1):
         step = branch(visits[number], visits[number + 1])
@@ -121,37 +121,37 @@ def branches(visits: list[Visit], first: int) -> Iterator[tuple[int, Step]]:
             yield number, step
 
 
-def ordered(steps: list[tuple[int, Step]], notes: list[str]) -> Thread:
+def ordered(steps: list[tuple[int, Event]], notes: list[str]) -> CausalPath:
     """Steps in the order of the path; the middle of too many is left out."""
     steps.sort(key=lambda each: each[0])
     shown = [step for _, step in steps]
     if len(shown) > STEPS_MAX:
         half = STEPS_MAX // 2
         left = len(shown) - STEPS_MAX
-        shown = [*shown[:half], Step("note", f"{left} steps between are left out"), *shown[-half:]]
-    return Thread(tuple(shown), tuple(notes))
+        shown = [*shown[:half], Event("note", f"{left} steps between are left out"), *shown[-half:]]
+    return CausalPath(tuple(shown), tuple(notes))
 
 
-def reference(found: Match, path: Path) -> Thread:
+def reference(found: Match, path: Path) -> CausalPath:
     """Where a reference was acquired, and the branches from there on."""
     insn, name = int(found.fields["insn"]), found.fields["id"]
     for number in range(len(path.visits) - 1, -1, -1):
         if path.visits[number].insn == insn:
             place = path.visits[number].place()
-            steps = [(number, Step("acquired", f"reference {name} is acquired here", place))]
+            steps = [(number, Event("acquired", f"reference {name} is acquired here", place))]
             steps += branches(path.visits, number)
             return ordered(steps, [])
-    return Thread(notes=(f"the log does not show instruction {insn}, which acquired the reference: {why(path)}",))
+    return CausalPath(notes=(f"the log does not show instruction {insn}, which acquired the reference: {why(path)}",))
 
 
 def why(path: Path) -> str:
     return path.cut or "it has not all instructions of the path"
 
 
-def regions(kind: Follow, path: Path) -> Thread:
+def regions(kind: Follow, path: Path) -> CausalPath:
     """Where a region was entered and left, from the last time that it was entered from outside."""
     name, enters, leaves = REGIONS[kind]
-    steps: list[tuple[int, Step]] = []
+    steps: list[tuple[int, Event]] = []
     depth = 0
     for number, visit in enumerate(path.visits[:-1]):
         called = visit.instruction.name if visit.instruction.operation is Operation.CALL else None
@@ -159,10 +159,10 @@ def regions(kind: Follow, path: Path) -> Thread:
             if depth == 0:
                 steps.clear()
             depth += 1
-            steps.append((number, Step("context", f"{name} is entered (depth {depth})", visit.place())))
+            steps.append((number, Event("context", f"{name} is entered (depth {depth})", visit.place())))
         elif called in leaves:
             depth = max(0, depth - 1)
-            steps.append((number, Step("context", f"{name} is left (depth {depth})", visit.place())))
+            steps.append((number, Event("context", f"{name} is left (depth {depth})", visit.place())))
     first = steps[0][0] if steps else len(path.visits)
     notes = [] if steps or path.cut is None else [f"where the region was entered is not in the log: {path.cut}"]
     return ordered([*steps, *branches(path.visits, first)], notes)
@@ -185,10 +185,10 @@ class Target:
     depth: int
 
 
-def lineage(found: Match, register: str, path: Path) -> Thread:
+def lineage(found: Match, register: str, path: Path) -> CausalPath:
     """Where a register got what it holds."""
     visits = path.visits
-    steps: list[tuple[int, Step]] = []
+    steps: list[tuple[int, Event]] = []
     notes: list[str] = []
     target = Target(register, 0)
     first = len(visits) - 1
@@ -197,17 +197,17 @@ def lineage(found: Match, register: str, path: Path) -> Thread:
     for number in range(len(visits) - 2, -1, -1):
         visit = visits[number]
         name = target.name
-        step = passed(visit, visits[number + 1], target, number, visits)
+        step = effect_on(visit, visits[number + 1], target, number, visits)
         if step is None:
             continue
         message, kind, ended = step
         spans.append(Span(name, number, first))
         first = number
-        steps.append((number, Step(kind, message, visit.place())))
+        steps.append((number, Event(kind, message, visit.place())))
         if ended:
             break
         if len(steps) >= LINEAGE_MAX:
-            notes.append(f"the thread goes further back; {LINEAGE_MAX} steps of it were followed")
+            notes.append(f"the register's history goes further back; {LINEAGE_MAX} steps of it were followed")
             ended = True
             break
     context = not ended and target.name == "R1" and target.depth <= 0 and path.cut is None
@@ -222,22 +222,22 @@ def lineage(found: Match, register: str, path: Path) -> Thread:
             f"nothing on the path that the log shows writes {register}" + (f": {path.cut}" if path.cut else "")
         )
     elif not ended and path.cut is not None:
-        notes.append(f"the thread does not end where the log begins: {path.cut}")
+        notes.append(f"the register's history does not begin in this log: {path.cut}")
     if not path.states:
         notes.append("the log has no register states; load with log level 2 for more")
     return ordered(steps, notes)
 
 
-def held(visit: Visit, name: str) -> str:
+def contents(visit: PathInsn, name: str) -> str:
     """What a register holds after an instruction, in words, where the log says it."""
     text = visit.after.get(name)
     return "" if text is None else f": {describe(text)}"
 
 
-def passed(
-    visit: Visit, following: Visit, target: Target, number: int, visits: list[Visit]
+def effect_on(
+    visit: PathInsn, following: PathInsn, target: Target, number: int, visits: list[PathInsn]
 ) -> tuple[str, str, bool] | None:
-    """What an instruction did to the target, as (message, kind, whether the thread begins here).
+    """What an instruction did to the target, as (message, kind, whether its history begins here).
 
     The target is what is to be followed before it. None where it did nothing to it.
     """
@@ -260,14 +260,14 @@ def passed(
         return None
     if operation is Operation.CALL and following.depth == visit.depth:
         if target.name == "R0":
-            return f"R0 is what {instruction.name}() returned{held(visit, 'R0')}", "update", True
+            return f"R0 is what {instruction.name}() returned{contents(visit, 'R0')}", "update", True
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:
             return f"{target.name} is lost in the call of {instruction.name}()", "invalidated", True
         return None
     if operation is Operation.SPILL and instruction.slot == target.name:
         if instruction.reads is None:
             return f"a constant is stored at {instruction.slot}", "spilled", True
-        message = f"{instruction.reads} is saved at {instruction.slot}{held(visit, instruction.reads)}"
+        message = f"{instruction.reads} is saved at {instruction.slot}{contents(visit, instruction.reads)}"
         target.name = instruction.reads
         return message, "spilled", False
     if instruction.writes != target.name or operation in {Operation.SUBPROGRAM, Operation.BRANCH}:
@@ -275,11 +275,11 @@ def passed(
     return written(visit, instruction, target)
 
 
-def written(visit: Visit, instruction: Instruction, target: Target) -> tuple[str, str, bool]:
+def written(visit: PathInsn, instruction: Instruction, target: Target) -> tuple[str, str, bool]:
     """What an instruction wrote to the target."""
     name = target.name
     operation = instruction.operation
-    now = held(visit, name)
+    now = contents(visit, name)
     if operation is Operation.COPY and instruction.reads is not None:
         half = " (the lower half of it)" if instruction.half else ""
         target.name = instruction.reads
@@ -297,8 +297,8 @@ def written(visit: Visit, instruction: Instruction, target: Target) -> tuple[str
     return f"{name} is set here{now}", "update", True
 
 
-def invalidated(span: Span, path: Path) -> tuple[int, Step] | None:
-    """The call that took away what a register pointed to, while it held a pointer of the thread."""
+def invalidated(span: Span, path: Path) -> tuple[int, Event] | None:
+    """The call that took away what a register pointed to, while it was a pointer."""
     visits = path.visits
     for number in range(span.end - 1, span.begin - 1, -1):
         text = visits[number].after.get(span.name) if visits[number].depth == 0 else None
@@ -319,13 +319,13 @@ def invalidated(span: Span, path: Path) -> tuple[int, Step] | None:
             return None
         if release is None:
             return None
-        return release, Step(
+        return release, Event(
             "invalidated", f"{visits[release].instruction.name}() {message}", visits[release].place()
         )
     return None
 
 
-def reference_of(pointer: Value, visit: Visit) -> str | None:
+def reference_of(pointer: Value, visit: PathInsn) -> str | None:
     """The reference that a pointer holds: named by itself, or since Linux v7.3 by the list of all only."""
     named = pointer.attributes.get("ref_obj_id")
     if named is not None:
@@ -334,11 +334,11 @@ def reference_of(pointer: Value, visit: Visit) -> str | None:
     return number if number is not None and number in references(visit) else None
 
 
-def references(visit: Visit) -> list[str]:
+def references(visit: PathInsn) -> list[str]:
     return visit.after.get("refs", "").split(",")
 
 
-def released(owned: str, first: int, end: int, visits: list[Visit]) -> int | None:
+def released(owned: str, first: int, end: int, visits: list[PathInsn]) -> int | None:
     """The call after which a reference is not held any more."""
     if owned not in references(visits[first]):
         return called(RELEASES, first, end, visits)
@@ -358,12 +358,12 @@ def released(owned: str, first: int, end: int, visits: list[Visit]) -> int | Non
     return calls[0] if len(calls) == 1 else next((each for each in calls if named(visits[each], RELEASES)), None)
 
 
-def named(visit: Visit, pattern: re.Pattern[str]) -> bool:
+def named(visit: PathInsn, pattern: re.Pattern[str]) -> bool:
     return (
         visit.instruction.operation is Operation.CALL and pattern.fullmatch(visit.instruction.name or "") is not None
     )
 
 
-def called(pattern: re.Pattern[str], first: int, end: int, visits: list[Visit]) -> int | None:
+def called(pattern: re.Pattern[str], first: int, end: int, visits: list[PathInsn]) -> int | None:
     """The first call of such a name after a visit and before another."""
     return next((number for number in range(first + 1, end) if named(visits[number], pattern)), None)

@@ -15,11 +15,11 @@ from itertools import chain
 
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Lost, Outcome, Place, Truncation
-from kprobe_tool.probes.verifier.explaining.causal import Thread, follow
+from kprobe_tool.probes.verifier.explaining.causal import CausalPath, follow
 from kprobe_tool.probes.verifier.explaining.errnos import explain_errno
 from kprobe_tool.probes.verifier.log import diagnostics
 from kprobe_tool.probes.verifier.log.lines import REMARK, Entry, Kind, entries
-from kprobe_tool.probes.verifier.log.noise import EDGE, said_by_loader
+from kprobe_tool.probes.verifier.log.noise import EDGE, program_and_errno
 from kprobe_tool.probes.verifier.log.path import Path, walk
 from kprobe_tool.probes.verifier.log.tail import Data, backwards, head
 from kprobe_tool.probes.verifier.messages.row import Match
@@ -92,8 +92,8 @@ def explain(data: Data, errno: str | None) -> Diagnosis:
     """What a log says, in memory or mapped."""
     size = len(data)
     edges = data[:EDGE] + (data[max(EDGE, size - EDGE) :] if size > EDGE else b"")
-    program, said = said_by_loader(edges.decode("utf-8", "replace"))
-    errno = errno or said
+    program, loader_errno = program_and_errno(edges.decode("utf-8", "replace"))
+    errno = errno or loader_errno
     if not edges.strip(b"\0 \t\r\n"):
         return explain_errno(errno)
     last = read_end(data)
@@ -228,7 +228,7 @@ def rest_of_block(block: diagnostics.Block) -> Diagnosis:
 
 def from_message(text: str, found: Match, details: tuple[str, ...], path: Path) -> Diagnosis:
     """Our own diagnosis, from a message that the table has."""
-    thread = follow(found, path)
+    causal_path = follow(found, path)
     return Diagnosis(
         outcome=Outcome.REJECTED,
         native=False,
@@ -238,11 +238,11 @@ def from_message(text: str, found: Match, details: tuple[str, ...], path: Path) 
         message=text,
         reason=found.reason(),
         place=place_of(found, path),
-        path=thread.steps,
+        path=causal_path.steps,
         suggestion=found.suggestion(),
         rule=found.row.rule,
         details=details,
-        notes=notes_of(found, path, thread),
+        notes=notes_of(found, path, causal_path),
     )
 
 
@@ -254,9 +254,9 @@ def place_of(found: Match, path: Path) -> Place:
     return path.place_at(int(at)) or Place(insn=int(at))
 
 
-def notes_of(found: Match, path: Path, thread: Thread) -> tuple[str, ...]:
+def notes_of(found: Match, path: Path, causal_path: CausalPath) -> tuple[str, ...]:
     """What this log could not tell."""
-    notes = list(thread.notes)
+    notes = list(causal_path.notes)
     if not path.visits and "at" not in found.fields:
         notes.append("the log has no instructions, so neither the place nor the path can be told")
     return tuple(notes)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf_object
 from kprobe_tool.native.bpf_object import BpfObject, Function, SourceLine
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, Place, Step
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Event, Line, Place
 
 AROUND = 2
 """Lines of source around the one that a place is in."""
@@ -82,7 +82,7 @@ class Sources:
             source_context=tuple(Line(number, near[number]) for number in sorted(near)),
         )
 
-    def step(self, step: Step) -> Step:
+    def step(self, step: Event) -> Event:
         return replace(step, place=self.place(step.place))
 
     def diagnosis(self, diagnosis: Diagnosis) -> Diagnosis:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kprobe_tool.probes.verifier.diagnosis import Line, Place, Step
+from kprobe_tool.probes.verifier.diagnosis import Event, Line, Place
 
 HEADER = "Verification failed: "
 SECTIONS = ("Reason:", "At:", "Active lock:", "Causal path:", "Suggestion:")
@@ -30,9 +30,9 @@ class Block:
     category: str
     problem: str | None
     reason: str
-    at: Step
-    lock: tuple[Step, ...]
-    path: tuple[Step, ...]
+    at: Event
+    lock: tuple[Event, ...]
+    path: tuple[Event, ...]
     suggestion: str | None
 
 
@@ -65,8 +65,8 @@ class Location:
         if found is not None and self.message:
             self.message.append(found[1])
 
-    def step(self) -> Step:
-        return Step(self.label, " ".join(self.message), self.place())
+    def step(self) -> Event:
+        return Event(self.label, " ".join(self.message), self.place())
 
     def place(self) -> Place:
         insn = next((line for marked, line in self.instructions if marked), None)
@@ -133,7 +133,7 @@ def block(lines: Sequence[str]) -> Block:
         category=category,
         problem=problem or None,
         reason=prose(sections.get("Reason:", ())),
-        at=at[0] if at else Step("error", ""),
+        at=at[0] if at else Event("error", ""),
         lock=steps(sections.get("Active lock:", ())),
         path=steps(sections.get("Causal path:", ())),
         suggestion=prose(sections.get("Suggestion:", ())) or None,
@@ -145,9 +145,9 @@ def prose(lines: Sequence[str]) -> str:
     return " ".join(text.strip() for text in lines if text.strip())
 
 
-def steps(lines: Sequence[str]) -> tuple[Step, ...]:
+def steps(lines: Sequence[str]) -> tuple[Event, ...]:
     """The events of a section, separated by empty lines; a line that is no place is a note of its own."""
-    found: list[Step] = []
+    found: list[Event] = []
     location: Location | None = None
     for text in (*lines, ""):
         if not text:
@@ -159,5 +159,5 @@ def steps(lines: Sequence[str]) -> tuple[Step, ...]:
         elif INSN.fullmatch(text) or LOCATION.fullmatch(text):
             location = Location(text)
         else:
-            found.append(Step("note", text.strip()))
+            found.append(Event("note", text.strip()))
     return tuple(found)

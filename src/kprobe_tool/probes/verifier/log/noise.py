@@ -112,7 +112,7 @@ def errno_of(text: str) -> str | None:
     return ERRNO_NAMES.get(number)
 
 
-def said_by_loader(edges: str) -> tuple[str | None, str | None]:
+def program_and_errno(edges: str) -> tuple[str | None, str | None]:
     """(program, errno) as far as the loader's own lines tell, the last one first."""
     program = None
     for found in PROGRAM.finditer(edges):

@@ -21,11 +21,10 @@ VISITS_MAX = 10_000
 ENTRIES_MAX = 30_000
 """Lines that are looked at for them."""
 AROUND = 2
-LDIMM64 = 0x18
 
 
 @dataclass
-class Visit:
+class PathInsn:
     """One instruction on the path.
 
     ``state`` and ``earlier`` are what the log says of the registers behind and before it: only of some, and only
@@ -68,7 +67,7 @@ class Visit:
 class Path:
     """The visits, oldest first. ``cut`` says why there are no older ones, or None where the program begins."""
 
-    visits: list[Visit]
+    visits: list[PathInsn]
     cut: str | None
     states: bool
 
@@ -108,7 +107,7 @@ class Sources:
         self.waiting: list[int] = []
 
     def see(self, entry: Entry) -> None:
-        """The next entry, that is the one before."""
+        """Take the entry that stands before those seen so far."""
         if entry.kind is Kind.SOURCE:
             for insn in self.waiting:
                 self.of.setdefault(insn, entry)
@@ -124,7 +123,7 @@ class Sources:
 
 def walk(backwards: Iterable[Entry]) -> Path:
     """The path from entries of the log, the last one first."""
-    visits: list[Visit] = []
+    visits: list[PathInsn] = []
     states = False
     cut: str | None = None
     origin: tuple[int, int] | None = None
@@ -147,7 +146,7 @@ def walk(backwards: Iterable[Entry]) -> Path:
         sources.see(entry)
         if entry.kind is Kind.INSN and entry.insn is not None:
             states = states or bool(entry.state)
-            visits.append(Visit(entry.insn, entry.code, entry.text, entry.state))
+            visits.append(PathInsn(entry.insn, entry.code, entry.text, entry.state))
         elif entry.kind in {Kind.STATE, Kind.FROM}:
             states = True
             if visits and entry.insn in {None, visits[-1].insn} and not visits[-1].earlier:
@@ -170,7 +169,7 @@ def walk(backwards: Iterable[Entry]) -> Path:
     return Path(visits, cut, states)
 
 
-def deepen(visits: list[Visit]) -> None:
+def deepen(visits: list[PathInsn]) -> None:
     """Set how deep in calls each visit is, counted from the last one."""
     depth = 0
     for number in range(len(visits) - 2, -1, -1):

@@ -114,8 +114,8 @@ def numbers(raw: bytes) -> list[int]:
 
 
 def subprograms(tail: bytes, depths: list[int], roots: list[int]) -> tuple[Subprogram, ...]:
-    told = {int(match[1]): match for match in SUBPROG.finditer(tail)}
-    if told:
+    lines = {int(match[1]): match for match in SUBPROG.finditer(tail)}
+    if lines:
         return tuple(
             Subprogram(
                 index,
@@ -125,7 +125,7 @@ def subprograms(tail: bytes, depths: list[int], roots: list[int]) -> tuple[Subpr
                 int(match[5]),
                 int(match[6]),
             )
-            for index, match in sorted(told.items())
+            for index, match in sorted(lines.items())
         )
     # ``insns processed`` has main first, then the global functions, and does not say which those are.
     main = roots[0] if roots else None
@@ -174,7 +174,7 @@ def stats(data: Data, *, lines: bool = True) -> Stats:
     tail = bytes(data[max(0, len(data) - TAIL) :])
     processed, time, stack, roots = (last(pattern, tail) for pattern in (PROCESSED, TIME, STACK, ROOTS))
     depths = numbers(stack[1]) if stack and stack[1] else []
-    told = subprograms(tail, depths, numbers(roots[1]) if roots else [])
+    functions = subprograms(tail, depths, numbers(roots[1]) if roots else [])
     shown, pruned, hot = hot_lines(data) if lines else (0, 0, ())
 
     def counted(match: re.Match[bytes] | None, group: int) -> int | None:
@@ -188,7 +188,7 @@ def stats(data: Data, *, lines: bool = True) -> Stats:
         peak_states=counted(processed, 5),
         verification_time_us=counted(time, 1),
         stack_depth=counted(stack, 2),
-        subprograms=told,
+        subprograms=functions,
         insns_shown=shown,
         insns_pruned=pruned,
         lines=hot,

@@ -13,8 +13,8 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kprobe_tool.native.libc import libc, oserror
-from kprobe_tool.native.syscall import number
+from kprobe_tool.native import syscall
+from kprobe_tool.native.libc import oserror
 
 # enum bpf_cmd
 BPF_PROG_LOAD = 5
@@ -172,17 +172,9 @@ class Answer:
     log_true_size: int | None
 
 
-libc.syscall.restype = ctypes.c_long
-
-
 def bpf(cmd: int, attr: ctypes.Structure) -> int:
     """bpf(2): a file descriptor or 0. Raises OSError."""
-    nr = number("bpf")
-    if nr is None:
-        raise OSError(errnos.ENOSYS, "the number of bpf(2) is not known on this machine")
-    value = int(
-        libc.syscall(ctypes.c_long(nr), ctypes.c_long(cmd), ctypes.byref(attr), ctypes.c_ulong(ctypes.sizeof(attr)))
-    )
+    value = syscall.call("bpf", cmd, ctypes.addressof(attr), ctypes.sizeof(attr))
     if value < 0:
         oserror("bpf(2)", needs="CAP_BPF or CAP_SYS_ADMIN")
     return value

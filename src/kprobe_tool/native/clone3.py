@@ -6,8 +6,8 @@ from __future__ import annotations
 import ctypes
 import os
 
+from kprobe_tool.native.prober import Call, Memory
 from kprobe_tool.native.records import places
-from kprobe_tool.native.syscall import Call, Memory
 
 
 class clone_args(ctypes.Structure):

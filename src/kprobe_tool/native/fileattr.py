@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import ctypes
 
+from kprobe_tool.native.prober import Call, Memory
 from kprobe_tool.native.records import places
-from kprobe_tool.native.syscall import BADPTR, Call, Memory
+from kprobe_tool.native.syscall import BADPTR
 
 
 class file_attr(ctypes.Structure):

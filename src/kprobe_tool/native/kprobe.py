@@ -13,10 +13,9 @@ import fcntl
 import os
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import host
-from kprobe_tool.native.libc import libc, oserror
+from kprobe_tool.native import host, syscall
+from kprobe_tool.native.libc import oserror
 from kprobe_tool.native.perf_event import perf_event_attr
-from kprobe_tool.native.syscall import number
 
 ENABLED = "/sys/kernel/debug/kprobes/enabled"
 PMU = "/sys/bus/event_source/devices/kprobe"
@@ -54,11 +53,8 @@ def attach(program: int, where: str | int, *, at_return: bool = False) -> int:
         config2=where if isinstance(where, int) else 0,
     )
     name = where if isinstance(where, str) else f"{where:#x}"
-    call = number("perf_event_open")
-    if call is None:
-        raise Error("kprobes", f"the number of perf_event_open(2) on {os.uname().machine} is not known here")
     # Any CPU will do: a program runs on the one that hits the probe.
-    fd = libc.syscall(call, ctypes.byref(attr), -1, 0, -1, ctypes.c_ulong(PERF_FLAG_FD_CLOEXEC))
+    fd = syscall.call("perf_event_open", ctypes.addressof(attr), -1, 0, -1, PERF_FLAG_FD_CLOEXEC)
     if fd < 0:
         oserror("perf_event_open(2)", needs="CAP_PERFMON or CAP_SYS_ADMIN", on=f"kprobe {name}")
     try:
@@ -67,4 +63,4 @@ def attach(program: int, where: str | int, *, at_return: bool = False) -> int:
     except OSError as error:
         os.close(fd)
         raise OSError(error.errno or errnos.EIO, os.strerror(error.errno or errnos.EIO), f"kprobe {name}") from error
-    return int(fd)
+    return fd

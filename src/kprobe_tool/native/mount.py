@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import ctypes
 
+from kprobe_tool.native.prober import Call, Memory
 from kprobe_tool.native.records import places
-from kprobe_tool.native.syscall import BADPTR, Call, Memory
+from kprobe_tool.native.syscall import BADPTR
 
 # linux/fcntl.h
 AT_SYMLINK_NOFOLLOW = 0x100

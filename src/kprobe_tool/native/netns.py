@@ -11,13 +11,13 @@ import ctypes
 import errno as errnos
 import fcntl
 import os
-import platform
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from kprobe_tool.native import syscall
 from kprobe_tool.native.libc import libc, oserror, text
 from kprobe_tool.native.procfs import fd_targets, pids, unescape_mount
 from kprobe_tool.native.sched import CLONE_NEWNET, setns
@@ -32,13 +32,8 @@ NS_GET_NSTYPE = 0xB703
 FD_NSFS_ROOT = -10003
 FILEID_NSFS = 0xF1
 
-# listns(2), since Linux v6.19; the number is the same on every architecture with the generic table and on x86-64.
-NR_LISTNS = 470
-NR_LISTNS_MACHINES = frozenset({"x86_64", "aarch64", "riscv64", "loongarch64", "ppc64le", "s390x"})
-
 T = TypeVar("T")
 
-libc.syscall.restype = ctypes.c_long
 libc.open_by_handle_at.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
 
 
@@ -189,19 +184,13 @@ def open_ns_id(ns_id: int) -> int:
 
 def of_listns() -> Iterator[Netns]:
     """Namespaces by listns(2), which sees those that only an open file keeps. Nothing on older kernels."""
-    if platform.machine() not in NR_LISTNS_MACHINES:
+    if syscall.number("listns") is None:
         return
     room = 128
     request = ns_id_req(size=ctypes.sizeof(ns_id_req), ns_type=CLONE_NEWNET)
     ids = (ctypes.c_uint64 * room)()
     while True:
-        count: int = libc.syscall(
-            ctypes.c_long(NR_LISTNS),
-            ctypes.byref(request),
-            ids,
-            ctypes.c_size_t(room),
-            ctypes.c_uint(0),
-        )
+        count = syscall.call("listns", ctypes.addressof(request), ctypes.addressof(ids), room, 0)
         if count <= 0:
             return
         for ns_id in ids[:count]:

@@ -7,8 +7,9 @@ import ctypes
 import os
 import platform
 
+from kprobe_tool.native.prober import Call, Memory
 from kprobe_tool.native.records import places
-from kprobe_tool.native.syscall import BADPTR, Call, Memory
+from kprobe_tool.native.syscall import BADPTR
 
 
 class open_how(ctypes.Structure):

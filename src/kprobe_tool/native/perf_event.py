@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import ctypes
 
+from kprobe_tool.native.prober import Call, Memory
 from kprobe_tool.native.records import places
-from kprobe_tool.native.syscall import Call, Memory
 
 
 class perf_event_attr(ctypes.Structure):

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import ctypes
 
-from kprobe_tool.native.libc import libc, oserror
+from kprobe_tool.native import syscall
+from kprobe_tool.native.libc import oserror
+from kprobe_tool.native.prober import Call, Memory
 from kprobe_tool.native.records import places
-from kprobe_tool.native.syscall import Call, Memory, number
 
 
 class pidfd_info(ctypes.Structure):
@@ -71,7 +72,7 @@ def getfd(pidfd: int, fd: int) -> int:
 
     Raises OSError: EBADF (it has no such descriptor), ESRCH (it is gone).
     """
-    copy = libc.syscall(number("pidfd_getfd"), pidfd, fd, 0)
+    copy = syscall.call("pidfd_getfd", pidfd, fd, 0)
     if copy < 0:
         oserror("pidfd_getfd(2)", needs="CAP_SYS_PTRACE", on=f"file descriptor {fd}")
-    return int(copy)
+    return copy

@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Raw system calls, made in a process of their own: for calls that must not go through, and where a filter may kill.
-
-A call is data: a number and its arguments. So is the answer: errno, return value, and what the kernel wrote.
-"""
+"""asm/unistd.h: the numbers of system calls that libc has no function for, and syscall(2) to make them."""
 
 from __future__ import annotations
 
@@ -10,14 +7,8 @@ import ctypes
 import errno as errnos
 import os
 import platform
-import resource
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from types import TracebackType
 
-from kprobe_tool.native.child import Child, Died, Request
 from kprobe_tool.native.libc import libc
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
@@ -40,6 +31,7 @@ COMMON = {
     "listmount": 458,
     "setxattrat": 463,
     "file_setattr": 469,
+    "listns": 470,
 }
 OLDER = ("sched_setattr", "sched_getattr", "perf_event_open", "bpf", "ioctl")
 GENERIC = dict(zip(OLDER, (274, 275, 241, 280, 29), strict=True))
@@ -51,10 +43,6 @@ OF_MACHINE = {
     "ppc64le": dict(zip(OLDER, (355, 356, 319, 361, 54), strict=True)),
     "s390x": dict(zip(OLDER, (345, 346, 331, 351, 54), strict=True)),
 }
-
-# linux/resource.h: RLIMIT_CORE. 1 byte is too small for a core file and is what keeps a pipe in core_pattern from
-# being started, which 0 does not (fs/coredump.c).
-NO_CORE = 1
 
 libc.syscall.restype = ctypes.c_long
 
@@ -70,146 +58,15 @@ def number(name: str) -> int | None:
     return COMMON.get(name) or of_machine.get(name)
 
 
-@dataclass(frozen=True)
-class Memory:
-    """What a pointer argument points to. ``pointers`` are (offset, bytes): pointers inside, and their memory."""
+def call(name: str, *args: int) -> int:
+    """syscall(2): what the kernel returns, and -1 with errno set where it fails, for :func:`libc.oserror`.
 
-    data: bytes
-    pointers: tuple[tuple[int, bytes], ...] = ()
-
-
-@dataclass(frozen=True)
-class Call:
-    """One raw system call: its name and up to six arguments, each a number or the memory behind a pointer.
-
-    ``forks``: an answer of 0 means that this is a process that nobody wanted, and it leaves at once. ``opens``: an
-    answer of 0 or more is a file descriptor that nobody wants.
+    ``args`` are up to six numbers or addresses. Raises OSError (ENOSYS) where the number is not known here.
     """
-
-    name: str
-    args: tuple[int | Memory, ...]
-    forks: bool = False
-    opens: bool = False
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back: ``errno`` 0 is success and ``value`` its result.
-
-    ``memory`` is what each Memory argument holds afterwards, then what each pointer inside of them does. ``signal``
-    is set where the caller was killed instead (0: it was gone without a signal).
-    """
-
-    errno: int
-    value: int
-    memory: tuple[bytes, ...]
-    signal: int | None = None
-
-
-def perform(call: Call) -> Answer:
-    """Make a call in this very process. Raises OSError (ENOSYS) when its number is not known here."""
-    nr = number(call.name)
+    nr = number(name)
     if nr is None:
-        raise OSError(errnos.ENOSYS, f"number not known on {platform.machine()}", call.name)
-    buffers: list[ctypes.Array[ctypes.c_char]] = []
-    inner: list[ctypes.Array[ctypes.c_char]] = []
-    words = []
-    for arg in call.args:
-        if isinstance(arg, int):
-            words.append(arg)
-            continue
-        buffer = ctypes.create_string_buffer(arg.data, len(arg.data))
-        for offset, data in arg.pointers:
-            inner.append(ctypes.create_string_buffer(data, len(data)))
-            struct.pack_into("=Q", buffer, offset, ctypes.addressof(inner[-1]))
-        buffers.append(buffer)
-        words.append(ctypes.addressof(buffer))
+        raise OSError(errnos.ENOSYS, f"number not known on {platform.machine()}", name)
     # Registers of missing arguments hold garbage otherwise, and newer kernels look at more of them.
-    words += [0] * (6 - len(words))
+    words = (*args, 0, 0, 0, 0, 0, 0)[:6]
     ctypes.set_errno(0)
-    value = libc.syscall(ctypes.c_long(nr), *(ctypes.c_long(word) for word in words))
-    number_of_error = ctypes.get_errno() if value == -1 else 0
-    if call.forks and value == 0:
-        os._exit(0)
-    if call.opens and value >= 0:
-        os.close(value)
-    return Answer(number_of_error, value, tuple(bytes(buffer) for buffer in buffers + inner))
-
-
-class Prober:
-    """Makes calls in a forked child, and in another one when a call was the child's last.
-
-    ``calls`` counts them. Raises, from :meth:`ask`, TimeoutError when there is no answer by ``deadline`` (seconds of
-    time.monotonic()): someone supervises us and is silent.
-    """
-
-    def __init__(self, deadline: float) -> None:
-        self.deadline = deadline
-        self.calls = 0
-        self._child: Child | None = None
-
-    def ask(self, call: Call) -> Answer:
-        """Make one call in the child."""
-        self.calls += 1
-        if self._child is None:
-            try:
-                self._child = Child(serve, self.deadline)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, "fork(2) of a child to ask in") from error
-        try:
-            answer = self._child.ask(
-                name=call.name,
-                args=[arg if isinstance(arg, int) else pack(arg) for arg in call.args],
-                forks=call.forks,
-                opens=call.opens,
-            )
-        except Died as death:
-            self.close()
-            return Answer(0, 0, tuple(arg.data for arg in call.args if isinstance(arg, Memory)), death.signal or 0)
-        memory = tuple(bytes.fromhex(data) for data in answer["memory"])
-        return Answer(answer["errno"], answer["value"], memory)
-
-    @property
-    def child_pid(self) -> int | None:
-        """The process that makes the calls, while there is one."""
-        return None if self._child is None else self._child.pid
-
-    def close(self) -> None:
-        if self._child is not None:
-            self._child.close()
-            self._child = None
-
-    def __enter__(self) -> Prober:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def pack(memory: Memory) -> Request:
-    return {"data": memory.data.hex(), "pointers": [[offset, data.hex()] for offset, data in memory.pointers]}
-
-
-def unpack(arg: int | Request) -> int | Memory:
-    if isinstance(arg, int):
-        return arg
-    pointers: Sequence[tuple[int, str]] = arg["pointers"]
-    return Memory(bytes.fromhex(arg["data"]), tuple((offset, bytes.fromhex(data)) for offset, data in pointers))
-
-
-@cache
-def limit_core() -> None:
-    """Once in a process: being killed must not leave a core file behind."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    if hard != 0:
-        resource.setrlimit(resource.RLIMIT_CORE, (NO_CORE, hard))
-
-
-def serve(request: Request) -> Request:
-    """The child's side of :meth:`Prober.ask`."""
-    limit_core()
-    args = tuple(unpack(arg) for arg in request["args"])
-    answer = perform(Call(request["name"], args, request["forks"], request["opens"]))
-    return {"errno": answer.errno, "value": answer.value, "memory": [data.hex() for data in answer.memory]}
+    return int(libc.syscall(ctypes.c_long(nr), *(ctypes.c_long(word) for word in words)))

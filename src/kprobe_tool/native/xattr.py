@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import ctypes
 
+from kprobe_tool.native.prober import Call, Memory
 from kprobe_tool.native.records import places
-from kprobe_tool.native.syscall import BADPTR, Call, Memory
+from kprobe_tool.native.syscall import BADPTR
 
 XATTR_CREATE = 0x1
 XATTR_REPLACE = 0x2

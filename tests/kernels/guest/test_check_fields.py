@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.checks import Finding, Status
-from kprobe_tool.native.syscall import Prober
+from kprobe_tool.native.prober import Prober
 from kprobe_tool.probes.extensible_structs import checks, compare, probe, table
 from kprobe_tool.probes.extensible_structs.model import Reach, Report, Support, Taken
 

@@ -11,7 +11,7 @@ import pytest
 from kprobe_tool import cli
 from kprobe_tool.commands import check_fields
 from kprobe_tool.errors import Error, ExitCode
-from kprobe_tool.native.syscall import Prober
+from kprobe_tool.native.prober import Prober
 from kprobe_tool.probes.extensible_structs.compare import Difference
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.native.syscall import Answer, Call, Memory, Prober
+from kprobe_tool.native.prober import Answer, Call, Memory, Prober
 from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, page
 
 NO_COMMAND = 0x6000

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import host, openat2, sched_types
-from kprobe_tool.native.syscall import PAGE_SIZE, Answer, Call, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import probe, table
 from kprobe_tool.probes.extensible_structs.model import Reach
 from kprobe_tool.probes.extensible_structs.recipe import FILL, answered

@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Iterator, Sequence
 
 from kprobe_tool.native import clone3 as native
-from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kprobe_tool.native import fileattr as native
 from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
-from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, fields, known
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
 

@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Sequence
 
 from kprobe_tool.native import io_uring as native
-from kprobe_tool.native.syscall import Answer, Prober
+from kprobe_tool.native.prober import Answer, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
 from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe
 

@@ -7,7 +7,8 @@ import errno as errnos
 from collections.abc import Sequence
 
 from kprobe_tool.native import landlock as native
-from kprobe_tool.native.syscall import PAGE_SIZE, Answer, Call, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
 from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, page
 

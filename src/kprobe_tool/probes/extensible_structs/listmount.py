@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kprobe_tool.native import mount as native
-from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, fields
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry
 from kprobe_tool.probes.extensible_structs.statmount import MntIdReq, request_page

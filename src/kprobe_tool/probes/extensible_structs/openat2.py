@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from kprobe_tool.native import openat2 as native
-from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed, page
 

@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Sequence
 
 from kprobe_tool.native import perf_event as native
-from kprobe_tool.native.syscall import Answer, Call, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, written_back
 

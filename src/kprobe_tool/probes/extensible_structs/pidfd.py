@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import pidfd as native
-from kprobe_tool.native.syscall import Answer, Prober
+from kprobe_tool.native.prober import Answer, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
 from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, self_told
 

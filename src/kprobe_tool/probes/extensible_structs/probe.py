@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import btf, host, procfs
-from kprobe_tool.native.syscall import PAGE_SIZE, SIZE_T_BITS, Prober, number
+from kprobe_tool.native.prober import Prober
+from kprobe_tool.native.syscall import PAGE_SIZE, SIZE_T_BITS, number
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldReport,

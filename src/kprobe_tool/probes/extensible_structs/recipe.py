@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kprobe_tool.errors import errno_name
-from kprobe_tool.native.syscall import PAGE_SIZE, Answer, Call, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict
 
 CHECK_FIELDS = 1 << 63

@@ -9,7 +9,8 @@ import struct
 import time
 from collections.abc import Callable
 
-from kprobe_tool.native.syscall import BADPTR, PAGE_SIZE, Answer, Call, Memory, Prober
+from kprobe_tool.native.prober import Answer, Call, Memory, Prober
+from kprobe_tool.native.syscall import BADPTR, PAGE_SIZE
 
 Kernel = Callable[[Call], Answer]
 

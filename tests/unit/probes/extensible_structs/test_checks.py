@@ -9,7 +9,7 @@ import pytest
 
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.native import host
-from kprobe_tool.native.syscall import Answer, Call, Memory
+from kprobe_tool.native.prober import Answer, Call, Memory
 from kprobe_tool.probes.extensible_structs import checks
 
 from .fake import FakeProber, Kernel, Openat2Kernel, killed, says

@@ -10,7 +10,8 @@ from functools import partial
 import pytest
 
 from kprobe_tool.native import btf, procfs
-from kprobe_tool.native.syscall import PAGE_SIZE, Answer, Call, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import probe, recipe, table
 from kprobe_tool.probes.extensible_structs.model import FieldReport, Method, Reach, Report, Size, Support, Taken
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from kprobe_tool.native.syscall import PAGE_SIZE, Call
+from kprobe_tool.native.prober import Call
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import compare, table
 from kprobe_tool.probes.extensible_structs.recipe import CHECK_FIELDS, FILL
 

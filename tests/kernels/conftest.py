@@ -13,7 +13,6 @@ from ..corpus import objects
 from . import in_guest
 from .lab import Lab, placeholders
 from .packages import Kernel
-from .roles import ROLES
 
 GUEST_TESTS = Path(__file__).parent / "guest"
 
@@ -22,7 +21,6 @@ _lab = pytest.StashKey[Lab]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kernels: runs in a guest of the kernel lab (set on all of them)")
-    config.addinivalue_line("markers", "roles(name, ...): only on the kernels of these roles")
     config.addinivalue_line("markers", "last: runs after the other tests of its kernel")
     if in_guest.release() is not None:
         config.pluginmanager.register(in_guest.GuestPlugin(config), "kernel-lab-guest")
@@ -56,11 +54,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not metafunc.definition.path.is_relative_to(GUEST_TESTS):
         return
     kernels = available_kernels(metafunc.config)
-    for mark in metafunc.definition.iter_markers("roles"):
-        if unknown := set(mark.args) - {role.name for role in ROLES}:
-            raise pytest.UsageError(f"{metafunc.definition.nodeid}: no such role: {', '.join(sorted(unknown))}")
-        kernels = [k for k in kernels if set(k.roles) & set(mark.args)]
-    metafunc.parametrize("kernel", kernels, ids=[k.release for k in kernels], indirect=True, scope="session")
+    # By role, which stays where the release changes from day to day.
+    metafunc.parametrize("kernel", kernels, ids=[k.role for k in kernels], indirect=True, scope="session")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -106,11 +101,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
 
 
 def reports_of(item: pytest.Item, lab: Lab) -> list[pytest.TestReport]:
-    release = kernel_of(item).release
-    data = lab.results(release, item.nodeid)
+    role = kernel_of(item).role
+    data = lab.results(role, item.nodeid)
     if data is not None:
         return [load_report(item.config, each) for each in data]
-    guest = lab.guests[release]
+    guest = lab.guests[role]
     if guest.unavailable is None:
         return [made_up_report(item, "call", "failed", guest.epitaph(item.nodeid))]
     reason = f"kernel lab: {guest.unavailable}"

@@ -151,10 +151,10 @@ class Lab:
         sessions = self.archive.cache / "runs"
         session = sessions / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
         for kernel, names in tests.items():
-            directory = session / kernel.release
+            directory = session / kernel.role
             guest = Guest(kernel, tuple(names), directory, unavailable=self.unavailable)
             guest.over = self.unavailable is not None
-            self.guests[kernel.release] = guest
+            self.guests[kernel.role] = guest
         if self.unavailable:
             return
         session.mkdir(parents=True)
@@ -164,9 +164,9 @@ class Lab:
         for guest in self.guests.values():
             self._pool.submit(self._run, guest)
 
-    def results(self, release: str, test: str) -> list[Report] | None:
+    def results(self, role: str, test: str) -> list[Report] | None:
         """Waits until the test is done. None: there is no result and there will be none."""
-        guest = self.guests[release]
+        guest = self.guests[role]
         with self.changed:
             # With a timeout only so that Ctrl-C gets through.
             while test not in guest.reports and not guest.over:
@@ -191,7 +191,8 @@ class Lab:
     def _run(self, guest: Guest) -> None:
         try:
             guest.directory.mkdir(parents=True)
-            self.archive.fetch(guest.kernel)
+            taken = [g.kernel.release for g in self.guests.values() if g is not guest]
+            guest.kernel = self.archive.fetch_best(guest.kernel, taken)
             self._boot(guest)
         except (LabError, OSError) as e:
             with self.changed:

@@ -6,6 +6,7 @@ cache. Nothing is installed: packages are unpacked next to each other, one direc
 
 import fcntl
 import functools
+import itertools
 import json
 import os
 import re
@@ -29,6 +30,8 @@ RETRY_AFTER = 3600
 KERNEL_MAX_AGE = 30 * 24 * 3600
 #: apt retries by itself; this only bounds a mirror that accepts connections and then says nothing.
 APT_TIMEOUT = 900
+#: So many kernels are tried for a role before what is in the cache has to do.
+DOWNLOADS = 2
 
 
 class LabError(Exception):
@@ -233,30 +236,31 @@ def _is_less(a: str, b: str) -> bool:
 def by_version(a: Offer, b: Offer) -> int:
     if a.version == b.version:
         return 0
+    if upstream(a.version) != upstream(b.version):
+        return -1 if upstream(a.version) < upstream(b.version) else 1
+    # A release and its candidates, or a package that was built again.
     return -1 if _is_less(a.version, b.version) else 1
 
 
-def choose(role: Role, offers: Iterable[Offer]) -> tuple[Offer, str | None] | None:
-    """What serves the role, and what is to be said about it if it is not what the role asks for."""
-    offers = list(offers)
-    order = functools.cmp_to_key(by_version)
-    extreme = max if role.pick == "newest" else min
+@dataclass(frozen=True)
+class Choice:
+    """What serves a role, and what is to be said about it where it is not what the role asks for."""
 
-    if role.pin is not None:
-        pinned = [o for o in offers if o.release == role.pin]
-        if pinned:
-            return pinned[0], None
+    offer: Offer
+    note: str = ""
+    #: False: of another series than the role asks for.
+    exact: bool = True
 
-    eligible = [o for o in offers if role.candidates or not is_candidate(o.version)]
-    in_series = [o for o in eligible if upstream(o.version)[: len(role.series)] == role.series]
-    in_suites = [o for o in in_series if not role.suites or o.suite in role.suites]
-    if in_suites:
-        best = extreme(in_suites, key=order)
-        note = f"{role.pin} is gone, and this one may have fixes that it had not" if role.pin else None
-        return best, note
-    if in_series:
-        best = extreme(in_series, key=order)
-        return best, f"nothing in {', '.join(role.suites)}; taken from {best.suite}"
+
+def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> Choice | None:
+    """What serves the role best. What other roles have `taken` serves it only if nothing else is left.
+
+    After that, in this order: the pinned release; the role's series, or the nearest; its suites; for a role that asks
+    for no series, one that is not taken; the newest (or oldest).
+    """
+    releases = {o.release for o in taken}
+    series = {upstream(o.version)[:2] for o in taken}
+    eligible = [o for o in offers if role.candidates or not is_candidate(o.version) or o.release == role.pin]
     if not eligible:
         return None
 
@@ -264,27 +268,55 @@ def choose(role: Role, offers: Iterable[Offer]) -> tuple[Offer, str | None] | No
         have = upstream(offer.version)
         return [abs(h - w) for h, w in zip(have, role.series, strict=False)]
 
-    nearest = min(distance(o) for o in eligible)
-    best = extreme([o for o in eligible if distance(o) == nearest], key=order)
-    series = ".".join(map(str, role.series))
-    return best, f"no {series} offered any more; this is the nearest"
+    def rank(offer: Offer) -> tuple[bool, bool, list[int], bool, bool]:
+        return (
+            offer.release in releases,
+            offer.release != role.pin,
+            distance(offer),
+            not role.series and upstream(offer.version)[:2] in series,
+            bool(role.suites) and offer.suite not in role.suites,
+        )
+
+    best_rank = min(rank(o) for o in eligible)
+    extreme = max if role.pick == "newest" else min
+    best = extreme((o for o in eligible if rank(o) == best_rank), key=functools.cmp_to_key(by_version))
+    shared, unpinned, _far, _series, elsewhere = best_rank
+    notes = []
+    exact = not any(distance(best))
+    if not exact:
+        notes.append(f"no {'.'.join(map(str, role.series))} offered any more; this is the nearest")
+    elif role.pin is not None and unpinned:
+        notes.append(f"{role.pin} is gone, and this one may have fixes that it had not")
+    if elsewhere and exact:
+        notes.append(f"nothing in {', '.join(role.suites)}; taken from {best.suite}")
+    if shared:
+        notes.append("nothing else is left, so that it shares this one")
+    return Choice(best, "; ".join(notes), exact and not shared)
 
 
 def choose_all(offers: Iterable[Offer], notes: tuple[str, ...] = ()) -> list[Kernel]:
-    """One kernel per release, in the order of the roles; a release may serve more than one role."""
+    """One kernel per release, in the order of the roles. Roles share a release only where there are too few."""
     offers = list(offers)
+    choices: dict[str, Choice] = {}
+    # Who is content with the next best must not take from another role what only that one asks for.
+    for exact in (True, False):
+        for role in sorted(ROLES, key=lambda role: role.precedence):
+            if role.name in choices:
+                continue
+            choice = choose(role, offers, [c.offer for c in choices.values()])
+            if choice is not None and (choice.exact or not exact):
+                choices[role.name] = choice
     kernels: dict[str, Kernel] = {}
     for role in ROLES:
-        choice = choose(role, offers)
-        if choice is None:
+        if (choice := choices.get(role.name)) is None:
             continue
-        offer, note = choice
-        more = () if note is None else (f"{role.name}: {note}",)
+        offer = choice.offer
+        said = (f"{role.name}: {choice.note}",) if choice.note else ()
         old = kernels.get(offer.release)
         if old is None:
-            kernels[offer.release] = Kernel(offer.release, offer.version, offer.suite, (role.name,), notes + more)
+            kernels[offer.release] = Kernel(offer.release, offer.version, offer.suite, (role.name,), notes + said)
         else:
-            kernels[offer.release] = replace(old, roles=(*old.roles, role.name), notes=old.notes + more)
+            kernels[offer.release] = replace(old, roles=(*old.roles, role.name), notes=old.notes + said)
     return list(kernels.values())
 
 
@@ -313,16 +345,11 @@ class Archive:
     def kernels(self) -> list[Kernel]:
         """One kernel per role, the roles' order. Empty if neither archive nor cache have any."""
         with self._locked():
-            offers = self._offers()
-        cached = self.cached()
-        if offers:
-            # A pinned kernel outlives its package.
-            pins = {role.pin for role in ROLES} - {o.release for o in offers}
-            return choose_all(offers + [o for o in cached if o.release in pins])
-        return choose_all(cached, notes=("chosen among the cached kernels only",))
+            archived = bool(self._offers())
+        return choose_all(self.offers(), () if archived else ("chosen among the cached kernels only",))
 
     def offers(self) -> list[Offer]:
-        """All that can be had, from the archive or the cache."""
+        """All that can be had, from the archive or the cache, where a kernel outlives its package."""
         with self._locked():
             offers = self._offers()
         return offers + [o for o in self.cached() if o not in offers]
@@ -353,19 +380,47 @@ class Archive:
         with self._locked():
             if self.is_cached(kernel):
                 return
-            offer = next(o for o in self._offers() if (o.release, o.version) == (kernel.release, kernel.version))
+            offer = next(
+                (o for o in self._offers() if (o.release, o.version) == (kernel.release, kernel.version)), None
+            )
+            if offer is None:
+                raise LabError(f"neither the archive nor the cache has {kernel.release} ({kernel.version})")
             self._prune()
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.cache) as tmp:
                 try:
                     self._unpack(offer, Path(tmp))
                 except LabError:
                     # Perhaps a newer package has taken its place: look again next time.
-                    (self.apt / "offers.json").unlink(missing_ok=True)
+                    os.utime(self.apt / "offers.json", (0, 0))
                     raise
                 target = self.directory(kernel)
                 if target.exists():
                     shutil.rmtree(target)
                 (Path(tmp) / "kernel").rename(target)
+
+    def fetch_best(self, kernel: Kernel, taken: Iterable[str] = ()) -> Kernel:
+        """Fetches the kernel, or the next best for its role where the mirror lists it and does not have it.
+
+        Not one of the releases that are `taken`. Raises LabError if there is no other.
+        """
+        (role,) = (role for role in ROLES if role.name == kernel.role)
+        wanted, tried = kernel, set(taken)
+        for attempt in itertools.count(1):
+            try:
+                self.fetch(kernel)
+            except LabError as e:
+                tried.add(kernel.release)
+                # A mirror that is not there at all is not asked for kernel after kernel.
+                among = self.offers() if attempt < DOWNLOADS else self.cached()
+                choice = choose(role, [o for o in among if o.release not in tried])
+                if choice is None:
+                    raise
+                offer = choice.offer
+                note = f"{kernel.release} could not be had ({e}); this is the next best"
+                kernel = Kernel(offer.release, offer.version, offer.suite, wanted.roles, (*kernel.notes, note))
+            else:
+                break
+        return kernel
 
     def _prune(self) -> None:
         wanted = {k.release for k in choose_all(self._offers())} | {role.pin for role in ROLES}

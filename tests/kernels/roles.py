@@ -21,6 +21,8 @@ class Role:
     candidates: bool = False
     #: This release serves the role as long as the archive or the cache has it.
     pin: str | None = None
+    #: Who chooses first, where two roles would take the same kernel: the smallest number.
+    precedence: int = 1
 
 
 #: Every suite that is read.
@@ -52,18 +54,20 @@ ROLES = (
         pin="6.12.43+deb12-amd64",
     ),
     Role(
-        name="newest-stable-7",
-        series=(7,),
+        name="stable",
+        series=(),
         suites=("trixie-backports",),
         pick="newest",
-        why="what an up-to-date host runs",
+        why="what an up-to-date host runs: the newest series but that of the next role",
+        precedence=2,
     ),
     Role(
         name="newest",
         series=(),
         suites=(),
         pick="newest",
-        why="what is coming: the first kernels with verifier diagnostics of their own",
+        why="what is coming",
         candidates=True,
+        precedence=0,
     ),
 )

@@ -1,15 +1,20 @@
 """What is read from apt, and which kernel is chosen from it."""
 
-from dataclasses import replace
+import contextlib
+import json
+import os
+import re
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from .packages import (
+    Archive,
+    Kernel,
     LabError,
     Offer,
     Source,
-    choose,
     choose_all,
     derive_mirror,
     machine_sources,
@@ -21,7 +26,6 @@ from .packages import (
 )
 from .roles import ROLES, SUITES
 
-ROLE = {role.name: role for role in ROLES}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 DEB822 = f"""\
@@ -186,42 +190,194 @@ def test_upstream() -> None:
         upstream("signed")
 
 
-def test_every_role_is_served(offers: list[Offer]) -> None:
-    assert [(k.role, k.release, k.notes) for k in choose_all(offers)] == [
-        ("newest-6.1", "6.1.0-56-amd64", ()),
-        ("unfixed-6.12", "6.12.43+deb12-amd64", ()),
-        ("newest-stable-7", "7.2.12+deb13-amd64", ()),
-        ("newest", "7.3-amd64", ()),
-    ]
+# --- what serves the roles ---------------------------------------------------------------------------------------
+
+TODAY = (Path(__file__).parent / "data/madison-2026-11-21.txt").read_text(encoding="utf-8")
+"""As `apt-cache madison` had it for all kernels of all suites on that day."""
 
 
-def test_pin_is_gone(offers: list[Offer]) -> None:
-    choice = choose(ROLE["unfixed-6.12"], [o for o in offers if o.release != "6.12.43+deb12-amd64"])
-    assert choice is not None
-    assert choice[0].release == "6.12.57+deb12-amd64"
-    assert choice[1] is not None and "6.12.43+deb12-amd64 is gone" in choice[1]
+def archive(without: str = "^$", more: str = "") -> list[Offer]:
+    """The recorded archive without the lines that have this pattern, and with more of them."""
+    lines = [line for line in TODAY.splitlines() if not re.search(without, line)]
+    return parse_madison("\n".join(lines) + "\n" + more)
 
 
-def test_other_suite(offers: list[Offer]) -> None:
-    moved = [replace(o, suite="sid") for o in offers]
-    choice = choose(ROLE["newest-stable-7"], moved)
-    assert choice is not None
-    assert choice[0].release == "7.2.12+deb13-amd64"
-    assert choice[1] == "nothing in trixie-backports; taken from sid"
+def served(offers: list[Offer]) -> dict[str, str]:
+    """Role: release."""
+    return {role: k.release.removesuffix("-amd64") for k in choose_all(offers) for role in k.roles}
 
 
-def test_nearest_series(offers: list[Offer]) -> None:
-    choice = choose(ROLE["newest-6.1"], [o for o in offers if upstream(o.version)[:2] != (6, 1)])
-    assert choice is not None
-    assert choice[0].release == "6.12.117+deb12-amd64"
-    assert choice[1] == "no 6.1 offered any more; this is the nearest"
+def notes(offers: list[Offer]) -> str:
+    return "\n".join(note for kernel in choose_all(offers) for note in kernel.notes)
 
 
-def test_one_kernel_for_two_roles(offers: list[Offer]) -> None:
-    last = choose_all([o for o in offers if o.release != "7.3-amd64"])[-1]
-    assert last.release == "7.2.12+deb13-amd64"
-    assert last.roles == ("newest-stable-7", "newest")
+def lines(package: str, version: str, suite: str) -> str:
+    return "".join(
+        f"linux-{part}-{package} | {version} | http://mirror.example/debian {suite}/main amd64 Packages\n"
+        for part in ("binary", "image", "modules")
+    )
+
+
+def test_today() -> None:
+    assert served(archive()) == {
+        "newest-6.1": "6.1.0-56",
+        "unfixed-6.12": "6.12.43+deb12",
+        "stable": "7.2.12+deb13",
+        "newest": "7.3.4+deb13",
+    }
+    assert notes(archive()) == ""
+
+
+def test_yesterday() -> None:
+    """7.3.4 was not there yet, so that 7.3-rc7 was the newest."""
+    yesterday = archive(without=r"\b7\.3\.4")
+    assert served(yesterday) == served(archive()) | {"newest": "7.3"}
+    assert notes(yesterday) == ""
+
+
+def test_pin_is_gone() -> None:
+    gone = archive(without=r"6\.12\.43")
+    assert served(gone) == served(archive()) | {"unfixed-6.12": "6.12.57+deb12"}
+    assert "unfixed-6.12: 6.12.43+deb12-amd64 is gone" in notes(gone)
+
+
+def test_a_candidate_appears() -> None:
+    later = archive(
+        more=lines("7.3.9+deb13-amd64", "7.3.9-1~bpo13+1", "trixie-backports")
+        + lines("7.4-amd64", "7.4~rc2-1~exp1", "experimental")
+    )
+    assert served(later) == served(archive()) | {"stable": "7.3.9+deb13", "newest": "7.4"}
+    assert notes(later) == ""
+
+
+def test_the_candidate_is_released() -> None:
+    later = archive(more=lines("7.4.1+deb14-amd64", "7.4.1-1", "sid"))
+    assert served(later) == served(archive()) | {"stable": "7.3.4+deb13", "newest": "7.4.1+deb14"}
+
+
+def test_a_major_version_later() -> None:
+    later = archive(without="trixie-backports", more=lines("8.0.1+deb14-amd64", "8.0.1-1", "sid"))
+    assert served(later) == served(archive()) | {"stable": "7.2.13+deb14", "newest": "8.0.1+deb14"}
+    assert notes(later) == "stable: nothing in trixie-backports; taken from sid"
+
+
+def test_a_suite_is_missing() -> None:
+    assert served(archive(without="bookworm-security")) == served(archive()) | {"newest-6.1": "6.1.0-50"}
+    missing = archive(without="bookworm")
+    # What is nearest to 6.1 and 6.12 in trixie-backports and sid: one series, but not one kernel.
+    assert served(missing) == {
+        "newest-6.1": "6.16.12+deb13",
+        "unfixed-6.12": "6.16.3+deb13",
+        "stable": "7.2.12+deb13",
+        "newest": "7.3.4+deb13",
+    }
+    assert "newest-6.1: no 6.1 offered any more; this is the nearest" in notes(missing)
+    assert "unfixed-6.12: no 6.12 offered any more; this is the nearest" in notes(missing)
+
+
+def test_half_synchronised() -> None:
+    """A binary without its modules is no kernel."""
+    half = archive(without=r"linux-modules-7\.3\.4")
+    assert served(half) == served(archive()) | {"newest": "7.3"}
+
+
+def test_the_only_kernel_of_a_series_is_for_who_asks_for_it() -> None:
+    few = archive(without=r" 5\.10\.| 6\.1\.(?!192-2)| 6\.12\.| 6\.1[678]\.")
+    assert served(few) == {
+        "newest-6.1": "6.1.0-56",
+        "unfixed-6.12": "7.2.6+deb13",
+        "stable": "7.2.12+deb13",
+        "newest": "7.3.4+deb13",
+    }
+
+
+def test_too_few_kernels_are_shared() -> None:
+    (only,) = choose_all(archive(without=r"^(?!linux-image-6\.1\.0-56-amd64)"))
+    assert only.roles == tuple(role.name for role in ROLES)
+    assert not any(note.startswith("newest: ") for note in only.notes)
+    assert "stable: nothing in trixie-backports; taken from bookworm-security; nothing else is left" in "\n".join(
+        only.notes
+    )
 
 
 def test_nothing_offered() -> None:
     assert choose_all([]) == []
+
+
+# --- the cache ---------------------------------------------------------------------------------------------------
+
+
+class Mirror(Archive):
+    """The recorded archive, whose packages are not all there."""
+
+    def __init__(self, cache: Path, offers: list[Offer], there: str = "") -> None:
+        super().__init__(cache)
+        self.apt.mkdir(parents=True, exist_ok=True)
+        (self.apt / "offers.json").write_text(json.dumps([asdict(o) for o in offers]), encoding="utf-8")
+        self.there = there
+        self.downloads: list[str] = []
+
+    def _refresh(self, path: Path) -> None:
+        raise LabError("no route to host")
+
+    def _unpack(self, offer: Offer, tmp: Path) -> None:
+        self.downloads.append(offer.release)
+        if not re.search(self.there or "$^", offer.release):
+            raise LabError("404 Not Found")
+        (tmp / "kernel").mkdir()
+        (tmp / "kernel/offer.json").write_text(json.dumps(asdict(offer)), encoding="utf-8")
+
+
+def kernel_for(mirror: Archive, role: str) -> Kernel:
+    (kernel,) = (k for k in mirror.kernels() if role in k.roles)
+    return kernel
+
+
+def test_what_the_mirror_lists_and_has_not(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path, archive(), there=r"7\.3-amd64")
+    newest = mirror.fetch_best(kernel_for(mirror, "newest"), taken=["7.2.12+deb13-amd64"])
+    assert (newest.release, newest.roles) == ("7.3-amd64", ("newest",))
+    assert newest.notes == ("7.3.4+deb13-amd64 could not be had (404 Not Found); this is the next best",)
+    assert mirror.is_cached(newest)
+
+
+def test_without_a_network_the_cached_kernels_run(tmp_path: Path) -> None:
+    cached = ["6.1.0-55-amd64", "6.12.43+deb12-amd64", "7.2.13+deb14-amd64"]
+    before = Mirror(tmp_path, archive(), there=".")
+    for offer in archive():
+        if offer.release in cached:
+            before.fetch(Kernel(offer.release, offer.version, offer.suite, ("none",)))
+    # The lists are of yesterday, and nothing can be downloaded.
+    now = Mirror(tmp_path, archive())
+    os.utime(now.apt / "offers.json", (0, 0))
+    kernels = now.kernels()
+    assert now.problems == ["no route to host"]
+    assert {k.role: k.release for k in kernels}["newest-6.1"] == "6.1.0-56-amd64"
+    got: dict[str, str] = {}
+    for kernel in kernels:
+        with contextlib.suppress(LabError):
+            got[kernel.role] = now.fetch_best(kernel, got.values()).release
+    assert got == {
+        "newest-6.1": "6.1.0-55-amd64",
+        "unfixed-6.12": "6.12.43+deb12-amd64",
+        "stable": "7.2.13+deb14-amd64",
+    }
+    # No lists at all.
+    (now.apt / "offers.json").unlink()
+    assert served([*now.offers()]) == {
+        "newest-6.1": "6.1.0-55",
+        "unfixed-6.12": "6.12.43+deb12",
+        "stable": "7.2.13+deb14",
+        "newest": "7.2.13+deb14",
+    }
+    assert all("chosen among the cached kernels only" in k.notes for k in now.kernels())
+
+
+def test_a_kernel_outlives_its_package(tmp_path: Path) -> None:
+    before = Mirror(tmp_path, archive(), there=".")
+    before.fetch(kernel_for(before, "unfixed-6.12"))
+    now = Mirror(tmp_path, archive(without=r"6\.12\.43"))
+    assert kernel_for(now, "unfixed-6.12").release == "6.12.43+deb12-amd64"
+    assert kernel_for(now, "unfixed-6.12").notes == ()
+    assert now.fetch_best(kernel_for(now, "unfixed-6.12")).release == "6.12.43+deb12-amd64"
+    assert now.downloads == []

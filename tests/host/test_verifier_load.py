@@ -17,6 +17,7 @@ from kprobe_tool.cli import run
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import bcc, bpf, btf, libbpf
 
+from .. import bpffs
 from ..corpus.objects import object_file
 from ..corpus.roundtrip import by_command, left_of, objects
 from ..nobody import as_nobody
@@ -148,6 +149,31 @@ def test_c_for_bcc(tmp_path: Path, capsys: Capsys) -> None:
     path.write_text("#include <bpf/bpf_helpers.h>\n")
     assert run(["verifier-log", "load", str(path)]) == ExitCode.CANNOT_RUN
     assert "clang -g -O2 -target bpf -c" in capsys.readouterr().err
+
+
+@pytest.fixture
+def needs_bcc() -> None:
+    try:
+        bcc.load()
+    except Error as error:
+        skip(str(error))
+
+
+@pytest.mark.usefixtures("needs_libbpf")
+def test_nothing_is_pinned() -> None:
+    bpffs.loading_pins_nothing()
+
+
+@pytest.mark.usefixtures("needs_libbpf")
+@pytest.mark.parametrize("used", [False, True])
+def test_pinned_maps_of_others(used: bool) -> None:
+    bpffs.loading_leaves_pinned_maps_alone(used=used)
+
+
+@pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
+@pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
+def test_pinned_tables_of_bcc(declaration: str, tmp_path: Path) -> None:
+    bpffs.bcc_pins_nothing(declaration, tmp_path)
 
 
 def test_bpftool_sees_the_same(capsys: Capsys) -> None:

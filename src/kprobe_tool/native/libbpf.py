@@ -3,6 +3,9 @@
 
 libbpf does what the kernel leaves to loaders: maps, BTF, relocations against the kernel's types. Every host that has
 bcc has it, as libbcc links against it.
+
+What an object says of pinning is not done: libbpf would take the map that others have at that path instead of a new
+one, put the object's programs into it, and pin a new one there.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import ctypes
 import errno as errnos
 import mmap
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +37,10 @@ LIBBPF_DEBUG = 2
 PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 """libbpf_print_fn_t. A va_list argument arrives as a pointer on every 64-bit architecture that has BPF."""
 
+FILLED_LAST = re.compile(r"failed to initialize slot \[\d+\] to prog '")
+"""tools/lib/bpf/libbpf.c, init_prog_array_slots(): the kernel has accepted all programs when this comes; it does for
+those that are not loaded with this one."""
+
 POINTER = ctypes.c_void_p
 PROTOTYPES = {
     "libbpf_set_print": (POINTER, (PRINT,)),
@@ -40,6 +48,8 @@ PROTOTYPES = {
     "bpf_object__load": (ctypes.c_int, (POINTER,)),
     "bpf_object__close": (None, (POINTER,)),
     "bpf_object__next_program": (POINTER, (POINTER, POINTER)),
+    "bpf_object__next_map": (POINTER, (POINTER, POINTER)),
+    "bpf_map__set_pin_path": (ctypes.c_int, (POINTER, ctypes.c_char_p)),
     "bpf_program__name": (ctypes.c_char_p, (POINTER,)),
     "bpf_program__section_name": (ctypes.c_char_p, (POINTER,)),
     "bpf_program__type": (ctypes.c_int, (POINTER,)),
@@ -134,6 +144,17 @@ def each(handle: int) -> Iterator[int]:
         program = lib.bpf_object__next_program(handle, program)
 
 
+def forget_pins(handle: int) -> None:
+    """Make every map of an object one of its own, without a name in any BPF file system. Raises OSError."""
+    lib = library()
+    member = lib.bpf_object__next_map(handle, None)
+    while member:
+        error = -lib.bpf_map__set_pin_path(member, None)
+        if error:
+            raise OSError(error, os.strerror(error), "bpf_map__set_pin_path()")
+        member = lib.bpf_object__next_map(handle, member)
+
+
 def described(program: int) -> ObjectProgram:
     lib = library()
     return ObjectProgram(
@@ -160,6 +181,7 @@ def attempt(path: str, name: str, level: int, size: int, prog_type: int | None) 
     lib = library()
     with messages() as said, mmap.mmap(-1, size) as memory:
         with opened(path) as handle:
+            forget_pins(handle)
             for program in each(handle):
                 wanted = text(lib.bpf_program__name(program)) == name
                 lib.bpf_program__set_autoload(program, wanted)
@@ -173,6 +195,8 @@ def attempt(path: str, name: str, level: int, size: int, prog_type: int | None) 
                 del start
                 lib.bpf_program__set_log_level(program, level)
             errno = -lib.bpf_object__load(handle)
+            if any(FILLED_LAST.search(line) for line in said):
+                errno = 0
         end = memory.find(b"\0")
         log = memory[: end if end >= 0 else size]
     asked = not errno or any(f"prog '{name}': BPF program load failed" in line for line in said)

@@ -19,7 +19,8 @@ typedef long long s64;
 #define UINT(name, value) int(*name)[value]
 #define TYPE(name, type) typeof(type) *name
 
-enum { HASH = 1, ARRAY = 2, RINGBUF = 27, USER_RINGBUF = 31 };
+enum { HASH = 1, ARRAY = 2, PROG_ARRAY = 3, RINGBUF = 27, USER_RINGBUF = 31 };
+enum { LIBBPF_PIN_BY_NAME = 1 };
 
 struct bpf_spin_lock {
 	u32 val;
@@ -74,6 +75,7 @@ struct __sk_buff {
 };
 
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
+static long (*const bpf_tail_call)(void *context, void *map, u32 index) = (void *)12;
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
 static u32 (*const bpf_get_prandom_u32)(void) = (void *)7;
 static long (*const bpf_spin_lock)(struct bpf_spin_lock *lock) = (void *)93;

@@ -14,6 +14,7 @@ import pytest
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf
 
+from ... import bpffs
 from ...corpus import short_release
 from ...corpus.kernel import Symbols, symbols
 from ...corpus.objects import object_file
@@ -71,6 +72,20 @@ def test_objects_by_command(tmp_path: Path) -> None:
     before = objects()
     assert by_command(run, object_file("locks"), tmp_path) == 9
     assert left_of(before) == {}
+
+
+def test_nothing_is_pinned() -> None:
+    bpffs.loading_pins_nothing()
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_pinned_maps_of_others(used: bool) -> None:
+    bpffs.loading_leaves_pinned_maps_alone(used=used)
+
+
+@pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
+def test_pinned_tables_of_bcc(declaration: str, tmp_path: Path) -> None:
+    bpffs.bcc_pins_nothing(declaration, tmp_path)
 
 
 def test_stats_of_a_load(tmp_path: Path) -> None:

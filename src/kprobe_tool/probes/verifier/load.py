@@ -17,6 +17,7 @@ from difflib import get_close_matches
 
 from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.native import bpf, host
+from kprobe_tool.native.libc import text
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.log.stats import Stats, stats
@@ -41,8 +42,16 @@ PREFIXES = {
     "xdp": "xdp",
 }
 
-NOISE = re.compile(r"libbpf: (?:prog '[^']*': )?(?:-- (?:BEGIN|END)|failed to load|BPF program load failed)")
-"""What libbpf says of every load that failed."""
+NOISE = re.compile(
+    r"libbpf: (?:prog '[^']*': )?(?:-- (?:BEGIN|END)|failed to load|BPF program load failed)"
+    r"|libbpf: map '[^']*': failed to initialize slot \[\d+\] to prog '"
+)
+"""What libbpf says of every load that failed, and of every program that is named elsewhere and not loaded with it."""
+
+COMMENT = re.compile(r'"(?:\\.|[^"\\\n])*"|/\*.*?\*/|//[^\n]*', re.DOTALL)
+"""In C; strings match as well, since what begins a comment does not in them."""
+PINNED = re.compile(r'\bBPF_\w+_PINNED\w*\s*\(|\bBPF_\w+\s*\(\s*"[^"\n]*:|"maps/[^"\n]*:')
+"""A map that bcc takes from a path of a BPF file system, or pins there: "TYPE:PATH" is what its macros come to."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +191,13 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
     """Each function of a C file for bcc, loaded alone. Raises Error."""
     from kprobe_tool.native.bcc import Object
 
+    line = pinned_table(text(read(path)))
+    if line is not None:
+        raise Error(
+            path,
+            f"line {line}: a pinned table, which bcc would take from others or make on this host",
+            hint="nothing is pinned here: declare it as BPF_TABLE, without a path",
+        )
     try:
         module = Object(os.path.abspath(path))
     except Error as error:
@@ -197,6 +213,13 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
                 continue
             answer, insn_count = module.ask(name, kind, log_level(level))
             yield judged(Asked(name, None, kind, insn_count), answer)
+
+
+def pinned_table(source: str) -> int | None:
+    """The line of a C file for bcc that declares a pinned table; None without any."""
+    bare = COMMENT.sub(lambda found: found[0] if found[0][0] == '"' else "\n" * found[0].count("\n"), source)
+    found = PINNED.search(bare)
+    return None if found is None else bare.count("\n", 0, found.start()) + 1
 
 
 def not_compiled(path: str, error: Error) -> Error:

@@ -1,0 +1,169 @@
+"""A BPF file system in a mount namespace of its own, and what others keep in it while we load programs."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kprobe_tool import cli
+from kprobe_tool.errors import ExitCode
+from kprobe_tool.native import libbpf, sched
+from kprobe_tool.native.libc import oserror
+
+from .corpus.objects import object_file
+from .corpus.roundtrip import left_of, objects
+from .loads import T, in_child
+
+MOUNTED = Path("/sys/fs/bpf")
+CLONE_NEWNS = 0x00020000
+
+# linux/bpf.h
+BPF_MAP_TYPE_PROG_ARRAY = 3
+BPF_PROG_TYPE_SCHED_CLS = 3
+
+RETURNS_0 = bytes.fromhex("b700000000000000 9500000000000000")
+
+NAME = b"pinned_jumps"
+ENTRIES = 4
+
+PATH = "/sys/fs/bpf/of/others"
+BCC_PINS = {
+    "table": f'BPF_TABLE_PINNED("hash", u64, u64, pinned, 8, "{PATH}");',
+    "table with flags": f'BPF_TABLE_PINNED("hash", u64, u64, pinned, 8, "{PATH}", 1);',
+    "table by number": f'BPF_TABLE_PINNED6("hash", u64, u64, pinned, 8, "{PATH}");',
+    "any table": f'BPF_TABLE("hash:{PATH}", u64, u64, pinned, 8);',
+    "queue": f'BPF_QUEUESTACK_PINNED("queue", pinned, u64, 8, 0, "{PATH}");',
+    "section": f"struct {{ u64 key; u64 leaf; u32 max_entries; int flags; }} pinned"
+    f' __attribute__((section("maps/hash:{PATH}"))) = {{ .max_entries = 8 }};',
+}
+"""Ways to declare a pinned map to bcc. It makes the directories of the path, too."""
+BCC_PROGRAM = "\nint kprobe__fine(struct pt_regs *ctx) { return 0; }\n"
+
+
+def in_bpffs(function: Callable[[], T]) -> T:
+    """What a function returns in a child, whose /sys/fs/bpf is new and gone with it."""
+
+    def mounted() -> T:
+        sched.unshare(CLONE_NEWNS)
+        subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+        subprocess.run(["mount", "-t", "bpf", "bpf", MOUNTED], check=True)
+        return function()
+
+    return in_child(mounted)
+
+
+def pins() -> set[Path]:
+    """What is pinned, and every directory made for it; kernels have iterators there from the first."""
+    return set(MOUNTED.rglob("*"))
+
+
+@dataclass(frozen=True)
+class Jumps:
+    """The array of programs that others have pinned: the program's id in its first slot, and whose programs it takes.
+
+    ``owner`` is the type of program of the first that was loaded with it, None as long as there was none.
+    """
+
+    slot: int | None
+    owner: str | None
+
+
+class PinnedJumps:
+    """A BPF_MAP_TYPE_PROG_ARRAY at the path where objects of the corpus look for theirs."""
+
+    def __init__(self, *, used: bool) -> None:
+        """``used``: with a program of type sched_cls in its first slot."""
+        lib = libbpf.library()
+        sizes = [ctypes.c_uint32(size) for size in (4, 4, ENTRIES)]
+        self.fd = checked(lib.bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, NAME, *sizes, None))
+        if used:
+            count = ctypes.c_size_t(len(RETURNS_0) // 8)
+            program = checked(lib.bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, b"in_use", b"GPL", RETURNS_0, count, None))
+            key, value = ctypes.c_uint32(0), ctypes.c_uint32(program)
+            checked(lib.bpf_map_update_elem(self.fd, ctypes.byref(key), ctypes.byref(value), ctypes.c_uint64(0)))
+            os.close(program)
+        checked(lib.bpf_obj_pin(self.fd, bytes(MOUNTED / NAME.decode())))
+
+    def now(self) -> Jumps:
+        """What it holds now."""
+        key, value = ctypes.c_uint32(0), ctypes.c_uint32()
+        empty = libbpf.library().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(value)) < 0
+        with open(f"/proc/self/fdinfo/{self.fd}", encoding="ascii") as file:
+            shown = dict(line.split(":\t", 1) for line in file.read().splitlines())
+        return Jumps(None if empty else value.value, shown.get("owner_prog_type"))
+
+
+def checked(value: int) -> int:
+    if value < 0:
+        oserror("libbpf")
+    return value
+
+
+def load(path: Path) -> tuple[int, dict[str, Any], str]:
+    """verifier-log load: its exit code, its rows by program, and what it writes to stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.run(["verifier-log", "load", str(path), "-o", "json"])
+    rows = json.loads(out.getvalue())["results"] if out.getvalue() else []
+    return code, {row["program"]: row for row in rows}, err.getvalue()
+
+
+def loading_pins_nothing() -> None:
+    """An object with LIBBPF_PIN_BY_NAME: its programs are verified, and nothing is pinned."""
+    path = object_file("pinned")
+    before = objects()
+
+    def loaded() -> tuple[int, dict[str, Any], str, set[Path]]:
+        there = pins()
+        return *load(path), pins() - there
+
+    code, rows, err, left = in_bpffs(loaded)
+    assert left == set()
+    assert (code, err) == (ExitCode.OK, "")
+    assert {name: row["outcome"] for name, row in rows.items()} == {"in_slot": "accepted", "jumps": "accepted"}
+    assert left_of(before) == {}
+
+
+def loading_leaves_pinned_maps_alone(*, used: bool) -> None:
+    """The same where others have pinned a map at that path: no program of theirs is replaced, nor its type set."""
+    path = object_file("pinned")
+    before = objects()
+
+    def loaded() -> tuple[int, Jumps, Jumps]:
+        live = PinnedJumps(used=used)
+        first = live.now()
+        code, _, _ = load(path)
+        return code, first, live.now()
+
+    code, first, then = in_bpffs(loaded)
+    assert (first.slot is not None) == (first.owner is not None) == used
+    assert then == first
+    assert code == ExitCode.OK
+    assert left_of(before) == {}
+
+
+def bcc_pins_nothing(declaration: str, directory: Path) -> None:
+    """A C file with a pinned table is refused before anything is made of it."""
+    path = directory / "pinned.c"
+    path.write_text(declaration + BCC_PROGRAM)
+    before = objects()
+
+    def loaded() -> tuple[int, dict[str, Any], str, set[Path]]:
+        there = pins()
+        return *load(path), pins() - there
+
+    code, rows, err, left = in_bpffs(loaded)
+    assert left == set()
+    assert (code, rows) == (ExitCode.CANNOT_RUN, {})
+    assert len(err.splitlines()) == 1
+    assert f"{path}: line 1: " in err
+    assert "pinned" in err
+    assert left_of(before) == {}

@@ -62,27 +62,27 @@ def cli(ctx: click.Context, color: str) -> ExitCode:
 
 def run(args: list[str]) -> int:
     """One command line, from arguments to exit code. Everything a user or a host can cause ends here as one line."""
-    command = next((arg for arg in args if arg in COMMANDS), None)
+    path: list[str] = []
     try:
-        code = cli.main(args, prog_name=PROGRAM, standalone_mode=False)
+        code = cli.main(args, prog_name=PROGRAM, standalone_mode=False, obj=path)
         sys.stdout.flush()
         return int(code or 0)
     except Error as error:
-        return refuse(error, command, args)
+        return refuse(error, path, args)
     except click.exceptions.Abort:
         return ExitCode.INTERRUPTED
     except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else PROGRAM
-        return refuse(f"{error.format_message().rstrip('.')}; see '{path} --help'", command, args)
+        where = error.ctx.command_path if error.ctx else PROGRAM
+        return refuse(f"{error.format_message().rstrip('.')}; see '{where} --help'", path, args)
     except click.ClickException as error:
-        return refuse(error.format_message(), command, args)
+        return refuse(error.format_message(), path, args)
     except BrokenPipeError:
         return silent(ExitCode.BROKEN_PIPE)
     except OSError as error:
         # A full disk behind stdout is the usual one.
         if error.errno in {errnos.ENOSPC, errnos.EIO}:
             silent(ExitCode.CANNOT_RUN)
-        return refuse(Error.from_os(str(error.filename or "output"), error), command, args)
+        return refuse(Error.from_os(str(error.filename or "output"), error), path, args)
     except SystemExit as stop:
         # click ends the process itself in two cases: after shell completion, and with 1 on a closed pipe, which
         # would read as FOUND.
@@ -91,12 +91,12 @@ def run(args: list[str]) -> int:
         return silent(ExitCode.BROKEN_PIPE) if stop.code == 1 else ExitCode.CANNOT_RUN
     except Exception:  # a bug; Python's own exit code for it is 1, which would read as FOUND
         traceback.print_exc()
-        return refuse("this is a bug in kprobe-tool, please report it with the lines above", command, args)
+        return refuse("this is a bug in kprobe-tool, please report it with the lines above", path, args)
 
 
-def refuse(reason: Error | str, command: str | None, args: Sequence[str]) -> int:
-    """Say why the question was not asked, where the caller looks for it; the exit code."""
-    say(reason, command)
+def refuse(reason: Error | str, path: Sequence[str], args: Sequence[str]) -> int:
+    """Say why the command of this path did not ask its question, where the caller looks for it; the exit code."""
+    say(reason, " ".join(path))
     if not PLUGIN.search(" ".join(args)):
         return ExitCode.CANNOT_RUN
     from kprobe_tool.report import nrpe

@@ -14,6 +14,9 @@ class LazyGroup(click.Group):
     """A group whose ``table`` names its commands: name: (module with a ``command``, short help).
 
     The help stands in the table so that --help imports none of them; a test holds it equal to the command's own.
+
+    The names of the commands that are called are added to the list that is the context's object, if it is one: who
+    catches their errors has no context any more.
     """
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
@@ -43,7 +46,11 @@ class LazyGroup(click.Group):
             near = get_close_matches(args[0], self.table, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"no such command '{args[0]}'{hint}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        path = ctx.find_object(list)
+        if path is not None and name is not None:
+            path.append(name)
+        return name, command, rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -48,7 +48,7 @@ def test_commands_change_nothing(command: str, runner: Callable[..., subprocess.
     before = state()
     done = runner(command, "-o", "json")
     assert done.returncode in {0, 1}, done.stderr
-    assert json.loads(done.stdout)["tool"]["command"] == command
+    assert json.loads(done.stdout)["document"] == command
     assert "Traceback" not in done.stderr
     assert state() == before
 

@@ -257,7 +257,7 @@ def test_without_privilege() -> None:
     assert done.returncode == ExitCode.CANNOT_RUN
     assert done.stdout == ""
     assert done.stderr.startswith(
-        "kprobe-tool: skmsg: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF"
+        "kprobe-tool: skmsg check: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF"
     )
     assert done.stderr.count("\n") == 1
 

@@ -75,6 +75,10 @@ def test_without_arguments(capsys: pytest.CaptureFixture[str]) -> None:
             "kprobe-tool: rds-info: --count goes with --watch; see 'kprobe-tool rds-info --help'\n",
         ),
         (
+            ["verifier-log", "explain", "/nonexistent/audit"],
+            "kprobe-tool: verifier-log explain: /nonexistent/audit: No such file or directory (ENOENT)\n",
+        ),
+        (
             ["rds-info", "--from", "/nonexistent"],
             "kprobe-tool: rds-info: /nonexistent: No such file or directory (ENOENT)\n",
         ),

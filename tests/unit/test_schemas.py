@@ -442,7 +442,9 @@ def test_skmsg_checks_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys
     audit = check_command(capsys, "audit", "audit", "--only", "skmsg")
     assert {(row["status"], row["settle"]) for row in audit["results"]} == {("unknown", "run as root")}
     assert run(["skmsg", "check"]) == ExitCode.CANNOT_RUN
-    assert capsys.readouterr().err.startswith("kprobe-tool: skmsg: BPF on sockets: Operation not permitted (EPERM)")
+    assert capsys.readouterr().err.startswith(
+        "kprobe-tool: skmsg check: BPF on sockets: Operation not permitted (EPERM)"
+    )
 
 
 @pytest.mark.parametrize("blocked", [None, "blacklist rds (/etc/modprobe.d/rds.conf)"])

@@ -71,7 +71,7 @@ def command(output: Output, fail_on: str) -> ExitCode:
     rows = [finding_row(check, finding) for check, finding in findings]
     said = statement(done)
     document = Document(
-        "skmsg",
+        "skmsg-check",
         host.identity(),
         [Table(COLUMNS, [result_row(result, done) for result in results(done)])],
         more={

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from kprobe_tool.probes.live import Limits
     from kprobe_tool.probes.skmsg.watch import Filters, Hook, Method
 
-COMMAND = "skmsg"
 
 EXPOSED = "EXPOSED"
 NONE = "no message was seen"
@@ -98,7 +97,7 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
         attached = [hook.function for hook in watch.hooks if hook.attached]
         hooks = [hook_row(hook) for hook in watch.hooks]
         unwatched = not_watched(watch.hooks) if attached else []
-        document = Document(COMMAND, host.identity(), [], more={"hooks": hooks}, warnings=unwatched)
+        document = Document("skmsg-watch", host.identity(), [], more={"hooks": hooks}, warnings=unwatched)
         shown = stack.enter_context(live(document, output, lines, empty=NONE))
         if not attached:
             summary = {**Counters().as_dict(), "exposed": 0, "ended": "not-started"}
@@ -107,7 +106,7 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
             shown.finish(summary, [Error("sk_msg", reason)], None)
             return ExitCode.CANNOT_TELL
         if output is Output.TABLE:
-            say(f"watching {', '.join(attached)} by {watch.method}; Ctrl-C ends", COMMAND)
+            say(f"watching {', '.join(attached)} by {watch.method}; Ctrl-C ends")
 
         def over() -> str | None:
             note_reader()

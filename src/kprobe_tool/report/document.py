@@ -77,14 +77,14 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Document:
-    """One command's answer.
+    """One command's answer. ``name`` is that of its schema.
 
     ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables, the lines of
     a ``picture`` and ``summary`` lines are for people only, ``metrics`` and ``plugin`` for the formats of monitoring.
     A warning tells how to read the rows; an error, what is missing.
     """
 
-    command: str
+    name: str
     host: Mapping[str, object]
     tables: Sequence[Table]
     errors: Sequence[Error] = ()
@@ -100,7 +100,8 @@ class Document:
         """What stands before the rows in every machine-readable form."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "tool": {"name": "kprobe-tool", "version": __version__, "command": self.command},
+            "document": self.name,
+            "tool": {"name": "kprobe-tool", "version": __version__},
             "host": dict(self.host),
             "warnings": list(self.warnings),
             **self.more,

@@ -65,7 +65,7 @@ class Live:
             click.echo(json.dumps({"type": "header", **document.header()}))
         if output is not Output.JSON:
             for warning in document.warnings:
-                say(warning, document.command)
+                say(warning)
 
     def row(self, row: Row) -> None:
         """One event. click.echo() flushes."""
@@ -89,9 +89,9 @@ class Live:
         elif self.empty is not None and not errors:
             click.echo(self.empty)
         if self.output is Output.TABLE and told is not None:
-            say(told, self.document.command)
+            say(told)
         for error in errors:
-            say(error, self.document.command)
+            say(error)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ SERVICE = "KPROBE-TOOL"
 def render(document: Document) -> Iterator[str]:
     """The lines of a document's plugin."""
     if document.plugin is None:
-        raise TypeError(f"{document.command} has nothing for -o nrpe")
+        raise TypeError(f"{document.name} has nothing for -o nrpe")
     return lines(document.plugin)
 
 

@@ -68,13 +68,17 @@ def emit(document: Document, output: Output, *, path: str | None = None, quiet: 
         click.echo("\n".join(chunk))
     if not quiet:
         for warning in document.warnings:
-            say(warning, document.command)
+            say(warning)
     for error in document.errors:
-        say(error, document.command)
+        say(error)
 
 
 def say(error: Error | str, command: str | None = None) -> None:
-    """One line on stderr: ``kprobe-tool: COMMAND: what: why (ERRNO); what to do``."""
+    """One line on stderr: ``kprobe-tool: COMMAND: what: why (ERRNO); what to do``. Without one it is the command
+    that runs."""
+    if command is None:
+        context = click.get_current_context(silent=True)
+        command = context.command_path.removeprefix(PROGRAM).strip() if context is not None else ""
     where = f"{PROGRAM}: {command}" if command else PROGRAM
     click.echo(escape(f"{where}: {error}"), err=True)
 

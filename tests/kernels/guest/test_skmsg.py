@@ -141,7 +141,7 @@ def test_as_nobody(as_nobody: Run) -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.startswith(
-        "kprobe-tool: skmsg: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF"
+        "kprobe-tool: skmsg check: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF"
     )
     assert done.stderr.count("\n") == 1
 

@@ -76,8 +76,8 @@ def test_for_people(capsys: Capsys) -> None:
     assert any("[::1]:" in line for line in lines)
     assert len([line for line in lines if not line.startswith(" ")]) == len(CAPTURE["records"])
     first, last = err.splitlines()
-    assert first.startswith("kprobe-tool: skmsg: watching sk_psock_msg_verdict, bpf_exec_tx_verdict, ")
-    assert last.startswith("kprobe-tool: skmsg: --duration is over: ")
+    assert first.startswith("kprobe-tool: skmsg watch: watching sk_psock_msg_verdict, bpf_exec_tx_verdict, ")
+    assert last.startswith("kprobe-tool: skmsg watch: --duration is over: ")
     assert last.endswith(" 2 dropped, 7 filtered, 0 missed; 9 with an exposed element")
 
 
@@ -113,7 +113,7 @@ def test_what_cannot_be_watched_is_said(capsys: Capsys, monkeypatch: pytest.Monk
     assert code == ExitCode.OK
     assert document["warnings"] == ["not watched: bpf_exec_tx_verdict: tls is not loaded"]
     assert [hook["function"] for hook in document["hooks"] if not hook["attached"]] == ["bpf_exec_tx_verdict"]
-    assert err == "kprobe-tool: skmsg: not watched: bpf_exec_tx_verdict: tls is not loaded\n"
+    assert err == "kprobe-tool: skmsg watch: not watched: bpf_exec_tx_verdict: tls is not loaded\n"
 
 
 @pytest.mark.parametrize("output", ["table", "json", "jsonl"])
@@ -135,7 +135,7 @@ def test_a_kernel_that_cannot_be_watched(capsys: Capsys, monkeypatch: pytest.Mon
 def test_no_such_process(capsys: Capsys) -> None:
     code, out, err = run(capsys, "--pid", str(1 << 22))
     assert (code, out) == (ExitCode.CANNOT_RUN, "")
-    assert err == "kprobe-tool: skmsg: pid 4194304: No such process (ESRCH)\n"
+    assert err == "kprobe-tool: skmsg watch: pid 4194304: No such process (ESRCH)\n"
 
 
 def test_the_target_goes(capsys: Capsys) -> None:
@@ -153,4 +153,4 @@ def test_a_signal_ends_it(capsys: Capsys, number: signal.Signals) -> None:
     code, _, err = run(capsys, "-o", "table")
     child.wait()
     assert code == ExitCode.OK
-    assert "kprobe-tool: skmsg: stopped: " in err
+    assert "kprobe-tool: skmsg watch: stopped: " in err

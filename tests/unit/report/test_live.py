@@ -39,7 +39,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(out)
     assert (document["results"], document["summary"], document["hooks"]) == (ROWS, SUMMARY, [])
     assert document["errors"] == [ERROR.as_dict()]
-    assert err == "kprobe-tool: test: beware\nkprobe-tool: test: x: odd\n"
+    assert err == "kprobe-tool: beware\nkprobe-tool: x: odd\n"
 
 
 def test_json_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,13 +57,13 @@ def test_jsonl_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
         {"type": "error", **ERROR.as_dict()},
         {"type": "summary", **SUMMARY},
     ]
-    assert err == "kprobe-tool: test: beware\nkprobe-tool: test: x: odd\n"
+    assert err == "kprobe-tool: beware\nkprobe-tool: x: odd\n"
 
 
 def test_people_are_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = written(Output.TABLE, capsys)
     assert out.splitlines()[:2] == ["row {'n': 1}", "    more"]
-    assert err == "kprobe-tool: test: beware\nkprobe-tool: test: told\nkprobe-tool: test: x: odd\n"
+    assert err == "kprobe-tool: beware\nkprobe-tool: told\nkprobe-tool: x: odd\n"
 
 
 def test_a_reader_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

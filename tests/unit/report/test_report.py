@@ -87,5 +87,5 @@ def test_json_and_jsonl_tell_the_same() -> None:
 def test_errors_and_warnings_go_to_stderr(output: Output, capsys: pytest.CaptureFixture[str]) -> None:
     emit(document([], errors=[Error("s\x1b", "r")], warnings=["w"]), output)
     captured = capsys.readouterr()
-    assert captured.err == "kprobe-tool: test: w\nkprobe-tool: test: s\\x1b: r\n"
+    assert captured.err == "kprobe-tool: w\nkprobe-tool: s\\x1b: r\n"
     assert "\x1b" not in captured.out.replace("\x1b[1m", "").replace("\x1b[0m", "")

@@ -61,9 +61,9 @@ def load(path: str, schema_version: int) -> Baseline:
     raw = files.read(path, FILE_MAX)
     try:
         document = json.loads(raw)
-        version, command = document["schema_version"], document["tool"]["command"]
-        if command != "audit":
-            raise ValueError(f"it is of the command {command!r:.40}")
+        version, name = document["schema_version"], document["document"]
+        if name != "audit":
+            raise ValueError(f"it is the document {name!r:.40}")
         if version == schema_version:
             return parse(document)
     except RecursionError as error:

@@ -129,7 +129,7 @@ def listed(checks: Sequence[Check]) -> Document:
     from kprobe_tool.report.document import Table
 
     return Document(
-        "audit",
+        "audit-list",
         host.identity(),
         [Table(CHECK_COLUMNS, [check_row(check) for check in checks])],
         aside=[Table(REFERENCE_COLUMNS, reference_rows(checks), title="References")],

@@ -244,7 +244,7 @@ def simulated(specification: str) -> Document:
     question = parse(specification)
     rows = [simulation_row(each) for each in simulate(question)]
     return Document(
-        "nvme-queues",
+        "nvme-queues-simulate",
         host.identity(),
         [Table(SIMULATION_COLUMNS, rows)],
         more={"simulate": question.as_dict()},

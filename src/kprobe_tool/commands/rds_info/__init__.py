@@ -69,7 +69,7 @@ def run_leak_check(output: Output, fail_on: str) -> ExitCode:
         except Error as error:
             errors.append(error)
     document = Document(
-        "rds-info",
+        "rds-info-leak-check",
         host.identity(),
         [Table(LEAK_COLUMNS, options, title="RDS_INFO options")] if options else [],
         errors,

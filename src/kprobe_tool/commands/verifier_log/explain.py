@@ -88,7 +88,7 @@ def command(
     people = output in {Output.TABLE, Output.WIDE}
     emit(
         Document(
-            "verifier-log",
+            "verifier-log-explain",
             host.identity(),
             [] if people else [Table((), diagnosis_rows(diagnosis))],
             picture=list(picture(diagnosis, whole=output is Output.WIDE)) if people else (),

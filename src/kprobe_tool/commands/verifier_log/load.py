@@ -130,7 +130,7 @@ def command(
     people = output in {Output.TABLE, Output.WIDE}
     emit(
         Document(
-            "verifier-log",
+            "verifier-log-load",
             host.identity(),
             [] if people else [Table((), rows)],
             errors,

@@ -100,7 +100,7 @@ def command(paths: tuple[str, ...], limit: int, output: Output) -> ExitCode:
     people = output in {Output.TABLE, Output.WIDE}
     emit(
         Document(
-            "verifier-log",
+            "verifier-log-stats",
             host.identity(),
             [] if people else [Table((), rows)],
             errors,

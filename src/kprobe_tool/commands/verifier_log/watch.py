@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.watching.attempts import Attempt
     from kprobe_tool.probes.verifier.watching.watch import Explained, Filters, Watch
 
-COMMAND = "verifier-log"
 
 NONE = "no load failed"
 
@@ -189,10 +188,10 @@ def run(question: Question, limits: Limits, output: Output) -> ExitCode:
         watch = stack.enter_context(Watch(question.max_log, reload=question.reload))
         watch.start(question.filters)
         lines = Lines(explain=question.explain)
-        document = Document(COMMAND, host.identity(), [], warnings=watch.warnings)
+        document = Document("verifier-log-watch", host.identity(), [], warnings=watch.warnings)
         shown = stack.enter_context(live(document, output, lines, NONE))
         if output is Output.TABLE:
-            say("watching loads of BPF programs; Ctrl-C ends", COMMAND)
+            say("watching loads of BPF programs; Ctrl-C ends")
 
         def over() -> str | None:
             note_reader()

@@ -22,8 +22,9 @@ from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer
 from kprobe_tool.probes.rds.capture import Capture, Reading
 
-FORMAT = "kprobe-tool rds capture"
-FORMAT_VERSION = 1
+NAME = "rds-capture"
+"""Of the document, and of its schema."""
+SCHEMA_VERSION = 1
 FILE_MAX = 1 << 29
 """Bytes of a file that will be looked at."""
 
@@ -34,8 +35,8 @@ def dump(capture: Capture, host: Mapping[str, object]) -> str:
     """The file's text."""
     return json.dumps(
         {
-            "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "schema_version": SCHEMA_VERSION,
+            "document": NAME,
             "tool": {"name": "kprobe-tool", "version": __version__},
             "host": dict(host),
             "byteorder": sys.byteorder,
@@ -113,10 +114,10 @@ def every(value: Any, what: str, parse_item: Callable[[dict[str, Any]], T]) -> l
 def parse(document: Any) -> tuple[Capture, dict[str, object]]:
     """Raises ValueError, TypeError or KeyError for what is no capture."""
     expect(dict, document, "the file")
-    if document["format"] != FORMAT:
-        raise ValueError(f"format is not '{FORMAT}'")
-    if document["format_version"] != FORMAT_VERSION:
-        raise ValueError(f"format version {document['format_version']!r:.40}, this tool knows {FORMAT_VERSION}")
+    if document["document"] != NAME:
+        raise ValueError(f"it is the document {document['document']!r:.40}")
+    if document["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"schema_version {document['schema_version']!r:.40}, this tool knows {SCHEMA_VERSION}")
     if document["byteorder"] != sys.byteorder:
         raise ValueError(f"taken on a host of the other byte order ({document['byteorder']!r:.20})")
     host: dict[str, object] = {

@@ -393,8 +393,8 @@ def test_baseline_of_another_host(kernel: Callable[..., None], tmp_path: Path, c
     [
         ({"schema_version": 2}, "schema_version 2, and this kprobe-tool writes 1; take the baseline anew"),
         ({"schema_version": "x" * 1000}, "schema_version 'xxx"),
-        ({"tool": {"command": "doctor"}}, "not the output of 'kprobe-tool audit -o json': it is of the command"),
-        ({"tool": None}, "not the output of"),
+        ({"document": "doctor"}, "not the output of 'kprobe-tool audit -o json': it is the document 'doctor'"),
+        ({"document": ...}, "missing 'document'"),
         ({"summary": ...}, "it has no verdicts"),
         ({"host": ...}, "missing 'host'"),
         ({"host": {"hostname": 1, "release": "", "time": ""}}, "a name that is no text"),

@@ -44,7 +44,19 @@ def refused(document: Any, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "1", '"x"', "{}", '{"format": "other"}', "[" * 100_000, '{"format": 1e999}', "\x00\x01"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "1",
+        '"x"',
+        "{}",
+        '{"document": "other"}',
+        "[" * 100_000,
+        '{"document": 1e99}',
+        "\x00\x01",
+    ],
     ids=range(11),
 )
 def test_what_is_no_capture(text: str, tmp_path: Path) -> None:
@@ -75,7 +87,7 @@ ANSWER = ["readings", 0, "answers", 0]
 @pytest.mark.parametrize(
     ("path", "value", "words"),
     [
-        (["format_version"], 2, "format version 2"),
+        (["schema_version"], 2, "schema_version 2"),
         (["byteorder"], "big", "byte order"),
         (["readings"], None, "readings is no list"),
         ([*ANSWER, "record_size"], 0, "records of 0 bytes"),

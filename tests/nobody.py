@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import stat
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from kprobe_tool.lab.boot import closed_parent
 
 from .skips import skip
 
@@ -39,14 +40,6 @@ umount -l /mnt
 cd /
 exec "$@"
 """
-
-
-def closed_parent(directory: Path) -> Path | None:
-    """The topmost directory on the way that not everyone may pass."""
-    for parent in reversed(directory.parents):
-        if not parent.stat().st_mode & stat.S_IXOTH:
-            return parent
-    return None
 
 
 def as_nobody(argv: Sequence[str]) -> list[str]:

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from kprobe_tool.errors import errno_name
+from kprobe_tool.lab import boot
+from kprobe_tool.lab.packages import Archive
 from kprobe_tool.native import bpf
 
-from ..kernels import boot
-from ..kernels.lab import needed_directories
-from ..kernels.packages import Archive
+from ..kernels.session import needed_directories
 from . import LEVEL2, LOGS, STATS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
 from .kernel import Absent, Symbols, Verdict, built, load, may_load, symbols
 from .programs import PROGRAMS, Program

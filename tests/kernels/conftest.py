@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from kprobe_tool.lab.packages import Kernel
+
 from ..corpus import objects
 from . import in_guest
-from .lab import Lab, placeholders
-from .packages import Kernel
+from .session import Lab, placeholders
 
 GUEST_TESTS = Path(__file__).parent / "guest"
 

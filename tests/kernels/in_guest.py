@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from .lab import Plan
+from .session import Plan
 
 #: The file descriptor that leads to the host, see boot._SCRIPT.
 CHANNEL = 3

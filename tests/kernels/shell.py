@@ -7,10 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import boot
-from .lab import needed_directories
-from .packages import Archive, Kernel, LabError
-from .roles import ROLES
+from kprobe_tool.lab import boot
+from kprobe_tool.lab.packages import Archive, Kernel, LabError
+from kprobe_tool.lab.roles import ROLES
+
+from .session import needed_directories
 
 ROOT = Path(__file__).parents[2]
 

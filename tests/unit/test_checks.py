@@ -9,8 +9,7 @@ import pytest
 from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Finding, Method, Needs, Root, Severity, Status, evaluate
 from kprobe_tool.commands.verdicts import exit_code
 from kprobe_tool.errors import Error, ExitCode
-
-from ..kernels.roles import ROLES
+from kprobe_tool.lab.roles import ROLES
 
 KERNELS = Path(__file__).parents[1] / "kernels"
 

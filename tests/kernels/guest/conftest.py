@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from kprobe_tool.lab.packages import Kernel
+
 from .. import in_guest
-from ..packages import Kernel
 
 NOBODY = 65534
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.checks import CHECKS, SYSTEMS
+from kprobe_tool.lab.packages import Kernel
 
-from ..packages import Kernel
 from .nvmet import Target, every_cpu_online
 from .tool import Answer, as_nobody, tool
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 
 from kprobe_tool.checks import Finding, Status
+from kprobe_tool.lab.packages import Kernel, upstream
 from kprobe_tool.native.prober import Prober
 from kprobe_tool.probes.extensible_structs import checks, compare, probe, table
 from kprobe_tool.probes.extensible_structs.model import Reach, Report, Support, Taken
 
-from ..packages import Kernel, upstream
 from .conftest import Call
 
 SUPERVISE = Path(__file__).parents[2] / "host" / "supervise.py"

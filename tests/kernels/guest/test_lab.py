@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ..packages import Kernel
+from kprobe_tool.lab.packages import Kernel
+
 from .conftest import NOBODY, Call, Run
 
 Modprobe = Callable[..., None]

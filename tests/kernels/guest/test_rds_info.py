@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from kprobe_tool.lab.packages import Kernel
 from kprobe_tool.native import btf, netns, rds
 
-from ..packages import Kernel
 from .conftest import Run
 from .tool import ARGV, tool
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from kprobe_tool.lab.packages import Kernel
 from kprobe_tool.native import netns, rds
 from kprobe_tool.probes.rds import experiment
 
-from ..packages import Kernel
 from .conftest import Run
 from .tool import ARGV, tool
 

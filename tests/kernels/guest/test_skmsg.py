@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from kprobe_tool.lab.packages import Kernel
 from kprobe_tool.native import kmod, tls
 from kprobe_tool.probes.skmsg import experiment
 from kprobe_tool.probes.skmsg.judge import results
 from kprobe_tool.probes.skmsg.tests import Socket
 
-from ..packages import Kernel
 from .conftest import Run
 from .tool import ARGV, Answer, tool
 

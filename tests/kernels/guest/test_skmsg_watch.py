@@ -14,6 +14,7 @@ from typing import IO
 import pytest
 
 from kprobe_tool import cli
+from kprobe_tool.lab.packages import Kernel
 from kprobe_tool.native import bcc, kprobe, tracefs
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
@@ -23,7 +24,6 @@ from kprobe_tool.probes.skmsg.tests import Must
 from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Event, Filters, Method, Watch, boot_time, decode
 
 from ... import skmsg
-from ..packages import Kernel
 
 SENT = 2003
 """A prime number of messages, more than the ring holds."""

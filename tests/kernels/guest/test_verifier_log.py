@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.errors import Error
+from kprobe_tool.lab.packages import Kernel
 from kprobe_tool.native import bpf
 
 from ... import bpffs
@@ -20,7 +21,6 @@ from ...corpus.kernel import Symbols, symbols
 from ...corpus.objects import object_file
 from ...corpus.programs import ACCEPTED, PROGRAMS
 from ...corpus.roundtrip import by_command, left_of, loaded, objects
-from ..packages import Kernel
 from .tool import ARGV, tool
 
 UNPRIVILEGED = Path("/proc/sys/kernel/unprivileged_bpf_disabled")

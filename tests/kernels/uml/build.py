@@ -12,7 +12,7 @@ import tempfile
 from functools import cmp_to_key
 from pathlib import Path
 
-from ..packages import Archive, LabError, Offer, by_version, cache_directory
+from kprobe_tool.lab.packages import Archive, LabError, Offer, by_version, cache_directory
 
 HERE = Path(__file__).parent
 PATCH = HERE / "check_fields.patch"

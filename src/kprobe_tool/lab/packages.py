@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Finds, downloads and unpacks Debian's kernel packages, without touching the machine's own apt state.
 
 apt does the work (mirror, proxy, signatures, checksums) with lists, cache and sources of its own under the kernel
@@ -20,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from .roles import ROLES, SUITES, Role
+from kprobe_tool.lab.roles import ROLES, SUITES, Role
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 LISTS_MAX_AGE = 12 * 3600

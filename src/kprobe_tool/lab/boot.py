@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Boots one kernel in QEMU with virtme-ng and runs a command in it.
 
 The guest's root is the host's own root directory, read-only over 9p. Always software emulation: it is there on
@@ -10,6 +11,7 @@ import selectors
 import shlex
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -18,8 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..nobody import closed_parent
-from .packages import LabError
+from kprobe_tool.lab.packages import LabError
 
 MEMORY = "2G"
 # On two cores, two guests of one CPU each run the four kernels in 47 s, one guest of two CPUs at a time in 76 s, and
@@ -137,6 +138,14 @@ def missing() -> list[str]:
 def _path() -> str:
     # virtme-run stands beside the interpreter of its virtual environment, which need not be activated.
     return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def closed_parent(directory: Path) -> Path | None:
+    """The topmost directory on the way that not everyone may pass."""
+    for parent in reversed(directory.parents):
+        if not parent.stat().st_mode & stat.S_IXOTH:
+            return parent
+    return None
 
 
 def guest_script(

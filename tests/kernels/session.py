@@ -15,9 +15,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import boot
-from .packages import Archive, Kernel, LabError
-from .roles import ROLES
+from kprobe_tool.lab import boot
+from kprobe_tool.lab.packages import Archive, Kernel, LabError
+from kprobe_tool.lab.roles import ROLES
 
 #: How many guests run at a time.
 GUESTS = int(os.environ.get("KPROBE_TOOL_GUESTS", max(1, len(os.sched_getaffinity(0)) // boot.CPUS)))

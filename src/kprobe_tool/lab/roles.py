@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The kernels the guest tests run on, by role.
 
 Packages leave the archive as newer ones come, so a role says what a kernel is wanted for and where it may come

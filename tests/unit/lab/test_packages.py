@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .packages import (
+from kprobe_tool.lab.packages import (
     Archive,
     Kernel,
     LabError,
@@ -24,7 +24,7 @@ from .packages import (
     render_sources,
     upstream,
 )
-from .roles import ROLES, SUITES
+from kprobe_tool.lab.roles import ROLES, SUITES
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -192,7 +192,7 @@ def test_upstream() -> None:
 
 # --- what serves the roles ---------------------------------------------------------------------------------------
 
-TODAY = (Path(__file__).parent / "data/madison-2026-11-21.txt").read_text(encoding="utf-8")
+TODAY = (Path(__file__).parents[1] / "data/lab/madison-2026-11-21.txt").read_text(encoding="utf-8")
 """As `apt-cache madison` had it for all kernels of all suites on that day."""
 
 

@@ -25,7 +25,7 @@ from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer
 from kprobe_tool.native.records import be16, be32, in6_addr
 from kprobe_tool.probes import host
-from kprobe_tool.probes.nvme.request import Source
+from kprobe_tool.probes.nvme.request import RequestSource
 from kprobe_tool.probes.nvme.split import HCTX_TYPES, Algorithm
 from kprobe_tool.probes.nvme.types import TypeSource
 from kprobe_tool.probes.rds import experiment, info, savefile
@@ -216,7 +216,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     symbols = SCHEMAS["audit"]["$defs"]["leak_evidence"]["properties"]["symbols_of_unfixed_kernels"]
     assert symbols["items"]["enum"] == list(experiment.SYMBOLS)
     nvme = SCHEMAS["nvme-queues"]
-    assert nvme["$defs"]["asked"]["properties"]["source"]["enum"] == [*Source, None]
+    assert nvme["$defs"]["asked"]["properties"]["source"]["enum"] == [*RequestSource, None]
     assert nvme["$defs"]["path"]["properties"]["type_source"]["enum"] == [*TypeSource, None]
     assert nvme["$defs"]["hctx"]["properties"]["type"]["enum"] == [*HCTX_TYPES, None]
     assert nvme["$defs"]["queue_finding"]["properties"]["severity"]["enum"] == list(checks.Severity)

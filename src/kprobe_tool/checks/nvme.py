@@ -20,7 +20,7 @@ CHECKS: tuple[Check, ...] = (
             "Raise the target's limit (nvmet: attr_qid_max of the subsystem) or ask for fewer. 'nvme-queues "
             "--query-controller' says which side sets the limit."
         ),
-        function="kprobe_tool.probes.nvme.judge:check",
+        function="kprobe_tool.probes.nvme.checks:check",
     ),
     Check(
         id="nvme-shortfall-oops",
@@ -38,7 +38,7 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for="The kernel has no nvmf_set_io_queues() in /proc/kallsyms, and is v5.0 or v5.1.",
         remedy="Boot v5.2 or later. Until then ask for no more queues than the target grants (--nr-io-queues).",
-        function="kprobe_tool.probes.nvme.judge:check",
+        function="kprobe_tool.probes.nvme.checks:check",
     ),
     Check(
         id="nvme-stale-io-queues",
@@ -64,7 +64,7 @@ CHECKS: tuple[Check, ...] = (
             "Do not lower the target's limit while connected. Connect without --nr-write-queues and "
             "--nr-poll-queues, or disconnect before the target changes."
         ),
-        function="kprobe_tool.probes.nvme.judge:check",
+        function="kprobe_tool.probes.nvme.checks:check",
     ),
     Check(
         id="nvme-hctx-offline-cpus",
@@ -82,7 +82,7 @@ CHECKS: tuple[Check, ...] = (
             "reset the kernel log has 'failed to connect queue: N ret=-18'."
         ),
         remedy="Bring one of the queue's CPUs online before the next reset, or disconnect and connect again.",
-        function="kprobe_tool.probes.nvme.judge:check",
+        function="kprobe_tool.probes.nvme.checks:check",
     ),
     Check(
         id="nvme-queue-count",
@@ -97,7 +97,7 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for="granted and mapped differ; state tells whether the controller is connecting.",
         remedy="Look at the controller's state and at the kernel log for why it does not reconnect.",
-        function="kprobe_tool.probes.nvme.judge:check",
+        function="kprobe_tool.probes.nvme.checks:check",
     ),
     Check(
         id="nvme-path-queues",
@@ -112,7 +112,7 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for="paths has different numbers for the controllers of one subsystem.",
         remedy="Connect all paths with the same options, and look for a target port or interface with a lower limit.",
-        function="kprobe_tool.probes.nvme.judge:check",
+        function="kprobe_tool.probes.nvme.checks:check",
     ),
     Check(
         id="nvme-poll-queues",
@@ -130,7 +130,7 @@ CHECKS: tuple[Check, ...] = (
             "goes to."
         ),
         remedy="Raise the target's limit, or ask for fewer I/O and write queues so that some are left to poll.",
-        function="kprobe_tool.probes.nvme.judge:check",
+        function="kprobe_tool.probes.nvme.checks:check",
     ),
     Check(
         id="nvme-cpu-balance",
@@ -145,6 +145,6 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for="cpus_per_queue has numbers that differ by two or more.",
         remedy="Ask for a number of queues that divides the CPUs evenly.",
-        function="kprobe_tool.probes.nvme.judge:check",
+        function="kprobe_tool.probes.nvme.checks:check",
     ),
 )

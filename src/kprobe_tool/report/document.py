@@ -6,7 +6,7 @@ A row is the JSON object that scripts will see; a column says which part of it p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kprobe_tool import __version__
@@ -42,7 +42,7 @@ class Table:
     """Rows of one kind. ``empty`` is what people read where there are none."""
 
     columns: Sequence[Column]
-    rows: Sequence[Row]
+    rows: Collection[Row]
     title: str | None = None
     empty: str = "none"
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.native import nvme
-from kprobe_tool.probes.nvme import judge
+from kprobe_tool.probes.nvme import checks
 
 from .nvmet import ADDRESS, CLASS, CPUS, PORTS, Target, attribute, every_cpu_online, wait_until
 from .tool import Answer, as_nobody, tool
@@ -86,7 +86,7 @@ def disconnected(target: Target) -> Iterator[None]:
     for cpu in CPUS.glob("cpu[0-9]/online"):
         cpu.write_text("1")
     target.disconnect()
-    judge.live.cache_clear()
+    checks.survey_once.cache_clear()
 
 
 def row_of(answer: Answer, controller: str) -> Any:

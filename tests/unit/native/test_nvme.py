@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import struct
 from pathlib import Path
@@ -149,11 +148,3 @@ def test_fields_of_a_kprobe_event() -> None:
     assert nvme.from_fields(hit, {1: "tcp"}) == Running(1, 7, 4, 2, 2, None, None)
     assert nvme.from_fields({**hit, "nr_io_queues": "(fault)"}, {1: "rdma"}) is None
     assert nvme.from_fields(hit, {2: "rdma"}) is None
-
-
-def test_admin_command() -> None:
-    """linux/nvme_ioctl.h; the size is part of the ioctl's number."""
-    assert ctypes.sizeof(nvme.nvme_passthru_cmd) == 72
-    # _IOWR('N', 0x41, struct nvme_passthru_cmd)
-    number = 3 << 30 | 72 << 16 | ord("N") << 8 | 0x41
-    assert number == nvme.NVME_IOCTL_ADMIN_CMD

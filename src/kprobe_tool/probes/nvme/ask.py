@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bounded, nvme, procfs
+from kprobe_tool.native import bounded, nvme_ioctl, procfs
 from kprobe_tool.native.sysfs import Tree
-from kprobe_tool.probes.nvme import controllers as sysfs
+from kprobe_tool.probes.nvme import attributes
+from kprobe_tool.probes.nvme.configuration import read_configurations
 from kprobe_tool.probes.nvme.controllers import Controller, Cpus
-from kprobe_tool.probes.nvme.request import Asked, Context, asked, configured, from_kernel, is_discovery
+from kprobe_tool.probes.nvme.request import Context, QueueRequest, find_request, is_discovery, read_kernel_options
 from kprobe_tool.probes.nvme.split import Algorithm
 
 QUERY_MS = 5000
@@ -26,7 +27,7 @@ class Subject:
     """One controller, with what it takes to judge it. ``nsqa`` is how many queues it says it has, where queried."""
 
     controller: Controller
-    asked: Asked
+    request: QueueRequest
     nsqa: int | None = None
 
 
@@ -44,29 +45,29 @@ class Survey:
     notes: tuple[str, ...] = ()
 
 
-def take(directory: str | None = None, wanted: Sequence[str] = (), *, query: bool = False) -> Survey:
+def survey_host(directory: str | None = None, wanted: Sequence[str] = (), *, query: bool = False) -> Survey:
     """Read the live host, or a captured tree. ``query`` asks live controllers themselves, by an admin command.
 
     Raises Error: no such tree, or a wanted controller that is not there.
     """
-    tree = sysfs.open_tree(directory)
+    tree = attributes.open_tree(directory)
     try:
-        return read(tree, wanted, live=directory is None, query=query)
+        return survey_tree(tree, wanted, live=directory is None, query=query)
     finally:
         tree.close()
 
 
-def read(tree: Tree, wanted: Sequence[str], *, live: bool, query: bool) -> Survey:
-    names = sysfs.names(tree)
+def survey_tree(tree: Tree, wanted: Sequence[str], *, live: bool, query: bool) -> Survey:
+    names = attributes.list_controllers(tree)
     for name in wanted:
         if name not in names:
             there = f"there is {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else None
             raise Error(f"controller '{name}'", "no such NVMe controller", hint=there)
-    found = list(sysfs.survey(tree, [name for name in names if not wanted or name in wanted]))
-    cpus, parameters = sysfs.cpus(tree), sysfs.parameters(tree)
+    found = list(attributes.read_controllers(tree, [name for name in names if not wanted or name in wanted]))
+    cpus, parameters = attributes.read_cpus(tree), attributes.read_parameters(tree)
     algorithm = running_algorithm() if live and any(each.fabrics for each in found) else None
-    running, notes = from_kernel(tree, found) if live else ({}, [])
-    context = Context(cpus, parameters, algorithm, running, configured() if live else ())
+    running, notes = read_kernel_options(tree, found) if live else ({}, [])
+    context = Context(cpus, parameters, algorithm, running, read_configurations() if live else ())
     answers = dict(ask_controllers(found)) if live and query else {}
     subjects = []
     errors = [problem.as_error() for each in found for problem in each.problems]
@@ -74,11 +75,11 @@ def read(tree: Tree, wanted: Sequence[str], *, live: bool, query: bool) -> Surve
         answer = answers.get(each.name)
         if isinstance(answer, Error):
             errors.append(answer)
-        subjects.append(Subject(each, asked(each, context), answer if isinstance(answer, int) else None))
-    return Survey(cpus, algorithm, tuple(subjects), subsystems(subjects), tuple(errors), tuple(notes))
+        subjects.append(Subject(each, find_request(each, context), answer if isinstance(answer, int) else None))
+    return Survey(cpus, algorithm, tuple(subjects), group_paths(subjects), tuple(errors), tuple(notes))
 
 
-def subsystems(subjects: Sequence[Subject]) -> dict[str, dict[str, int]]:
+def group_paths(subjects: Sequence[Subject]) -> dict[str, dict[str, int]]:
     """Granted queues by controller name, by subsystem NQN; discovery controllers have none."""
     found: dict[str, dict[str, int]] = {}
     for subject in subjects:
@@ -108,7 +109,7 @@ def ask_controllers(found: Sequence[Controller]) -> list[tuple[str, int | Error]
 
     def ask(name: str) -> int | tuple[int | None, str]:
         try:
-            return nvme.number_of_queues(name, QUERY_MS)
+            return nvme_ioctl.number_of_queues(name, QUERY_MS)
         except OSError as error:
             return error.errno, error.strerror or str(error)
 

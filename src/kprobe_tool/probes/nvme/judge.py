@@ -7,10 +7,9 @@ One function a check (the rows are in checks.py), each judging one controller. `
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
 
 from kprobe_tool.checks import Finding, Method, Status
-from kprobe_tool.probes.nvme.ask import Subject, Survey, take
+from kprobe_tool.probes.nvme.ask import Subject, Survey
 from kprobe_tool.probes.nvme.controllers import Hctx, Path
 from kprobe_tool.probes.nvme.request import is_discovery
 from kprobe_tool.probes.nvme.split import Algorithm, Options, Split, deadly_grants
@@ -37,16 +36,16 @@ def affected(reason: str, method: Method = Method.PROBE, **evidence: object) -> 
 
 def granted(survey: Survey, subject: Subject) -> Finding:
     """nvme-queues-granted: fewer granted than asked, and who set the limit."""
-    controller, asked = subject.controller, subject.asked
+    controller, request = subject.controller, subject.request
     if is_discovery(controller):
         return absent("a discovery controller has no I/O queues")
     if controller.granted is None:
         return unknown("queue_count cannot be read", "a readable queue_count in sysfs (since v5.10)")
-    if asked.value is None:
+    if request.value is None:
         return unknown("how many queues were asked for is not known", ROOT)
-    if not asked.exact:
-        return unknown(f"{controller.granted} granted; that {asked.value} were asked for is inferred", ROOT)
-    if controller.granted >= asked.value:
+    if not request.exact:
+        return unknown(f"{controller.granted} granted; that {request.value} were asked for is inferred", ROOT)
+    if controller.granted >= request.value:
         return fine(f"{controller.granted} asked and granted")
     limit = "who set the limit is told by --query-controller"
     by = None
@@ -54,8 +53,8 @@ def granted(survey: Survey, subject: Subject) -> Finding:
         by = "controller" if subject.nsqa <= controller.granted else "host"
         limit = f"the {by} set the limit: the controller has {subject.nsqa}"
     return affected(
-        f"{asked.value} asked, {controller.granted} granted; {limit}",
-        asked=asked.value,
+        f"{request.value} asked, {controller.granted} granted; {limit}",
+        asked=request.value,
         granted=controller.granted,
         limited_by=by,
     )
@@ -84,14 +83,14 @@ def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
     now = split_of(path)
     if not now.read and not now.poll:
         return fine("neither read nor poll queues")
-    options = subject.asked.options if subject.asked.exact else None
+    options = subject.request.options if subject.request.exact else None
     grants = deadly_grants(
         survey.algorithm or Algorithm.FABRICS,
         options or fewest_options(now),
         now,
         len(path.hctxs),
         cpus=len(survey.cpus.possible or ()) or max(max(hctx.cpus, default=0) for hctx in path.hctxs) + 1,
-        comp_vectors=subject.asked.num_comp_vectors,
+        comp_vectors=subject.request.num_comp_vectors,
     )
     if not grants:
         return fine("no smaller grant leaves a stale count that matters")
@@ -133,8 +132,8 @@ def hctx_offline_cpus(survey: Survey, subject: Subject) -> Finding:
     if not lost:
         return fine("every hctx has an online CPU")
     reached = len(path.hctxs)
-    if subject.asked.exact and subject.asked.next is not None:
-        reached = min(reached, subject.asked.next)
+    if subject.request.exact and subject.request.next is not None:
+        reached = min(reached, subject.request.next)
     elif path.type_source is not None and path.count("default") == len(path.hctxs):
         reached = min(reached, len(online))
     indices = [hctx.index for hctx in lost if hctx.index < reached]
@@ -189,10 +188,10 @@ def path_queues(survey: Survey, subject: Subject) -> Finding:
 
 def poll_queues(survey: Survey, subject: Subject) -> Finding:
     """nvme-poll-queues: poll queues asked for and none there, which debugfs hides behind hctx 0."""
-    path, asked = subject.controller.path, subject.asked
+    path, request = subject.controller.path, subject.request
     if path is None:
         return absent("no mapped queues")
-    wanted = bool(asked.options.nr_poll_queues) if asked.exact and asked.options else path.io_poll
+    wanted = bool(request.options.nr_poll_queues) if request.exact and request.options else path.io_poll
     if not wanted:
         return absent("no poll queues were asked for")
     polling = path.count("poll")
@@ -202,7 +201,7 @@ def poll_queues(survey: Survey, subject: Subject) -> Finding:
         return fine(f"poll queues: {polling}")
     return affected(
         "poll queues were asked for and none was granted: polled I/O goes to a default queue",
-        asked=asked.options.nr_poll_queues if asked.exact and asked.options else None,
+        asked=request.options.nr_poll_queues if request.exact and request.options else None,
         hctx_0_shown=path.hctxs[0].shown,
     )
 
@@ -257,33 +256,6 @@ JUDGES: dict[str, Callable[[Survey, Subject], Finding]] = {
 }
 
 
-def judge(survey: Survey, subject: Subject) -> dict[str, Finding]:
+def judge_controller(survey: Survey, subject: Subject) -> dict[str, Finding]:
     """Every check's finding on one controller, by id."""
     return {name: function(survey, subject) for name, function in JUDGES.items()}
-
-
-@cache
-def live() -> Survey:
-    """This host, read once for all checks of a process."""
-    return take()
-
-
-RANK = (Status.AFFECTED, Status.UNKNOWN, Status.OK, Status.NOT_APPLICABLE)
-
-
-def verdict(check: str, survey: Survey) -> Finding:
-    """One finding for a host: the worst of its controllers', with how many share it and each one's reason."""
-    if not survey.subjects:
-        return absent("no NVMe controller")
-    found = [(subject.controller.name, JUDGES[check](survey, subject)) for subject in survey.subjects]
-    worst = next(status for status in RANK if any(each.status is status for _, each in found))
-    same = [(name, each) for name, each in found if each.status is worst]
-    name, first = same[0]
-    others = f" (and {len(same) - 1} more)" if len(same) > 1 else ""
-    evidence = {name: {"reason": each.reason, **each.evidence} for name, each in same}
-    return Finding(worst, f"{name}: {first.reason}{others}", first.method, {"controllers": evidence}, first.settle)
-
-
-def check(check_id: str) -> Finding:
-    """What this host's controllers, which are read once for all checks, say about one of them."""
-    return verdict(check_id, live())

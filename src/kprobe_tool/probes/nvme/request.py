@@ -8,26 +8,24 @@ and the default, one queue per online CPU. Only the first two are more than a gu
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
 from kprobe_tool.native import kcore, nvme
 from kprobe_tool.native.sysfs import Tree
-from kprobe_tool.probes.nvme.controllers import CLASS, Controller, Cpus, Parameters
+from kprobe_tool.probes.nvme.attributes import CLASS
+from kprobe_tool.probes.nvme.configuration import Configuration
+from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Parameters
 from kprobe_tool.probes.nvme.split import Algorithm, Options, request
 
 NVME_DISC_SUBSYS_NAME = "nqn.2014-08.org.nvmexpress.discovery"
 """linux/nvme.h"""
 
-CONFIG_MAX = 1 << 20
 
-
-class Source(StrEnum):
+class RequestSource(StrEnum):
     """Where the figure comes from, best first."""
 
     KCORE = "kcore"
@@ -38,16 +36,18 @@ class Source(StrEnum):
     ONLINE_CPUS = "online-cpus"
 
 
-EXACT = frozenset({Source.KCORE, Source.KPROBE_EVENT, Source.MODULE_PARAMETERS, Source.DISCOVERY})
+EXACT = frozenset(
+    {RequestSource.KCORE, RequestSource.KPROBE_EVENT, RequestSource.MODULE_PARAMETERS, RequestSource.DISCOVERY}
+)
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueueRequest:
     """``value`` I/O queues, None where nothing is known. ``next`` is what the next reset or reconnect asks for with
     the CPUs that are online now. ``detail`` names the file of a configuration."""
 
     value: int | None
-    source: Source | None
+    source: RequestSource | None
     options: Options | None = None
     next: int | None = None
     detail: str | None = None
@@ -65,10 +65,10 @@ def is_discovery(controller: Controller) -> bool:
 
 
 @dataclass(frozen=True)
-class Known:
+class ConnectOptions:
     """Options of one controller, and how they are known."""
 
-    source: Source
+    source: RequestSource
     options: Options
     detail: str | None = None
     num_comp_vectors: int | None = None
@@ -82,40 +82,47 @@ class Context:
     cpus: Cpus
     parameters: Parameters
     algorithm: Algorithm | None = None
-    running: Mapping[int, Known] = field(default_factory=dict)
-    configured: Sequence[Configured] = ()
+    running: Mapping[int, ConnectOptions] = field(default_factory=dict)
+    configured: Sequence[Configuration] = ()
 
 
-def asked(controller: Controller, context: Context) -> Asked:
+def find_request(controller: Controller, context: Context) -> QueueRequest:
     """The best answer for one controller."""
     if is_discovery(controller):
         # nvmf_parse_options() sets all three counts to 0 there.
-        return Asked(0, Source.DISCOVERY, Options(0), 0)
+        return QueueRequest(0, RequestSource.DISCOVERY, Options(0), 0)
     if controller.transport == "pcie":
-        return of_pci(context)
+        return pci_request(context)
     if not controller.fabrics or context.cpus.online is None:
-        return Asked(None, None)
+        return QueueRequest(None, None)
     online = len(context.cpus.online)
     known = context.running.get(controller.instance)
     if known is None:
-        known = next((entry.known(online) for entry in context.configured if entry.matches(controller)), None)
+        known = next(
+            (
+                ConnectOptions(RequestSource.CONFIGURATION, entry.options(online), entry.file)
+                for entry in context.configured
+                if entry.matches(controller)
+            ),
+            None,
+        )
     if known is not None:
-        return of_options(controller, known, online, context.algorithm or Algorithm.FABRICS)
+        return fabrics_request(controller, known, online, context.algorithm or Algorithm.FABRICS)
     # The default of nvmf_parse_options(); what was granted was asked for at least.
-    return Asked(max(online, controller.granted or 0), Source.ONLINE_CPUS)
+    return QueueRequest(max(online, controller.granted or 0), RequestSource.ONLINE_CPUS)
 
 
-def of_pci(context: Context) -> Asked:
+def pci_request(context: Context) -> QueueRequest:
     """nvme_max_io_queues() of drivers/nvme/host/pci.c: one for each possible CPU, and the two parameters."""
     possible, parameters = context.cpus.possible, context.parameters
     if possible is None or parameters.write_queues is None or parameters.poll_queues is None:
-        return Asked(None, None)
+        return QueueRequest(None, None)
     value = len(possible) + parameters.write_queues + parameters.poll_queues
     options = Options(len(possible), parameters.write_queues, parameters.poll_queues)
-    return Asked(value, Source.MODULE_PARAMETERS, options, value)
+    return QueueRequest(value, RequestSource.MODULE_PARAMETERS, options, value)
 
 
-def of_options(controller: Controller, known: Known, online: int, algorithm: Algorithm) -> Asked:
+def fabrics_request(controller: Controller, known: ConnectOptions, online: int, algorithm: Algorithm) -> QueueRequest:
     """What options come to with the online CPUs.
 
     When that is less than was granted, CPUs went offline since; what was asked for then is the options' own sum,
@@ -128,10 +135,10 @@ def of_options(controller: Controller, known: Known, online: int, algorithm: Alg
     value = now = request(algorithm, options, online, known.num_comp_vectors)
     if controller.granted is not None and now < controller.granted:
         value = options.nr_io_queues + options.nr_write_queues + options.nr_poll_queues
-    return Asked(value, known.source, options, now, known.detail, known.num_comp_vectors, known.io_queues)
+    return QueueRequest(value, known.source, options, now, known.detail, known.num_comp_vectors, known.io_queues)
 
 
-def from_kernel(tree: Tree, controllers: Sequence[Controller]) -> tuple[dict[int, Known], list[str]]:
+def read_kernel_options(tree: Tree, controllers: Sequence[Controller]) -> tuple[dict[int, ConnectOptions], list[str]]:
     """The options of the fabrics controllers from the running kernel, and why not where that failed.
 
     /proc/kcore first, which only reads; then a kprobe event. What contradicts sysfs (queue_count) is left out: the
@@ -143,8 +150,8 @@ def from_kernel(tree: Tree, controllers: Sequence[Controller]) -> tuple[dict[int
     counts = {each.instance: each.queue_count for each in controllers}
     reasons: list[str] = []
     ways = (
-        (Source.KCORE, partial(read_kcore, transports)),
-        (Source.KPROBE_EVENT, partial(read_kprobe, tree, transports)),
+        (RequestSource.KCORE, partial(read_kcore, transports)),
+        (RequestSource.KPROBE_EVENT, partial(read_kprobe, tree, transports)),
     )
     for source, way in ways:
         try:
@@ -153,7 +160,7 @@ def from_kernel(tree: Tree, controllers: Sequence[Controller]) -> tuple[dict[int
             reasons.append(f"{source}: {error}")
             continue
         found = {
-            number: Known(
+            number: ConnectOptions(
                 source,
                 Options(each.nr_io_queues, each.nr_write_queues, each.nr_poll_queues),
                 num_comp_vectors=each.num_comp_vectors,
@@ -181,123 +188,3 @@ def read_kprobe(tree: Tree, transports: dict[int, str]) -> dict[int, nvme.Runnin
                 continue
 
     return nvme.from_kprobe(transports, touch)
-
-
-COUNTS = ("nr_io_queues", "nr_write_queues", "nr_poll_queues")
-
-
-@dataclass(frozen=True)
-class Configured:
-    """Queue counts that a file wants for connections, those of COUNTS that it sets."""
-
-    file: str
-    counts: Mapping[str, int]
-    transport: str | None = None
-    traddr: str | None = None
-    subsysnqn: str | None = None
-
-    def matches(self, controller: Controller) -> bool:
-        """Whether a controller may have been connected by this; what the file leaves open matches anything."""
-        words = (controller.address or "").split(",")
-        return (
-            self.transport in {None, controller.transport}
-            and self.subsysnqn in {None, controller.subsysnqn}
-            and (self.traddr is None or f"traddr={self.traddr}" in words)
-        )
-
-    def known(self, online: int) -> Known:
-        """The options that a connect with these counts has now."""
-        options = Options(
-            min(online, self.counts.get("nr_io_queues", online)),
-            self.counts.get("nr_write_queues", 0),
-            self.counts.get("nr_poll_queues", 0),
-        )
-        return Known(Source.CONFIGURATION, options, self.file)
-
-
-def configured(etc: str = "/etc") -> list[Configured]:
-    """What nvme-cli's and nvme-stas' files say about queue counts, most specific first."""
-    found: list[Configured] = []
-    for name, parse in (
-        ("nvme/config.json", parse_config_json),
-        ("nvme/discovery.conf", parse_discovery_conf),
-        ("stas/stacd.conf", parse_stacd_conf),
-    ):
-        path = f"{etc}/{name}"
-        try:
-            with open(path, encoding="utf-8", errors="backslashreplace") as file:
-                content = file.read(CONFIG_MAX)
-        except OSError:
-            continue
-        found += [entry for entry in parse(path, content) if entry.counts]
-    return found
-
-
-def counts(values: Mapping[str, object]) -> dict[str, int]:
-    """The queue counts among a file's settings, which spell them with '-' or '_'."""
-    found = {}
-    for key, value in values.items():
-        name = key.strip().replace("-", "_")
-        digits = str(value).strip()
-        if name in COUNTS and digits.isascii() and digits.isdigit() and int(digits[:9]) > 0:
-            found[name] = int(digits[:9])
-    return found
-
-
-def parse_config_json(path: str, content: str) -> Iterator[Configured]:
-    """libnvme's config.json: hosts, their subsystems, their ports. One that is no such thing configures nothing."""
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
-        return
-    for host in objects(document.get("hosts") if isinstance(document, dict) else document):
-        for subsystem in objects(host.get("subsystems")):
-            for port in objects(subsystem.get("ports")):
-                yield Configured(
-                    path, counts(port), word(port, "transport"), word(port, "traddr"), word(subsystem, "nqn")
-                )
-
-
-def objects(value: object) -> list[dict[str, object]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
-
-
-def word(values: Mapping[str, object], key: str) -> str | None:
-    value = values.get(key)
-    return value if isinstance(value, str) else None
-
-
-def parse_discovery_conf(path: str, content: str) -> Iterator[Configured]:
-    """Lines of connect-all's options: what it finds at any of these is connected with the line's counts."""
-    for line in content.splitlines():
-        try:
-            words = shlex.split(line, comments=True)
-        except ValueError:
-            continue
-        settings: dict[str, str] = {}
-        for here, after in zip(words, [*words, ""][1:], strict=True):
-            if here.startswith("-"):
-                key, equals, value = here.partition("=")
-                settings[LONG.get(key, key.removeprefix("--"))] = value if equals else after
-        if settings:
-            # The address there is the discovery controller's, not that of what it leads to.
-            yield Configured(path, counts(settings), settings.get("transport"))
-
-
-# nvme-connect-all(1)
-LONG = {"-t": "transport", "-i": "nr-io-queues", "-W": "nr-write-queues", "-P": "nr-poll-queues"}
-
-
-def parse_stacd_conf(path: str, content: str) -> Iterator[Configured]:
-    """nvme-stas: the settings of [Global]."""
-    section = ""
-    settings: dict[str, object] = {}
-    for raw in content.splitlines():
-        line = raw.strip()
-        if line.startswith("["):
-            section = line
-        elif section == "[Global]" and "=" in line and not line.startswith(("#", ";")):
-            key, _, value = line.partition("=")
-            settings[key] = value
-    if settings:
-        yield Configured(path, counts(settings))

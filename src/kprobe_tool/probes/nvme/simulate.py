@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from kprobe_tool.errors import Error
-from kprobe_tool.probes.nvme.split import Algorithm, Options, Outcome, connect, request
+from kprobe_tool.probes.nvme.split import Algorithm, ConnectOutcome, Options, connect, request
 
 KERNELS = {
     Algorithm.REQUEST: "5.0-5.1",
@@ -21,7 +21,7 @@ HINT = "as in io=8,write=2,poll=2,granted=4"
 
 
 @dataclass(frozen=True)
-class Question:
+class Scenario:
     """A request: queue counts, CPUs, completion vectors of an RDMA device (None: as many as needed), and the grants
     of now and of the connect before (None: all that was asked; no connect before)."""
 
@@ -50,16 +50,16 @@ class Question:
 class Simulation:
     algorithm: Algorithm
     kernels: str
-    outcome: Outcome
+    outcome: ConnectOutcome
     reason: str
 
 
-def parse(text: str) -> Question:
+def parse(text: str) -> Scenario:
     """``io=8,write=2,granted=4``. Raises Error."""
     values: dict[str, int] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        if name not in Question.__dataclass_fields__ or name in values:
+        if name not in Scenario.__dataclass_fields__ or name in values:
             raise Error(f"--simulate '{text}'", f"'{part}' is none of its fields, or is there twice", hint=HINT)
         if not (value.isascii() and value.isdigit() and len(value) <= 5 and int(value) <= LARGEST):
             raise Error(f"--simulate '{text}'", f"'{part}' is no number from 0 to {LARGEST}", hint=HINT)
@@ -67,19 +67,19 @@ def parse(text: str) -> Question:
     for name in ("io", "granted", "cpus", "vectors", "previous"):
         if values.get(name, 1) == 0 or (name == "io" and name not in values):
             raise Error(f"--simulate '{text}'", f"'{name}' has to be 1 at least", hint=HINT)
-    return Question(**values)
+    return Scenario(**values)
 
 
-def simulate(question: Question) -> list[Simulation]:
+def simulate(question: Scenario) -> list[Simulation]:
     """One row an algorithm, oldest first."""
     return [simulate_one(algorithm, question) for algorithm in Algorithm]
 
 
-def simulate_one(algorithm: Algorithm, question: Question) -> Simulation:
+def simulate_one(algorithm: Algorithm, question: Scenario) -> Simulation:
     options, cpus = question.options, question.enough_cpus
     asked = request(algorithm, options, cpus, question.vectors)
 
-    def grant(number: int | None, previous: Outcome | None) -> Outcome:
+    def grant(number: int | None, previous: ConnectOutcome | None) -> ConnectOutcome:
         return connect(
             algorithm,
             options,
@@ -94,7 +94,7 @@ def simulate_one(algorithm: Algorithm, question: Question) -> Simulation:
     return Simulation(algorithm, KERNELS[algorithm], outcome, explain(outcome, before))
 
 
-def explain(outcome: Outcome, before: Outcome | None) -> str:
+def explain(outcome: ConnectOutcome, before: ConnectOutcome | None) -> str:
     if before is not None and before.crashes:
         return f"the connect before already maps to hctx {before.missing[0]}, which does not exist: NULL dereference"
     if outcome.crashes:

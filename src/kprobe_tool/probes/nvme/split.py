@@ -63,7 +63,7 @@ class QueueMap:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ConnectOutcome:
     """What one connect does. ``asked`` is what Set Features (Number of Queues) is sent, ``nr_hw_queues`` what the
     controller grants of it. ``types`` are the types of the hctxs that some CPU is mapped to, None for the others;
     ``missing`` are hctxs that a CPU is mapped to and that do not exist: the kernel dies on the first."""
@@ -93,8 +93,8 @@ def connect(
     granted: int,
     cpus: int,
     comp_vectors: int | None = None,
-    previous: Outcome | None = None,
-) -> Outcome:
+    previous: ConnectOutcome | None = None,
+) -> ConnectOutcome:
     """What a kernel with this algorithm does on connecting, or with ``previous`` on reconnecting.
 
     ``cpus`` are online and possible alike. ``comp_vectors`` is ``num_comp_vectors`` of the RDMA device; None for
@@ -112,7 +112,7 @@ def connect(
         raise ValueError("no queue is asked for or granted")
     allocated = previous.maps if previous else ()
     maps = queue_maps(algorithm, options, io_queues, nr_hw_queues, allocated)
-    return Outcome(
+    return ConnectOutcome(
         algorithm=algorithm,
         asked=asked,
         nr_hw_queues=nr_hw_queues,
@@ -221,28 +221,9 @@ def deadly_grants(
 ) -> tuple[int, ...]:
     """The grants below the present one that kill this kernel when the controller reconnects with its options."""
     maps = queue_maps(algorithm, options, now, granted)
-    present = Outcome(algorithm, granted, granted, now, maps, (), ())
+    present = ConnectOutcome(algorithm, granted, granted, now, maps, (), ())
     return tuple(
         fewer
         for fewer in range(1, granted)
         if connect(algorithm, options, granted=fewer, cpus=cpus, comp_vectors=comp_vectors, previous=present).crashes
     )
-
-
-def split_pci(nr_write_queues: int, nr_poll_queues: int, granted: int, vectors: int | None = None) -> Split:
-    """nvme_setup_irqs() and nvme_calc_irq_sets() of drivers/nvme/host/pci.c.
-
-    ``granted`` is at least 1; ``vectors`` are the interrupts that I/O queues got, all they want when None. This is
-    computed anew on every reset, and a map of no queues is left out, so nothing can be stale.
-    """
-    poll = min(nr_poll_queues, granted - 1)
-    interrupts = granted - poll
-    if vectors is not None:
-        interrupts = max(1, min(vectors, interrupts))
-    if interrupts == 1 or not nr_write_queues:
-        read = 0
-    elif nr_write_queues >= interrupts:
-        read = 1
-    else:
-        read = interrupts - nr_write_queues
-    return Split(interrupts - read, read, poll)

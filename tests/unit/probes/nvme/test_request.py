@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 
 from kprobe_tool.native import kcore, nvme
-from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Parameters, open_tree
-from kprobe_tool.probes.nvme.request import Configured, Context, Known, Source, asked, configured, from_kernel
+from kprobe_tool.probes.nvme.attributes import open_tree
+from kprobe_tool.probes.nvme.configuration import Configuration
+from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Parameters
+from kprobe_tool.probes.nvme.request import ConnectOptions, Context, RequestSource, find_request, read_kernel_options
 from kprobe_tool.probes.nvme.split import Algorithm, Options
 
 from . import trees
@@ -26,20 +27,20 @@ def fabrics(granted: int = 4, transport: str = "tcp", **fields: str) -> Controll
 
 def test_pci() -> None:
     context = Context(FOUR, Parameters(write_queues=2, poll_queues=1))
-    found = asked(Controller("nvme0", transport="pcie", queue_count=3), context)
-    assert (found.value, found.source, found.exact) == (7, Source.MODULE_PARAMETERS, True)
+    found = find_request(Controller("nvme0", transport="pcie", queue_count=3), context)
+    assert (found.value, found.source, found.exact) == (7, RequestSource.MODULE_PARAMETERS, True)
 
 
 def test_pci_without_its_module() -> None:
-    found = asked(Controller("nvme0", transport="pcie"), Context(FOUR, Parameters(None, None)))
+    found = find_request(Controller("nvme0", transport="pcie"), Context(FOUR, Parameters(None, None)))
     assert (found.value, found.source, found.exact) == (None, None, False)
 
 
 def test_inference_is_labelled() -> None:
-    found = asked(fabrics(granted=2), Context(FOUR, Parameters(None, None)))
-    assert (found.value, found.source, found.exact, found.next) == (4, Source.ONLINE_CPUS, False, None)
+    found = find_request(fabrics(granted=2), Context(FOUR, Parameters(None, None)))
+    assert (found.value, found.source, found.exact, found.next) == (4, RequestSource.ONLINE_CPUS, False, None)
     # More granted than CPUs: at least as many were asked for.
-    assert asked(fabrics(granted=6), Context(FOUR, Parameters(None, None))).value == 6
+    assert find_request(fabrics(granted=6), Context(FOUR, Parameters(None, None))).value == 6
 
 
 @pytest.mark.parametrize(
@@ -58,95 +59,40 @@ def test_inference_is_labelled() -> None:
     ],
 )
 def test_options(*, transport: str, options: Options, cpus: Cpus, granted: int, value: int, following: int) -> None:
-    context = Context(cpus, Parameters(None, None), Algorithm.FABRICS, {1: Known(Source.KCORE, options)})
-    found = asked(fabrics(granted, transport), context)
-    assert (found.value, found.next, found.source, found.exact) == (value, following, Source.KCORE, True)
+    context = Context(
+        cpus, Parameters(None, None), Algorithm.FABRICS, {1: ConnectOptions(RequestSource.KCORE, options)}
+    )
+    found = find_request(fabrics(granted, transport), context)
+    assert (found.value, found.next, found.source, found.exact) == (value, following, RequestSource.KCORE, True)
 
 
 def test_completion_vectors() -> None:
-    known = {1: Known(Source.KCORE, Options(4, 4), num_comp_vectors=2)}
+    known = {1: ConnectOptions(RequestSource.KCORE, Options(4, 4), num_comp_vectors=2)}
     before = Context(FOUR, Parameters(None, None), Algorithm.TRANSPORT, known)
     since = Context(FOUR, Parameters(None, None), Algorithm.FABRICS, known)
-    assert asked(fabrics(4, "rdma"), before).value == 4
-    assert asked(fabrics(4, "rdma"), since).value == 8
+    assert find_request(fabrics(4, "rdma"), before).value == 4
+    assert find_request(fabrics(4, "rdma"), since).value == 8
 
 
 @pytest.mark.parametrize(
     "fields", [{"cntrltype": "discovery"}, {"subsysnqn": "nqn.2014-08.org.nvmexpress.discovery"}]
 )
 def test_discovery(fields: dict[str, str]) -> None:
-    found = asked(fabrics(0, "tcp", **fields), Context(FOUR, Parameters(None, None)))
-    assert (found.value, found.source) == (0, Source.DISCOVERY)
+    found = find_request(fabrics(0, "tcp", **fields), Context(FOUR, Parameters(None, None)))
+    assert (found.value, found.source) == (0, RequestSource.DISCOVERY)
 
 
-CONFIG_JSON = [
-    {
-        "hostnqn": "nqn.host",
-        "subsystems": [
-            {
-                "nqn": "nqn.one",
-                "ports": [
-                    {"transport": "tcp", "traddr": "10.77.0.1", "trsvcid": "4420", "nr_io_queues": 2},
-                    {"transport": "rdma", "traddr": "10.77.0.2", "nr_io_queues": 3, "nr_poll_queues": 1},
-                    {"transport": "tcp", "traddr": "10.77.0.3"},
-                ],
-            }
-        ],
-    }
-]
-
-
-def etc(root: Path, **files: str) -> str:
-    for name, content in files.items():
-        directory, _, file = name.partition("__")
-        (root / directory).mkdir(exist_ok=True)
-        (root / directory / file.replace("_json", ".json").replace("_conf", ".conf")).write_text(content)
-    return str(root)
-
-
-def test_config_json(tmp_path: Path) -> None:
-    for document in (CONFIG_JSON, {"hosts": CONFIG_JSON}):
-        found = configured(etc(tmp_path, nvme__config_json=json.dumps(document)))
-        path = str(tmp_path / "nvme/config.json")
-        assert found == [
-            Configured(path, {"nr_io_queues": 2}, "tcp", "10.77.0.1", "nqn.one"),
-            Configured(path, {"nr_io_queues": 3, "nr_poll_queues": 1}, "rdma", "10.77.0.2", "nqn.one"),
-        ]
+def test_configured() -> None:
+    found = [
+        Configuration("config.json", {"nr_io_queues": 2}, "tcp", "10.77.0.1", "nqn.one"),
+        Configuration("config.json", {"nr_io_queues": 3, "nr_poll_queues": 1}, "rdma", "10.77.0.2", "nqn.one"),
+    ]
     context = Context(FOUR, Parameters(None, None), configured=found)
     address = "traddr=10.77.0.1,trsvcid=4420,src_addr=10.77.0.9"
-    one = asked(fabrics(2, address=address, subsysnqn="nqn.one"), context)
-    assert (one.value, one.source, one.detail, one.exact) == (2, Source.CONFIGURATION, path, False)
-    other = asked(fabrics(2, address="traddr=10.77.0.11,trsvcid=4420", subsysnqn="nqn.one"), context)
-    assert other.source is Source.ONLINE_CPUS
-
-
-def test_discovery_conf(tmp_path: Path) -> None:
-    content = (
-        "# comment -i 9\n--transport=tcp --traddr=10.77.0.1 --nr-io-queues=2 -W 1\n-t rdma -a 10.77.0.2\n'broken\n"
-    )
-    (found,) = configured(etc(tmp_path, nvme__discovery_conf=content))
-    assert (found.transport, found.counts) == ("tcp", {"nr_io_queues": 2, "nr_write_queues": 1})
-
-
-def test_stacd_conf(tmp_path: Path) -> None:
-    content = "[Global]\n#nr-io-queues=9\nnr-io-queues = 2\nnr-poll-queues=1\n[Controllers]\nnr-write-queues=7\n"
-    (found,) = configured(etc(tmp_path, stas__stacd_conf=content))
-    assert found.counts == {"nr_io_queues": 2, "nr_poll_queues": 1}
-    known = found.known(online=4)
-    assert known.options == Options(2, 0, 1)
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "{", "[1]", "null", '{"hosts": 5}', '[{"subsystems": [{"ports": {"nr_io_queues": 1}}]}]', "[" * 5000],
-)
-def test_broken_config_json_configures_nothing(tmp_path: Path, content: str) -> None:
-    assert configured(etc(tmp_path, nvme__config_json=content)) == []
-
-
-@pytest.mark.parametrize("value", ["-1", "0", "many", "٣", "", "1.5"])
-def test_counts_that_are_none(tmp_path: Path, value: str) -> None:
-    assert configured(etc(tmp_path, stas__stacd_conf=f"[Global]\nnr-io-queues={value}\n")) == []
+    one = find_request(fabrics(2, address=address, subsysnqn="nqn.one"), context)
+    assert (one.value, one.source, one.detail, one.exact) == (2, RequestSource.CONFIGURATION, "config.json", False)
+    other = find_request(fabrics(2, address="traddr=10.77.0.11,trsvcid=4420", subsysnqn="nqn.one"), context)
+    assert other.source is RequestSource.ONLINE_CPUS
 
 
 def test_other_ways_where_one_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,19 +111,19 @@ def test_other_ways_where_one_is_closed(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(kcore, "address_of", lambda symbol: 0)
     monkeypatch.setattr(nvme, "from_kcore", lambda *args: running(7))
     monkeypatch.setattr(nvme, "from_kprobe", closed)
-    found, notes = from_kernel(tree, controllers)
-    assert (found[1].source, found[1].options, notes) == (Source.KCORE, Options(4, 2, 2), [])
+    found, notes = read_kernel_options(tree, controllers)
+    assert (found[1].source, found[1].options, notes) == (RequestSource.KCORE, Options(4, 2, 2), [])
 
     monkeypatch.setattr(nvme, "from_kcore", closed)
     monkeypatch.setattr(nvme, "from_kprobe", lambda *args: running(7))
-    found, notes = from_kernel(tree, controllers)
-    assert (found[1].source, notes) == (Source.KPROBE_EVENT, [])
+    found, notes = read_kernel_options(tree, controllers)
+    assert (found[1].source, notes) == (RequestSource.KPROBE_EVENT, [])
 
     monkeypatch.setattr(nvme, "from_kprobe", lambda *args: running(3))
-    found, notes = from_kernel(tree, controllers)
+    found, notes = read_kernel_options(tree, controllers)
     assert found == {}
     assert [note.partition(":")[0] for note in notes] == ["kcore", "kprobe-event"]
 
     monkeypatch.setattr(os, "geteuid", lambda: 65534)
-    assert from_kernel(tree, controllers) == ({}, [])
+    assert read_kernel_options(tree, controllers) == ({}, [])
     tree.close()

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from kprobe_tool.probes.nvme.split import (
     Algorithm,
+    ConnectOutcome,
     Options,
-    Outcome,
     Split,
     connect,
     deadly_grants,
     request,
-    split_pci,
 )
 
 FIXED = (Algorithm.TRANSPORT, Algorithm.FABRICS)
@@ -81,27 +80,12 @@ def test_deadly_grants() -> None:
     assert deadly_grants(Algorithm.FABRICS, Options(4), Split(4), 4, cpus=4) == ()
 
 
-@pytest.mark.parametrize(
-    ("write", "poll", "granted", "expected"),
-    [
-        (0, 0, 2, Split(2, 0, 0)),
-        (0, 2, 6, Split(4, 0, 2)),
-        (2, 0, 6, Split(2, 4, 0)),
-        (8, 0, 4, Split(3, 1, 0)),
-        (1, 4, 3, Split(1, 0, 2)),
-        (0, 4, 1, Split(1, 0, 0)),
-    ],
-)
-def test_pci(write: int, poll: int, granted: int, expected: Split) -> None:
-    assert split_pci(write, poll, granted) == expected
-
-
 counts = st.integers(1, 40)
 optional = st.integers(0, 40)
 options_of = st.builds(Options, counts, optional, optional)
 
 
-def total(outcome: Outcome) -> int:
+def total(outcome: ConnectOutcome) -> int:
     return outcome.io_queues.default + outcome.io_queues.read + outcome.io_queues.poll
 
 
@@ -153,11 +137,3 @@ def test_request_algorithm_without_write_queues(options: Options, granted: int, 
     options = Options(options.nr_io_queues, 0, options.nr_poll_queues)
     outcome = connect(Algorithm.REQUEST, options, granted=granted, cpus=cpus)
     assert outcome.crashes == (granted < outcome.asked)
-
-
-@given(optional, optional, counts)
-def test_pci_is_sound(write: int, poll: int, granted: int) -> None:
-    split = split_pci(write, poll, granted)
-    assert split.default >= 1
-    assert split.default + split.read + split.poll == granted
-    assert not split.read or write

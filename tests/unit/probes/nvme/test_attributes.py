@@ -12,7 +12,7 @@ import pytest
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native.sysfs import Tree
-from kprobe_tool.probes.nvme import controllers
+from kprobe_tool.probes.nvme import attributes
 from kprobe_tool.probes.nvme.controllers import Controller
 from kprobe_tool.probes.nvme.types import TypeSource
 
@@ -41,9 +41,9 @@ LOGGED = {
 
 
 def read(root: Path) -> list[Controller]:
-    tree = controllers.open_tree(str(root))
+    tree = attributes.open_tree(str(root))
     try:
-        return list(controllers.survey(tree, controllers.names(tree)))
+        return list(attributes.read_controllers(tree, attributes.list_controllers(tree)))
     finally:
         tree.close()
 
@@ -80,9 +80,9 @@ def test_no_nvme(tmp_path: Path) -> None:
 
 def test_no_tree(tmp_path: Path) -> None:
     with pytest.raises(Error, match="No such file"):
-        controllers.open_tree(str(tmp_path / "none"))
+        attributes.open_tree(str(tmp_path / "none"))
     with pytest.raises(Error, match="copy of /sys"):
-        controllers.open_tree(str(tmp_path))
+        attributes.open_tree(str(tmp_path))
 
 
 def test_tree_with_sys_inside(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_attributes_that_are_no_files(tmp_path: Path) -> None:
     (directory / "transport").mkdir()
     start = time.monotonic()
     (found,) = read(tmp_path)
-    assert time.monotonic() - start < controllers.SECONDS
+    assert time.monotonic() - start < attributes.SECONDS
     assert (found.queue_count, found.sqsize, found.state, found.transport) == (None, None, None, None)
     assert sorted(problem.subject for problem in found.problems) == [
         "nvme0: queue_count",
@@ -206,8 +206,8 @@ def test_stuck_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         return whole(tree, directory, attribute)
 
     monkeypatch.setattr(Tree, "read", stuck)
-    tree = controllers.open_tree(str(tmp_path))
-    first, second, third = controllers.survey(tree, controllers.names(tree), seconds=0.5)
+    tree = attributes.open_tree(str(tmp_path))
+    first, second, third = attributes.read_controllers(tree, attributes.list_controllers(tree), seconds=0.5)
     tree.close()
     assert (first.problems, third.problems) == ((), ())
     assert [problem.errno for problem in second.problems] == [errno.ETIMEDOUT]
@@ -234,7 +234,7 @@ def test_only_listed_attributes(tmp_path: Path) -> None:
     """Those that send commands when they are read cannot be, by any caller."""
     directory = trees.controller(tmp_path)
     trees.file(directory, "nvme0c0n1/nuse", "1\n")
-    tree = controllers.open_tree(str(tmp_path))
+    tree = attributes.open_tree(str(tmp_path))
     for name in ("nuse", "reset_controller", "temp1_input", "hwmon1/temp1_input"):
         with pytest.raises(ValueError, match="list of what may be read"):
             tree.read(tree.resolve("class/nvme/nvme0/nvme0c0n1"), name)
@@ -247,10 +247,10 @@ def test_reads_are_linear(tmp_path: Path) -> None:
     def reads(root: Path, number: int, queues: int) -> int:
         for index in range(number):
             trees.controller(root, f"nvme{index}", queue_count=queues + 1, lists=tuple(map(str, range(queues))))
-        tree = controllers.open_tree(str(root))
+        tree = attributes.open_tree(str(root))
         try:
-            for name in controllers.names(tree):
-                controllers.Reader(tree, name).controller()
+            for name in attributes.list_controllers(tree):
+                attributes.ControllerReader(tree, name).read_controller()
             return tree.reads
         finally:
             tree.close()

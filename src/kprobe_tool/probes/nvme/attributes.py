@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What sysfs and debugfs say about NVMe controllers, each read for itself and none waited for.
+
+drivers/nvme/host/sysfs.c (core.c before v6.5) has the controller's attributes, block/blk-mq-sysfs.c the queues',
+block/blk-mq-debugfs.c their types. Every attribute read here only shows a field; none sends a command.
+"""
+
+from __future__ import annotations
+
+import errno as errnos
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from kprobe_tool.errors import Error
+from kprobe_tool.native import bounded
+from kprobe_tool.native.sysfs import LIVE, Tree, cpu_list, cpu_ranges
+from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Hctx, Parameters, Path, Problem
+from kprobe_tool.probes.nvme.split import HCTX_TYPES, HctxType
+from kprobe_tool.probes.nvme.types import TypeSource, correct, deduce
+
+CLASS = "class/nvme"
+DEBUGFS = "kernel/debug/block"
+CPU = "devices/system/cpu"
+PARAMETERS = "module/nvme/parameters"
+
+ATTRIBUTES = frozenset(
+    {
+        *("queue_count", "state", "transport", "address", "subsysnqn", "numa_node", "sqsize", "cntrltype"),
+        *("cpu_list", "nr_tags", "type", "queue/io_poll"),
+        *("possible", "online", "write_queues", "poll_queues"),
+    }
+)
+"""All that may be read. Not nuse and not hwmon: showing those sends Identify and Get Log Page, which a controller
+that is connecting does not answer."""
+
+NVME_NAME = re.compile(r"nvme\d{1,7}")
+PATH_NAME = re.compile(r"nvme\d{1,7}(c\d{1,7})?n\d{1,10}")
+HCTX_NAME = re.compile(r"\d{1,5}")
+
+SECONDS = 3.0
+"""What one controller gets to be read in. A healthy one takes milliseconds."""
+
+VANISHED = frozenset({errnos.ENODEV, errnos.ENXIO})
+
+
+def open_tree(directory: str | None) -> Tree:
+    """The live sysfs, or a captured one: ``directory`` is the copy of /sys, or holds it as ``sys``.
+
+    Raises Error where there is no such directory or it is no sysfs.
+    """
+    if directory is None:
+        return open_checked(LIVE)
+    try:
+        return open_checked(f"{directory}/sys")
+    except Error:
+        return open_checked(directory)
+
+
+def open_checked(root: str) -> Tree:
+    try:
+        tree = Tree(root, ATTRIBUTES)
+    except OSError as error:
+        raise Error.from_os(f"sysfs '{root}'", error) from error
+    try:
+        tree.names("class")
+    except OSError as error:
+        tree.close()
+        raise Error(f"sysfs '{root}'", "no directory 'class' in it", hint="name a copy of /sys") from error
+    return tree
+
+
+def list_controllers(tree: Tree) -> list[str]:
+    """The controllers' names in numerical order. Without the module there is no class, and no controller."""
+    try:
+        found = tree.names(CLASS)
+    except FileNotFoundError:
+        return []
+    return sorted((name for name in found if NVME_NAME.fullmatch(name)), key=lambda name: int(name[4:]))
+
+
+def read_controllers(tree: Tree, wanted: list[str], seconds: float = SECONDS) -> Iterator[Controller]:
+    """Read these controllers, one after the other; what keeps one from being read is in its ``problems``."""
+
+    def read_one(name: str) -> Controller:
+        return ControllerReader(tree, name).read_controller()
+
+    for name, answer in bounded.each(wanted, read_one, seconds):
+        if isinstance(answer, TimeoutError):
+            reason = f"reading its attributes did not end within {seconds:g} s; something holds its locks"
+            yield Controller(name, problems=(Problem(name, reason, errnos.ETIMEDOUT),))
+        elif isinstance(answer, ChildProcessError):
+            yield Controller(name, problems=(Problem(name, "the process that read its attributes died"),))
+        else:
+            yield answer
+
+
+def read_cpus(tree: Tree) -> Cpus:
+    return Cpus(possible=read_cpu_ranges(tree, "possible"), online=read_cpu_ranges(tree, "online"))
+
+
+def read_cpu_ranges(tree: Tree, name: str) -> tuple[int, ...] | None:
+    try:
+        return cpu_ranges(tree.read(CPU, name))
+    except (OSError, ValueError):
+        return None
+
+
+def read_parameters(tree: Tree) -> Parameters:
+    return Parameters(read_parameter(tree, "write_queues"), read_parameter(tree, "poll_queues"))
+
+
+def read_parameter(tree: Tree, name: str) -> int | None:
+    try:
+        return parse_count(tree.read(PARAMETERS, name))
+    except (OSError, ValueError):
+        return None
+
+
+def parse_count(value: str) -> int:
+    """A count. Raises ValueError on anything else, also on what int() would take."""
+    if not re.fullmatch(r"[0-9]{1,10}", value):
+        raise ValueError(f"{value[:40]!r} is no number")
+    return int(value)
+
+
+def parse_node(value: str) -> int:
+    """A NUMA node; -1 is NUMA_NO_NODE. Raises ValueError."""
+    return -1 if value == "-1" else parse_count(value)
+
+
+class ControllerReader:
+    """Reads one controller and remembers what could not be read."""
+
+    def __init__(self, tree: Tree, name: str) -> None:
+        self.tree = tree
+        self.name = name
+        self.problems: list[Problem] = []
+
+    def read_controller(self) -> Controller:
+        try:
+            # Once here, and not again for each attribute.
+            directory = self.tree.resolve(f"{CLASS}/{self.name}")
+            entries = self.tree.names(directory)
+        except OSError as error:
+            return Controller(self.name, problems=(self.problem(self.name, error),))
+        controller = Controller(
+            name=self.name,
+            transport=self.read_text(directory, "transport"),
+            state=self.read_text(directory, "state"),
+            address=self.read_text(directory, "address", optional=True),
+            subsysnqn=self.read_text(directory, "subsysnqn"),
+            # Attributes that older kernels lack: cntrltype came in v5.17, numa_node in v4.19.
+            cntrltype=self.read_text(directory, "cntrltype", optional=True),
+            numa_node=self.read_number(directory, "numa_node", optional=True, parse=parse_node),
+            sqsize=self.read_number(directory, "sqsize", optional=True),
+            queue_count=self.read_number(directory, "queue_count"),
+            paths=tuple(self.read_paths(directory, entries)),
+        )
+        return replace(controller, problems=self.find_vanished(directory) or tuple(self.problems))
+
+    def find_vanished(self, directory: str) -> tuple[Problem, ...]:
+        """One problem in place of many where the controller went away while it was read."""
+        gone = any(problem.errno in VANISHED for problem in self.problems)
+        if self.problems and not gone:
+            try:
+                self.tree.names(directory)
+            except FileNotFoundError:
+                gone = True
+            except OSError:
+                return ()
+        return (Problem(self.name, "went away while it was read", errnos.ENODEV),) if gone else ()
+
+    def read_paths(self, directory: str, entries: list[str]) -> Iterator[Path]:
+        for device in entries:
+            if PATH_NAME.fullmatch(device):
+                path = self.read_path(f"{directory}/{device}", device)
+                if path is not None:
+                    yield path
+
+    def read_path(self, directory: str, device: str) -> Path | None:
+        try:
+            found = self.tree.names(f"{directory}/mq")
+        except FileNotFoundError:
+            # A namespace's character device, or a disk whose queues hang elsewhere.
+            return None
+        except OSError as error:
+            self.problems.append(self.problem(f"{device}/mq", error))
+            return Path(device, ())
+        indices = sorted(int(name) for name in found if HCTX_NAME.fullmatch(name))
+        shown = (
+            [self.read_shown_type(device, index) for index in indices]
+            if self.has_debugfs(device)
+            else [None] * len(indices)
+        )
+        read = (self.read_hctx(directory, device, index, kind) for index, kind in zip(indices, shown, strict=True))
+        hctxs = [hctx for hctx in read if hctx is not None]
+        io_poll = self.read_number(directory, "queue/io_poll", optional=True)
+        return with_types(Path(device, tuple(hctxs), None if io_poll is None else io_poll != 0), whole=len(indices))
+
+    def read_hctx(self, directory: str, device: str, index: int, shown: HctxType | None) -> Hctx | None:
+        where = f"{directory}/mq/{index}"
+        value = self.read_text(where, "cpu_list", subject=f"{device}/mq/{index}/cpu_list")
+        if value is None:
+            return None
+        try:
+            found = cpu_list(value)
+        except ValueError as error:
+            self.problems.append(Problem(f"{self.name}: {device}/mq/{index}/cpu_list", str(error)))
+            return None
+        nr_tags = self.read_number(where, "nr_tags", subject=f"{device}/mq/{index}/nr_tags")
+        return Hctx(index, found.cpus, found.cut, nr_tags, shown, None)
+
+    def has_debugfs(self, device: str) -> bool:
+        """Whether debugfs has this device for us. It is closed to all but root, and may not be mounted at all."""
+        try:
+            return bool(self.tree.names(f"{DEBUGFS}/{device}"))
+        except OSError:
+            return False
+
+    def read_shown_type(self, device: str, index: int) -> HctxType | None:
+        """The type that debugfs shows."""
+        try:
+            value = self.tree.read(f"{DEBUGFS}/{device}/hctx{index}", "type")
+        except OSError:
+            return None
+        return next((name for name in HCTX_TYPES if name == value), None)
+
+    def read_text(
+        self, directory: str, attribute: str, *, optional: bool = False, subject: str | None = None
+    ) -> str | None:
+        try:
+            value = self.tree.read(directory, attribute)
+        except FileNotFoundError as error:
+            if not optional:
+                self.problems.append(self.problem(subject or attribute, error))
+            return None
+        except OSError as error:
+            self.problems.append(self.problem(subject or attribute, error))
+            return None
+        if not value and not optional and attribute != "cpu_list":
+            self.problems.append(Problem(f"{self.name}: {subject or attribute}", "empty"))
+            return None
+        return value
+
+    def read_number(
+        self,
+        directory: str,
+        attribute: str,
+        *,
+        optional: bool = False,
+        subject: str | None = None,
+        parse: Callable[[str], int] = parse_count,
+    ) -> int | None:
+        value = self.read_text(directory, attribute, optional=optional, subject=subject)
+        if value is None:
+            return None
+        try:
+            return parse(value)
+        except ValueError as error:
+            self.problems.append(Problem(f"{self.name}: {subject or attribute}", str(error)))
+            return None
+
+    def problem(self, subject: str, error: OSError) -> Problem:
+        where = self.name if subject == self.name else f"{self.name}: {subject}"
+        return Problem(where, error.strerror or str(error), error.errno)
+
+
+def with_types(path: Path, whole: int) -> Path:
+    """The path with the type of each hctx, as far as it can be told. ``whole`` hctxs are in sysfs."""
+    hctxs = path.hctxs
+    # An hctx that could not be read makes a gap that the deduction knows nothing of.
+    if not hctxs or len(hctxs) != whole:
+        return path
+    shown = [hctx.shown for hctx in hctxs if hctx.shown is not None]
+    types: list[HctxType] | None
+    if len(shown) == len(hctxs) and hctxs[0].index == 0:
+        types, source = correct(shown), TypeSource.DEBUGFS
+    elif any(hctx.cut for hctx in hctxs):
+        return path
+    else:
+        types, source = deduce([hctx.cpus for hctx in hctxs], path.io_poll), TypeSource.CPU_LISTS
+    if types is None:
+        return path
+    typed = tuple(replace(hctx, type=kind) for hctx, kind in zip(hctxs, types, strict=True))
+    return replace(path, hctxs=typed, type_source=source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import io
 import json
 import os
@@ -13,10 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from kprobe_tool import cli
 from kprobe_tool.errors import ExitCode
-from kprobe_tool.native import libbpf, sched
+from kprobe_tool.native import libbpf, sched, verifier_watch
+from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import oserror
+from kprobe_tool.probes.verifier.watching.attempts import Attempt
+from kprobe_tool.probes.verifier.watching.reload import Unable, reload
 
 from .corpus.objects import object_file
 from .corpus.roundtrip import left_of, objects
@@ -67,7 +73,7 @@ def pins() -> set[Path]:
 
 @dataclass(frozen=True)
 class Jumps:
-    """The array of programs that others have pinned: the program's id in its first slot, and whose programs it takes.
+    """An array of programs that others use: the program's id in its first slot, and whose programs it takes.
 
     ``owner`` is the type of program of the first that was loaded with it, None as long as there was none.
     """
@@ -76,8 +82,8 @@ class Jumps:
     owner: str | None
 
 
-class PinnedJumps:
-    """A BPF_MAP_TYPE_PROG_ARRAY at the path where objects of the corpus look for theirs."""
+class LiveJumps:
+    """A BPF_MAP_TYPE_PROG_ARRAY of others, which can be pinned at the path where the corpus looks for its own."""
 
     def __init__(self, *, used: bool) -> None:
         """``used``: with a program of type sched_cls in its first slot."""
@@ -90,7 +96,9 @@ class PinnedJumps:
             key, value = ctypes.c_uint32(0), ctypes.c_uint32(program)
             checked(lib.bpf_map_update_elem(self.fd, ctypes.byref(key), ctypes.byref(value), ctypes.c_uint64(0)))
             os.close(program)
-        checked(lib.bpf_obj_pin(self.fd, bytes(MOUNTED / NAME.decode())))
+
+    def pin(self) -> None:
+        checked(libbpf.library().bpf_obj_pin(self.fd, bytes(MOUNTED / NAME.decode())))
 
     def now(self) -> Jumps:
         """What it holds now."""
@@ -138,7 +146,8 @@ def loading_leaves_pinned_maps_alone(*, used: bool) -> None:
     before = objects()
 
     def loaded() -> tuple[int, Jumps, Jumps]:
-        live = PinnedJumps(used=used)
+        live = LiveJumps(used=used)
+        live.pin()
         first = live.now()
         code, _, _ = load(path)
         return code, first, live.now()
@@ -147,6 +156,29 @@ def loading_leaves_pinned_maps_alone(*, used: bool) -> None:
     assert (first.slot is not None) == (first.owner is not None) == used
     assert then == first
     assert code == ExitCode.OK
+    assert left_of(before) == {}
+
+
+def reloading_leaves_live_maps_alone() -> None:
+    """A tail call through an array that has had no program yet is not loaded again: that would set its type."""
+    before = objects()
+
+    def reloaded() -> tuple[Jumps, Jumps, str]:
+        live = LiveJumps(used=False)
+        # r2 = map; r3 = 0; tail call; r0 = 0; exit
+        insns = bytes.fromhex(f"1812 0000 {live.fd:02x}000000 0000000000000000 b703000000000000 850000000c000000")
+        insns += RETURNS_0
+        attr = bpf_attr_prog_load(prog_type=BPF_PROG_TYPE_SCHED_CLS, insn_cnt=len(insns) // 8)
+        raw = verifier_watch.header(attr=attr, ret=-errno.EPERM, insns=len(insns), license=b"GPL")
+        raw.key.thread = os.getpid() << 32
+        first = live.now()
+        with pytest.raises(Unable) as why:
+            reload(Attempt(verifier_watch.load_of(raw), insns=insns))
+        return first, live.now(), str(why.value)
+
+    first, then, why = in_child(reloaded)
+    assert first == then == Jumps(None, None)
+    assert "holds programs" in why
     assert left_of(before) == {}
 
 

@@ -170,6 +170,11 @@ def test_pinned_maps_of_others(used: bool) -> None:
     bpffs.loading_leaves_pinned_maps_alone(used=used)
 
 
+@pytest.mark.usefixtures("needs_libbpf")
+def test_live_maps_of_a_program_that_is_loaded_again() -> None:
+    bpffs.reloading_leaves_live_maps_alone()
+
+
 @pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
 @pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
 def test_pinned_tables_of_bcc(declaration: str, tmp_path: Path) -> None:

@@ -68,6 +68,15 @@ PROG_TYPES = (
     "netfilter",
 )
 
+# enum bpf_map_type
+BPF_MAP_TYPE_PROG_ARRAY = 3
+BPF_MAP_TYPE_DEVMAP = 14
+BPF_MAP_TYPE_CPUMAP = 16
+
+CONTAINS_PROGS = frozenset({BPF_MAP_TYPE_PROG_ARRAY, BPF_MAP_TYPE_DEVMAP, BPF_MAP_TYPE_CPUMAP})
+"""linux/bpf.h, map_type_contains_progs(): the first program that is loaded with one sets which programs it takes from
+then on (kernel/bpf/core.c, bpf_check_tail_call())."""
+
 # linux/bpf_verifier.h
 BPF_LOG_LEVEL1 = 1
 BPF_LOG_LEVEL2 = 2
@@ -190,6 +199,14 @@ def ids(kind: str) -> Iterator[int]:
             return
         attr.start_id = attr.next_id
         yield attr.next_id
+
+
+def map_type(fd: int) -> int | None:
+    """The enum bpf_map_type of a map; None for what is none. Raises OSError."""
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        shown = dict(line.split(":\t", 1) for line in file.read().splitlines())
+    kind = shown.get("map_type")
+    return None if kind is None else int(kind)
 
 
 def load_once(program: Program, log_level: int, log_size: int, *, log_buf: bool = True) -> Answer:

@@ -13,7 +13,7 @@ import pytest
 
 from kprobe_tool.errors import Error
 from kprobe_tool.lab.packages import Kernel
-from kprobe_tool.native import bpf
+from kprobe_tool.native import bpf, tracefs
 
 from ... import bpffs
 from ...corpus import short_release
@@ -83,9 +83,28 @@ def test_pinned_maps_of_others(used: bool) -> None:
     bpffs.loading_leaves_pinned_maps_alone(used=used)
 
 
+def test_live_maps_of_a_program_that_is_loaded_again() -> None:
+    bpffs.reloading_leaves_live_maps_alone()
+
+
 @pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
 def test_pinned_tables_of_bcc(declaration: str, tmp_path: Path) -> None:
     bpffs.bcc_pins_nothing(declaration, tmp_path)
+
+
+def test_what_a_load_switches_on_by_itself() -> None:
+    """The manual says so: the kernel does it for every program that may print, as it is loaded, or soon after."""
+    event = Path(tracefs.directory(), "events/bpf_trace/bpf_trace_printk/enable")
+    event.write_text("0")
+    run("verifier-log", "load", str(object_file("accepted")))
+    time.sleep(1)
+    assert event.read_text() == "0\n"
+    run("verifier-log", "load", str(object_file("printing")))
+    end = time.monotonic() + 10
+    while event.read_text() == "0\n" and time.monotonic() < end:
+        time.sleep(0.1)
+    assert event.read_text() == "1\n"
+    event.write_text("0")
 
 
 def test_stats_of_a_load(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A program that was rejected without a log, loaded once more with one: never attached, and closed at once.
 
-It is loaded with our privileges and not with its loader's, and without its BTF.
+It is loaded with our privileges and not with its loader's, and without its BTF. Its maps are those of the loader, so
+what a load alone would change in them is not done.
 """
 
 from __future__ import annotations
@@ -116,14 +117,18 @@ def number_at(insns: bytearray, at: int) -> int:
 def borrowed(stack: ExitStack, pid: int, wanted: set[int]) -> dict[int, int]:
     """Copies of the loader's descriptors by its own numbers, until the stack unwinds. Raises Unable."""
     fds = {}
+    kinds = set()
     try:
         process = os.pidfd_open(pid)
         stack.callback(os.close, process)
         for number in wanted:
             fds[number] = pidfd.getfd(process, number)
             stack.callback(os.close, fds[number])
+            kinds.add(bpf.map_type(fds[number]))
     except OSError as error:
         if error.errno == errnos.ESRCH:
             raise Unable("the loader is gone, and its maps with it") from error
         raise Unable(f"its maps cannot be had: {error.strerror}") from error
+    if kinds & bpf.CONTAINS_PROGS:
+        raise Unable("it uses a map that holds programs, in which a load from us could change what it takes")
     return fds

@@ -17,7 +17,7 @@ import pytest
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.lab.packages import Kernel, upstream
 from kprobe_tool.native.prober import Prober
-from kprobe_tool.probes.extensible_structs import checks, compare, probe, table
+from kprobe_tool.probes.extensible_structs import ask, checks, compare, table
 from kprobe_tool.probes.extensible_structs.model import Reach, Report, Support, Taken
 
 from .conftest import Call
@@ -28,8 +28,8 @@ LEGACY = 0xFFFFFFFF & ~0x400000 & ~0x7F
 """CLONE_LEGACY_FLAGS without CLONE_DETACHED and the exit signal."""
 
 
-def ask(name: str, *, exhaustive: bool = False) -> Report:
-    return probe.probe(table.entry(name), exhaustive=exhaustive)
+def report_of(name: str, *, exhaustive: bool = False) -> Report:
+    return ask.ask(table.entry(name), exhaustive=exhaustive)
 
 
 def masks(report: Report) -> dict[str, int | None]:
@@ -52,7 +52,7 @@ def as_user(request: pytest.FixtureRequest, call_as_nobody: Call) -> Call:
 
 
 def test_openat2(kernel: Kernel, as_user: Call) -> None:
-    report: Report = as_user(lambda: ask("openat2", exhaustive=True))
+    report: Report = as_user(lambda: report_of("openat2", exhaustive=True))
     assert (report.reachable, report.check_fields) == (Reach.YES, Support.NO)
     flags = 0x1047FFFC3 if at_least(kernel, 7, 2) else 0x7FFFC3
     assert masks(report) == {"flags": flags, "mode": 0xFFF, "resolve": 0x3F}
@@ -61,7 +61,7 @@ def test_openat2(kernel: Kernel, as_user: Call) -> None:
 
 def test_openat2_bit_26(kernel: Kernel, as_user: Call) -> None:
     """Three kinds of kernels: it is ignored, it is refused, it has a meaning."""
-    report: Report = as_user(lambda: ask("openat2"))
+    report: Report = as_user(lambda: report_of("openat2"))
     assert report.calls <= 60
     if at_least(kernel, 7, 2):
         assert accepted(report, "O_EMPTYPATH") is Taken.YES
@@ -72,7 +72,7 @@ def test_openat2_bit_26(kernel: Kernel, as_user: Call) -> None:
 
 
 def test_clone3(kernel: Kernel, as_user: Call) -> None:
-    report: Report = as_user(lambda: ask("clone3", exhaustive=True))
+    report: Report = as_user(lambda: report_of("clone3", exhaustive=True))
     newer = 0x3F if at_least(kernel, 7, 1) else 0x3
     # CLONE_NEWTIME is the one bit of the exit signal that has a meaning.
     assert masks(report) == {"flags": newer << 32 | LEGACY | 0x80}
@@ -81,7 +81,7 @@ def test_clone3(kernel: Kernel, as_user: Call) -> None:
 
 
 def test_mount_setattr(kernel: Kernel) -> None:
-    report = ask("mount_setattr", exhaustive=True)
+    report = report_of("mount_setattr", exhaustive=True)
     assert masks(report) == {
         "attr_set": 0x3000BF,
         "attr_clr": 0x2000FF,
@@ -92,14 +92,14 @@ def test_mount_setattr(kernel: Kernel) -> None:
 
 
 def test_mount_setattr_as_nobody(kernel: Kernel, call_as_nobody: Call) -> None:
-    report: Report = call_as_nobody(lambda: ask("mount_setattr"))
+    report: Report = call_as_nobody(lambda: report_of("mount_setattr"))
     assert masks(report) == {"attr_set": None, "attr_clr": None, "propagation": None, "at_flags": 0x9900}
     assert (report.size.value, report.size_btf) == (None, 32)
 
 
 def test_relatives(kernel: Kernel) -> None:
     """Sizes by the system call, equal to those of BTF, and what the kernels say of themselves."""
-    reports = {name: ask(name) for name in table.MODULES}
+    reports = {name: report_of(name) for name in table.NAMES}
     for report in reports.values():
         assert report.reachable is (Reach.YES if at_least(kernel, *compare.version(report.since)) else Reach.ABSENT)
         assert report.sizes_agree is not False
@@ -123,7 +123,7 @@ def test_relatives(kernel: Kernel) -> None:
 
 def test_feature_level_is_the_release(kernel: Kernel) -> None:
     """No backports and nothing missing: these are their maintainers' kernels."""
-    level = compare.level([ask(name) for name in table.MODULES], os.uname().release)
+    level = compare.level([report_of(name) for name in table.NAMES], os.uname().release)
     assert level.beyond == ()
     assert level.missing == ()
 
@@ -142,11 +142,11 @@ def test_no_process_file_or_mount(kernel: Kernel) -> None:
     for _ in range(5):
         with Prober(time.monotonic() + 60) as prober:
             # The first question starts the child.
-            assert probe.reach(table.entry("openat2"), prober, False).reach is Reach.YES
+            assert ask.reach(table.entry("openat2"), prober, False).reach is Reach.YES
             child_files = sorted(os.listdir(f"/proc/{prober.child_pid}/fd"))
             before = last_pid()
             for name in ("openat2", "clone3", "mount_setattr"):
-                report = probe.Asking(table.entry(name), prober, False, None, True).report()
+                report = ask.Asking(table.entry(name), prober, False, None, True).report()
                 assert report.reasons == ()
             after = last_pid()
             assert sorted(os.listdir(f"/proc/{prober.child_pid}/fd")) == child_files

@@ -12,7 +12,7 @@ from kprobe_tool.errors import errno_name
 from kprobe_tool.native import host, openat2, sched_types
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
-from kprobe_tool.probes.extensible_structs import probe, table
+from kprobe_tool.probes.extensible_structs import ask, table
 from kprobe_tool.probes.extensible_structs.model import Reach
 from kprobe_tool.probes.extensible_structs.recipe import FILL, answered
 
@@ -20,9 +20,9 @@ LARGER = 1024
 """Bytes of a sched_attr from the future: more than any kernel's, less than a page."""
 
 
-def ask(call: Call) -> Answer:
+def ask_once(call: Call) -> Answer:
     """One call in a child of its own."""
-    with Prober(time.monotonic() + probe.TIME_LIMIT) as prober:
+    with Prober(time.monotonic() + ask.TIME_LIMIT) as prober:
         return prober.ask(call)
 
 
@@ -39,7 +39,7 @@ def unanswered(name: str, answer: Answer) -> Finding | None:
 
 def check_usize_limit() -> Finding:
     """openat2() with two pages of struct, all zero: E2BIG is the rule of all extensible structs."""
-    answer = ask(openat2.openat2(bytes(2 * PAGE_SIZE)))
+    answer = ask_once(openat2.openat2(bytes(2 * PAGE_SIZE)))
     evidence = {"usize": 2 * PAGE_SIZE, "errno": answered(answer)}
     unknown = unanswered("openat2(2)", answer)
     if unknown is not None:
@@ -59,7 +59,7 @@ def check_usize_limit() -> Finding:
 
 def check_copy_to_user() -> Finding:
     """sched_getattr() into a larger and into a smaller struct than the kernel's, over a known pattern."""
-    with Prober(time.monotonic() + probe.TIME_LIMIT) as prober:
+    with Prober(time.monotonic() + ask.TIME_LIMIT) as prober:
         larger = prober.ask(sched_types.sched_getattr(FILL * LARGER, LARGER))
         smaller = prober.ask(sched_types.sched_getattr(FILL * LARGER, sched_types.SIZE_VER0))
     for answer in (larger, smaller):
@@ -94,9 +94,9 @@ def check_reachability() -> Finding:
     """Whether each known system call gets to the kernel from this process."""
     filtered = (host.status_field("Seccomp") or "0") != "0"
     found: dict[str, str] = {}
-    for name in table.MODULES:
-        with Prober(time.monotonic() + probe.TIME_LIMIT) as prober:
-            found[name] = probe.reach(table.entry(name), prober, filtered).reach.value
+    for name in table.NAMES:
+        with Prober(time.monotonic() + ask.TIME_LIMIT) as prober:
+            found[name] = ask.reach(table.entry(name), prober, filtered).reach.value
     evidence = {"seccomp": filtered, "reachable": found}
     blocked = [name for name, reach in found.items() if reach == Reach.BLOCKED.value]
     unknown = [name for name, reach in found.items() if reach == Reach.UNKNOWN.value]

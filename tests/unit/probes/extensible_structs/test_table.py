@@ -3,14 +3,39 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
+from kprobe_tool.native import syscall
 from kprobe_tool.native.prober import Call
 from kprobe_tool.native.syscall import PAGE_SIZE
-from kprobe_tool.probes.extensible_structs import compare, table
+from kprobe_tool.probes.extensible_structs import compare, syscalls, table
 from kprobe_tool.probes.extensible_structs.recipe import CHECK_FIELDS, FILL
 
-ALL = list(table.MODULES)
+ALL = list(table.NAMES)
+
+
+def test_each_file_has_a_name() -> None:
+    folder = Path(syscalls.__file__).parent
+    assert {path.stem for path in folder.glob("*.py")} == {"__init__", *(name.lower() for name in ALL)}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_system_call_has_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """native/syscall.py has it, for every machine that it knows."""
+    entry = table.entry(name)
+    for machine in syscall.OF_MACHINE:
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        assert syscall.number(entry.symbol or entry.name), f"{entry.symbol or entry.name} on {machine}"
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_manual_names_it(name: str) -> None:
+    manual = (Path(__file__).parents[4] / "man" / "kprobe-tool-check-fields.1").read_text()
+    known = manual.partition("Known are\n")[2].partition(".PP")[0]
+    assert re.search(rf"^\.BR? {name}\b", known, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ALL)

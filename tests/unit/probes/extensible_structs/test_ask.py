@@ -12,7 +12,7 @@ import pytest
 from kprobe_tool.native import btf, procfs
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
-from kprobe_tool.probes.extensible_structs import probe, recipe, table
+from kprobe_tool.probes.extensible_structs import ask, recipe, table
 from kprobe_tool.probes.extensible_structs.model import FieldReport, Method, Reach, Report, Size, Support, Taken
 
 from .fake import FakeProber, Kernel, Openat2Kernel, killed, says
@@ -22,7 +22,7 @@ EMPTYPATH = 1 << 26
 MASKS = (0x1047FFFC3).to_bytes(8, "little") + (0xFFF).to_bytes(8, "little") + b"\x3f"
 
 
-def ask(
+def report_of(
     kernel: Kernel,
     *,
     name: str = "openat2",
@@ -30,7 +30,7 @@ def ask(
     struct: btf.Struct | None = None,
     exhaustive: bool = False,
 ) -> Report:
-    return probe.Asking(table.entry(name), FakeProber(kernel), filtered, struct, exhaustive).report()
+    return ask.Asking(table.entry(name), FakeProber(kernel), filtered, struct, exhaustive).report()
 
 
 def field(report: Report, name: str) -> FieldReport:
@@ -42,7 +42,7 @@ def accepted(report: Report, flag: str) -> Taken:
 
 
 def test_kernel_without_check_fields() -> None:
-    report = ask(Openat2Kernel())
+    report = report_of(Openat2Kernel())
     assert report.reachable is Reach.YES
     assert report.check_fields is Support.NO
     assert report.size.value == 24
@@ -62,7 +62,7 @@ def test_kernel_without_check_fields() -> None:
     ],
 )
 def test_bit_26_passes_on_two_kinds_of_kernels(kernel: Kernel, taken: Taken) -> None:
-    report = ask(kernel)
+    report = report_of(kernel)
     assert accepted(report, "O_EMPTYPATH") is taken
     mask = field(report, "flags").mask
     assert mask is not None
@@ -74,12 +74,12 @@ def test_bit_26_with_a_third_answer_is_unknown() -> None:
         answer = Openat2Kernel(stripped=EMPTYPATH)(call)
         return says(errnos.EACCES, call) if answer.errno == errnos.ENOENT else answer
 
-    assert accepted(ask(kernel), "O_EMPTYPATH") is Taken.UNKNOWN
+    assert accepted(report_of(kernel), "O_EMPTYPATH") is Taken.UNKNOWN
 
 
 @pytest.mark.parametrize("errno", [134, 135, 22, 7, 1])
 def test_check_fields_is_recognised_by_the_page(errno: int) -> None:
-    report = ask(Openat2Kernel(check_fields=MASKS, check_fields_errno=errno))
+    report = report_of(Openat2Kernel(check_fields=MASKS, check_fields_errno=errno))
     assert report.check_fields is Support.YES
     assert report.check_fields_errno == errno
     assert report.size_check_fields == 24, "17 bytes are not zero"
@@ -92,7 +92,7 @@ def test_check_fields_is_recognised_by_the_page(errno: int) -> None:
 
 def test_grown_struct() -> None:
     grown = MASKS.ljust(24, b"\0") + (5).to_bytes(8, "little")
-    report = ask(Openat2Kernel(size=32, check_fields=grown))
+    report = report_of(Openat2Kernel(size=32, check_fields=grown))
     assert (report.size.value, report.size_check_fields, report.sizes_agree) == (32, 32, True)
     newer = field(report, "field@24")
     assert (newer.mask, newer.since, newer.present) == (5, None, Taken.YES)
@@ -100,14 +100,14 @@ def test_grown_struct() -> None:
 
 def test_newer_field_has_its_name_from_btf() -> None:
     struct = btf.Struct("open_how", 32, (btf.Member("flags", 0, 8, 0, 0, 1), btf.Member("cookie", 24, 8, 0, 0, 1)))
-    report = ask(Openat2Kernel(size=32), struct=struct)
+    report = report_of(Openat2Kernel(size=32), struct=struct)
     assert report.size_btf == 32
     assert field(report, "cookie").offset == 24
 
 
 def test_witnesses_that_disagree() -> None:
     struct = btf.Struct("open_how", 40, ())
-    report = ask(Openat2Kernel(), struct=struct)
+    report = report_of(Openat2Kernel(), struct=struct)
     assert (report.size.value, report.size_btf, report.sizes_agree) == (24, 40, False)
     assert "the witnesses of the size disagree" in report.reasons
 
@@ -150,15 +150,15 @@ def fill(prefix: bytes) -> bytes:
     ],
 )
 def test_answers_to_check_fields(errno: int, page: bytes, filtered: bool, support: Support) -> None:
-    masks = probe.check_fields(OPENAT2, FakeProber(lambda call: says(errno, call, page)), filtered)
+    masks = ask.check_fields(OPENAT2, FakeProber(lambda call: says(errno, call, page)), filtered)
     assert masks.support is support
     assert (masks.reason is None) is (support in {Support.YES, Support.NO})
 
 
 def test_check_fields_from_a_32_bit_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "SIZE_T_BITS", 32)
+    monkeypatch.setattr(ask, "SIZE_T_BITS", 32)
     prober = FakeProber(killed)
-    masks = probe.check_fields(OPENAT2, prober, False)
+    masks = ask.check_fields(OPENAT2, prober, False)
     assert masks.support is Support.UNKNOWN
     assert masks.reason is not None
     assert "no bit 63" in masks.reason
@@ -167,7 +167,7 @@ def test_check_fields_from_a_32_bit_program(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_killed_by_check_fields_only() -> None:
     kernel = Openat2Kernel()
-    report = ask(lambda call: killed(call) if call.args[3] == recipe.CHECK_FIELDS | PAGE_SIZE else kernel(call))
+    report = report_of(lambda call: killed(call) if call.args[3] == recipe.CHECK_FIELDS | PAGE_SIZE else kernel(call))
     assert report.check_fields is Support.BLOCKED
     assert field(report, "flags").mask == 0x7FFFC3, "the rest is asked by the next child"
 
@@ -190,30 +190,30 @@ def test_killed_by_check_fields_only() -> None:
 def test_reachability(
     monkeypatch: pytest.MonkeyPatch, errno: int, filtered: bool, there: bool | None, reach: Reach
 ) -> None:
-    monkeypatch.setattr(probe, "kernel_has", lambda entry: there)
-    reached = probe.reach(OPENAT2, FakeProber(lambda call: says(errno, call)), filtered)
+    monkeypatch.setattr(ask, "kernel_has", lambda entry: there)
+    reached = ask.reach(OPENAT2, FakeProber(lambda call: says(errno, call)), filtered)
     assert (reached.reach, reached.errno) == (reach, errno)
 
 
 def test_reachability_of_the_killed() -> None:
-    assert probe.reach(OPENAT2, FakeProber(killed), True).reach is Reach.BLOCKED
+    assert ask.reach(OPENAT2, FakeProber(killed), True).reach is Reach.BLOCKED
     for by in (signal.SIGKILL, signal.SIGSEGV, 0):
         prober = FakeProber(partial(killed, by=by))
-        assert probe.reach(OPENAT2, prober, True).reach is Reach.UNKNOWN, "not what a filter kills with"
-        assert probe.check_fields(OPENAT2, prober, True).support is Support.UNKNOWN
+        assert ask.reach(OPENAT2, prober, True).reach is Reach.UNKNOWN, "not what a filter kills with"
+        assert ask.check_fields(OPENAT2, prober, True).support is Support.UNKNOWN
 
 
 def test_unreachable_flags_are_unknown_and_absent_ones_are_not() -> None:
-    blocked = ask(lambda call: says(errnos.EPERM, call), filtered=True)
+    blocked = report_of(lambda call: says(errnos.EPERM, call), filtered=True)
     assert blocked.calls == 1
     assert {flag.verdict.accepted for one in blocked.fields for flag in one.flags} == {Taken.UNKNOWN}
-    absent = ask(lambda call: says(errnos.ENOSYS, call))
+    absent = report_of(lambda call: says(errnos.ENOSYS, call))
     assert {flag.verdict.accepted for one in absent.fields for flag in one.flags} == {Taken.NO}
 
 
 def test_flags_of_other_calls_are_not_absent_with_the_one_that_tells_them() -> None:
     entry = table.entry("IORING_REGISTER_QUERY")
-    report = probe.unasked(entry, probe.Reached(Reach.ABSENT, errnos.EINVAL, "no query"), 1, None)
+    report = ask.unasked(entry, ask.Reached(Reach.ABSENT, errnos.EINVAL, "no query"), 1, None)
     assert {field.present for field in report.fields} == {Taken.NO}
     verdicts = {flag.verdict for field in report.fields for flag in field.flags}
     assert {(verdict.accepted, verdict.in_mask) for verdict in verdicts} == {(Taken.UNKNOWN, Taken.UNKNOWN)}
@@ -223,7 +223,7 @@ def test_flags_of_other_calls_are_not_absent_with_the_one_that_tells_them() -> N
 def test_controls_that_do_not_fail_as_they_must() -> None:
     """A kernel that takes any flag, and one that opens what cannot be opened."""
     lenient = Openat2Kernel(flags=2**64 - 1)
-    report = ask(lenient)
+    report = report_of(lenient)
     assert {flag.verdict.accepted for one in report.fields for flag in one.flags} == {Taken.UNKNOWN}
     assert any("flag bit 63" in reason for reason in report.reasons)
 
@@ -231,7 +231,7 @@ def test_controls_that_do_not_fail_as_they_must() -> None:
         return says(0, call) if call.args[3] == 24 else Openat2Kernel()(call)
 
     prober = FakeProber(opens)
-    report = probe.Asking(OPENAT2, prober, False, None, False).report()
+    report = ask.Asking(OPENAT2, prober, False, None, False).report()
     assert prober.asked[-1].args[3] == 24
     assert sum(call.args[3] == 24 for call in prober.asked) == 1, "nothing is probed after a control that succeeds"
     assert accepted(report, "O_PATH") is Taken.UNKNOWN
@@ -247,7 +247,7 @@ def test_an_errno_that_no_recipe_knows() -> None:
         one = next(one for one in OPENAT2.fields[0].flags if one.name == flag)
         return OPENAT2.recipe.question(OPENAT2.fields[0], one.value, 24).args[2]
 
-    report = ask(kernel)
+    report = report_of(kernel)
     direct = next(flag for flag in field(report, "flags").flags if flag.name == "O_DIRECT")
     assert (direct.verdict.accepted, direct.verdict.errno) == (Taken.UNKNOWN, errnos.ENOTTY)
     assert accepted(report, "O_PATH") is Taken.YES
@@ -255,8 +255,8 @@ def test_an_errno_that_no_recipe_knows() -> None:
 
 def test_exhaustive_finds_bits_without_a_name() -> None:
     kernel = Openat2Kernel(flags=0x7FFFC3 | 1 << 40)
-    assert field(ask(kernel), "flags").mask == 0x7FFFC3
-    report = ask(kernel, exhaustive=True)
+    assert field(report_of(kernel), "flags").mask == 0x7FFFC3
+    report = report_of(kernel, exhaustive=True)
     assert field(report, "flags").mask == 0x7FFFC3 | 1 << 40
     assert accepted(report, "bit 40") is Taken.YES
     assert [flag.name for flag in field(report, "flags").flags if flag.since is None] == ["bit 40"]
@@ -267,14 +267,14 @@ def test_silent_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
         raise TimeoutError
 
     monkeypatch.setattr(Prober, "ask", silent)
-    report = probe.probe(OPENAT2, with_btf=False)
+    report = ask.ask(OPENAT2, with_btf=False)
     assert report.reachable is Reach.UNKNOWN
-    assert report.reasons == (f"no answer within {probe.TIME_LIMIT} s",)
+    assert report.reasons == (f"no answer within {ask.TIME_LIMIT} s",)
 
 
 def test_number_not_known_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "number", lambda name: None)
-    assert ask(killed).reachable is Reach.UNKNOWN
+    monkeypatch.setattr(ask, "number", lambda name: None)
+    assert report_of(killed).reachable is Reach.UNKNOWN
 
 
 def test_kernel_has(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,24 +283,24 @@ def test_kernel_has(monkeypatch: pytest.MonkeyPatch) -> None:
     def symbols(*there: str, prefix: str = "__x64_sys_") -> None:
         monkeypatch.setattr(procfs, "implemented", lambda names: frozenset(f"{prefix}{name}" for name in there))
 
-    monkeypatch.setattr(probe, "btf_struct", lambda entry: None)
+    monkeypatch.setattr(ask, "btf_struct", lambda entry: None)
     symbols("openat", "openat2")
-    assert probe.kernel_has(OPENAT2) is True
+    assert ask.kernel_has(OPENAT2) is True
     symbols("openat", "openat2", prefix="sys_")
-    assert probe.kernel_has(OPENAT2) is True
+    assert ask.kernel_has(OPENAT2) is True
     symbols("openat")
-    assert probe.kernel_has(OPENAT2) is False
+    assert ask.kernel_has(OPENAT2) is False
     symbols()
-    assert probe.kernel_has(OPENAT2) is None
-    monkeypatch.setattr(probe, "btf_struct", lambda entry: btf.Struct("open_how", 24, ()))
-    assert probe.kernel_has(OPENAT2) is True
+    assert ask.kernel_has(OPENAT2) is None
+    monkeypatch.setattr(ask, "btf_struct", lambda entry: btf.Struct("open_how", 24, ()))
+    assert ask.kernel_has(OPENAT2) is True
 
 
 def test_spare_room_is_no_field() -> None:
     struct = btf.Struct("mnt_id_req", 32, (btf.Member("spare", 4, 4, 0, 0, 1), btf.Member("size", 0, 4, 0, 0, 1)))
-    asking = probe.Asking(table.entry("statmount"), FakeProber(killed), False, struct, False)
+    asking = ask.Asking(table.entry("statmount"), FakeProber(killed), False, struct, False)
     asking.size = Size(32, Method.E2BIG)
-    asking.masks = probe.Masks(Support.NO)
+    asking.masks = ask.Masks(Support.NO)
     present = {one.name: asking.present(one) for one in asking.entry.fields}
     assert present["mnt_ns_fd"] is Taken.NO
     assert present["mnt_ns_id"] is Taken.YES

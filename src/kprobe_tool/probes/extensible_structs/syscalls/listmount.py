@@ -9,7 +9,7 @@ from kprobe_tool.native import mount as native
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, fields
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry
-from kprobe_tool.probes.extensible_structs.statmount import MntIdReq, request_page
+from kprobe_tool.probes.extensible_structs.syscalls.statmount import MntIdReq, request_page
 
 
 class Listmount(MntIdReq):

@@ -12,7 +12,7 @@ import click
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import Error, ExitCode, errno_name
 from kprobe_tool.probes import host
-from kprobe_tool.probes.extensible_structs import compare, probe, table
+from kprobe_tool.probes.extensible_structs import ask, compare, table
 from kprobe_tool.probes.extensible_structs.model import FieldReport, FlagReport, Report, Taken
 from kprobe_tool.report.document import Column, Document, Row, Table
 from kprobe_tool.report.output import Output, emit
@@ -154,7 +154,7 @@ def near(name: str, names: Sequence[str]) -> str:
 
 
 def complete_syscalls(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in table.MODULES if name.startswith(incomplete)]
+    return [name for name in table.NAMES if name.startswith(incomplete)]
 
 
 def chosen(syscalls: Sequence[str], every: bool) -> list[str]:
@@ -162,12 +162,12 @@ def chosen(syscalls: Sequence[str], every: bool) -> list[str]:
     if every:
         if syscalls:
             raise click.UsageError("either system calls or --all")
-        return list(table.MODULES)
+        return list(table.NAMES)
     if not syscalls:
-        raise click.UsageError(f"which system call? {', '.join(table.MODULES)}, or --all")
+        raise click.UsageError(f"which system call? {', '.join(table.NAMES)}, or --all")
     for name in syscalls:
-        if name not in table.MODULES:
-            hint = near(name, list(table.MODULES)) or f"known are {', '.join(table.MODULES)}"
+        if name not in table.NAMES:
+            hint = near(name, list(table.NAMES)) or f"known are {', '.join(table.NAMES)}"
             raise Error(f"system call '{name}'", "not known here", hint=hint)
     return list(dict.fromkeys(syscalls))
 
@@ -218,7 +218,7 @@ def command(
     if require is not None and (len(names) != 1 or diff is not None):
         raise click.UsageError("--require takes one system call, and no --diff")
     there = None if diff is None else load(diff)
-    reports = [probe.probe(table.entry(name), exhaustive=exhaustive) for name in names]
+    reports = [ask.ask(table.entry(name), exhaustive=exhaustive) for name in names]
     if require is not None:
         return answer_require(reports[0], require, output)
     identity = host.identity()

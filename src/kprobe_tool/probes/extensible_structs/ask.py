@@ -77,7 +77,7 @@ class Masks:
         return -(-len(self.page.rstrip(b"\0")) // WORD) * WORD
 
 
-def probe(entry: Entry, *, exhaustive: bool = False, with_btf: bool = True) -> Report:
+def ask(entry: Entry, *, exhaustive: bool = False, with_btf: bool = True) -> Report:
     """All that the running kernel says of one system call to this process; nothing is left behind.
 
     Every call is made in a forked child. ``exhaustive`` also tries the bits that have no name. Raises OSError when

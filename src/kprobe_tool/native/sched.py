@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""linux/sched.h: namespaces a thread can leave and enter. linux/prctl.h: dying with the parent."""
+"""linux/sched.h: clone flags, and namespaces a thread can leave and enter. linux/prctl.h: dying with the parent."""
 
 from __future__ import annotations
 
@@ -10,8 +10,37 @@ import signal
 from kprobe_tool.native.libc import libc, oserror
 
 # linux/sched.h
+CLONE_NEWTIME = 0x00000080
+CLONE_VM = 0x00000100
+CLONE_FS = 0x00000200
+CLONE_FILES = 0x00000400
+CLONE_SIGHAND = 0x00000800
+CLONE_PIDFD = 0x00001000
+CLONE_PTRACE = 0x00002000
+CLONE_VFORK = 0x00004000
+CLONE_PARENT = 0x00008000
+CLONE_THREAD = 0x00010000
+CLONE_NEWNS = 0x00020000
+CLONE_SYSVSEM = 0x00040000
+CLONE_SETTLS = 0x00080000
+CLONE_PARENT_SETTID = 0x00100000
+CLONE_CHILD_CLEARTID = 0x00200000
+CLONE_DETACHED = 0x00400000
+CLONE_UNTRACED = 0x00800000
+CLONE_CHILD_SETTID = 0x01000000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
+CLONE_IO = 0x80000000
+CLONE_CLEAR_SIGHAND = 1 << 32
+CLONE_INTO_CGROUP = 1 << 33
+CLONE_AUTOREAP = 1 << 34
+CLONE_NNP = 1 << 35
+CLONE_PIDFD_AUTOKILL = 1 << 36
+CLONE_EMPTY_MNTNS = 1 << 37
 
 # linux/prctl.h
 PR_SET_PDEATHSIG = 1

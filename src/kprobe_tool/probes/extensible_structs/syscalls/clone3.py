@@ -7,57 +7,58 @@ import errno as errnos
 from collections.abc import Iterator, Sequence
 
 from kprobe_tool.native import clone3 as native
+from kprobe_tool.native import sched
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
 
-SIGHAND = native.CLONE_VM | native.CLONE_SIGHAND
+SIGHAND = sched.CLONE_VM | sched.CLONE_SIGHAND
 
 FLAGS = (
-    Flag("CLONE_VM", native.CLONE_VM, "5.3"),
-    Flag("CLONE_FS", native.CLONE_FS, "5.3"),
-    Flag("CLONE_FILES", native.CLONE_FILES, "5.3"),
-    Flag("CLONE_SIGHAND", native.CLONE_SIGHAND, "5.3", (native.CLONE_VM,)),
-    Flag("CLONE_PIDFD", native.CLONE_PIDFD, "5.3"),
-    Flag("CLONE_PTRACE", native.CLONE_PTRACE, "5.3"),
-    Flag("CLONE_VFORK", native.CLONE_VFORK, "5.3"),
-    Flag("CLONE_PARENT", native.CLONE_PARENT, "5.3"),
-    Flag("CLONE_THREAD", native.CLONE_THREAD, "5.3", (SIGHAND,)),
-    Flag("CLONE_SYSVSEM", native.CLONE_SYSVSEM, "5.3"),
-    Flag("CLONE_SETTLS", native.CLONE_SETTLS, "5.3"),
-    Flag("CLONE_PARENT_SETTID", native.CLONE_PARENT_SETTID, "5.3"),
-    Flag("CLONE_CHILD_CLEARTID", native.CLONE_CHILD_CLEARTID, "5.3"),
+    Flag("CLONE_VM", sched.CLONE_VM, "5.3"),
+    Flag("CLONE_FS", sched.CLONE_FS, "5.3"),
+    Flag("CLONE_FILES", sched.CLONE_FILES, "5.3"),
+    Flag("CLONE_SIGHAND", sched.CLONE_SIGHAND, "5.3", (sched.CLONE_VM,)),
+    Flag("CLONE_PIDFD", sched.CLONE_PIDFD, "5.3"),
+    Flag("CLONE_PTRACE", sched.CLONE_PTRACE, "5.3"),
+    Flag("CLONE_VFORK", sched.CLONE_VFORK, "5.3"),
+    Flag("CLONE_PARENT", sched.CLONE_PARENT, "5.3"),
+    Flag("CLONE_THREAD", sched.CLONE_THREAD, "5.3", (SIGHAND,)),
+    Flag("CLONE_SYSVSEM", sched.CLONE_SYSVSEM, "5.3"),
+    Flag("CLONE_SETTLS", sched.CLONE_SETTLS, "5.3"),
+    Flag("CLONE_PARENT_SETTID", sched.CLONE_PARENT_SETTID, "5.3"),
+    Flag("CLONE_CHILD_CLEARTID", sched.CLONE_CHILD_CLEARTID, "5.3"),
     # Refused by clone3 on purpose, and yet in CLONE_LEGACY_FLAGS.
-    Flag("CLONE_DETACHED", native.CLONE_DETACHED, "5.3", never=True),
-    Flag("CLONE_UNTRACED", native.CLONE_UNTRACED, "5.3"),
-    Flag("CLONE_CHILD_SETTID", native.CLONE_CHILD_SETTID, "5.3"),
-    Flag("CLONE_IO", native.CLONE_IO, "5.3"),
-    Flag("CLONE_NEWNS", native.CLONE_NEWNS, "5.3"),
-    Flag("CLONE_NEWCGROUP", native.CLONE_NEWCGROUP, "5.3"),
-    Flag("CLONE_NEWUTS", native.CLONE_NEWUTS, "5.3"),
-    Flag("CLONE_NEWIPC", native.CLONE_NEWIPC, "5.3"),
-    Flag("CLONE_NEWUSER", native.CLONE_NEWUSER, "5.3"),
-    Flag("CLONE_NEWPID", native.CLONE_NEWPID, "5.3"),
-    Flag("CLONE_NEWNET", native.CLONE_NEWNET, "5.3"),
-    Flag("CLONE_NEWTIME", native.CLONE_NEWTIME, "5.6"),
-    Flag("CLONE_CLEAR_SIGHAND", native.CLONE_CLEAR_SIGHAND, "5.5"),
-    Flag("CLONE_INTO_CGROUP", native.CLONE_INTO_CGROUP, "5.7"),
-    Flag("CLONE_AUTOREAP", native.CLONE_AUTOREAP, "7.1"),
-    Flag("CLONE_NNP", native.CLONE_NNP, "7.1"),
-    Flag("CLONE_PIDFD_AUTOKILL", native.CLONE_PIDFD_AUTOKILL, "7.1", (native.CLONE_AUTOREAP,)),
-    Flag("CLONE_EMPTY_MNTNS", native.CLONE_EMPTY_MNTNS, "7.1"),
+    Flag("CLONE_DETACHED", sched.CLONE_DETACHED, "5.3", never=True),
+    Flag("CLONE_UNTRACED", sched.CLONE_UNTRACED, "5.3"),
+    Flag("CLONE_CHILD_SETTID", sched.CLONE_CHILD_SETTID, "5.3"),
+    Flag("CLONE_IO", sched.CLONE_IO, "5.3"),
+    Flag("CLONE_NEWNS", sched.CLONE_NEWNS, "5.3"),
+    Flag("CLONE_NEWCGROUP", sched.CLONE_NEWCGROUP, "5.3"),
+    Flag("CLONE_NEWUTS", sched.CLONE_NEWUTS, "5.3"),
+    Flag("CLONE_NEWIPC", sched.CLONE_NEWIPC, "5.3"),
+    Flag("CLONE_NEWUSER", sched.CLONE_NEWUSER, "5.3"),
+    Flag("CLONE_NEWPID", sched.CLONE_NEWPID, "5.3"),
+    Flag("CLONE_NEWNET", sched.CLONE_NEWNET, "5.3"),
+    Flag("CLONE_NEWTIME", sched.CLONE_NEWTIME, "5.6"),
+    Flag("CLONE_CLEAR_SIGHAND", sched.CLONE_CLEAR_SIGHAND, "5.5"),
+    Flag("CLONE_INTO_CGROUP", sched.CLONE_INTO_CGROUP, "5.7"),
+    Flag("CLONE_AUTOREAP", sched.CLONE_AUTOREAP, "7.1"),
+    Flag("CLONE_NNP", sched.CLONE_NNP, "7.1"),
+    Flag("CLONE_PIDFD_AUTOKILL", sched.CLONE_PIDFD_AUTOKILL, "7.1", (sched.CLONE_AUTOREAP,)),
+    Flag("CLONE_EMPTY_MNTNS", sched.CLONE_EMPTY_MNTNS, "7.1"),
 )
 
 # A whole namespace would be made before set_tid is looked at, so these are read from /proc/self/ns.
 NAMESPACES = {
-    native.CLONE_NEWNS: "mnt",
-    native.CLONE_NEWCGROUP: "cgroup",
-    native.CLONE_NEWUTS: "uts",
-    native.CLONE_NEWIPC: "ipc",
-    native.CLONE_NEWUSER: "user",
-    native.CLONE_NEWPID: "pid",
-    native.CLONE_NEWNET: "net",
-    native.CLONE_NEWTIME: "time",
+    sched.CLONE_NEWNS: "mnt",
+    sched.CLONE_NEWCGROUP: "cgroup",
+    sched.CLONE_NEWUTS: "uts",
+    sched.CLONE_NEWIPC: "ipc",
+    sched.CLONE_NEWUSER: "user",
+    sched.CLONE_NEWPID: "pid",
+    sched.CLONE_NEWNET: "net",
+    sched.CLONE_NEWTIME: "time",
 }
 
 PID_REFUSED = frozenset({errnos.EEXIST, errnos.EPERM})
@@ -90,7 +91,7 @@ class Clone3(Recipe):
 
     def company(self, size: int) -> int:
         """What makes each of clone3()'s reasons to fail count."""
-        return native.CLONE_PIDFD | (native.CLONE_INTO_CGROUP if size >= native.SIZE_VER2 else 0)
+        return sched.CLONE_PIDFD | (sched.CLONE_INTO_CGROUP if size >= native.SIZE_VER2 else 0)
 
     def controls(self, size: int) -> Sequence[Control]:
         expected = self.accepted if size >= native.SIZE_VER1 else CANNOT_FORK | {errnos.EFAULT}
@@ -105,12 +106,12 @@ class Clone3(Recipe):
     def contexts(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
         for bits in super().contexts(field, flag, size):
             yield bits | self.company(size)
-            if flag.value == native.CLONE_THREAD and size >= native.SIZE_VER2:
+            if flag.value == sched.CLONE_THREAD and size >= native.SIZE_VER2:
                 # Threads have pidfds since Linux v6.9 only.
-                yield bits | native.CLONE_INTO_CGROUP
+                yield bits | sched.CLONE_INTO_CGROUP
 
     def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
-        if answer.signal is None and answer.errno == errnos.EFAULT and bits & native.CLONE_PIDFD:
+        if answer.signal is None and answer.errno == errnos.EFAULT and bits & sched.CLONE_PIDFD:
             return Verdict(Taken.YES, Method.PROBE, answer.errno)
         return super().judge(field, bits, answer)
 

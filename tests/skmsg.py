@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kprobe_tool.native import bcc
+from kprobe_tool.native import bcc, bpf
 
 PIPE_SIZE = 1 << 18
 """Room for 64 parts of pages."""
@@ -50,7 +50,7 @@ def connection(address: str = "127.0.0.1") -> Iterator[tuple[socket.socket, sock
 
 def use(program: bcc.Object, verdict: str, client: socket.socket) -> None:
     """Messages of this socket go through this verdict program from now on."""
-    program.attach_to_map(program.load(verdict, bcc.BPF_PROG_TYPE_SK_MSG), "sockets", bcc.BPF_SK_MSG_VERDICT)
+    program.attach_to_map(program.load(verdict, bpf.BPF_PROG_TYPE_SK_MSG), "sockets", bpf.BPF_SK_MSG_VERDICT)
     program.update("sockets", struct.pack("=I", 0), struct.pack("=I", client.fileno()))
 
 

@@ -19,10 +19,28 @@ import struct
 import sys
 from collections.abc import Callable
 
+from kprobe_tool.native.bpf_insn import (
+    BPF_ALU,
+    BPF_ALU64,
+    BPF_JMP,
+    BPF_JMP32,
+    BPF_LD,
+    BPF_LDX,
+    BPF_PSEUDO_BTF_ID,
+    BPF_PSEUDO_CALL,
+    BPF_PSEUDO_FUNC,
+    BPF_PSEUDO_KFUNC_CALL,
+    BPF_PSEUDO_MAP_FD,
+    BPF_PSEUDO_MAP_VALUE,
+    BPF_ST,
+    BPF_STX,
+    CALL,
+    LD_IMM64,
+)
+
 Resolve = Callable[[str, str], int]
 """(kind, name): the fd of a ``map``, the BTF id of a ``kfunc``, variable (``ksym``) or struct (``typeid``)."""
 
-BPF_LD, BPF_LDX, BPF_ST, BPF_STX, BPF_ALU, BPF_JMP, BPF_JMP32, BPF_ALU64 = range(8)
 BPF_X = 0x08
 BPF_MEM, BPF_MEMSX, BPF_ATOMIC = 0x60, 0x80, 0xC0
 SIZES = {"32": 0x00, "16": 0x08, "8": 0x10, "64": 0x18}
@@ -55,8 +73,13 @@ JUMPS = {
     "s<": 0xC0,
     "s<=": 0xD0,
 }
-BPF_CALL, BPF_EXIT = 0x80, 0x90
-PSEUDO = {"map": 1, "value": 2, "ksym": 3, "func": 4}
+BPF_EXIT = 0x90
+PSEUDO = {
+    "map": BPF_PSEUDO_MAP_FD,
+    "value": BPF_PSEUDO_MAP_VALUE,
+    "ksym": BPF_PSEUDO_BTF_ID,
+    "func": BPF_PSEUDO_FUNC,
+}
 
 REG = r"([rw])(\d+)"
 MEMORY = r"\*\(([us])(8|16|32|64) \*\)\(r(\d+) ([+-]\w+)\)"
@@ -92,7 +115,7 @@ def insn(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> b
 
 
 def wide(dst: int, src: int, low: int, high: int) -> bytes:
-    return insn(BPF_LD | SIZES["64"], dst, src, 0, low) + insn(0, 0, 0, 0, high)
+    return insn(LD_IMM64, dst, src, 0, low) + insn(0, 0, 0, 0, high)
 
 
 def operand(register: str | None, immediate: str | None) -> tuple[int, int, int]:
@@ -118,10 +141,10 @@ def one(line: str, here: int, labels: dict[str, int], resolve: Resolve) -> bytes
     if name == "call":
         helper, kfunc, label = word
         if helper is not None:
-            return insn(BPF_JMP | BPF_CALL, imm=int(helper))
+            return insn(CALL, imm=int(helper))
         if kfunc is not None:
-            return insn(BPF_JMP | BPF_CALL, src=2, imm=resolve("kfunc", kfunc))
-        return insn(BPF_JMP | BPF_CALL, src=1, imm=target(label))
+            return insn(CALL, src=BPF_PSEUDO_KFUNC_CALL, imm=resolve("kfunc", kfunc))
+        return insn(CALL, src=BPF_PSEUDO_CALL, imm=target(label))
     if name == "goto":
         return insn(BPF_JMP, off=target(word[1])) if word[0] == "goto" else insn(BPF_JMP32, imm=target(word[1]))
     if name == "if":

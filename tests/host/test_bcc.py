@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bcc, btf, host, kprobe
+from kprobe_tool.native import bcc, bpf, btf, host, kprobe
 
 from ..nobody import as_nobody
 from ..skips import skip
@@ -58,7 +58,7 @@ def counting(defines: dict[str, int]) -> Iterator[bcc.Object]:
 
 def test_sees_what_a_process_does(counting: bcc.Object) -> None:
     ring = counting.ring_buffer("events")
-    counting.attach_raw_tracepoint(counting.load("on_enter", bcc.BPF_PROG_TYPE_RAW_TRACEPOINT), "sys_enter")
+    counting.attach_raw_tracepoint(counting.load("on_enter", bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), "sys_enter")
     for _ in range(7):
         os.getppid()
     counting.close_programs()
@@ -81,7 +81,7 @@ def test_an_empty_ring_is_waited_for(counting: bcc.Object) -> None:
 
 def test_a_full_ring_counts_what_it_drops(counting: bcc.Object) -> None:
     ring = counting.ring_buffer("events")
-    counting.attach_raw_tracepoint(counting.load("on_enter", bcc.BPF_PROG_TYPE_RAW_TRACEPOINT), "sys_enter")
+    counting.attach_raw_tracepoint(counting.load("on_enter", bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), "sys_enter")
     for _ in range(5003):
         os.getppid()
     counting.close_programs()
@@ -105,12 +105,12 @@ def test_a_field_of_another_size_does_not_compile(defines: dict[str, int]) -> No
 
 def test_a_program_that_is_refused(counting: bcc.Object, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Error, match="refused: R0 !read_ok"):
-        counting.load("refused", bcc.BPF_PROG_TYPE_RAW_TRACEPOINT)
+        counting.load("refused", bpf.BPF_PROG_TYPE_RAW_TRACEPOINT)
     assert capfd.readouterr() == ("", "")
 
 
 def test_no_such_tracepoint(counting: bcc.Object) -> None:
-    program = counting.load("on_enter", bcc.BPF_PROG_TYPE_RAW_TRACEPOINT)
+    program = counting.load("on_enter", bpf.BPF_PROG_TYPE_RAW_TRACEPOINT)
     with pytest.raises(FileNotFoundError):
         counting.attach_raw_tracepoint(program, "no_such_tracepoint")
 
@@ -130,7 +130,7 @@ def test_kprobes_are_there_or_said_not_to_be(counting: bcc.Object) -> None:
 def test_nothing_is_left_behind(defines: dict[str, int]) -> None:
     before = programs()
     with bcc.Object(str(SOURCES / "count.c"), defines) as made:
-        made.attach_raw_tracepoint(made.load("on_enter", bcc.BPF_PROG_TYPE_RAW_TRACEPOINT), "sys_enter")
+        made.attach_raw_tracepoint(made.load("on_enter", bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), "sys_enter")
         assert len(programs() - before) == 1
     assert not new_programs(before)
 
@@ -141,7 +141,7 @@ def test_nothing_is_left_behind_by_a_kill(defines: dict[str, int]) -> None:
     if child == 0:
         try:
             made = bcc.Object(str(SOURCES / "count.c"), defines)
-            made.attach_raw_tracepoint(made.load("on_enter", bcc.BPF_PROG_TYPE_RAW_TRACEPOINT), "sys_enter")
+            made.attach_raw_tracepoint(made.load("on_enter", bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), "sys_enter")
             signal.pause()
         finally:
             os._exit(1)

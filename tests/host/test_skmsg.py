@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.errors import Error, ExitCode
-from kprobe_tool.native import bcc, btf, host, link, sk_msg, skmsg_check, tls
+from kprobe_tool.native import bcc, bpf, btf, host, link, sk_msg, skmsg_check, tls
 from kprobe_tool.native.skmsg_check import Call, Kind, Step
 from kprobe_tool.probes import doctor
 from kprobe_tool.probes.skmsg import experiment
@@ -133,7 +133,7 @@ def test_what_is_pushed_comes_first(program: skmsg_check.Program) -> None:
 
 
 def test_a_sockmap_that_takes_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bcc, "BPF_SK_MSG_VERDICT", 255)
+    monkeypatch.setattr(bpf, "BPF_SK_MSG_VERDICT", 255)
     with pytest.raises(Error, match=r"sockmap: attaching a verdict program: .*; a kernel with CONFIG_NET_SOCK_MSG=y"):
         experiment.gather(time.monotonic() + 60)
     rows = {item.name: item for item in doctor.bpf()}

@@ -41,15 +41,6 @@ BATCH_MAX = 4096
 BATCH_BYTES = 4 << 20
 """Records, and bytes of them, after which one read of a ring buffer ends, so that a flood cannot fill the memory."""
 
-# enum bpf_prog_type, linux/bpf.h
-BPF_PROG_TYPE_KPROBE = 2
-BPF_PROG_TYPE_SK_MSG = 16
-BPF_PROG_TYPE_RAW_TRACEPOINT = 17
-BPF_PROG_TYPE_TRACING = 26
-
-# enum bpf_attach_type, linux/bpf.h
-BPF_SK_MSG_VERDICT = 7
-
 
 @dataclass(frozen=True)
 class Bcc:

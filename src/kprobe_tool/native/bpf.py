@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from kprobe_tool.native import syscall
+from kprobe_tool.native.bpf_insn import INSN_SIZE
 from kprobe_tool.native.libc import oserror
 
 # enum bpf_cmd
@@ -67,6 +68,13 @@ PROG_TYPES = (
     "syscall",
     "netfilter",
 )
+BPF_PROG_TYPE_KPROBE = 2
+BPF_PROG_TYPE_SK_MSG = 16
+BPF_PROG_TYPE_RAW_TRACEPOINT = 17
+BPF_PROG_TYPE_TRACING = 26
+
+# enum bpf_attach_type
+BPF_SK_MSG_VERDICT = 7
 
 # enum bpf_map_type
 BPF_MAP_TYPE_PROG_ARRAY = 3
@@ -91,17 +99,6 @@ LOG_SIZE_MAX = 0xFFFFFFFF >> 2
 
 # libbpf's PROG_LOAD_ATTEMPTS: EAGAIN is a signal that came while the verifier was at work.
 ATTEMPTS = 5
-
-
-class bpf_insn(ctypes.Structure):
-    """linux/bpf.h, 8 bytes. ``regs`` holds dst_reg and src_reg, 4 bits each, in the machine's bit order."""
-
-    _fields_ = (
-        ("code", ctypes.c_uint8),
-        ("regs", ctypes.c_uint8),
-        ("off", ctypes.c_int16),
-        ("imm", ctypes.c_int32),
-    )
 
 
 class bpf_attr_prog_load(ctypes.Structure):
@@ -220,7 +217,7 @@ def load_once(program: Program, log_level: int, log_size: int, *, log_buf: bool 
     line_info = ctypes.create_string_buffer(program.line_info, max(1, len(program.line_info)))
     attr = bpf_attr_prog_load(
         prog_type=program.prog_type,
-        insn_cnt=len(program.insns) // ctypes.sizeof(bpf_insn),
+        insn_cnt=len(program.insns) // INSN_SIZE,
         insns=ctypes.addressof(insns),
         license=ctypes.addressof(license_),
         log_level=log_level,

@@ -12,32 +12,15 @@ from pathlib import Path
 from struct import error as struct_error
 from struct import unpack_from
 
+from kprobe_tool.native import elf
+from kprobe_tool.native.bpf_insn import INSN_SIZE
 from kprobe_tool.native.btf import BTF_MAGIC, Btf
-from kprobe_tool.native.libc import text
+from kprobe_tool.native.elf import Section
 
 OBJECT_MAX = 1 << 28
-EM_BPF = 247
-SHT_SYMTAB = 2
-STT_FUNC = 2
-# Elf64_Ehdr up to e_shstrndx, Elf64_Shdr, Elf64_Sym
-EHDR = "=16sHHIQQQIHHHHHH"
-SHDR = "=IIQQQQIIQQ"
-SYM = "=IBBHQQ"
-SHDR_SIZE, SYM_SIZE = 64, 24
-INSN_SIZE = 8
 # struct btf_ext_header: magic, version, flags, hdr_len, func_info_off, func_info_len, line_info_off, line_info_len
 EXT_HEADER = "=HBBIIIII"
 LINE_INFO_SIZE = 16
-
-
-@dataclass(frozen=True)
-class Section:
-    """One section of the file."""
-
-    name: str
-    type: int
-    link: int
-    data: bytes
 
 
 @dataclass(frozen=True)
@@ -74,49 +57,30 @@ def read(path: str) -> BpfObject:
     """Raises OSError, and ValueError for what is no BPF object file."""
     with Path(path).open("rb") as file:
         data = file.read(OBJECT_MAX)
+    if elf.header(data).machine != elf.EM_BPF:
+        raise ValueError("an ELF file, but none of BPF")
     try:
-        sections = list(elf_sections(data))
-        return BpfObject(tuple(elf_functions(sections)), tuple(line_info(sections)))
+        sections = elf.sections(data)
+        return BpfObject(tuple(functions(sections)), tuple(line_info(sections)))
     except struct_error as error:
         raise ValueError(f"the file is cut short ({error})") from error
 
 
-def elf_sections(data: bytes) -> Iterator[Section]:
-    """The sections of an ELF file of this machine's byte order."""
-    if data[:4] != b"\x7fELF":
-        raise ValueError("no ELF file")
-    header = unpack_from(EHDR, data)
-    if header[0][4] != 2 or header[2] != EM_BPF:
-        raise ValueError("an ELF file, but none of BPF of this machine's byte order")
-    offset, entry_size, count, names = header[6], header[11], header[12], header[13]
-    if entry_size != SHDR_SIZE or names >= count:
-        raise ValueError("no section headers")
-    headers = [unpack_from(SHDR, data, offset + number * SHDR_SIZE) for number in range(count)]
-    strings = data[headers[names][4] : headers[names][4] + headers[names][5]]
-    for name, kind, _, _, begin, size, link, *_ in headers:
-        yield Section(text(strings[name:]), kind, link, data[begin : begin + size])
-
-
-def elf_functions(sections: list[Section]) -> Iterator[Function]:
+def functions(sections: list[Section]) -> Iterator[Function]:
     """The functions that the symbol table names."""
-    for table in sections:
-        if table.type != SHT_SYMTAB or table.link >= len(sections):
-            continue
-        strings = sections[table.link].data
-        for place in range(0, len(table.data) - SYM_SIZE + 1, SYM_SIZE):
-            name, info, _, index, value, size = unpack_from(SYM, table.data, place)
-            if info & 0xF == STT_FUNC and index < len(sections):
-                yield Function(
-                    text(strings[name : name + 256]), sections[index].name, value // INSN_SIZE, size // INSN_SIZE
-                )
+    for symbol in elf.symbols(sections):
+        if symbol.type == elf.STT_FUNC and symbol.section < len(sections):
+            yield Function(
+                symbol.name, sections[symbol.section].name, symbol.value // INSN_SIZE, symbol.size // INSN_SIZE
+            )
 
 
 def line_info(sections: list[Section]) -> Iterator[SourceLine]:
     """The records of .BTF.ext about lines; none where the file was compiled without -g."""
-    named = {section.name: section.data for section in sections}
-    ext, types = named.get(".BTF.ext"), named.get(".BTF")
-    if ext is None or types is None:
+    named = {section.name: section for section in sections}
+    if not {".BTF.ext", ".BTF"} <= named.keys():
         return
+    ext, types = named[".BTF.ext"].data, named[".BTF"].data
     magic, _, _, hdr_len, _, _, off, length = unpack_from(EXT_HEADER, ext)
     if magic != BTF_MAGIC:
         raise ValueError(f".BTF.ext: magic {magic:#x}")

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import errno as errnos
 import os
-from struct import unpack_from
 from sys import byteorder
+
+from kprobe_tool.native import elf
+from kprobe_tool.native.elf import Segment
 
 PATH = "/proc/kcore"
 
-# linux/elf.h
-EHDR = "=16sHHIQQQIHHHHHH"
-EHDR_SIZE = 64
-PHDR = "=IIQQQQQQ"
-PHDR_SIZE = 56
-PT_LOAD = 1
-
 
 class Kcore:
-    """Kernel memory by virtual address. Raises OSError; ValueError where the file is no 64-bit ELF core."""
+    """Kernel memory by virtual address. Raises OSError; ValueError where the file is no 64-bit ELF file."""
 
     def __init__(self, path: str = PATH) -> None:
         self.fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -36,25 +31,16 @@ class Kcore:
     def close(self) -> None:
         os.close(self.fd)
 
-    def _segments(self) -> list[tuple[int, int, int]]:
-        """(address, size, offset in the file) of each PT_LOAD."""
-        header = os.pread(self.fd, EHDR_SIZE, 0)
-        if len(header) < EHDR_SIZE or header[:5] != b"\x7fELF\x02":
-            raise ValueError(f"{PATH} is no 64-bit ELF file")
-        e_phoff, e_phnum = unpack_from(EHDR, header)[5], unpack_from(EHDR, header)[10]
-        table = os.pread(self.fd, PHDR_SIZE * e_phnum, e_phoff)
-        found = []
-        for place in range(0, len(table) - PHDR_SIZE + 1, PHDR_SIZE):
-            p_type, _, p_offset, p_vaddr, _, p_filesz, _, _ = unpack_from(PHDR, table, place)
-            if p_type == PT_LOAD:
-                found.append((p_vaddr, p_filesz, p_offset))
-        return found
+    def _segments(self) -> list[Segment]:
+        head = elf.header(os.pread(self.fd, elf.EHDR_SIZE, 0))
+        return list(elf.segments(os.pread(self.fd, elf.PHDR_SIZE * head.phnum, head.phoff)))
 
     def read(self, address: int, size: int) -> bytes:
         """``size`` bytes at an address. Raises OSError; EFAULT where the kernel has no such memory."""
-        for start, length, offset in self.segments:
-            if start <= address and address + size <= start + length:
-                data = os.pread(self.fd, size, offset + address - start)
+        for segment in self.segments:
+            within = address - segment.address
+            if within >= 0 and within + size <= segment.size:
+                data = os.pread(self.fd, size, segment.offset + within)
                 if len(data) == size:
                     return data
         raise OSError(errnos.EFAULT, os.strerror(errnos.EFAULT), f"{PATH} at {address:#x}")

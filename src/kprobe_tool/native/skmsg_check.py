@@ -11,7 +11,7 @@ from enum import IntEnum
 from types import TracebackType
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bcc, sk_msg
+from kprobe_tool.native import bcc, bpf, sk_msg
 from kprobe_tool.native.sk_msg import Scatterlist
 
 CALLS = 4
@@ -93,7 +93,7 @@ def plan(call: Call) -> bytes:
 def attach_verdict(made: bcc.Object, program: int, sockmap: str) -> None:
     """Have a sockmap give what its sockets send to an SK_MSG program. Raises Error."""
     try:
-        made.attach_to_map(program, sockmap, bcc.BPF_SK_MSG_VERDICT)
+        made.attach_to_map(program, sockmap, bpf.BPF_SK_MSG_VERDICT)
     except OSError as error:
         hint = "a kernel with CONFIG_NET_SOCK_MSG=y and CONFIG_BPF_STREAM_PARSER=y"
         raise Error.from_os("sockmap: attaching a verdict program", error, hint=hint) from error
@@ -105,7 +105,7 @@ class Program:
     def __init__(self) -> None:
         self._object = bcc.Object("skmsg_check.c", sk_msg.fields())
         try:
-            verdict = self._object.load("on_message", bcc.BPF_PROG_TYPE_SK_MSG)
+            verdict = self._object.load("on_message", bpf.BPF_PROG_TYPE_SK_MSG)
             attach_verdict(self._object, verdict, "sockets")
             self._ring = self._object.ring_buffer("records")
         except BaseException:

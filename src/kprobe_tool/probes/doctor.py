@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, host, kmod, kprobe, sched, skmsg_check
+from kprobe_tool.native.bpf import BPF_PROG_TYPE_SK_MSG
 from kprobe_tool.native.child import Child, Request
 
 MODULES = ("rds", "rds_tcp", "rds_rdma", "tls", "nvme_core", "nvme_fabrics", "nvme_rdma", "nvme_tcp")
@@ -74,7 +75,7 @@ def bpf() -> list[Item]:
     begin = time.monotonic()
     try:
         with bcc.Object("doctor.c") as made:
-            program = made.load("on_message", bcc.BPF_PROG_TYPE_SK_MSG)
+            program = made.load("on_message", BPF_PROG_TYPE_SK_MSG)
             taken = time.monotonic() - begin
             compiled = Item("bpf-compile", True, f"compiled and loaded in {taken:.1f} s, without kernel headers")
             return [compiled, sockmap(made, program)]

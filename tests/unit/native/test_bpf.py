@@ -10,6 +10,7 @@ import pytest
 
 from kprobe_tool.native import bpf, syscall
 from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, Answer, whole
+from kprobe_tool.native.bpf_insn import INSN_SIZE
 
 
 def test_offsets() -> None:
@@ -18,7 +19,7 @@ def test_offsets() -> None:
     assert {name: getattr(bpf.bpf_attr_prog_load, name).offset for name in offsets} == offsets
     assert bpf.bpf_attr_prog_load.log_true_size.offset == 140
     assert ctypes.sizeof(bpf.bpf_attr_prog_load) == 144
-    assert ctypes.sizeof(bpf.bpf_insn) == 8
+    assert INSN_SIZE == 8
 
 
 def test_a_log_that_fits() -> None:

@@ -126,7 +126,7 @@ def test_kcore_addresses(memory: Memory, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\x7fELF\x01" + bytes(100), b"#!/bin/sh\n" * 20])
 def test_no_core_file(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "kcore").write_bytes(content)
-    with pytest.raises(ValueError, match="no 64-bit ELF"):
+    with pytest.raises(ValueError, match=r"no (64-bit )?ELF"):
         kcore.Kcore(str(tmp_path / "kcore"))
 
 

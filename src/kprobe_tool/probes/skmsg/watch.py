@@ -15,7 +15,7 @@ from ipaddress import ip_address
 from types import TracebackType
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bcc, btf, kprobe, sk_msg
+from kprobe_tool.native import bcc, bpf, btf, kprobe, sk_msg
 from kprobe_tool.native.host import PID_NAMESPACE_INITIAL
 from kprobe_tool.native.libc import text
 from kprobe_tool.native.sk_msg import Element, Scatterlist
@@ -256,13 +256,13 @@ class Watch:
             # The second is what newer releases of bcc make of it.
             names = {f"{kind}__{name}", f"{kind}__vmlinux__{name}"}
             made = next(each for each in program.functions() if each in names)
-            program.attach_fentry(program.load(made, bcc.BPF_PROG_TYPE_TRACING))
+            program.attach_fentry(program.load(made, bpf.BPF_PROG_TYPE_TRACING))
             return
         if function.at_return:
             # First, and so detached last: no call is left without its return.
-            at_return = program.load("on_return", bcc.BPF_PROG_TYPE_KPROBE)
+            at_return = program.load("on_return", bpf.BPF_PROG_TYPE_KPROBE)
             program.own(kprobe.attach(at_return, name, at_return=True))
-        program.own(kprobe.attach(program.load(f"{name}_entry", bcc.BPF_PROG_TYPE_KPROBE), name))
+        program.own(kprobe.attach(program.load(f"{name}_entry", bpf.BPF_PROG_TYPE_KPROBE), name))
 
     def feed(self, limits: Limits) -> Feed:
         """What comes from now on, as bytes for ``decode()``."""

@@ -10,13 +10,12 @@ from __future__ import annotations
 import errno as errnos
 import os
 import re
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import bpf, host
+from kprobe_tool.native import bpf, elf, host
 from kprobe_tool.native.libc import text
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
@@ -25,8 +24,6 @@ from kprobe_tool.probes.verifier.log.stats import Stats, stats
 FILE_MAX = 256 << 20
 """Bytes of an object; of bare instructions a million, which is all that any kernel verifies, take 8 MiB."""
 
-ELF_MAGIC = b"\x7fELF"
-EM_BPF = 247
 
 # What else people call a type: sections of libbpf, and names of bpftool.
 ALIASES = {"tc": "sched_cls", "classifier": "sched_cls", "action": "sched_act", "socket": "socket_filter"}
@@ -271,16 +268,16 @@ def read(path: str, size: int = FILE_MAX) -> bytes:
 
 def is_object(path: str) -> bool:
     """Whether a file is an ELF object for BPF. Raises Error for an ELF file of another machine."""
-    head = read(path, 20)
+    head = read(path, elf.IDENT_SIZE)
     if not head:
         raise Error(path, "is empty")
-    if not head.startswith(ELF_MAGIC) or len(head) < 20:
+    machine = elf.machine(head)
+    if machine is None:
         return False
-    machine = struct.unpack_from("<H" if head[5] == 1 else ">H", head, 18)[0]
-    if machine != EM_BPF:
+    if machine != elf.EM_BPF:
         raise Error(
             path,
-            f"is for machine {machine}, and BPF is {EM_BPF}",
+            f"is for machine {machine}, and BPF is {elf.EM_BPF}",
             hint="compile it with 'clang -g -O2 -target bpf -c'",
         )
     return True

@@ -15,23 +15,20 @@ from contextlib import ExitStack
 from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.native import bpf, pidfd
 from kprobe_tool.native.bpf import bpf_attr_prog_load
+from kprobe_tool.native.bpf_insn import (
+    BPF_PSEUDO_BTF_ID,
+    BPF_PSEUDO_FUNC,
+    BPF_PSEUDO_KFUNC_CALL,
+    BPF_PSEUDO_MAP_FD,
+    BPF_PSEUDO_MAP_IDX,
+    BPF_PSEUDO_MAP_IDX_VALUE,
+    BPF_PSEUDO_MAP_VALUE,
+    CALL,
+    INSN_SIZE,
+    LD_IMM64,
+)
 from kprobe_tool.native.host import PID_NAMESPACE_INITIAL
 from kprobe_tool.probes.verifier.watching.attempts import Attempt
-
-# linux/bpf.h: BPF_LD | BPF_IMM | BPF_DW, and what its src_reg says that the immediate is.
-LD_IMM64 = 0x18
-BPF_PSEUDO_MAP_FD = 1
-BPF_PSEUDO_MAP_VALUE = 2
-BPF_PSEUDO_BTF_ID = 3
-BPF_PSEUDO_FUNC = 4
-BPF_PSEUDO_MAP_IDX = 5
-BPF_PSEUDO_MAP_IDX_VALUE = 6
-
-# BPF_JMP | BPF_CALL
-CALL = 0x85
-BPF_PSEUDO_KFUNC_CALL = 2
-
-INSN = 8
 
 
 class Unable(Exception):
@@ -41,10 +38,10 @@ class Unable(Exception):
 def instructions(insns: bytes) -> Iterator[tuple[int, int, int, int]]:
     """(byte offset, code, src_reg, off) of each instruction; of a load of 64 bits the first half only."""
     at = 0
-    while at + INSN <= len(insns):
+    while at + INSN_SIZE <= len(insns):
         code, src = insns[at], insns[at + 1] >> 4
         yield at, code, src, int.from_bytes(insns[at + 2 : at + 4], "little", signed=True)
-        at += INSN * (2 if code == LD_IMM64 else 1)
+        at += INSN_SIZE * (2 if code == LD_IMM64 else 1)
 
 
 def file_descriptors(insns: bytes) -> list[int]:
@@ -60,7 +57,7 @@ def file_descriptors(insns: bytes) -> list[int]:
         elif (
             code == LD_IMM64
             and src == BPF_PSEUDO_BTF_ID
-            and insns[at + INSN + 4 : at + 2 * INSN]
+            and insns[at + INSN_SIZE + 4 : at + 2 * INSN_SIZE]
             not in {
                 b"",
                 bytes(4),
@@ -76,7 +73,7 @@ def reload(attempt: Attempt) -> bytes:
     """The log of another try. Raises Unable."""
     load = attempt.load
     attr = bpf_attr_prog_load.from_buffer_copy(load.attr)
-    if len(attempt.insns) != load.insn_cnt * INSN or not attempt.insns:
+    if len(attempt.insns) != load.insn_cnt * INSN_SIZE or not attempt.insns:
         raise Unable("its instructions could not be copied")
     if attr.prog_ifindex or attr.fd_array:
         raise Unable("it is bound to a network device or an array of file descriptors")

@@ -16,7 +16,7 @@ from functools import lru_cache
 from types import TracebackType
 
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import bcc, btf, cgroup, kprobe, procfs, verifier_watch
+from kprobe_tool.native import bcc, bpf, btf, cgroup, kprobe, procfs, verifier_watch
 from kprobe_tool.native.bpf import PROG_TYPES
 from kprobe_tool.probes.live import COUNTERS, Counters, Feed, Limits
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
@@ -226,7 +226,7 @@ class Watch:
         self._program.zero_per_cpu("counters", len(COUNTERS))
         self.warnings = [f"{why}: of a load without a log only the errno is known" for why in self._attach_messages()]
         for function, tracepoint in (("load_exit", "sys_exit"), ("load_enter", "sys_enter")):
-            program = self._program.load(function, bcc.BPF_PROG_TYPE_RAW_TRACEPOINT)
+            program = self._program.load(function, bpf.BPF_PROG_TYPE_RAW_TRACEPOINT)
             try:
                 self._program.attach_raw_tracepoint(program, tracepoint)
             except OSError as error:
@@ -243,7 +243,7 @@ class Watch:
         if not addresses:
             yield "/proc/kallsyms shows no addresses of the verifier's functions"
             return
-        program = self._program.load("load_message", bcc.BPF_PROG_TYPE_KPROBE)
+        program = self._program.load("load_message", bpf.BPF_PROG_TYPE_KPROBE)
         for address in addresses:
             try:
                 self._program.own(kprobe.attach(program, address))

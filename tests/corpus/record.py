@@ -24,7 +24,7 @@ from typing import Any
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.lab import boot
-from kprobe_tool.lab.packages import Archive
+from kprobe_tool.lab.archive import Archive
 from kprobe_tool.native import bpf
 
 from ..kernels.session import needed_directories

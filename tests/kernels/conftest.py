@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.lab.packages import Kernel
+from kprobe_tool.lab.offers import Kernel
 
 from ..corpus import objects
 from . import in_guest

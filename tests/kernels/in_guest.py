@@ -16,7 +16,7 @@ import pytest
 
 from .session import Plan
 
-#: The file descriptor that leads to the host, see boot._SCRIPT.
+#: The file descriptor that leads to the host, see kprobe_tool.lab.boot.
 CHANNEL = 3
 #: Seconds for one test. Compiling a BPF program takes up to 60 in an emulated machine.
 TEST_LIMIT = 240

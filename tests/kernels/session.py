@@ -15,8 +15,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kprobe_tool.errors import Error
 from kprobe_tool.lab import boot
-from kprobe_tool.lab.packages import Archive, Kernel, LabError
+from kprobe_tool.lab.archive import Archive
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.lab.roles import ROLES
 
 #: How many guests run at a time.
@@ -194,7 +196,7 @@ class Lab:
             taken = [g.kernel.release for g in self.guests.values() if g is not guest]
             guest.kernel = self.archive.fetch_best(guest.kernel, taken)
             self._boot(guest)
-        except (LabError, OSError) as e:
+        except (Error, OSError) as e:
             with self.changed:
                 guest.unavailable = str(e)
         finally:

@@ -7,8 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from kprobe_tool.errors import Error
 from kprobe_tool.lab import boot
-from kprobe_tool.lab.packages import Archive, Kernel, LabError
+from kprobe_tool.lab.archive import Archive
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.lab.roles import ROLES
 
 from .session import needed_directories
@@ -36,7 +38,7 @@ def find(archive: Archive, kernels: list[Kernel], name: str) -> Kernel:
         if name == offer.release:
             return Kernel(offer.release, offer.version, offer.suite, ("none",))
     known = ", ".join([*(role.name for role in ROLES), *(k.release for k in kernels)])
-    raise LabError(f"no kernel {name!r}; there are {known}, and what Debian's archive has")
+    raise Error(f"kernel {name!r}", f"there are {known}, and what Debian's archive has")
 
 
 def shell(archive: Archive, kernel: Kernel) -> int:
@@ -71,7 +73,7 @@ def main() -> int:
     archive = Archive()
     try:
         if missing := boot.missing():
-            raise LabError(f"not there: {', '.join(missing)}")
+            raise Error("not there", ", ".join(missing))
         kernels = archive.kernels()
         for problem in archive.problems:
             print(f"warning: {problem}", file=sys.stderr)
@@ -79,7 +81,7 @@ def main() -> int:
             list_kernels(archive, kernels)
             return 0
         return shell(archive, find(archive, kernels, args.kernel))
-    except LabError as e:
+    except Error as e:
         print(f"kernel lab: {e}", file=sys.stderr)
         return 2
 

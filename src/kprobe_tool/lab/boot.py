@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kprobe_tool.lab.packages import LabError
+from kprobe_tool.errors import Error
 
 MEMORY = "2G"
 # On two cores, two guests of one CPU each run the four kernels in 47 s, one guest of two CPUs at a time in 76 s, and
@@ -220,7 +220,7 @@ def run(image: Image, script: Path, console: Path, line: Callable[[bytes], None]
                 start_new_session=True,
             )
         except FileNotFoundError as e:
-            raise LabError(f"{e.filename} is not installed") from e
+            raise Error(e.filename, "not installed") from e
         try:
             hung = _pump(process, log.write, line, start, stop)
         finally:

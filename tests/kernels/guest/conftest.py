@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.lab.packages import Kernel
+from kprobe_tool.lab.offers import Kernel
 
 from .. import in_guest
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.checks import CHECKS, SYSTEMS
-from kprobe_tool.lab.packages import Kernel
+from kprobe_tool.lab.offers import Kernel
 
 from .nvmet import Target, every_cpu_online
 from .tool import Answer, as_nobody, tool

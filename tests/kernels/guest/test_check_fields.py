@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.checks import Finding, Status
-from kprobe_tool.lab.packages import Kernel, upstream
+from kprobe_tool.lab.offers import Kernel, upstream
 from kprobe_tool.native.prober import Prober
 from kprobe_tool.probes.extensible_structs import ask, checks, compare, table
 from kprobe_tool.probes.extensible_structs.model import Reach, Report, Support, Taken

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.lab.packages import Kernel
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import btf, netns, rds
 
 from .conftest import Run

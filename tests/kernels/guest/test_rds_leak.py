@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.lab.packages import Kernel
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import netns, rds
 from kprobe_tool.probes.rds import experiment
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.lab.packages import Kernel
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import kmod, tls
 from kprobe_tool.probes.skmsg import experiment
 from kprobe_tool.probes.skmsg.judge import results

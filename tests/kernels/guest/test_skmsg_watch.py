@@ -14,7 +14,7 @@ from typing import IO
 import pytest
 
 from kprobe_tool import cli
-from kprobe_tool.lab.packages import Kernel
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import bcc, kprobe, tracefs
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits

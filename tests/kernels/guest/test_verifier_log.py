@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.errors import Error
-from kprobe_tool.lab.packages import Kernel
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import bpf, tracefs
 
 from ... import bpffs

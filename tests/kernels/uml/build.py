@@ -12,7 +12,9 @@ import tempfile
 from functools import cmp_to_key
 from pathlib import Path
 
-from kprobe_tool.lab.packages import Archive, LabError, Offer, by_version, cache_directory
+from kprobe_tool.errors import Error
+from kprobe_tool.lab.archive import Archive, cache_directory
+from kprobe_tool.lab.offers import Offer, by_version
 
 HERE = Path(__file__).parent
 PATCH = HERE / "check_fields.patch"
@@ -39,7 +41,7 @@ class Sources(Archive):
                 if re.fullmatch(r"linux-source-\d+\.\d+", name)
             ]
             if not names:
-                raise LabError("the mirror's package lists have no linux-source")
+                raise Error("the mirror's package lists", "no linux-source in them")
             lines = [line.split("|") for line in self._apt_cache("madison", *names).splitlines()]
         offers = [Offer(line[0].strip(), line[1].strip(), "", ()) for line in lines if len(line) == 3]
         newest = max(offers, key=cmp_to_key(by_version))
@@ -55,7 +57,7 @@ def run(*argv: str, cwd: Path, **environment: str) -> None:
     print("+", *argv, file=sys.stderr)
     done = subprocess.run(argv, cwd=cwd, check=False, stdout=sys.stderr, env={**os.environ, **environment})
     if done.returncode != 0:
-        raise LabError(f"{argv[0]}: exit status {done.returncode}")
+        raise Error(argv[0], f"exit status {done.returncode}")
 
 
 def unpack(deb: Path, directory: Path) -> Path:
@@ -80,7 +82,7 @@ def build(source: Path, out: Path) -> Path:
     run("make", "-s", "ARCH=um", "olddefconfig", cwd=out)
     missing = set(CONFIG.read_text().splitlines()) - set((out / ".config").read_text().splitlines())
     if lost := sorted(line for line in missing if line.startswith("CONFIG_")):
-        raise LabError(f"this kernel cannot have {', '.join(lost)}")
+        raise Error("this kernel", f"it cannot have {', '.join(lost)}")
     run("make", "-s", "ARCH=um", "linux", cwd=out)
     return out / "linux"
 
@@ -89,7 +91,7 @@ def main() -> int:
     lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
     try:
         if lacking:
-            raise LabError(f"{', '.join(lacking)}: not installed")
+            raise Error(", ".join(lacking), "not installed")
         sources = Sources()
         package, version = sources.newest()
         print(f"{package} {version}", file=sys.stderr)
@@ -100,7 +102,7 @@ def main() -> int:
             source = unpack(sources.download(package, version, directory), directory)
             shutil.copy2(build(source, directory / "out"), target.with_suffix(".new"))
         target.with_suffix(".new").rename(target)
-    except LabError as error:
+    except Error as error:
         print(f"uml: {error}", file=sys.stderr)
         return 1
     print(target)

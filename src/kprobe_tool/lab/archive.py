@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Downloads and unpacks Debian's kernel packages, without touching the machine's own apt state.
+
+apt does the work (mirror, proxy, signatures, checksums) with lists, cache and sources of its own under the kernel
+cache. Nothing is installed: packages are unpacked next to each other, one directory per kernel release.
+"""
+
+import errno
+import fcntl
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from kprobe_tool.errors import Error
+from kprobe_tool.lab.mirror import KEYRING, derive_mirror, machine_sources, render_sources
+from kprobe_tool.lab.offers import PACKAGE, Kernel, Offer, choose, choose_all, parse_madison
+from kprobe_tool.lab.roles import ROLES
+
+LISTS_MAX_AGE = 12 * 3600
+#: Sooner, if some of them could not be had.
+RETRY_AFTER = 3600
+#: A kernel that serves no role any more is removed when it is this old.
+KERNEL_MAX_AGE = 30 * 24 * 3600
+#: apt retries by itself; this only bounds a mirror that accepts connections and then says nothing.
+APT_TIMEOUT = 900
+#: So many kernels are tried for a role before what is in the cache has to do.
+DOWNLOADS = 2
+
+
+def cache_directory() -> Path:
+    if override := os.environ.get("KPROBE_TOOL_KERNEL_CACHE"):
+        return Path(override).resolve()
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base).resolve() / "kprobe-tool" / "kernels"
+
+
+class Archive:
+    """The Debian archive as this machine's mirror has it, and the kernels already fetched from it.
+
+    cache/RELEASE/boot/vmlinuz-RELEASE, cache/RELEASE/lib/modules/RELEASE and cache/RELEASE/offer.json for each
+    kernel; cache/apt/ for apt.
+    """
+
+    def __init__(self, cache: Path | None = None) -> None:
+        self.cache = cache or cache_directory()
+        self.apt = self.cache / "apt"
+        self.problems: list[str] = []
+
+    def kernels(self) -> list[Kernel]:
+        """One kernel per role, the roles' order. Empty if neither archive nor cache have any."""
+        with self._locked():
+            archived = bool(self._offers())
+        return choose_all(self.offers(), () if archived else ("chosen among the cached kernels only",))
+
+    def offers(self) -> list[Offer]:
+        """All that can be had, from the archive or the cache, where a kernel outlives its package."""
+        with self._locked():
+            offers = self._offers()
+        return offers + [o for o in self.cached() if o not in offers]
+
+    def cached(self) -> list[Offer]:
+        offers = []
+        for path in sorted(self.cache.glob("*/offer.json")):
+            data = json.loads(path.read_text(encoding="utf-8"))
+            offers.append(Offer(**{**data, "packages": tuple(data["packages"])}))
+        return offers
+
+    def directory(self, kernel: Kernel) -> Path:
+        return self.cache / kernel.release
+
+    def image(self, kernel: Kernel) -> Path:
+        return self.directory(kernel) / "boot" / f"vmlinuz-{kernel.release}"
+
+    def is_cached(self, kernel: Kernel) -> bool:
+        try:
+            data = json.loads((self.directory(kernel) / "offer.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return False
+        # The same release may be built again under a new package version.
+        return bool(data["version"] == kernel.version)
+
+    def fetch(self, kernel: Kernel) -> None:
+        """Downloads and unpacks the kernel unless it is there already."""
+        with self._locked():
+            if self.is_cached(kernel):
+                return
+            offer = next(
+                (o for o in self._offers() if (o.release, o.version) == (kernel.release, kernel.version)), None
+            )
+            if offer is None:
+                raise Error(kernel.release, f"neither the archive nor the cache has {kernel.version}")
+            self._prune()
+            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.cache) as tmp:
+                try:
+                    self._unpack(offer, Path(tmp))
+                except Error:
+                    # Perhaps a newer package has taken its place: look again next time.
+                    os.utime(self.apt / "offers.json", (0, 0))
+                    raise
+                target = self.directory(kernel)
+                if target.exists():
+                    shutil.rmtree(target)
+                (Path(tmp) / "kernel").rename(target)
+
+    def fetch_best(self, kernel: Kernel, taken: Iterable[str] = ()) -> Kernel:
+        """Fetches the kernel, or the next best for its role where the mirror lists it and does not have it.
+
+        Not one of the releases that are `taken`. Raises Error if there is no other.
+        """
+        (role,) = (role for role in ROLES if role.name == kernel.role)
+        wanted, tried = kernel, set(taken)
+        for attempt in itertools.count(1):
+            try:
+                self.fetch(kernel)
+            except Error as e:
+                tried.add(kernel.release)
+                # A mirror that is not there at all is not asked for kernel after kernel.
+                among = self.offers() if attempt < DOWNLOADS else self.cached()
+                choice = choose(role, [o for o in among if o.release not in tried])
+                if choice is None:
+                    raise
+                offer = choice.offer
+                note = f"{kernel.release} could not be had ({e}); this is the next best"
+                kernel = Kernel(offer.release, offer.version, offer.suite, wanted.roles, (*kernel.notes, note))
+            else:
+                break
+        return kernel
+
+    def _prune(self) -> None:
+        wanted = {k.release for k in choose_all(self._offers())} | {role.pin for role in ROLES}
+        for path in self.cache.glob("*/offer.json"):
+            if path.parent.name not in wanted and time.time() - path.stat().st_mtime > KERNEL_MAX_AGE:
+                shutil.rmtree(path.parent)
+
+    def _unpack(self, offer: Offer, tmp: Path) -> None:
+        self._apt_get("download", *(f"{p}={offer.version}" for p in offer.packages), cwd=tmp)
+        unpacked = tmp / "unpacked"
+        for deb in sorted(tmp.glob("*.deb")):
+            _run(["dpkg-deb", "-x", str(deb), str(unpacked)])
+        modules = _first(unpacked / "lib/modules" / offer.release, unpacked / "usr/lib/modules" / offer.release)
+        image = _first(unpacked / "boot" / f"vmlinuz-{offer.release}", modules / "vmlinuz")
+
+        kernel = tmp / "kernel"
+        (kernel / "boot").mkdir(parents=True)
+        (kernel / "lib/modules").mkdir(parents=True)
+        # The image first: it may lie among the modules.
+        image.rename(kernel / "boot" / f"vmlinuz-{offer.release}")
+        modules.rename(kernel / "lib/modules" / offer.release)
+        # depmod warns about missing modules.builtin and modules.order, which the newest packages do not have.
+        _run([_tool("depmod"), "-b", str(kernel), offer.release])
+        (kernel / "offer.json").write_text(json.dumps(asdict(offer)), encoding="utf-8")
+
+    def _offers(self) -> list[Offer]:
+        """What the archive offers; asked for at most once in LISTS_MAX_AGE."""
+        path = self.apt / "offers.json"
+        try:
+            fresh = time.time() - path.stat().st_mtime < LISTS_MAX_AGE
+        except FileNotFoundError:
+            fresh = False
+        if not fresh and not self.problems:
+            try:
+                self._refresh(path)
+            except Error as e:
+                self.problems.append(str(e))
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return []
+        return [Offer(**{**o, "packages": tuple(o["packages"])}) for o in data]
+
+    def _refresh(self, path: Path) -> None:
+        if not KEYRING.exists():
+            raise Error(str(KEYRING), errno=errno.ENOENT, hint="install debian-archive-keyring")
+        for tool in ("apt-get", "apt-cache", "dpkg", "dpkg-deb"):
+            _tool(tool)
+        (self.apt / "lists/partial").mkdir(parents=True, exist_ok=True)
+        (self.apt / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
+        (self.apt / "sources.list.d").mkdir(exist_ok=True)
+        mirror = derive_mirror(machine_sources())
+        (self.apt / "kernels.sources").write_text(render_sources(mirror), encoding="utf-8")
+        try:
+            # A list that could not be had is an error, not a warning.
+            self._apt_get("update", "-q", "-oAPT::Update::Error-Mode=any")
+        except Error as e:
+            # One suite that fails (a mirror without security, a suite moved to the attic) costs only its kernels.
+            self.problems.append(str(e))
+        names = self._apt_cache("pkgnames", "linux-").split()
+        kernels = sorted(n for n in names if PACKAGE.fullmatch(n))
+        offers = parse_madison(self._apt_cache("madison", *kernels)) if kernels else []
+        if not offers:
+            raise Error("the mirror's package lists", "no kernel in them")
+        # Half an answer does not replace a whole one.
+        if not (self.problems and path.exists()):
+            new = path.with_suffix(".new")
+            new.write_text(json.dumps([asdict(o) for o in offers], indent=1), encoding="utf-8")
+            new.rename(path)
+        if self.problems:
+            then = time.time() - LISTS_MAX_AGE + RETRY_AFTER
+            os.utime(path, (then, then))
+
+    def _apt_options(self) -> list[str]:
+        options = {
+            "Dir::Etc::SourceList": self.apt / "kernels.sources",
+            "Dir::Etc::SourceParts": self.apt / "sources.list.d",
+            "Dir::State::Lists": self.apt / "lists",
+            "Dir::Cache": self.apt / "cache",
+            # What is installed here does not matter, and need not be Debian's.
+            "Dir::State::status": "/dev/null",
+            "APT::Architecture": "amd64",
+            "APT::Architectures": "amd64",
+            "Acquire::Languages": "none",
+            "Acquire::Retries": "2",
+            "Acquire::http::Timeout": "30",
+            "Acquire::https::Timeout": "30",
+            # The cache is below a home directory, which apt's own user usually cannot enter.
+            "APT::Sandbox::User": "",
+        }
+        return [f"-o{name}={value}" for name, value in options.items()]
+
+    def _apt_get(self, *args: str, cwd: Path | None = None) -> str:
+        return _run(["apt-get", *self._apt_options(), *args], cwd=cwd)
+
+    def _apt_cache(self, *args: str) -> str:
+        return _run(["apt-cache", *self._apt_options(), *args])
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.cache.mkdir(parents=True, exist_ok=True)
+        with open(self.cache / "lock", "w") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            yield
+
+
+def _first(*paths: Path) -> Path:
+    for path in paths:
+        if path.exists():
+            return path
+    raise Error("the package", f"no {' nor '.join(p.name for p in paths)} in it")
+
+
+def _tool(name: str) -> str:
+    # The sbin directories are not on everybody's PATH.
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if path is None:
+        raise Error(name, "not installed")
+    return path
+
+
+def _run(argv: list[str], cwd: Path | None = None) -> str:
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=cwd,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=APT_TIMEOUT,
+            env=dict(os.environ, LC_ALL="C.UTF-8"),
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.CalledProcessError as e:
+        lines = e.stderr.strip().splitlines() or [f"exit status {e.returncode}"]
+        # The last line of apt only says that something went wrong.
+        what = next((line for line in lines if line.startswith("E:")), lines[-1])
+        raise Error(Path(argv[0]).name, what.removeprefix("E: ")) from e
+    except subprocess.TimeoutExpired as e:
+        raise Error(Path(argv[0]).name, f"no answer within {APT_TIMEOUT} s") from e
+    except FileNotFoundError as e:
+        raise Error(argv[0], "not installed") from e
+    return done.stdout

@@ -1,0 +1,31 @@
+"""The archive as it was recorded, and what it may become."""
+
+import re
+from pathlib import Path
+
+from kprobe_tool.lab.offers import Offer, choose_all, parse_madison
+
+TODAY = (Path(__file__).parents[1] / "data/lab/madison-2026-11-21.txt").read_text(encoding="utf-8")
+"""As `apt-cache madison` had it for all kernels of all suites on that day."""
+
+
+def archive(without: str = "^$", more: str = "") -> list[Offer]:
+    """The recorded archive without the lines that have this pattern, and with more of them."""
+    lines = [line for line in TODAY.splitlines() if not re.search(without, line)]
+    return parse_madison("\n".join(lines) + "\n" + more)
+
+
+def served(offers: list[Offer]) -> dict[str, str]:
+    """Role: release."""
+    return {role: k.release.removesuffix("-amd64") for k in choose_all(offers) for role in k.roles}
+
+
+def notes(offers: list[Offer]) -> str:
+    return "\n".join(note for kernel in choose_all(offers) for note in kernel.notes)
+
+
+def lines(package: str, version: str, suite: str) -> str:
+    return "".join(
+        f"linux-{part}-{package} | {version} | http://mirror.example/debian {suite}/main amd64 Packages\n"
+        for part in ("binary", "image", "modules")
+    )

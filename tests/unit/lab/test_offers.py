@@ -1,0 +1,150 @@
+"""Which kernel is chosen for a role, from the archive as it was recorded and from what it may become."""
+
+import pytest
+
+from kprobe_tool.lab.offers import Offer, choose_all, parse_madison, upstream
+from kprobe_tool.lab.roles import ROLES
+
+from .recorded import archive, lines, notes, served
+
+# Lines as apt-cache madison has them.
+MADISON = """\
+linux-image-6.1.0-47-amd64 |  6.1.170-3 | http://m/debian bookworm/main amd64 Packages
+linux-image-6.1.0-56-amd64 |  6.1.192-2 | http://m/debian-security bookworm-security/main amd64 Packages
+linux-image-6.1.0-9-amd64 |  6.1.9-1 | http://m/debian-security bookworm-security/main amd64 Packages
+linux-image-6.1.0-56-cloud-amd64 |  6.1.192-2 | http://m/debian-security bookworm-security/main amd64 Packages
+linux-image-6.1.0-56-rt-amd64 |  6.1.192-2 | http://m/debian-security bookworm-security/main amd64 Packages
+linux-image-6.1.0-56-amd64-dbg |  6.1.192-2 | http://m/debian-security bookworm-security/main amd64 Packages
+linux-image-6.1.0-56-amd64-unsigned |  6.1.192-2 | http://m/debian bookworm/main amd64 Packages
+linux-image-6.12-amd64 | 6.12.117-1~deb12u1 | http://m/debian-security bookworm-security/main amd64 Packages
+linux-image-6.12.43+deb12-amd64 | 6.12.43-1~bpo12+1 | http://m/debian bookworm-backports/main amd64 Packages
+linux-image-6.12.57+deb12-amd64 | 6.12.57-1~bpo12+1 | http://m/debian bookworm-backports/main amd64 Packages
+linux-image-6.12.90+deb12.1-amd64 | 6.12.90-2~bpo12+1 | http://m/debian bookworm-backports/main amd64 Packages
+linux-image-6.12.117+deb12-amd64 | 6.12.117-1~deb12u1 | http://m/debian-security bookworm-security/main amd64 Packages
+linux-binary-7.1.13+deb13-amd64 | 7.1.13-1~bpo13+1 | http://m/debian trixie-backports/main amd64 Packages
+linux-image-7.1.13+deb13-amd64 | 7.1.13-1~bpo13+1 | http://m/debian trixie-backports/main amd64 Packages
+linux-binary-7.2.9+deb13-amd64 | 7.2.9-1~bpo13+1 | http://m/debian trixie-backports/main amd64 Packages
+linux-image-7.2.9+deb13-amd64 | 7.2.9-1~bpo13+1 | http://m/debian trixie-backports/main amd64 Packages
+linux-modules-7.2.9+deb13-amd64 | 7.2.9-1~bpo13+1 | http://m/debian trixie-backports/main amd64 Packages
+linux-binary-7.2.12+deb13-amd64 | 7.2.12-1~bpo13+1 | http://m/debian trixie-backports/main amd64 Packages
+linux-image-7.2.12+deb13-amd64 | 7.2.12-1~bpo13+1 | http://m/debian trixie-backports/main amd64 Packages
+linux-modules-7.2.12+deb13-amd64 | 7.2.12-1~bpo13+1 | http://m/debian trixie-backports/main amd64 Packages
+linux-binary-7.3-amd64 | 7.3~rc7-1~exp1 | http://m/debian experimental/main amd64 Packages
+linux-modules-7.3-amd64 | 7.3~rc7-1~exp1 | http://m/debian experimental/main amd64 Packages
+linux-modules-7.3.4+deb13-amd64 | 7.3.4-1 | http://m/debian sid/main amd64 Packages
+"""
+
+
+@pytest.fixture
+def offers() -> list[Offer]:
+    return parse_madison(MADISON)
+
+
+def test_madison(offers: list[Offer]) -> None:
+    assert [o.release for o in offers] == [
+        "6.1.0-47-amd64",
+        "6.1.0-56-amd64",
+        "6.1.0-9-amd64",
+        "6.12.43+deb12-amd64",
+        "6.12.57+deb12-amd64",
+        "6.12.90+deb12.1-amd64",
+        "6.12.117+deb12-amd64",
+        "7.2.9+deb13-amd64",
+        "7.2.12+deb13-amd64",
+        "7.3-amd64",
+    ]
+    assert offers[-1].packages == ("linux-binary-7.3-amd64", "linux-modules-7.3-amd64")
+    assert offers[1].suite == "bookworm-security"
+
+
+def test_upstream() -> None:
+    assert upstream("6.12.43-1~bpo12+1") == (6, 12, 43)
+    assert upstream("7.3~rc7-1~exp1") == (7, 3)
+    with pytest.raises(ValueError, match="not a kernel"):
+        upstream("signed")
+
+
+def test_today() -> None:
+    assert served(archive()) == {
+        "newest-6.1": "6.1.0-56",
+        "unfixed-6.12": "6.12.43+deb12",
+        "stable": "7.2.12+deb13",
+        "newest": "7.3.4+deb13",
+    }
+    assert notes(archive()) == ""
+
+
+def test_yesterday() -> None:
+    """7.3.4 was not there yet, so that 7.3-rc7 was the newest."""
+    yesterday = archive(without=r"\b7\.3\.4")
+    assert served(yesterday) == served(archive()) | {"newest": "7.3"}
+    assert notes(yesterday) == ""
+
+
+def test_pin_is_gone() -> None:
+    gone = archive(without=r"6\.12\.43")
+    assert served(gone) == served(archive()) | {"unfixed-6.12": "6.12.57+deb12"}
+    assert "unfixed-6.12: 6.12.43+deb12-amd64 is gone" in notes(gone)
+
+
+def test_a_candidate_appears() -> None:
+    later = archive(
+        more=lines("7.3.9+deb13-amd64", "7.3.9-1~bpo13+1", "trixie-backports")
+        + lines("7.4-amd64", "7.4~rc2-1~exp1", "experimental")
+    )
+    assert served(later) == served(archive()) | {"stable": "7.3.9+deb13", "newest": "7.4"}
+    assert notes(later) == ""
+
+
+def test_the_candidate_is_released() -> None:
+    later = archive(more=lines("7.4.1+deb14-amd64", "7.4.1-1", "sid"))
+    assert served(later) == served(archive()) | {"stable": "7.3.4+deb13", "newest": "7.4.1+deb14"}
+
+
+def test_a_major_version_later() -> None:
+    later = archive(without="trixie-backports", more=lines("8.0.1+deb14-amd64", "8.0.1-1", "sid"))
+    assert served(later) == served(archive()) | {"stable": "7.2.13+deb14", "newest": "8.0.1+deb14"}
+    assert notes(later) == "stable: nothing in trixie-backports; taken from sid"
+
+
+def test_a_suite_is_missing() -> None:
+    assert served(archive(without="bookworm-security")) == served(archive()) | {"newest-6.1": "6.1.0-50"}
+    missing = archive(without="bookworm")
+    # What is nearest to 6.1 and 6.12 in trixie-backports and sid: one series, but not one kernel.
+    assert served(missing) == {
+        "newest-6.1": "6.16.12+deb13",
+        "unfixed-6.12": "6.16.3+deb13",
+        "stable": "7.2.12+deb13",
+        "newest": "7.3.4+deb13",
+    }
+    assert "newest-6.1: no 6.1 offered any more; this is the nearest" in notes(missing)
+    assert "unfixed-6.12: no 6.12 offered any more; this is the nearest" in notes(missing)
+
+
+def test_half_synchronised() -> None:
+    """A binary without its modules is no kernel."""
+    half = archive(without=r"linux-modules-7\.3\.4")
+    assert served(half) == served(archive()) | {"newest": "7.3"}
+
+
+def test_the_only_kernel_of_a_series_is_for_who_asks_for_it() -> None:
+    few = archive(without=r" 5\.10\.| 6\.1\.(?!192-2)| 6\.12\.| 6\.1[678]\.")
+    assert served(few) == {
+        "newest-6.1": "6.1.0-56",
+        "unfixed-6.12": "7.2.6+deb13",
+        "stable": "7.2.12+deb13",
+        "newest": "7.3.4+deb13",
+    }
+
+
+def test_too_few_kernels_are_shared() -> None:
+    (only,) = choose_all(archive(without=r"^(?!linux-image-6\.1\.0-56-amd64)"))
+    assert only.roles == tuple(role.name for role in ROLES)
+    assert not any(note.startswith("newest: ") for note in only.notes)
+    assert "stable: nothing in trixie-backports; taken from bookworm-security; nothing else is left" in "\n".join(
+        only.notes
+    )
+
+
+def test_nothing_offered() -> None:
+    assert choose_all([]) == []

@@ -100,7 +100,8 @@ def draw(diagnosis: Diagnosis, whole: bool) -> Iterator[list[Span]]:
     yield from title(diagnosis)
     if diagnosis.place.insn is not None or diagnosis.place.file is not None:
         yield [Span("  --> ", "blue", True), Span(where(diagnosis.place, diagnosis.program))]
-    yield from excerpt(diagnosis.place, diagnosis.label or diagnosis.problem or "rejected here", "red")
+    here = "rejected here" if diagnosis.outcome == "rejected" else "the last instruction that is shown"
+    yield from excerpt(diagnosis.place, diagnosis.label or diagnosis.problem or here, "red")
     if diagnosis.message is not None:
         for text in (*diagnosis.details[:DETAILS_MAX], diagnosis.message):
             yield from labelled("kernel", text)

@@ -22,11 +22,14 @@ UNSAID = {
         "Load again with a log buffer and log level 1 (libbpf: kernel_log_level).",
     ),
     "E2BIG": (
-        Category.PRIVILEGE,
-        "Program too large",
-        "The program has more instructions than this loader may load (4096 without CAP_BPF, a million with it) or "
-        "none at all; or the attributes are longer than this kernel knows and not zero there.",
-        "Load with CAP_BPF, or split the program.",
+        Category.LIMIT,
+        "Too large",
+        "Something about the program is too much for the kernel, and the error alone does not say what: more "
+        "instructions than this loader may load (4096 without CAP_BPF, a million with it) or more on all paths "
+        "together than the verifier walks (a million: then the log says so), more than 64 maps, or attributes that "
+        "this kernel does not know.",
+        "Load with a log (libbpf: kernel_log_level = 1) and as root; where that says nothing, count the maps that "
+        "the program uses, and have fewer of them.",
     ),
     "EINVAL": (
         Category.MALFORMED,
@@ -75,6 +78,39 @@ UNSAID = {
     ),
 }
 """errno: (category, problem, reason, suggestion) for an empty log."""
+
+
+AFTERWARDS = {
+    "ENOTSUPP": "the JIT compiler refused it, and the kernel was built or told not to interpret programs "
+    "(CONFIG_BPF_JIT_ALWAYS_ON) or cannot interpret this one",
+    "ENOMEM": "there was no memory for the translated program; net.core.bpf_jit_limit is one of the limits",
+    "EPERM": "a security module, or the lack of a capability, forbids it",
+    "E2BIG": "the translated program is too large",
+}
+"""errno: what refuses a program that the verifier has accepted."""
+
+
+def refused_afterwards(errno: str | None) -> Diagnosis:
+    """A log without a complaint, and a load that failed: bpf_prog_load() goes on after the verifier."""
+    name = "ENOTSUPP" if errno in {"ENOTSUP", "EOPNOTSUPP"} else str(errno)
+    why = AFTERWARDS.get(name)
+    return Diagnosis(
+        outcome=Outcome.REJECTED,
+        native=False,
+        recognised=why is not None,
+        category=Category.LIMIT,
+        problem="Refused after verification",
+        message=None,
+        reason=f"The verifier finished and found nothing wrong; the load failed after that, with {name}: "
+        + (why or "the log does not say by what"),
+        suggestion=(
+            "Look at net.core.bpf_jit_enable and bpf_jit_harden (2 makes programs larger for all, 1 for unprivileged "
+            "ones), try it with them at 1 and 0, and at a shorter program; the kernel's own log (dmesg) may say more."
+            if name == "ENOTSUPP"
+            else "Look into the kernel's own log (dmesg) for what refused it."
+        ),
+        errno=errno,
+    )
 
 
 def explain_errno(errno: str | None) -> Diagnosis:

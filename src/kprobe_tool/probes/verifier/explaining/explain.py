@@ -8,50 +8,42 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 
 from kprobe_tool.errors import Error
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Lost, Outcome, Place, Truncation
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Outcome, Place
 from kprobe_tool.probes.verifier.explaining.causal import CausalPath, follow
+from kprobe_tool.probes.verifier.explaining.ending import PROGRAM, End, joined, read_end
 from kprobe_tool.probes.verifier.explaining.errnos import explain_errno
+from kprobe_tool.probes.verifier.explaining.gaps import HEAD_MAX, silent, truncation, unrecognised
 from kprobe_tool.probes.verifier.log import diagnostics
-from kprobe_tool.probes.verifier.log.lines import REMARK, Entry, Kind, entries
+from kprobe_tool.probes.verifier.log.encodings import decoded
+from kprobe_tool.probes.verifier.log.lines import REMARK, Kind, entries
 from kprobe_tool.probes.verifier.log.noise import EDGE, program_and_errno
 from kprobe_tool.probes.verifier.log.path import Path, walk
 from kprobe_tool.probes.verifier.log.tail import Data, backwards, head
+from kprobe_tool.probes.verifier.log.wrapping import Wrapping, learn
 from kprobe_tool.probes.verifier.messages.row import Match
 from kprobe_tool.probes.verifier.messages.table import match
 
 END_MAX = 2000
 """Lines from the end in which the verifier's last words are looked for; loaders say little after them."""
-RUN_MAX = 20_000
-"""Lines that are taken for messages and blocks, at the most."""
-PROGRAM = frozenset({Kind.INSN, Kind.STATE, Kind.FROM, Kind.SAFE, Kind.SOURCE})
-"""Lines about the program itself: no message is before the last of them."""
 OURS = PROGRAM | {Kind.TRAILER}
-HEAD_MAX = 64
-"""Lines from the beginning that are looked at."""
 BOUNDS = "Access outside bounds"
 """The problem whose figures a kernel prints in a line before the message."""
 BLOCKS_MAX = 64
 """Diagnoses that are passed on; thousands would help nobody."""
 
 TAIL_MAX = 1 << 22
-"""Bytes of a pipe that are kept."""
-GROW = "Load with a larger log buffer: 16 MiB is enough for most (libbpf: kernel_log_size; bpf(2): log_size)"
-
-
-@dataclass(frozen=True)
-class Last:
-    """The end of a log: the lines after the program's last one, whether the verifier finished, what comes before."""
-
-    run: Sequence[str]
-    finished: bool
-    before: Iterator[Entry]
-    settled: bool
+"""Bytes of a pipe that are kept, and of a file in which there may be more than one log."""
+LOGS_MAX = 16
+"""Logs of one file that are explained."""
+LAST_WORDS = re.compile(rb"processed \d{1,9} insns \(limit [^\n]{0,200}\n?")
+FIRST_WORDS = re.compile(rb"\d{1,7}: ?\([0-9a-f]{2}\) |\bR\d{1,2}[ _=]|-- BEGIN ")
 
 
 def explain_bytes(log: bytes, errno: str | None = None) -> Diagnosis:
@@ -89,63 +81,73 @@ def read_tail(fd: int) -> bytes:
 
 
 def explain(data: Data, errno: str | None) -> Diagnosis:
-    """What a log says, in memory or mapped."""
+    """What a file says, in memory or mapped: its last log, and what those before it were rejected for."""
+    data = decoded(data)
+    if not data[:EDGE].strip(b"\0 \t\r\n") and not data[-EDGE:].strip(b"\0 \t\r\n"):
+        return explain_errno(errno)
+    wrapping = learn(data)
+    found = [explain_log(part, errno, wrapping) for part in logs(data)]
+    rejected = [each for each in found if each.outcome is Outcome.REJECTED] or found[-1:]
+    last = rejected.pop()
+    # The same log may be there more than once: a loader tries again, a framework prints it twice.
+    others: dict[tuple[object, ...], Diagnosis] = {}
+    for other in rejected:
+        others.setdefault((other.message, other.place.insn), other)
+    others.pop((last.message, last.place.insn), None)
+    return replace(last, others=(*last.others, *others.values())) if others else last
+
+
+def logs(data: Data) -> list[Data]:
+    """The logs of a file, one after the other: each ends with the verifier's last words."""
+    begin = max(0, len(data) - TAIL_MAX)
+    ends = [begin + found.end() for found in LAST_WORDS.finditer(data[begin:])]
+    if ends and not FIRST_WORDS.search(data[ends[-1] :]):
+        ends.pop()
+    if not ends:
+        return [data]
+    cuts = [*([0] if begin == 0 else []), *ends[-LOGS_MAX:], len(data)]
+    return [data[first:last] for first, last in pairwise(cuts)]
+
+
+def explain_log(data: Data, errno: str | None, wrapping: Wrapping) -> Diagnosis:
+    """What one log says."""
     size = len(data)
     edges = data[:EDGE] + (data[max(EDGE, size - EDGE) :] if size > EDGE else b"")
     program, loader_errno = program_and_errno(edges.decode("utf-8", "replace"))
     errno = errno or loader_errno
-    if not edges.strip(b"\0 \t\r\n"):
-        return explain_errno(errno)
-    last = read_end(data)
-    if not last.settled and errno is None and not recognisable(last.run, data):
-        raise Error("log", "this is no log of the BPF verifier", hint="give the text that the kernel wrote")
-    diagnosis = judge(last, data, errno)
-    return replace(diagnosis, errno=errno, program=program, truncated=truncation(data, last, diagnosis, errno))
+    end = read_end(backwards(data, wrapping))
+    beginning = head(data, HEAD_MAX, wrapping)
+    if errno != "ENOSPC" and not end.settled and not recognisable(end.run, beginning):
+        if errno is None:
+            raise Error("log", "this is no log of the BPF verifier", hint="give the text that the kernel wrote")
+        return replace(explain_errno(errno), program=program)
+    diagnosis = judge(end, errno)
+    if diagnosis.outcome is Outcome.UNKNOWN and errno != "ENOSPC":
+        # A summary in one line may stand before what there is of the log.
+        summary = [part for text in beginning for part in joined(text)]
+        if summary:
+            diagnosis = judge(read_end(reversed([each for part in summary for each in entries(part)])), errno)
+    truncated = diagnosis.truncated or truncation(size, beginning, end, diagnosis, errno)
+    return replace(diagnosis, errno=errno, program=program, truncated=truncated)
 
 
-def recognisable(run: Sequence[str], data: Data) -> bool:
+def recognisable(run: Sequence[str], beginning: Sequence[str]) -> bool:
     """Whether text without a single line about a program is a log all the same."""
     return any(text.startswith(diagnostics.HEADER) or match(text) is not None for text in run[-END_MAX:]) or any(
-        entry.kind in OURS for text in head(data, HEAD_MAX) for entry in entries(text)
+        entry.kind in OURS for text in beginning for entry in entries(text)
     )
 
 
-def read_end(data: Data) -> Last:
-    """The lines behind the program's last one: messages and diagnostics, without what loaders add."""
-    walked = backwards(data)
-    run: list[str] = []
-    finished = settled = False
-    for count, entry in enumerate(walked):
-        if entry.kind is Kind.TRAILER:
-            # What stands behind it is the loader's.
-            if not finished:
-                run.clear()
-            finished = settled = True
-        elif entry.kind in PROGRAM:
-            return Last(run[::-1], finished, chain((entry,), walked), True)
-        elif entry.kind is Kind.LOADER:
-            if "BEGIN PROG LOAD LOG" in entry.text:
-                return Last(run[::-1], finished, iter(()), True)
-            if "END PROG LOAD LOG" in entry.text:
-                run.clear()
-                settled = True
-        elif entry.kind is not Kind.NOISE or entry.text[:1] == " " or REMARK.fullmatch(entry.text):
-            run.append(entry.text)
-        if count >= RUN_MAX:
-            break
-    return Last(run[::-1], finished, iter(()), settled)
-
-
-def judge(last: Last, data: Data, errno: str | None) -> Diagnosis:
+def judge(end: End, errno: str | None) -> Diagnosis:
     """The diagnosis of the lines at the end, with the path that led there."""
-    parts = diagnostics.split(last.run)
+    parts = diagnostics.split(end.run)
     blocks = [part for part in parts if isinstance(part, diagnostics.Block)]
     if any(block.category for block in blocks):
         return from_blocks(parts)
     texts = [part for part in parts if isinstance(part, str) and part.strip() and part[:1] != " "]
     matches = [(text, found) for text in texts if (found := match(text)) is not None]
     causes = [each for each in matches if not each[1].row.detail]
-    path = walk(last.before)
+    path = walk(end.before)
     if causes or matches:
         text, found = choose(causes or matches)
         details = tuple(each for each in texts if each != text)
@@ -158,9 +160,9 @@ def judge(last: Last, data: Data, errno: str | None) -> Diagnosis:
         return rest_of_block(blocks[0])
     messages = [text for text in texts if not REMARK.fullmatch(text)] or texts
     # A log that was cut off ends anywhere, and what stands there is rather half a line than a message nobody knows.
-    if messages and (last.finished or errno != "ENOSPC"):
+    if messages and (path.visits or end.settled) and (end.finished or errno != "ENOSPC"):
         return unrecognised(messages[-1], tuple(messages[:-1]), path)
-    return silent(last, path, data, errno)
+    return silent(end, path, errno)
 
 
 def choose(matches: Sequence[tuple[str, Match]]) -> tuple[str, Match]:
@@ -260,75 +262,3 @@ def notes_of(found: Match, path: Path, causal_path: CausalPath) -> tuple[str, ..
     if not path.visits and "at" not in found.fields:
         notes.append("the log has no instructions, so neither the place nor the path can be told")
     return tuple(notes)
-
-
-def unrecognised(text: str, details: tuple[str, ...], path: Path) -> Diagnosis:
-    """A message of no known wording: repeated, with its place, and nothing made up."""
-    return Diagnosis(
-        outcome=Outcome.REJECTED,
-        native=False,
-        recognised=False,
-        category=None,
-        problem=None,
-        message=text,
-        reason=f"unrecognised message: {text}",
-        place=path.last_place(),
-        details=details,
-    )
-
-
-def silent(last: Last, path: Path, data: Data, errno: str | None) -> Diagnosis:
-    """A log without a message: the program was accepted, or the message is missing."""
-    if last.finished and errno not in {None, "ENOSPC"}:
-        return replace(explain_errno(errno), recognised=False, notes=("the log gives no reason for this error",))
-    if last.finished:
-        return Diagnosis(
-            outcome=Outcome.ACCEPTED,
-            native=False,
-            recognised=True,
-            category=None,
-            problem=None,
-            message=None,
-            reason="The verifier finished and found nothing wrong: the program was accepted.",
-        )
-    return Diagnosis(
-        outcome=Outcome.UNKNOWN,
-        native=False,
-        recognised=False,
-        category=None,
-        problem=None,
-        message=None,
-        reason="The log ends before the verifier says what is wrong.",
-        place=path.last_place(),
-        notes=(f"the {len(data)} bytes of this log end while instructions are still being checked",),
-    )
-
-
-def truncation(data: Data, last: Last, diagnosis: Diagnosis, errno: str | None) -> Truncation | None:
-    """What is missing from a log: its end on kernels before 6.4, its beginning since then."""
-    size = len(data)
-    if diagnosis.outcome is Outcome.UNKNOWN:
-        return Truncation(Lost.TAIL, size, None, f"{GROW}; this one had about {size} bytes and kept the beginning.")
-    if (
-        errno == "ENOSPC"
-        or (diagnosis.native and diagnosis.category is None)
-        or (last.finished and cut_at_head(data))
-    ):
-        return Truncation(
-            Lost.HEAD,
-            size,
-            None,
-            f"{GROW}; this one kept the last {size} bytes. Since Linux v6.4 log_true_size tells what is needed.",
-        )
-    return None
-
-
-def cut_at_head(data: Data) -> bool:
-    """Whether a log begins in the middle of something: with another instruction than the first, and no state."""
-    for text in head(data, HEAD_MAX):
-        for entry in entries(text):
-            if entry.kind is Kind.STATE or entry.text.startswith("Validating "):
-                return False
-            if entry.kind is Kind.INSN:
-                return entry.insn != 0
-    return False

@@ -59,6 +59,10 @@ SAFE = re.compile(r"(\d{1,7}): safe")
 CUT = re.compile(r"\d{1,7}(?:: ?(?:\([0-9a-f]{0,2}\)?)?)?")
 """The beginning of an instruction, where a log that was too long ends."""
 LOCATION = re.compile(r"(.*) @ ([^@]{1,255}):(\d{1,9})", re.DOTALL)
+ELLIPSIS = re.compile(
+    r"\s{0,80}(?:\.{2,80}|\u2026|[\[<(](?:\.{2,4}|\u2026|snip|cut|skipped|truncated|omitted)[\])>])\s{0,80}"
+)
+"""Where somebody has left something out."""
 SUBPROG = re.compile(r"subprog \d{1,6} \(")
 
 TRAILERS = ("verification time ", "stack depth ", "insns processed ")
@@ -102,7 +106,7 @@ REMARK = re.compile(r"arg#\d{1,2} reference type\('.{0,200}'\) size cannot be de
 def entries(text: str) -> tuple[Entry, ...]:
     """What a cleaned line is: nearly always one entry."""
     first = text[:1]
-    if not text or text.isspace():
+    if not text or text.isspace() or ELLIPSIS.fullmatch(text):
         return (Entry(Kind.BLANK, text),)
     if first.isdigit():
         return numbered(text)

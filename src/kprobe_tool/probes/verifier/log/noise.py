@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What loaders, dmesg and the journal put around a log, and how to get rid of it.
+"""What loaders say around a log, and how to get rid of it.
 
 A line is cut at LINE_MAX before anything looks at it, and every repetition here is bounded: a hostile line costs no
 more than a long one.
@@ -12,30 +12,22 @@ import os
 import re
 
 from kprobe_tool.errors import ERRNO_NAMES
+from kprobe_tool.probes.verifier.log.wrapping import BARE, CONTROL, Wrapping
 
 LINE_MAX = 4096
 """Bytes of a line that are looked at. The kernel's own lines end at 1024 (BPF_VERIFIER_TMP_LOG_SIZE)."""
 
-CONTROL = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
-STAMPS = (
-    # dmesg: [   12.345678] or [   12.345678][  T123]
-    re.compile(r"(?:<\d{1,3}>)?\[ {0,8}\d{1,10}\.\d{6}\](?:\[ {0,6}[TC]\d{1,8}\])? ?"),
-    # the journal: Nov 21 07:43:30 host name[123]:
-    re.compile(r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(?:\.\d{1,6})? \S{1,64} [^\s:]{1,64}: ?"),
-    re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S{0,16} \S{1,64} [^\s:]{1,64}: ?"),
-)
-BAR = re.compile(r"[ \t]{0,8}\| (?=\S)")
-"""cilium/ebpf and others draw a bar before each line. The kernel's own bars stand after more blanks or a number."""
-
 LOADERS = (
-    "libbpf: ",
+    "libbpf:",
     "bpf: Failed to load program",
     "Error: failed to load",
     "Error fetching program/map!",
     "Warning: bpftool is now running in libbpf strict mode",
     "If it used to work for this object file but now doesn't",
     "-- BEGIN PROG LOAD LOG --",
+    "-- BEGIN DUMP LOG --",
     "-- END PROG LOAD LOG --",
+    "-- END LOG --",
     "Traceback (most recent call last):",
     "Prog section '",
     "Verifier analysis:",
@@ -43,11 +35,15 @@ LOADERS = (
 )
 """How the lines of loaders begin."""
 
-BEGIN = b"-- BEGIN PROG LOAD LOG --"
+BEGIN = re.compile(r"-- BEGIN (?:PROG LOAD|DUMP) LOG --")
+END = re.compile(r"-- END (?:PROG LOAD )?LOG --")
+OMITTED = re.compile(r" ?\((?:truncated, )?\d{1,9} line\(s\) omitted\)[\"'}\])]{0,4}$")
+"""How cilium/ebpf says that a line stands for a whole log."""
 PROGRAM = re.compile(r"prog '([^']{1,128})'")
 FAILED = re.compile(
-    r"(?:load failed: |[Ff]ailed to load program[^:]{0,64}: |load program: |failed to load: )"
-    r"(?:(?P<number>-\d{1,4})|(?P<text>[A-Za-z ]{3,64}))"
+    r"(?:load failed: |program failed: |[Ff]ailed to load (?:BPF )?program[^:\n]{0,64}: |load program: "
+    r"|failed to load: |(?<![a-z])bpf: |strerror_r\(|os error )"
+    r"(?:(?P<number>-?\d{1,4})|(?P<text>[A-Za-z ]{3,64}))"
 )
 LIKELY = (
     errnos.EACCES,
@@ -74,28 +70,17 @@ EDGE = 1 << 16
 """Bytes at both ends of a log in which loaders are looked for."""
 
 
-def clean(raw: bytes) -> str:
-    """One line without what is not the kernel's: carriage return, colours, time stamps, bars, tabs in front."""
+def clean(raw: bytes, wrapping: Wrapping = BARE) -> str:
+    """One line without what is not the kernel's: carriage return, colours, what surrounds the line, tabs in front."""
     text = raw[:LINE_MAX].decode("utf-8", "backslashreplace").rstrip("\r\n\0")
     if "\x1b" in text:
         text = CONTROL.sub("", text)
-    if text[:1] in "<[" or text[:1].isupper() or text[:2] == "20":
-        for stamp in STAMPS:
-            found = stamp.match(text)
-            if found is not None:
-                text = text[found.end() :]
-                break
-    text = text.lstrip("\t")
-    if "|" in text[:10]:
-        found = BAR.match(text)
-        if found is not None and not text[found.end() :].startswith("^-- "):
-            text = text[found.end() :]
-    return text
+    return wrapping.strip(text).lstrip("\t")
 
 
 def is_loader(text: str) -> bool:
     """Whether a line is a loader's own."""
-    return text.startswith(LOADERS) or text.endswith("line(s) omitted)")
+    return text.startswith(LOADERS)
 
 
 def errno_of(text: str) -> str | None:

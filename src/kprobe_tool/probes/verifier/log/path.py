@@ -129,6 +129,7 @@ def walk(backwards: Iterable[Entry]) -> Path:
     origin: tuple[int, int] | None = None
     pending = 0
     sources = Sources()
+    backtracked = False
     for count, entry in enumerate(backwards):
         if len(visits) >= VISITS_MAX or count >= ENTRIES_MAX:
             cut = "the path is longer than what was read of the log"
@@ -147,14 +148,19 @@ def walk(backwards: Iterable[Entry]) -> Path:
         if entry.kind is Kind.INSN and entry.insn is not None:
             states = states or bool(entry.state)
             visits.append(PathInsn(entry.insn, entry.code, entry.text, entry.state))
+        elif entry.kind is Kind.STATE and entry.insn is None and backtracked:
+            # The verifier's look back at an earlier state, which it writes before it says so.
+            pass
         elif entry.kind in {Kind.STATE, Kind.FROM}:
             states = True
             if visits and entry.insn in {None, visits[-1].insn} and not visits[-1].earlier:
                 visits[-1].earlier = entry.state
             if entry.kind is Kind.FROM and entry.origin is not None and entry.insn is not None:
                 origin, pending = (entry.origin, entry.insn), 1
-        elif entry.kind is Kind.LOADER and "BEGIN PROG LOAD LOG" in entry.text:
+        elif entry.kind is Kind.TRAILER or (entry.kind is Kind.LOADER and "BEGIN PROG LOAD LOG" in entry.text):
+            # What stands before this is another log.
             break
+        backtracked = entry.kind is Kind.NOISE and entry.text.startswith("parent ")
     if origin is not None:
         cut = f"the log does not show how instruction {origin[0]} was reached"
     visits.reverse()

@@ -8,6 +8,7 @@ from mmap import mmap
 
 from kprobe_tool.probes.verifier.log.lines import Entry, entries
 from kprobe_tool.probes.verifier.log.noise import LINE_MAX, clean
+from kprobe_tool.probes.verifier.log.wrapping import BARE, Wrapping
 
 Data = bytes | mmap
 
@@ -17,7 +18,7 @@ WALK_MAX = 1 << 24
 """Bytes from the end beyond which nobody looks."""
 
 
-def lines(data: Data, end: int | None = None) -> Iterator[str]:
+def lines(data: Data, end: int | None = None, wrapping: Wrapping = BARE) -> Iterator[str]:
     """The cleaned lines of a log from ``end`` on backwards; of a long line its beginning."""
     end = len(data) if end is None else end
     limit = max(0, end - WALK_MAX)
@@ -27,19 +28,19 @@ def lines(data: Data, end: int | None = None) -> Iterator[str]:
         begin = data.rfind(b"\n", max(limit, end - STRETCH), end) + 1
         if begin == 0:
             begin = max(limit, end - STRETCH)
-        yield clean(data[begin : min(end, begin + LINE_MAX)])
+        yield clean(data[begin : min(end, begin + LINE_MAX)], wrapping)
         if begin <= limit:
             return
         # Without a newline before it this is the rest of a line that was taken apart.
         end = begin - 1 if data[begin - 1 : begin] == b"\n" else begin
 
 
-def backwards(data: Data) -> Iterator[Entry]:
+def backwards(data: Data, wrapping: Wrapping = BARE) -> Iterator[Entry]:
     """What the lines of a log are, the last one first."""
-    for line in lines(data):
+    for line in lines(data, wrapping=wrapping):
         yield from reversed(entries(line))
 
 
-def head(data: Data, count: int) -> list[str]:
+def head(data: Data, count: int, wrapping: Wrapping = BARE) -> list[str]:
     """The first lines of a log, ``count`` at most."""
-    return [clean(line) for line in data[: count * 1024].split(b"\n", count)[:count]]
+    return [clean(line, wrapping) for line in data[: count * 1024].split(b"\n", count)[:count]]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 from kprobe_tool.probes.verifier.messages import (
@@ -19,6 +20,11 @@ from kprobe_tool.probes.verifier.messages import (
     structure,
 )
 from kprobe_tool.probes.verifier.messages.row import MATCH_MAX, Group, KernelMessage, Match, literal_of, pattern_of
+
+BEFORE_MESSAGE = re.compile(r"[:\u2026\"'|=>] {0,4}(?=\S)|\] ")
+"""What can stand between a loader's words and the kernel's."""
+STARTS_MAX = 32
+"""Places of a line at which a message may begin."""
 
 TABLE: tuple[Group, ...] = (
     *registers.GROUPS,
@@ -56,3 +62,24 @@ def match(line: str) -> Match | None:
             if found is not None and (row.only is None or row.only(found.groupdict())):
                 return Match(group, row, wording, found.groupdict())
     return None
+
+
+def match_end(line: str) -> tuple[int, Match] | None:
+    """(where it begins, the row) of a message that ends a line: loaders put words of their own before it."""
+    line = line[-MATCH_MAX:]
+    starts = [found.end() for found in BEFORE_MESSAGE.finditer(line)][:STARTS_MAX]
+    if not starts:
+        return None
+    best: tuple[int, Match] | None = None
+    for literal, wording, group, row in index():
+        place = line.find(literal)
+        if place < 0:
+            continue
+        for start in starts:
+            if best is not None and start >= best[0]:
+                break
+            found = pattern_of(wording).fullmatch(line, start)
+            if found is not None and (row.only is None or row.only(found.groupdict())):
+                best = start, Match(group, row, wording, found.groupdict())
+                break
+    return best

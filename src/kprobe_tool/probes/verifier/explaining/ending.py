@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The end of a log: the lines behind the program's last one, which say what it was rejected for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from kprobe_tool.probes.verifier.log import diagnostics
+from kprobe_tool.probes.verifier.log.lines import REMARK, Entry, Kind, entries
+from kprobe_tool.probes.verifier.log.noise import BEGIN, END, OMITTED
+from kprobe_tool.probes.verifier.log.wrapping import INSN
+from kprobe_tool.probes.verifier.messages.table import match, match_end
+
+RUN_MAX = 20_000
+"""Lines that are taken for messages and blocks, at the most."""
+PROGRAM = frozenset({Kind.INSN, Kind.STATE, Kind.FROM, Kind.SAFE, Kind.SOURCE})
+"""Lines about the program itself: no message is before the last of them."""
+JOINED_MAX = 8
+"""Lines that a loader has put into one."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The lines after the program's last one, and what comes before them.
+
+    ``finished`` says that the verifier's own last line is there; ``settled``, that the lines are part of a log for
+    sure, and not of what somebody wrote around it.
+    """
+
+    run: Sequence[str]
+    finished: bool
+    before: Iterator[Entry]
+    settled: bool
+    processed: str | None = None
+
+
+def read_end(backwards: Iterator[Entry]) -> End:
+    """Messages and diagnostics, without what loaders add. The entries come from the end of the log."""
+    walked = expanded(backwards)
+    run: list[str] = []
+    finished = settled = False
+    processed = None
+    for count, entry in enumerate(walked):
+        if entry.kind is Kind.TRAILER:
+            # What stands behind it is the loader's.
+            if not finished:
+                run.clear()
+            finished = settled = True
+            processed = processed or (entry.text if entry.text.startswith("processed ") else None)
+        elif entry.kind in PROGRAM:
+            return End(run[::-1], finished, chain((entry,), walked), True, processed)
+        elif entry.kind is Kind.LOADER:
+            if BEGIN.search(entry.text):
+                return End(run[::-1], finished, iter(()), True, processed)
+            if END.search(entry.text):
+                run.clear()
+                settled = True
+        elif entry.kind is not Kind.NOISE or entry.text[:1] == " " or REMARK.fullmatch(entry.text):
+            run.append(entry.text)
+        if count >= RUN_MAX:
+            break
+    return End(run[::-1], finished, iter(()), settled, processed)
+
+
+def expanded(backwards: Iterator[Entry]) -> Iterator[Entry]:
+    """The entries, with those that a loader has joined into one line taken apart."""
+    for entry in backwards:
+        if entry.kind in {Kind.TEXT, Kind.LOADER} and (parts := joined(entry.text)):
+            for part in reversed(parts):
+                yield from reversed(entries(part))
+        elif entry.kind is Kind.INSN and ": " in entry.text:
+            for part in reversed(joined(f"{entry.insn}: ({entry.code:02x}) {entry.text}") or [entry.text]):
+                yield from reversed(entries(part))
+        else:
+            yield entry
+
+
+def joined(text: str) -> list[str]:
+    """The lines of the kernel that a loader has put into one, behind words of its own; none if there is no message.
+
+    ``program x: load program: permission denied: 9: (79) r3 = *(u64 *)(r1 +96): R1 invalid mem access 'scalar'``
+    """
+    rest = OMITTED.sub("", text).rstrip()
+    if rest.startswith(diagnostics.HEADER) or match(rest) is not None:
+        return [] if rest == text else [rest]
+    parts: list[str] = []
+    for closing in ("", rest[-2:], rest[-1:]):
+        found = match_end(rest.removesuffix(closing)) if not closing.strip("\"'}]).") else None
+        if found is not None:
+            rest = rest.removesuffix(closing)
+            break
+    while found is not None and len(parts) < JOINED_MAX:
+        # The place is counted from the end, of which alone a part is looked at.
+        message = rest[-1024:][found[0] :]
+        parts.insert(0, message)
+        rest = rest[: len(rest) - len(message)].rstrip().removesuffix(":")
+        found = match_end(rest)
+    if parts:
+        instruction = INSN.search(rest)
+        if instruction is not None:
+            parts.insert(0, rest[instruction.start() :])
+    return parts

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is said of a log that does not say what was wrong: only what is known."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Lost, Outcome, Truncation
+from kprobe_tool.probes.verifier.explaining.ending import End
+from kprobe_tool.probes.verifier.explaining.errnos import explain_errno, refused_afterwards
+from kprobe_tool.probes.verifier.log.lines import Kind, entries
+from kprobe_tool.probes.verifier.log.noise import BEGIN
+from kprobe_tool.probes.verifier.log.path import Path
+
+HEAD_MAX = 64
+"""Lines from the beginning that are looked at."""
+NOTHING_CHECKED = re.compile(r"processed 0 insns")
+GROW = "Load with a larger log buffer: 16 MiB is enough for most (libbpf: kernel_log_size; bpf(2): log_size)"
+
+
+def unrecognised(text: str, details: tuple[str, ...], path: Path) -> Diagnosis:
+    """A message of no known wording: repeated, with its place, and nothing made up."""
+    return Diagnosis(
+        outcome=Outcome.REJECTED,
+        native=False,
+        recognised=False,
+        category=None,
+        problem=None,
+        message=text,
+        reason=f"unrecognised message: {text}",
+        place=path.last_place(),
+        details=details,
+    )
+
+
+def silent(end: End, path: Path, errno: str | None) -> Diagnosis:
+    """A log without a message: the program was accepted, or the message is missing."""
+    if end.finished and errno not in {None, "ENOSPC"}:
+        if end.processed is not None and NOTHING_CHECKED.match(end.processed):
+            return replace(explain_errno(errno), notes=("the verifier had not looked at a single instruction",))
+        return refused_afterwards(errno)
+    if end.finished and errno is None:
+        return Diagnosis(
+            outcome=Outcome.ACCEPTED,
+            native=False,
+            recognised=True,
+            category=None,
+            problem=None,
+            message=None,
+            reason="The verifier finished and found nothing wrong: the program was accepted.",
+        )
+    return Diagnosis(
+        outcome=Outcome.UNKNOWN,
+        native=False,
+        recognised=False,
+        category=None,
+        problem=None,
+        message=None,
+        reason=(
+            "The log ends before the verifier says what is wrong."
+            if errno == "ENOSPC"
+            else "There is no message in this part of the log that says what is wrong."
+        ),
+        place=path.last_place(),
+        notes=() if errno == "ENOSPC" else ("the verifier's message stands behind the last instruction",),
+    )
+
+
+def truncation(
+    size: int, beginning: list[str], end: End, diagnosis: Diagnosis, errno: str | None
+) -> Truncation | None:
+    """What is missing from a log that did not fit: its end on kernels before 6.4, its beginning since then.
+
+    Only what is proven: the error says so, or the log begins in the middle of the kernel's own diagnostics, or right
+    behind the loader's mark with an instruction in the middle of the program.
+    """
+    if errno == "ENOSPC" and diagnosis.outcome is Outcome.UNKNOWN:
+        return Truncation(Lost.TAIL, size, None, f"{GROW}; this one had about {size} bytes and kept the beginning.")
+    if (
+        errno == "ENOSPC"
+        or (diagnosis.native and diagnosis.category is None)
+        or (end.finished and cut_at_head(beginning))
+    ):
+        return Truncation(
+            Lost.HEAD,
+            size,
+            None,
+            f"{GROW}; this one kept the last {size} bytes. Since Linux v6.4 log_true_size tells what is needed.",
+        )
+    return None
+
+
+def cut_at_head(beginning: list[str]) -> bool:
+    """Whether the loader's mark is followed by the middle of something: another instruction than the first."""
+    marked = False
+    for text in beginning:
+        if BEGIN.search(text):
+            marked = True
+            continue
+        for entry in entries(text) if marked else ():
+            if entry.kind is Kind.STATE or entry.text.startswith("Validating "):
+                return False
+            if entry.kind is Kind.INSN:
+                return entry.insn != 0
+    return False

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A log says the same, whatever it was copied from: loggers, mails, web pages, other programs' strings."""
+
+from __future__ import annotations
+
+import json
+import quopri
+from collections.abc import Callable
+from dataclasses import replace
+from html import escape
+
+import pytest
+
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
+from tests.unit.corpus.test_corpus import log
+
+LOGS = [
+    ("5.10.262", "lookup-not-checked"),
+    ("6.1.192", "packet-checked-too-short"),
+    ("6.12.43", "leak-on-one-branch"),
+    ("6.18.44", "index-off-by-one.level2"),
+    ("7.2.12", "null-not-checked.level2"),
+    ("7.3-rc7", "lock-left-on-one-path"),
+]
+
+
+def lines(wrap: Callable[[int, str], str]) -> Callable[[str], bytes]:
+    """A wrapping of each line, which gets its number and its text."""
+    return lambda text: "".join(f"{wrap(n, line)}\n" for n, line in enumerate(text.splitlines())).encode()
+
+
+def stamp(number: int) -> str:
+    return f"2026-11-21T14:{50 + number // 60 % 10:02}:{number % 60:02}"
+
+
+WRAPPINGS: dict[str, Callable[[str], bytes]] = {
+    "indent": lines(lambda n, line: f"    {line}"),
+    "tab": lines(lambda n, line: f"\t{line}"),
+    "quoted mail": lines(lambda n, line: f"> {line}".rstrip()),
+    "quoted twice": lines(lambda n, line: f">> > {line}"),
+    "bar": lines(lambda n, line: f"  | {line}"),
+    "dmesg": lines(lambda n, line: f"[{12345 + n:>8}.{n * 1000 % 1000000:06}] {line}"),
+    "dmesg -T": lines(lambda n, line: f"[Sat Nov 21 14:{n // 60 % 60:02}:{n % 60:02} 2026] {line}"),
+    "journal": lines(lambda n, line: f"Nov 21 14:53:{n % 60:02} node-7 agent[4711]: {line}"),
+    "journal, German": lines(lambda n, line: f"Mär 01 14:53:{n % 60:02} knoten agent[4711]: {line}"),
+    "journal, Japanese": lines(lambda n, line: f"11月 21 14:53:{n % 60:02} node agent[4711]: {line}"),
+    "syslog, ISO": lines(lambda n, line: f"{stamp(n)}.{n:06}+01:00 node agent[4711]: {line}"),
+    "kubectl --timestamps": lines(lambda n, line: f"{stamp(n)}.{n:09}Z {line}"),
+    "kubectl --prefix": lines(lambda n, line: f"[pod/agent-x7k2p/agent] {line}"),
+    "containerd": lines(lambda n, line: f"{stamp(n)}.{n:09}+00:00 stderr F {line}"),
+    "compose": lines(lambda n, line: f"agent-1   | {line}"),
+    "Actions": lines(lambda n, line: f"test\tUNKNOWN STEP\t{stamp(n)}.{n:07}Z {line}"),
+    "logcat": lines(lambda n, line: f"11-21 14:53:{n % 60:02}.{n % 1000:03}  1234  1240 I bpfloader: {line}"),
+    "logrus": lines(lambda n, line: f'time="{stamp(n)}Z" level=error msg="' + line.replace('"', '\\"') + '"'),
+    "zap": lines(lambda n, line: f"{stamp(n)}.123Z\tERROR\tloader/load.go:{71}\t{line}"),
+    "docker": lines(lambda n, line: json.dumps({"log": f"{line}\n", "stream": "stderr", "time": f"{stamp(n)}Z"})),
+    "line numbers": lines(lambda n, line: f"{n + 1:>6}\t{line}"),
+    "grep -n": lines(lambda n, line: f"{n + 1}:{line}"),
+    "diff": lines(lambda n, line: f"+{line}"),
+    "CRLF": lambda text: text.replace("\n", "\r\n").encode(),
+    "colours": lines(lambda n, line: f"\x1b[31m{line}\x1b[0m"),
+    "JSON": lambda text: json.dumps({"level": "error", "msg": f"load: permission denied:\n{text}"}).encode(),
+    "JSON in JSON": lambda text: json.dumps({"log": json.dumps({"err": f"load:\n{text}"}) + "\n"}).encode(),
+    "Rust Debug": lambda text: (
+        'Error: LoadError { io_error: Os { code: 13 }, verifier_log: "'
+        + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
+        + '" }\n'
+    ).encode(),
+    "repr": lambda text: f"Exception: {text!r}\n".encode(),
+    "HTML": lambda text: f"<pre>\n{escape(text)}</pre>\n".encode(),
+    "quoted-printable": lambda text: quopri.encodestring(text.encode()),
+    "UTF-16": lambda text: text.encode("utf-16"),
+    "UTF-16 without a mark": lambda text: text.encode("utf-16-be"),
+    "UTF-8 with a mark": lambda text: text.encode("utf-8-sig"),
+    "among much else": lambda text: (
+        "".join(f"{n} tests passed\n" for n in range(3000))
+        + text
+        + "".join(f"make: *** [Makefile:{n}: all] Error 2\n" for n in range(100))
+    ).encode(),
+    "Python exception": lambda text: (
+        f"bpf: Failed to load program: Permission denied\n{text}\nTraceback (most recent call last):\n"
+        "  File \"x.py\", line 3, in <module>\nException: Failed to load BPF program b'f': Permission denied\n"
+    ).encode(),
+}
+
+
+def bare(release: str, name: str) -> str:
+    return log(release, name).decode()
+
+
+def essence(diagnosis: Diagnosis) -> Diagnosis:
+    """Without what the surroundings tell besides."""
+    return replace(diagnosis, errno=None, program=None, truncated=None)
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+@pytest.mark.parametrize(("release", "name"), LOGS)
+def test_any_wrapping(release: str, name: str, wrapping: str) -> None:
+    text = bare(release, name)
+    wrapped = WRAPPINGS[wrapping](text)
+    assert wrapped != text.encode()
+    expected = essence(explain_bytes(text.encode()))
+    assert expected.recognised
+    assert essence(explain_bytes(wrapped)) == expected
+
+
+@pytest.mark.parametrize(("release", "name"), LOGS)
+def test_two_logs(release: str, name: str) -> None:
+    """The last one is told, and the one before it besides; the same one again is the same."""
+    text = bare(release, name)
+    first, second = explain_bytes(bare("6.12.43", "helper-null-key").encode()), explain_bytes(text.encode())
+    found = explain_bytes((bare("6.12.43", "helper-null-key") + "libbpf: trying the next\n" + text).encode())
+    assert found.message == second.message
+    assert found.path == second.path
+    assert first.message in [other.message for other in found.others]
+    again = explain_bytes((text + text).encode())
+    assert essence(again) == essence(second)
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "insn", "errno"),
+    [
+        (
+            "loading: field Sample: program sample: load program: permission denied: 9: (79) r3 = *(u64 *)(r1 +96): "
+            "R1 invalid mem access 'scalar' (16 line(s) omitted)",
+            "R1 invalid mem access 'scalar'",
+            9,
+            "EACCES",
+        ),
+        (
+            "program sample: load program: permission denied: invalid access to map value, value_size=16 off=0 "
+            "size=20: R1 min value is outside of the allowed memory range (truncated, 73 line(s) omitted)",
+            "R1 min value is outside of the allowed memory range",
+            None,
+            "EACCES",
+        ),
+        (
+            "Error: the load failed. Verifier output: last insn is not an exit or jmp",
+            "last insn is not an exit or jmp",
+            None,
+            None,
+        ),
+        ('msg="load program: invalid argument: unknown opcode 8d"', "unknown opcode 8d", None, "EINVAL"),
+    ],
+)
+def test_one_line_for_all(line: str, message: str, insn: int | None, errno: str | None) -> None:
+    diagnosis = explain_bytes(f"{line}\n".encode())
+    assert (diagnosis.message, diagnosis.place.insn, diagnosis.errno) == (message, insn, errno)
+    assert diagnosis.recognised
+    assert diagnosis.truncated is None

@@ -10,8 +10,6 @@ from kprobe_tool.native.records import Place, places
 
 # linux/io_uring.h
 IORING_REGISTER_QUERY = 35
-IORING_REGISTER_NOTHING = 0x7FFFFFFF
-"""No opcode of io_uring_register(2): EINVAL before the ring is looked at."""
 
 IO_URING_QUERY_OPCODES = 0
 
@@ -45,11 +43,6 @@ class io_uring_query_opcode(ctypes.Structure):
 
 
 LAYOUT: tuple[Place, ...] = places(io_uring_query_opcode)
-
-
-def register(opcode: int) -> Call:
-    """io_uring_register(-1, opcode, NULL, 0)."""
-    return Call("io_uring_register", (-1, opcode, 0, 0))
 
 
 def query(size: int) -> Call:

@@ -18,7 +18,7 @@ from kprobe_tool.checks import Finding, Status
 from kprobe_tool.lab.offers import Kernel, upstream
 from kprobe_tool.native.prober import Prober
 from kprobe_tool.probes.extensible_structs import ask, checks, compare, table
-from kprobe_tool.probes.extensible_structs.model import Reach, Report, Support, Taken
+from kprobe_tool.probes.extensible_structs.model import CheckFields, Reachability, Support, SyscallReport
 
 from .conftest import Call
 
@@ -28,16 +28,16 @@ LEGACY = 0xFFFFFFFF & ~0x400000 & ~0x7F
 """CLONE_LEGACY_FLAGS without CLONE_DETACHED and the exit signal."""
 
 
-def report_of(name: str, *, exhaustive: bool = False) -> Report:
+def report_of(name: str, *, exhaustive: bool = False) -> SyscallReport:
     return ask.ask(table.entry(name), exhaustive=exhaustive)
 
 
-def masks(report: Report) -> dict[str, int | None]:
+def masks(report: SyscallReport) -> dict[str, int | None]:
     return {field.name: field.mask for field in report.fields if field.flags}
 
 
-def accepted(report: Report, name: str) -> Taken:
-    (taken,) = {flag.verdict.accepted for field in report.fields for flag in field.flags if flag.name == name}
+def accepted(report: SyscallReport, name: str) -> Support:
+    (taken,) = {flag.result.accepted for field in report.fields for flag in field.flags if flag.name == name}
     return taken
 
 
@@ -52,8 +52,8 @@ def as_user(request: pytest.FixtureRequest, call_as_nobody: Call) -> Call:
 
 
 def test_openat2(kernel: Kernel, as_user: Call) -> None:
-    report: Report = as_user(lambda: report_of("openat2", exhaustive=True))
-    assert (report.reachable, report.check_fields) == (Reach.YES, Support.NO)
+    report: SyscallReport = as_user(lambda: report_of("openat2", exhaustive=True))
+    assert (report.reachable, report.check_fields) == (Reachability.YES, CheckFields.NO)
     flags = 0x1047FFFC3 if at_least(kernel, 7, 2) else 0x7FFFC3
     assert masks(report) == {"flags": flags, "mode": 0xFFF, "resolve": 0x3F}
     assert (report.size.value, report.size_btf) == (24, 24)
@@ -61,22 +61,22 @@ def test_openat2(kernel: Kernel, as_user: Call) -> None:
 
 def test_openat2_bit_26(kernel: Kernel, as_user: Call) -> None:
     """Three kinds of kernels: it is ignored, it is refused, it has a meaning."""
-    report: Report = as_user(lambda: report_of("openat2"))
+    report: SyscallReport = as_user(lambda: report_of("openat2"))
     assert report.calls <= 60
     if at_least(kernel, 7, 2):
-        assert accepted(report, "O_EMPTYPATH") is Taken.YES
+        assert accepted(report, "O_EMPTYPATH") is Support.YES
     elif not at_least(kernel, 6, 13):
-        assert accepted(report, "O_EMPTYPATH") is Taken.IGNORED
+        assert accepted(report, "O_EMPTYPATH") is Support.IGNORED
     else:
-        assert accepted(report, "O_EMPTYPATH") in {Taken.IGNORED, Taken.NO}
+        assert accepted(report, "O_EMPTYPATH") in {Support.IGNORED, Support.NO}
 
 
 def test_clone3(kernel: Kernel, as_user: Call) -> None:
-    report: Report = as_user(lambda: report_of("clone3", exhaustive=True))
+    report: SyscallReport = as_user(lambda: report_of("clone3", exhaustive=True))
     newer = 0x3F if at_least(kernel, 7, 1) else 0x3
     # CLONE_NEWTIME is the one bit of the exit signal that has a meaning.
     assert masks(report) == {"flags": newer << 32 | LEGACY | 0x80}
-    assert accepted(report, "CLONE_DETACHED") is Taken.NO
+    assert accepted(report, "CLONE_DETACHED") is Support.NO
     assert (report.size.value, report.size_btf) == (88, 88)
 
 
@@ -92,7 +92,7 @@ def test_mount_setattr(kernel: Kernel) -> None:
 
 
 def test_mount_setattr_as_nobody(kernel: Kernel, call_as_nobody: Call) -> None:
-    report: Report = call_as_nobody(lambda: report_of("mount_setattr"))
+    report: SyscallReport = call_as_nobody(lambda: report_of("mount_setattr"))
     assert masks(report) == {"attr_set": None, "attr_clr": None, "propagation": None, "at_flags": 0x9900}
     assert (report.size.value, report.size_btf) == (None, 32)
 
@@ -101,7 +101,9 @@ def test_relatives(kernel: Kernel) -> None:
     """Sizes by the system call, equal to those of BTF, and what the kernels say of themselves."""
     reports = {name: report_of(name) for name in table.NAMES}
     for report in reports.values():
-        assert report.reachable is (Reach.YES if at_least(kernel, *compare.version(report.since)) else Reach.ABSENT)
+        assert report.reachable is (
+            Reachability.YES if at_least(kernel, *compare.version(report.since)) else Reachability.ABSENT
+        )
         assert report.sizes_agree is not False
     sizes = {name: report.size.value for name, report in reports.items()}
     known: dict[tuple[int, ...], dict[str, int]] = {
@@ -115,9 +117,9 @@ def test_relatives(kernel: Kernel) -> None:
     assert sizes["sched_setattr"] == 56
     # Utilization clamping is a matter of the configuration.
     assert masks(reports["sched_setattr"])["sched_flags"] in {0x1F, 0x7F}
-    assert accepted(reports["perf_event_open"], "PERF_SAMPLE_BRANCH_PRIV_SAVE") is Taken.YES
+    assert accepted(reports["perf_event_open"], "PERF_SAMPLE_BRANCH_PRIV_SAVE") is Support.YES
     # io_uring has it since v5.1; a kernel that cannot be asked has not said no.
-    told = Taken.YES if at_least(kernel, 6, 18) else Taken.UNKNOWN
+    told = Support.YES if at_least(kernel, 6, 18) else Support.UNKNOWN
     assert accepted(reports["IORING_REGISTER_QUERY"], "IORING_SETUP_SQPOLL") is told
 
 
@@ -142,11 +144,11 @@ def test_no_process_file_or_mount(kernel: Kernel) -> None:
     for _ in range(5):
         with Prober(time.monotonic() + 60) as prober:
             # The first question starts the child.
-            assert ask.reach(table.entry("openat2"), prober, False).reach is Reach.YES
+            assert ask.ask_reach(table.entry("openat2"), prober, False).reach is Reachability.YES
             child_files = sorted(os.listdir(f"/proc/{prober.child_pid}/fd"))
             before = last_pid()
             for name in ("openat2", "clone3", "mount_setattr"):
-                report = ask.Asking(table.entry(name), prober, False, None, True).report()
+                report = ask.Inquiry(table.entry(name), prober, False, None, True).report()
                 assert report.reasons == ()
             after = last_pid()
             assert sorted(os.listdir(f"/proc/{prober.child_pid}/fd")) == child_files

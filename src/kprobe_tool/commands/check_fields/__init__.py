@@ -13,7 +13,7 @@ from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import Error, ExitCode, errno_name
 from kprobe_tool.probes import host
 from kprobe_tool.probes.extensible_structs import ask, compare, table
-from kprobe_tool.probes.extensible_structs.model import FieldReport, FlagReport, Report, Taken
+from kprobe_tool.probes.extensible_structs.model import FieldReport, FlagReport, Support, SyscallReport
 from kprobe_tool.report.document import Column, Document, Row, Table
 from kprobe_tool.report.output import Output, emit
 
@@ -59,12 +59,12 @@ def flag_row(flag: FlagReport) -> dict[str, object]:
     return {
         "name": flag.name,
         "value": hexadecimal(flag.value),
-        "in_mask": flag.verdict.in_mask.value,
-        "accepted": flag.verdict.accepted.value,
+        "in_mask": flag.result.in_mask.value,
+        "accepted": flag.result.accepted.value,
         "since": flag.since,
-        "method": flag.verdict.method.value if flag.verdict.method else None,
-        "errno": name_of(flag.verdict.errno),
-        "note": flag.verdict.note,
+        "method": flag.result.method.value if flag.result.method else None,
+        "errno": name_of(flag.result.errno),
+        "note": flag.result.note,
     }
 
 
@@ -83,7 +83,7 @@ def field_row(field: FieldReport) -> dict[str, object]:
     }
 
 
-def syscall_row(report: Report) -> Row:
+def syscall_row(report: SyscallReport) -> Row:
     """The JSON object of one system call, fields inside."""
     return {
         "syscall": report.syscall,
@@ -104,7 +104,7 @@ def syscall_row(report: Report) -> Row:
     }
 
 
-def lines(report: Report) -> list[Row]:
+def lines(report: SyscallReport) -> list[Row]:
     """One row for each field, then one for each of its flags: what people read."""
     rows: list[Row] = []
     for field in report.fields:
@@ -120,14 +120,14 @@ def lines(report: Report) -> list[Row]:
         )
         for flag in field.flags:
             row = {"field": field.name, **flag_row(flag), "flag": flag.name}
-            if flag.verdict.in_mask is Taken.UNKNOWN:
+            if flag.result.in_mask is Support.UNKNOWN:
                 # There is no mask to be in.
                 row["in_mask"] = None
             rows.append(row)
     return rows
 
 
-def heading(report: Report) -> str:
+def heading(report: SyscallReport) -> str:
     """A system call in one line."""
     size = "size unknown" if report.size.value is None else f"{report.size.value} bytes"
     witnesses = [
@@ -273,8 +273,8 @@ def diff_exit(differences: Sequence[compare.Difference], errors: Sequence[Error]
     return ExitCode.CANNOT_TELL if differences or errors else ExitCode.OK
 
 
-def answer_require(report: Report, names: str, output: Output) -> ExitCode:
-    """``--require``: the verdict, and nothing else."""
+def answer_require(report: SyscallReport, names: str, output: Output) -> ExitCode:
+    """``--require``: the result, and nothing else."""
     wanted = [name for name in dict.fromkeys(names.replace(" ", "").split(",")) if name]
     if not wanted:
         raise click.UsageError("--require: which flag?")
@@ -285,22 +285,22 @@ def answer_require(report: Report, names: str, output: Output) -> ExitCode:
         except KeyError:
             hint = near(name, [known for known in compare.names(report) if "." not in known])
             raise Error(f"{report.syscall}: flag or field '{name}'", "not known here", hint=hint or None) from None
-    verdict = compare.overall(required)
+    result = compare.overall(required)
     if output in {Output.JSON, Output.JSONL}:
         more = {
             "require": {
-                "verdict": verdict.value,
+                "result": result.value,
                 "names": [{"name": one.name, "accepted": one.taken.value, "reason": one.reason} for one in required],
             }
         }
         emit(Document("check-fields", host.identity(), [Table((), [syscall_row(report)])], more=more), output)
     else:
-        why = "; ".join(said(one, verdict) for one in required if one.taken is not Taken.YES)
-        click.echo(f"{verdict.value}: {why}" if why else verdict.value)
-    return {Taken.YES: ExitCode.OK, Taken.NO: ExitCode.FOUND}.get(verdict, ExitCode.CANNOT_TELL)
+        why = "; ".join(said(one, result) for one in required if one.taken is not Support.YES)
+        click.echo(f"{result.value}: {why}" if why else result.value)
+    return {Support.YES: ExitCode.OK, Support.NO: ExitCode.FOUND}.get(result, ExitCode.CANNOT_TELL)
 
 
-def said(one: compare.Required, verdict: Taken) -> str:
-    """What became of one required name, as far as the verdict does not say it."""
-    taken = "" if one.taken is verdict else f" {one.taken.value}"
+def said(one: compare.Required, result: Support) -> str:
+    """What became of one required name, as far as the result does not say it."""
+    taken = "" if one.taken is result else f" {one.taken.value}"
     return f"{one.name}{taken}" + (f" ({one.reason})" if one.reason else "")

@@ -16,19 +16,19 @@ from kprobe_tool.native import btf, host, procfs
 from kprobe_tool.native.prober import Prober
 from kprobe_tool.native.syscall import PAGE_SIZE, SIZE_T_BITS, number
 from kprobe_tool.probes.extensible_structs.model import (
+    CheckFields,
     Field,
     FieldReport,
     Flag,
     FlagReport,
-    Method,
-    Reach,
-    Report,
+    FlagResult,
+    ProbeMethod,
+    Reachability,
     Size,
     Support,
-    Taken,
-    Verdict,
+    SyscallReport,
 )
-from kprobe_tool.probes.extensible_structs.recipe import CHECK_FIELDS, FILL, Entry, answered, killed_by_filter
+from kprobe_tool.probes.extensible_structs.recipe import CHECK_FIELDS, FILL, Entry, answer_name, killed_by_filter
 
 TIME_LIMIT = 60
 """Seconds for one system call. Only a supervisor that does not answer takes longer."""
@@ -47,19 +47,19 @@ SYSCALL_PREFIXES = ("__x64_sys_", "__arm64_sys_", "__riscv_sys_", "__s390x_sys_"
 
 
 @dataclass(frozen=True)
-class Reached:
+class ReachResult:
     """The answer to the first question, and why it means what it means."""
 
-    reach: Reach
+    reach: Reachability
     errno: int | None = None
     reason: str | None = None
 
 
 @dataclass(frozen=True)
-class Masks:
+class CheckFieldsResult:
     """The answer to CHECK_FIELDS: the page as the kernel rewrote it, when it did."""
 
-    support: Support
+    support: CheckFields
     errno: int | None = None
     page: bytes = b""
     reason: str | None = None
@@ -72,12 +72,12 @@ class Masks:
     def size(self) -> int | None:
         """A lower bound of sizeof the struct. The last bytes of the last mask may be zero (RESOLVE_* need only the
         first), so it is rounded up to a whole field."""
-        if self.support is not Support.YES:
+        if self.support is not CheckFields.YES:
             return None
         return -(-len(self.page.rstrip(b"\0")) // WORD) * WORD
 
 
-def ask(entry: Entry, *, exhaustive: bool = False, with_btf: bool = True) -> Report:
+def ask(entry: Entry, *, exhaustive: bool = False, with_btf: bool = True) -> SyscallReport:
     """All that the running kernel says of one system call to this process; nothing is left behind.
 
     Every call is made in a forked child. ``exhaustive`` also tries the bits that have no name. Raises OSError when
@@ -87,10 +87,10 @@ def ask(entry: Entry, *, exhaustive: bool = False, with_btf: bool = True) -> Rep
     struct = btf_struct(entry) if with_btf else None
     with Prober(time.monotonic() + TIME_LIMIT) as prober:
         try:
-            return Asking(entry, prober, filtered, struct, exhaustive).report()
+            return Inquiry(entry, prober, filtered, struct, exhaustive).report()
         except TimeoutError:
-            reached = Reached(Reach.UNKNOWN, None, f"no answer within {TIME_LIMIT} s")
-            return unasked(entry, reached, prober.calls, struct)
+            reached = ReachResult(Reachability.UNKNOWN, None, f"no answer within {TIME_LIMIT} s")
+            return report_unreached(entry, reached, prober.calls, struct)
 
 
 def btf_struct(entry: Entry) -> btf.Struct | None:
@@ -101,11 +101,11 @@ def btf_struct(entry: Entry) -> btf.Struct | None:
         return None
 
 
-def unasked(entry: Entry, reached: Reached, calls: int, struct: btf.Struct | None) -> Report:
+def report_unreached(entry: Entry, reached: ReachResult, calls: int, struct: btf.Struct | None) -> SyscallReport:
     """The report where no further question makes sense."""
-    taken = Taken.NO if reached.reach is Reach.ABSENT else Taken.UNKNOWN
+    taken = Support.NO if reached.reach is Reachability.ABSENT else Support.UNKNOWN
     elsewhere = entry.recipe.flags_elsewhere
-    verdict = Verdict(Taken.UNKNOWN, note=elsewhere) if elsewhere else Verdict(taken, in_mask=taken)
+    result = FlagResult(Support.UNKNOWN, note=elsewhere) if elsewhere else FlagResult(taken, in_mask=taken)
     fields = tuple(
         FieldReport(
             name=field.name,
@@ -116,17 +116,21 @@ def unasked(entry: Entry, reached: Reached, calls: int, struct: btf.Struct | Non
             mask=None,
             mask_method=None,
             note=field.note,
-            flags=tuple(FlagReport(flag.name, flag.value, flag.since, verdict, flag.never) for flag in field.flags),
+            flags=tuple(
+                FlagReport(flag.name, flag.value, flag.since, result, flag.always_refused) for flag in field.flags
+            ),
         )
         for field in entry.fields
     )
-    return Report(
+    return SyscallReport(
         syscall=entry.name,
         struct=entry.struct,
         since=entry.since,
         reachable=reached.reach,
         reachable_errno=reached.errno,
-        check_fields={Reach.BLOCKED: Support.BLOCKED, Reach.ABSENT: Support.NO}.get(reached.reach, Support.UNKNOWN),
+        check_fields={Reachability.BLOCKED: CheckFields.BLOCKED, Reachability.ABSENT: CheckFields.NO}.get(
+            reached.reach, CheckFields.UNKNOWN
+        ),
         check_fields_errno=None,
         size=Size(reason=reached.reason),
         size_check_fields=None,
@@ -137,36 +141,36 @@ def unasked(entry: Entry, reached: Reached, calls: int, struct: btf.Struct | Non
     )
 
 
-def reach(entry: Entry, prober: Prober, filtered: bool) -> Reached:
+def ask_reach(entry: Entry, prober: Prober, filtered: bool) -> ReachResult:
     """Whether calls get to the kernel's implementation.
 
     Its first refusal comes before privileges are looked at, so that EPERM is a filter's. ENOSYS is the kernel's own
     where no filter is installed, and otherwise the kernel's symbols or types tell.
     """
-    name = entry.symbol or entry.name
-    if number(name) is None:
-        return Reached(Reach.UNKNOWN, None, f"the number of {name} is not known on {platform.machine()}")
-    answer = entry.recipe.reach(prober)
-    said = answered(answer)
+    symbol = entry.symbol or entry.name
+    if number(symbol) is None:
+        return ReachResult(Reachability.UNKNOWN, None, f"the number of {symbol} is not known on {platform.machine()}")
+    answer = entry.recipe.ask_reach(prober)
+    name = answer_name(answer)
     if answer.signal is not None:
         if killed_by_filter(answer):
-            return Reached(Reach.BLOCKED, None, f"{said} from a seccomp filter: the caller is killed")
-        return Reached(Reach.UNKNOWN, None, f"{said} instead of an answer")
+            return ReachResult(Reachability.BLOCKED, None, f"{name} from a seccomp filter: the caller is killed")
+        return ReachResult(Reachability.UNKNOWN, None, f"{name} instead of an answer")
     if answer.errno in entry.recipe.reach_errnos:
-        return Reached(Reach.YES, answer.errno)
+        return ReachResult(Reachability.YES, answer.errno)
     if answer.errno in entry.recipe.absent_errnos:
-        return Reached(Reach.ABSENT, answer.errno, f"{said}: this kernel's {name} has no {entry.name}")
+        return ReachResult(Reachability.ABSENT, answer.errno, f"{name}: this kernel's {symbol} has no {entry.name}")
     if answer.errno == errnos.ENOSYS:
         there = kernel_has(entry) if filtered else False
         if there is None:
             reason = "ENOSYS, from the kernel or from a seccomp filter: neither kallsyms nor BTF is readable"
-            return Reached(Reach.UNKNOWN, answer.errno, reason)
+            return ReachResult(Reachability.UNKNOWN, answer.errno, reason)
         if there:
-            return Reached(Reach.BLOCKED, answer.errno, "ENOSYS from a seccomp filter: the kernel has it")
-        return Reached(Reach.ABSENT, answer.errno, "ENOSYS: not in this kernel")
+            return ReachResult(Reachability.BLOCKED, answer.errno, "ENOSYS from a seccomp filter: the kernel has it")
+        return ReachResult(Reachability.ABSENT, answer.errno, "ENOSYS: not in this kernel")
     if filtered:
-        return Reached(Reach.BLOCKED, answer.errno, f"{said} from a seccomp filter")
-    return Reached(Reach.UNKNOWN, answer.errno, f"{said} is no answer that this kernel should give")
+        return ReachResult(Reachability.BLOCKED, answer.errno, f"{name} from a seccomp filter")
+    return ReachResult(Reachability.UNKNOWN, answer.errno, f"{name} is no answer that this kernel should give")
 
 
 def kernel_has(entry: Entry) -> bool | None:
@@ -185,33 +189,41 @@ def kernel_has(entry: Entry) -> bool | None:
     return True if btf_struct(entry) else None
 
 
-def check_fields(entry: Entry, prober: Prober, filtered: bool) -> Masks:
+def ask_check_fields(entry: Entry, prober: Prober, filtered: bool) -> CheckFieldsResult:
     """CHECK_FIELDS: a whole page, filled, with bit 63 in its size.
 
     A kernel that knows it rewrites all of the page: the masks of its fields, and zeros behind them. The errno proves
     nothing. With the page untouched, E2BIG, EINVAL and EFAULT are what a kernel without it says of such a size.
     """
-    call = entry.recipe.check_fields(FILL * PAGE_SIZE, CHECK_FIELDS | PAGE_SIZE)
+    call = entry.recipe.check_fields_call(FILL * PAGE_SIZE, CHECK_FIELDS | PAGE_SIZE)
     if call is None:
-        return Masks(Support.NO)
+        return CheckFieldsResult(CheckFields.NO)
     if SIZE_T_BITS < 64:
-        return Masks(Support.UNKNOWN, reason="a 32-bit program's size_t has no bit 63: ask with a 64-bit Python")
+        return CheckFieldsResult(
+            CheckFields.UNKNOWN, reason="a 32-bit program's size_t has no bit 63: ask with a 64-bit Python"
+        )
     answer = prober.ask(call)
-    said = answered(answer)
+    name = answer_name(answer)
     if answer.signal is not None:
         if killed_by_filter(answer):
-            return Masks(Support.BLOCKED, reason=f"CHECK_FIELDS: {said} from a seccomp filter")
-        return Masks(Support.UNKNOWN, reason=f"CHECK_FIELDS: {said} instead of an answer")
+            return CheckFieldsResult(CheckFields.BLOCKED, reason=f"CHECK_FIELDS: {name} from a seccomp filter")
+        return CheckFieldsResult(CheckFields.UNKNOWN, reason=f"CHECK_FIELDS: {name} instead of an answer")
     page = answer.memory[0]
     if page != FILL * PAGE_SIZE:
         if answer.errno and is_answer(page):
-            return Masks(Support.YES, answer.errno, page)
-        return Masks(Support.UNKNOWN, answer.errno, reason=f"CHECK_FIELDS: {said}, and part of the page rewritten")
+            return CheckFieldsResult(CheckFields.YES, answer.errno, page)
+        return CheckFieldsResult(
+            CheckFields.UNKNOWN, answer.errno, reason=f"CHECK_FIELDS: {name}, and part of the page rewritten"
+        )
     if answer.errno in {errnos.E2BIG, errnos.EINVAL, errnos.EFAULT}:
-        return Masks(Support.NO, answer.errno)
+        return CheckFieldsResult(CheckFields.NO, answer.errno)
     if filtered or answer.errno == EFTYPE:
-        return Masks(Support.BLOCKED, answer.errno, reason=f"CHECK_FIELDS: {said} from a seccomp filter")
-    return Masks(Support.UNKNOWN, answer.errno, reason=f"CHECK_FIELDS: {said}, and nothing is rewritten")
+        return CheckFieldsResult(
+            CheckFields.BLOCKED, answer.errno, reason=f"CHECK_FIELDS: {name} from a seccomp filter"
+        )
+    return CheckFieldsResult(
+        CheckFields.UNKNOWN, answer.errno, reason=f"CHECK_FIELDS: {name}, and nothing is rewritten"
+    )
 
 
 def is_answer(page: bytes) -> bool:
@@ -220,7 +232,7 @@ def is_answer(page: bytes) -> bool:
     return 0 < used <= PAGE_SIZE // 2
 
 
-class Asking:
+class Inquiry:
     """One system call being asked, from its reachability to its last bit."""
 
     def __init__(
@@ -234,22 +246,22 @@ class Asking:
         self.exhaustive = exhaustive
         self.reasons: list[str] = []
 
-    def report(self) -> Report:
+    def report(self) -> SyscallReport:
         """The whole answer. Raises TimeoutError."""
         entry = self.entry
-        reached = reach(entry, self.prober, self.filtered)
-        if reached.reach is not Reach.YES:
-            return unasked(entry, reached, self.prober.calls, self.struct)
-        self.masks = check_fields(entry, self.prober, self.filtered)
+        reached = ask_reach(entry, self.prober, self.filtered)
+        if reached.reach is not Reachability.YES:
+            return report_unreached(entry, reached, self.prober.calls, self.struct)
+        self.masks = ask_check_fields(entry, self.prober, self.filtered)
         if self.masks.reason:
             self.reasons.append(self.masks.reason)
         self.size = self.ask_size()
         if self.size.reason:
             self.reasons.append(f"size: {self.size.reason}")
-        self.sound = self.ask_controls()
+        self.controls_hold = self.ask_controls()
         fields = tuple(self.ask_field(field) for field in entry.fields)
         fields += tuple(self.newer_fields())
-        report = Report(
+        report = SyscallReport(
             syscall=entry.name,
             struct=entry.struct,
             since=entry.since,
@@ -272,7 +284,7 @@ class Asking:
         known = {field.end for field in self.entry.fields if field.end >= self.recipe.first_size}
         guesses = [self.struct.size] if self.struct else []
         guesses += sorted(known | set(self.recipe.sizes), reverse=True)[:1] or [self.recipe.first_size]
-        return self.recipe.size(self.prober, guesses)
+        return self.recipe.ask_size(self.prober, guesses)
 
     @property
     def usable_size(self) -> int:
@@ -288,49 +300,49 @@ class Asking:
                     errno_name(number) if number else "success" for number in sorted(control.expected)
                 )
                 needs = f"; it may need {control.needs}" if control.needs else ""
-                self.reasons.append(f"not probed: {control.what} answers {answered(answer)}, not {wanted}{needs}")
+                self.reasons.append(f"not probed: {control.what} answers {answer_name(answer)}, not {wanted}{needs}")
                 return False
         return True
 
-    def present(self, field: Field) -> Taken:
+    def present(self, field: Field) -> Support:
         """Whether the kernel's struct has a field: by its size, and by BTF where it was only room in between."""
         if field.offset is not None and self.struct is not None:
             there = {member.name for member in self.struct.members if member.offset == field.offset}
             if there and all(SPARE.match(name) for name in there):
-                return Taken.NO
+                return Support.NO
         if field.offset is None or field.end <= self.recipe.first_size:
-            return Taken.YES
-        said = [size for size in (self.size.value, self.masks.size, self.struct and self.struct.size) if size]
-        if not said:
-            return Taken.UNKNOWN
-        return Taken.YES if field.end <= max(said) else Taken.NO
+            return Support.YES
+        sizes = [size for size in (self.size.value, self.masks.size, self.struct and self.struct.size) if size]
+        if not sizes:
+            return Support.UNKNOWN
+        return Support.YES if field.end <= max(sizes) else Support.NO
 
     def ask_field(self, field: Field) -> FieldReport:
         present = self.present(field)
-        masked = self.masks.support is Support.YES and field.offset is not None
+        masked = self.masks.support is CheckFields.YES and field.offset is not None
         mask = self.masks.mask(field.offset or 0, field.size) if masked else None
         flags = list(field.flags)
-        if flags and present is not Taken.NO:
-            flags += self.nameless_flags(field, mask or 0)
-        if present is Taken.NO:
-            verdicts = dict.fromkeys(flags, Verdict(Taken.NO, Method.SIZE, in_mask=Taken.NO))
-        elif not self.sound:
-            verdicts = {}
+        if flags and present is not Support.NO:
+            flags += self.unnamed_flags(field, mask or 0)
+        if present is Support.NO:
+            results = dict.fromkeys(flags, FlagResult(Support.NO, ProbeMethod.SIZE, in_mask=Support.NO))
+        elif not self.controls_hold:
+            results = {}
         else:
-            verdicts = self.recipe.flags(self.prober, field, flags, self.usable_size) if flags else {}
+            results = self.recipe.ask_flags(self.prober, field, flags, self.usable_size) if flags else {}
         reports = []
         for flag in flags:
-            verdict = verdicts.get(flag, Verdict(Taken.UNKNOWN))
+            result = results.get(flag, FlagResult(Support.UNKNOWN))
             if mask is not None:
-                in_mask = Taken.YES if mask & flag.value == flag.value else Taken.NO
-                verdict = replace(verdict, in_mask=in_mask)
-            if flag in field.flags or Taken.YES in {verdict.accepted, verdict.in_mask}:
-                reports.append(FlagReport(flag.name, flag.value, flag.since or None, verdict, flag.never))
-        method = Method.CHECK_FIELDS
+                in_mask = Support.YES if mask & flag.value == flag.value else Support.NO
+                result = replace(result, in_mask=in_mask)
+            if flag in field.flags or Support.YES in {result.accepted, result.in_mask}:
+                reports.append(FlagReport(flag.name, flag.value, flag.since or None, result, flag.always_refused))
+        method = ProbeMethod.CHECK_FIELDS
         if mask is None:
-            mask, method = summed(reports), Method.PROBE
-            if mask is not None and any(report.verdict.method is Method.SELF for report in reports):
-                method = Method.SELF
+            mask, method = accepted_mask(reports), ProbeMethod.PROBE
+            if mask is not None and any(report.result.method is ProbeMethod.SELF for report in reports):
+                method = ProbeMethod.SELF
         return FieldReport(
             name=field.name,
             offset=field.offset,
@@ -343,14 +355,14 @@ class Asking:
             flags=tuple(reports),
         )
 
-    def nameless_flags(self, field: Field, mask: int) -> Iterator[Flag]:
+    def unnamed_flags(self, field: Field, mask: int) -> Iterator[Flag]:
         """The bits that have no name here: those of the kernel's mask, all of them when asked exhaustively."""
         named = 0
         for flag in field.flags:
             named |= flag.value
         for bit in range(field.bits):
             if not named >> bit & 1 and (self.exhaustive or mask >> bit & 1):
-                yield self.recipe.nameless(field, bit)
+                yield self.recipe.unnamed_flag(field, bit)
 
     def newer_fields(self) -> Iterator[FieldReport]:
         """Fields behind those that have a name here: by BTF with their names, by CHECK_FIELDS with their masks."""
@@ -368,25 +380,25 @@ class Asking:
             yield self.newer_field(f"field@{offset}", offset, WORD)
 
     def newer_field(self, name: str, offset: int, size: int) -> FieldReport:
-        masked = self.masks.support is Support.YES
+        masked = self.masks.support is CheckFields.YES
         return FieldReport(
             name=name,
             offset=offset,
             size=size,
             since=None,
-            present=Taken.YES,
+            present=Support.YES,
             mask=self.masks.mask(offset, size) if masked else None,
-            mask_method=Method.CHECK_FIELDS if masked else None,
+            mask_method=ProbeMethod.CHECK_FIELDS if masked else None,
             note="newer than this tool",
         )
 
 
-def summed(reports: Sequence[FlagReport]) -> int | None:
+def accepted_mask(reports: Sequence[FlagReport]) -> int | None:
     """The bits of all accepted flags; None where no answer says anything."""
-    if all(report.verdict.accepted is Taken.UNKNOWN for report in reports):
+    if all(report.result.accepted is Support.UNKNOWN for report in reports):
         return None
     mask = 0
     for report in reports:
-        if report.verdict.accepted is Taken.YES:
+        if report.result.accepted is Support.YES:
             mask |= report.value
     return mask

@@ -13,8 +13,8 @@ from kprobe_tool.native import host, openat2, sched_types
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import ask, table
-from kprobe_tool.probes.extensible_structs.model import Reach
-from kprobe_tool.probes.extensible_structs.recipe import FILL, answered
+from kprobe_tool.probes.extensible_structs.model import Reachability
+from kprobe_tool.probes.extensible_structs.recipe import FILL, answer_name
 
 LARGER = 1024
 """Bytes of a sched_attr from the future: more than any kernel's, less than a page."""
@@ -31,7 +31,7 @@ def unanswered(name: str, answer: Answer) -> Finding | None:
     if answer.signal is not None or answer.errno in {errnos.ENOSYS, errnos.EPERM, errnos.EACCES}:
         return Finding(
             Status.UNKNOWN,
-            f"{name} answers {answered(answer)}",
+            f"{name} answers {answer_name(answer)}",
             settle="run it where no seccomp filter is in the way; 'kprobe-tool check-fields --all' says where it is",
         )
     return None
@@ -40,7 +40,7 @@ def unanswered(name: str, answer: Answer) -> Finding | None:
 def check_usize_limit() -> Finding:
     """openat2() with two pages of struct, all zero: E2BIG is the rule of all extensible structs."""
     answer = ask_once(openat2.openat2(bytes(2 * PAGE_SIZE)))
-    evidence = {"usize": 2 * PAGE_SIZE, "errno": answered(answer)}
+    evidence = {"usize": 2 * PAGE_SIZE, "errno": answer_name(answer)}
     unknown = unanswered("openat2(2)", answer)
     if unknown is not None:
         return unknown
@@ -96,10 +96,10 @@ def check_reachability() -> Finding:
     found: dict[str, str] = {}
     for name in table.NAMES:
         with Prober(time.monotonic() + ask.TIME_LIMIT) as prober:
-            found[name] = ask.reach(table.entry(name), prober, filtered).reach.value
+            found[name] = ask.ask_reach(table.entry(name), prober, filtered).reach.value
     evidence = {"seccomp": filtered, "reachable": found}
-    blocked = [name for name, reach in found.items() if reach == Reach.BLOCKED.value]
-    unknown = [name for name, reach in found.items() if reach == Reach.UNKNOWN.value]
+    blocked = [name for name, reach in found.items() if reach == Reachability.BLOCKED.value]
+    unknown = [name for name, reach in found.items() if reach == Reachability.UNKNOWN.value]
     if blocked:
         return Finding(Status.AFFECTED, f"a seccomp filter blocks {', '.join(blocked)}", evidence=evidence)
     if unknown:
@@ -109,7 +109,7 @@ def check_reachability() -> Finding:
             evidence=evidence,
             settle="run it outside of the container, or with /proc/kallsyms readable",
         )
-    absent = [name for name, reach in found.items() if reach == Reach.ABSENT.value]
+    absent = [name for name, reach in found.items() if reach == Reachability.ABSENT.value]
     reason = f"none is blocked, {len(found) - len(absent)} of {len(found)} answer"
     if absent:
         reason += f"; this kernel has no {', '.join(absent)}"

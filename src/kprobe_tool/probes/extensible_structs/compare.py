@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kprobe_tool.probes.extensible_structs.model import FlagReport, Method, Reach, Report, Taken
+from kprobe_tool.probes.extensible_structs.model import FlagReport, ProbeMethod, Reachability, Support, SyscallReport
 
 T = TypeVar("T")
 Version = tuple[int, ...]
@@ -43,10 +43,10 @@ class Level:
         return f"{self.release} with features up to {self.level}"
 
 
-def named_flags(reports: Sequence[Report]) -> Iterator[tuple[str, FlagReport, str]]:
+def named_flags(reports: Sequence[SyscallReport]) -> Iterator[tuple[str, FlagReport, str]]:
     """(SYSCALL.FIELD.FLAG, its report, its release) of each flag that has a name and could be asked for."""
     for report in reports:
-        if report.reachable is not Reach.YES:
+        if report.reachable is not Reachability.YES:
             continue
         for field in report.fields:
             for flag in field.flags:
@@ -54,7 +54,7 @@ def named_flags(reports: Sequence[Report]) -> Iterator[tuple[str, FlagReport, st
                     yield f"{report.syscall}.{field.name}.{flag.name}", flag, flag.since
 
 
-def level(reports: Sequence[Report], release: str) -> Level:
+def level(reports: Sequence[SyscallReport], release: str) -> Level:
     """The feature level of the kernel that gave these reports and calls itself ``release``."""
     own = version(release)[:2]
     newest: Version = ()
@@ -62,19 +62,19 @@ def level(reports: Sequence[Report], release: str) -> Level:
     beyond, missing = [], []
     for name, flag, since in named_flags(reports):
         came = version(since)
-        if flag.verdict.accepted is Taken.YES:
+        if flag.result.accepted is Support.YES:
             if came > newest:
                 newest, newest_name = came, since
             if came[:2] > own:
                 beyond.append(name)
-        elif flag.verdict.accepted is Taken.NO and came[:2] <= own and not explained(flag):
+        elif flag.result.accepted is Support.NO and came[:2] <= own and not not_a_matter_of_age(flag):
             missing.append(name)
     return Level(".".join(map(str, own)), newest_name, tuple(beyond), tuple(missing))
 
 
-def explained(flag: FlagReport) -> bool:
+def not_a_matter_of_age(flag: FlagReport) -> bool:
     """Whether a refusal says nothing about the kernel's age: a bit always refused, or one it knows and cannot do."""
-    return flag.never or flag.verdict.method is Method.PROCFS or flag.verdict.in_mask is Taken.YES
+    return flag.always_refused or flag.result.method is ProbeMethod.PROCFS or flag.result.in_mask is Support.YES
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Required:
     """What became of one required name."""
 
     name: str
-    taken: Taken
+    taken: Support
     reason: str | None = None
 
 
-def names(report: Report) -> Iterator[str]:
+def names(report: SyscallReport) -> Iterator[str]:
     """All that can be required of a system call: fields, flags, and FIELD.FLAG for flags of several fields."""
     for field in report.fields:
         yield field.name
@@ -95,7 +95,7 @@ def names(report: Report) -> Iterator[str]:
             yield f"{field.name}.{flag.name}"
 
 
-def require(report: Report, name: str) -> Required:
+def require(report: SyscallReport, name: str) -> Required:
     """Whether the kernel takes a flag or has a field. Raises KeyError for a name that is neither.
 
     A flag of several fields is looked up in the first of them. Where no probe could tell, a bit of the kernel's own
@@ -105,21 +105,21 @@ def require(report: Report, name: str) -> Required:
     present = next((field.present for field in report.fields if field.name == name), None)
     if flag is None and present is None:
         raise KeyError(name)
-    if report.reachable in {Reach.BLOCKED, Reach.UNKNOWN}:
-        return Required(name, Taken.UNKNOWN, "; ".join(report.reasons) or report.reachable.value)
+    if report.reachable in {Reachability.BLOCKED, Reachability.UNKNOWN}:
+        return Required(name, Support.UNKNOWN, "; ".join(report.reasons) or report.reachable.value)
     if flag is None:
-        return Required(name, present or Taken.UNKNOWN)
-    verdict = flag.verdict
-    if verdict.accepted is not Taken.UNKNOWN:
-        return Required(name, verdict.accepted, verdict.note)
-    if verdict.in_mask is Taken.NO:
-        return Required(name, Taken.NO, "not in the kernel's mask")
-    if verdict.in_mask is Taken.YES and not flag.never:
-        return Required(name, Taken.YES, "by the kernel's mask")
-    return Required(name, Taken.UNKNOWN, verdict.note or "; ".join(report.reasons) or None)
+        return Required(name, present or Support.UNKNOWN)
+    result = flag.result
+    if result.accepted is not Support.UNKNOWN:
+        return Required(name, result.accepted, result.note)
+    if result.in_mask is Support.NO:
+        return Required(name, Support.NO, "not in the kernel's mask")
+    if result.in_mask is Support.YES and not flag.always_refused:
+        return Required(name, Support.YES, "by the kernel's mask")
+    return Required(name, Support.UNKNOWN, result.note or "; ".join(report.reasons) or None)
 
 
-def find_flag(report: Report, name: str) -> FlagReport | None:
+def find_flag(report: SyscallReport, name: str) -> FlagReport | None:
     for field in report.fields:
         for flag in field.flags:
             if name in {flag.name, f"{field.name}.{flag.name}"}:
@@ -127,12 +127,12 @@ def find_flag(report: Report, name: str) -> FlagReport | None:
     return None
 
 
-def overall(required: Sequence[Required]) -> Taken:
-    """The verdict on all of them: no where one is refused or ignored, else unknown where one is, else yes."""
+def overall(required: Sequence[Required]) -> Support:
+    """The result on all of them: no where one is refused or ignored, else unknown where one is, else yes."""
     taken = {one.taken for one in required}
-    if taken & {Taken.NO, Taken.IGNORED}:
-        return Taken.NO
-    return Taken.UNKNOWN if Taken.UNKNOWN in taken else Taken.YES
+    if taken & {Support.NO, Support.IGNORED}:
+        return Support.NO
+    return Support.UNKNOWN if Support.UNKNOWN in taken else Support.YES
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from kprobe_tool.native.records import Place
 
 
-class Reach(StrEnum):
+class Reachability(StrEnum):
     """Whether our calls reach the kernel's implementation."""
 
     YES = "yes"
@@ -19,7 +19,7 @@ class Reach(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Support(StrEnum):
+class CheckFields(StrEnum):
     """Whether the kernel answers CHECK_FIELDS."""
 
     YES = "yes"
@@ -28,7 +28,7 @@ class Support(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Taken(StrEnum):
+class Support(StrEnum):
     """What the kernel does with a bit: takes it, refuses it, lets it pass without a meaning."""
 
     YES = "yes"
@@ -37,7 +37,7 @@ class Taken(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Method(StrEnum):
+class ProbeMethod(StrEnum):
     """How an answer was reached."""
 
     CHECK_FIELDS = "check-fields"
@@ -53,15 +53,15 @@ class Method(StrEnum):
 class Flag:
     """A named bit (or value) of a field, and the release that brought it.
 
-    ``company`` are further bits of the same field to try it with: some are refused alone. ``never`` marks a bit that
-    is in the mask of kernels which refuse it all the same.
+    ``tried_with`` are further bits of the same field to try it with where the kernel refuses it alone.
+    ``always_refused`` marks a bit that is in the mask of kernels which refuse it all the same.
     """
 
     name: str
     value: int
     since: str
-    company: tuple[int, ...] = ()
-    never: bool = False
+    tried_with: tuple[int, ...] = ()
+    always_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,29 +85,35 @@ class Field:
         return 8 * self.size
 
 
-def fields(layout: tuple[Place, ...], since: str, known: Mapping[str, Field | str]) -> tuple[Field, ...]:
-    """The fields of a struct as declared in native/, with what ``known`` says of some of them.
+@dataclass(frozen=True)
+class FieldFacts:
+    """What a declared structure does not say of one of its fields."""
 
-    A string there is only the release that brought the field; a Field's offset and size are taken from ``layout``.
-    Padding is no field.
+    since: str
+    flags: tuple[Flag, ...] = ()
+    note: str | None = None
+
+
+def fields(layout: tuple[Place, ...], since: str, facts: Mapping[str, FieldFacts | str]) -> tuple[Field, ...]:
+    """The fields of a struct as declared in native/, padding left out.
+
+    ``facts`` are by field name; a string is only the release that brought the field. A field that is not among them
+    came with ``since``.
     """
     result = []
     for place in layout:
         if place.name.startswith("__") or place.name.endswith("_pad"):
             continue
-        fact = known.get(place.name, since)
+        fact = facts.get(place.name, since)
         if isinstance(fact, str):
-            result.append(Field(place.name, place.offset, place.size, fact))
-        else:
-            result.append(Field(place.name, place.offset, place.size, fact.since, fact.flags, fact.note))
+            fact = FieldFacts(fact)
+        result.append(Field(place.name, place.offset, place.size, fact.since, fact.flags, fact.note))
     return tuple(result)
 
 
-def known(since: str, flags: Mapping[str, int] | tuple[Flag, ...] = (), note: str | None = None) -> Field:
-    """What is known of one field of a layout; a mapping of flags came in the same release as the field."""
-    if isinstance(flags, Mapping):
-        flags = tuple(Flag(name, value, since) for name, value in flags.items())
-    return Field("", None, 0, since, flags, note)
+def flags_since(since: str, values: Mapping[str, int]) -> tuple[Flag, ...]:
+    """Flags by name that came with one release."""
+    return tuple(Flag(name, value, since) for name, value in values.items())
 
 
 @dataclass(frozen=True)
@@ -115,19 +121,19 @@ class Size:
     """sizeof the struct as the kernel has it, in bytes, and how that was found out; None where it was not."""
 
     value: int | None = None
-    method: Method | None = None
+    method: ProbeMethod | None = None
     reason: str | None = None
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FlagResult:
     """What one bit is worth. ``errno`` is the deciding answer's, None where no call decided."""
 
-    accepted: Taken
-    method: Method | None = None
+    accepted: Support
+    method: ProbeMethod | None = None
     errno: int | None = None
     note: str | None = None
-    in_mask: Taken = Taken.UNKNOWN
+    in_mask: Support = Support.UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -137,8 +143,8 @@ class FlagReport:
     name: str
     value: int
     since: str | None
-    verdict: Verdict
-    never: bool = False
+    result: FlagResult
+    always_refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,23 +155,23 @@ class FieldReport:
     offset: int | None
     size: int
     since: str | None
-    present: Taken
+    present: Support
     mask: int | None
-    mask_method: Method | None
+    mask_method: ProbeMethod | None
     note: str | None
     flags: tuple[FlagReport, ...] = ()
 
 
 @dataclass(frozen=True)
-class Report:
+class SyscallReport:
     """All that was found out about one system call."""
 
     syscall: str
     struct: str
     since: str
-    reachable: Reach
+    reachable: Reachability
     reachable_errno: int | None
-    check_fields: Support
+    check_fields: CheckFields
     check_fields_errno: int | None
     size: Size
     size_check_fields: int | None
@@ -177,5 +183,5 @@ class Report:
     @property
     def sizes_agree(self) -> bool | None:
         """Whether all witnesses of the size say the same; None with fewer than two of them."""
-        said = [size for size in (self.size.value, self.size_check_fields, self.size_btf) if size is not None]
-        return None if len(said) < 2 else len(set(said)) == 1
+        sizes = [size for size in (self.size.value, self.size_check_fields, self.size_btf) if size is not None]
+        return None if len(sizes) < 2 else len(set(sizes)) == 1

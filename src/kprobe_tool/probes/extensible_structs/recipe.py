@@ -17,7 +17,7 @@ from typing import ClassVar
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, FlagResult, ProbeMethod, Size, Support
 
 CHECK_FIELDS = 1 << 63
 FILL = b"\xaa"
@@ -36,7 +36,7 @@ class Control:
     """What the caller may be missing, where it answers otherwise."""
 
 
-def answered(answer: Answer) -> str:
+def answer_name(answer: Answer) -> str:
     """An answer in a word: the errno's name, or the signal's."""
     if answer.signal is None:
         return errno_name(answer.errno) if answer.errno else "success"
@@ -51,11 +51,11 @@ def killed_by_filter(answer: Answer) -> bool:
     return answer.signal == signal.SIGSYS
 
 
-def killed(answer: Answer) -> Verdict | None:
-    """The verdict where the answer was a signal."""
+def killed_result(answer: Answer) -> FlagResult | None:
+    """The result where the answer was a signal."""
     if answer.signal is None:
         return None
-    return Verdict(Taken.UNKNOWN, Method.PROBE, note=f"{answered(answer)} instead of an answer")
+    return FlagResult(Support.UNKNOWN, ProbeMethod.PROBE, note=f"{answer_name(answer)} instead of an answer")
 
 
 class Recipe(ABC):
@@ -67,7 +67,7 @@ class Recipe(ABC):
     first_size = 0
     sizes: tuple[int, ...] = ()
     reach_errnos = frozenset({errnos.EINVAL})
-    """How the kernel answers :meth:`reach`."""
+    """How the kernel answers :meth:`ask_reach`."""
     absent_errnos = frozenset[int]()
     """How a kernel answers it that has the system call and not the feature."""
     flags_elsewhere: str | None = None
@@ -75,66 +75,66 @@ class Recipe(ABC):
     accepted = frozenset({errnos.EFAULT})
     refused = frozenset({errnos.EINVAL})
     inside_errnos = frozenset({errnos.EINVAL})
-    """Answers to :meth:`beyond` other than E2BIG."""
-    generic_company: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    """Answers to :meth:`oversized_call` other than E2BIG."""
+    unnamed_tried_with: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     """By field: what to try a bit with that has no name."""
 
     @abstractmethod
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         """Ask for what every implementation refuses at once, before it looks at privileges or pointers."""
 
-    def check_fields(self, fill: bytes, usize: int) -> Call | None:
+    def check_fields_call(self, fill: bytes, usize: int) -> Call | None:
         """The call with a whole page of struct, or None where no size_t argument could carry CHECK_FIELDS."""
         return None
 
-    def beyond(self, place: int) -> Call | None:
+    def oversized_call(self, place: int) -> Call | None:
         """The call with a page-sized struct, invalid in any version, whose byte ``place`` is not zero."""
         return None
 
     def controls(self, size: int) -> Sequence[Control]:
         return ()
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         """The call that asks for ``bits`` of a field and is doomed otherwise.
 
-        Those that describe themselves, or have no flags, override :meth:`flags` and are never asked for one.
+        Those that describe themselves, or have no flags, override :meth:`ask_flags` and are never asked for one.
         """
         raise TypeError(f"{type(self).__name__} has no probe of {field.name}")
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
-        """What an answer to :meth:`question` says."""
+    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
+        """What an answer to :meth:`flag_call` says."""
         if answer.signal is None and answer.errno in self.accepted:
-            return Verdict(Taken.YES, Method.PROBE, answer.errno)
+            return FlagResult(Support.YES, ProbeMethod.PROBE, answer.errno)
         if answer.signal is None and answer.errno in self.refused:
-            return Verdict(Taken.NO, Method.PROBE, answer.errno)
-        return killed(answer) or Verdict(
-            Taken.UNKNOWN, Method.PROBE, answer.errno, f"{answered(answer)} says neither yes nor no here"
+            return FlagResult(Support.NO, ProbeMethod.PROBE, answer.errno)
+        return killed_result(answer) or FlagResult(
+            Support.UNKNOWN, ProbeMethod.PROBE, answer.errno, f"{answer_name(answer)} says neither yes nor no here"
         )
 
-    def contexts(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
+    def bit_combinations(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
         """The bits to ask with, one after the other while the answer is no."""
         yield flag.value
-        for company in flag.company:
-            yield flag.value | company
+        for others in flag.tried_with:
+            yield flag.value | others
 
-    def flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> Verdict:
+    def ask_flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> FlagResult:
         """Ask for one flag, in company where it is refused alone."""
-        verdict = Verdict(Taken.UNKNOWN)
-        for bits in self.contexts(field, flag, size):
-            verdict = self.judge(field, bits, prober.ask(self.question(field, bits, size)))
-            if verdict.accepted is not Taken.NO:
+        result = FlagResult(Support.UNKNOWN)
+        for bits in self.bit_combinations(field, flag, size):
+            result = self.judge(field, bits, prober.ask(self.flag_call(field, bits, size)))
+            if result.accepted is not Support.NO:
                 break
-        return verdict
+        return result
 
-    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+    def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         """Ask for several flags of one field."""
-        return {flag: self.flag(prober, field, flag, size) for flag in flags}
+        return {flag: self.ask_flag(prober, field, flag, size) for flag in flags}
 
-    def nameless(self, field: Field, bit: int) -> Flag:
+    def unnamed_flag(self, field: Field, bit: int) -> Flag:
         """A bit without a name, to be tried in whatever company this field's bits may need."""
-        return Flag(f"bit {bit}", 1 << bit, "", self.generic_company.get(field.name, ()))
+        return Flag(f"bit {bit}", 1 << bit, "", self.unnamed_tried_with.get(field.name, ()))
 
-    def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
+    def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
         """sizeof the struct: the lowest byte that is E2BIG when it is not zero.
 
         A guess costs two calls to confirm, bisecting a page up to twelve.
@@ -142,7 +142,7 @@ class Recipe(ABC):
         try:
             for guess in dict.fromkeys(guesses):
                 if not self.is_inside(prober, guess) and self.is_inside(prober, guess - 1):
-                    return Size(guess, Method.E2BIG)
+                    return Size(guess, ProbeMethod.E2BIG)
             low, high = self.first_size - 1, PAGE_SIZE
             while high - low > 1:
                 middle = (low + high) // 2
@@ -150,23 +150,23 @@ class Recipe(ABC):
                     low = middle
                 else:
                     high = middle
-        except Unclear as unclear:
-            return Size(reason=str(unclear))
+        except SizeUnclear as error:
+            return Size(reason=str(error))
         if high in {self.first_size, PAGE_SIZE}:
             # An end of the search is no place where something was found.
             return Size(reason="no byte is beyond the struct" if high == PAGE_SIZE else "every byte is beyond it")
-        return Size(high, Method.E2BIG)
+        return Size(high, ProbeMethod.E2BIG)
 
     def is_inside(self, prober: Prober, place: int) -> bool:
-        """Whether a byte belongs to the kernel's struct. Raises Unclear."""
-        call = self.beyond(place)
+        """Whether a byte belongs to the kernel's struct. Raises SizeUnclear."""
+        call = self.oversized_call(place)
         if call is None:
-            raise Unclear("no harmless call tells")
+            raise SizeUnclear("no harmless call tells")
         answer = prober.ask(call)
         if answer.signal is None and answer.errno == errnos.E2BIG:
             return False
         if answer.signal is not None or answer.errno not in self.inside_errnos:
-            raise Unclear(f"{answered(answer)} tells nothing about the size")
+            raise SizeUnclear(f"{answer_name(answer)} tells nothing about the size")
         return True
 
 
@@ -174,7 +174,7 @@ class Recipe(ABC):
 class Entry:
     """One system call: the struct it takes, the release that brought it, what is known of it, how it is asked.
 
-    ``btf`` is the struct's name in BTF; ``symbol`` the system call's name in the kernel, where that is another one.
+    ``symbol`` is the system call's name in the kernel, where that is another one.
     """
 
     name: str
@@ -182,33 +182,32 @@ class Entry:
     since: str
     fields: tuple[Field, ...]
     recipe: Recipe
-    btf: str | None = None
     symbol: str | None = None
 
 
-class Unclear(Exception):
+class SizeUnclear(Exception):
     """An answer that no recipe knows."""
 
 
-def written_back(answer: Answer, size_of: Callable[[bytes], int], first_size: int) -> Size:
+def size_written_back(answer: Answer, size_of: Callable[[bytes], int], first_size: int) -> Size:
     """A size that is too small is E2BIG, and the kernel writes its own over it (``size_of`` reads it)."""
     if answer.signal is None and answer.errno == errnos.E2BIG:
         size = size_of(answer.memory[0])
         if size >= first_size:
-            return Size(size, Method.WRITE_BACK)
+            return Size(size, ProbeMethod.WRITE_BACK)
     return Size(reason=f"no size was written back ({errno_name(answer.errno)})")
 
 
-def self_told(flags: Sequence[Flag], filled: int, supported: int | None, note: str) -> dict[Flag, Verdict]:
+def self_described(flags: Sequence[Flag], filled: int, supported: int | None, note: str) -> dict[Flag, FlagResult]:
     """What a kernel that describes itself says of these flags: by its mask of the ``supported`` ones, or, before it
     had one (None), by what it ``filled``. ``note`` says why a flag that was not filled may still be known to it."""
     if supported is not None:
-        told = {flag: Taken.YES if supported & flag.value else Taken.NO for flag in flags}
-        return {flag: Verdict(taken, Method.SELF, in_mask=taken) for flag, taken in told.items()}
+        supports = {flag: Support.YES if supported & flag.value else Support.NO for flag in flags}
+        return {flag: FlagResult(support, ProbeMethod.SELF, in_mask=support) for flag, support in supports.items()}
     return {
-        flag: Verdict(Taken.YES, Method.SELF)
+        flag: FlagResult(Support.YES, ProbeMethod.SELF)
         if filled & flag.value
-        else Verdict(Taken.UNKNOWN, Method.SELF, note=note)
+        else FlagResult(Support.UNKNOWN, ProbeMethod.SELF, note=note)
         for flag in flags
     }
 

@@ -9,38 +9,43 @@ import pytest
 
 from kprobe_tool.probes.extensible_structs import compare
 from kprobe_tool.probes.extensible_structs.model import (
+    CheckFields,
     FieldReport,
     FlagReport,
-    Method,
-    Reach,
-    Report,
+    FlagResult,
+    ProbeMethod,
+    Reachability,
     Size,
     Support,
-    Taken,
-    Verdict,
+    SyscallReport,
 )
 
 
 def flag(
-    name: str, since: str | None, accepted: Taken, in_mask: Taken = Taken.UNKNOWN, *, never: bool = False
+    name: str,
+    since: str | None,
+    accepted: Support,
+    in_mask: Support = Support.UNKNOWN,
+    *,
+    always_refused: bool = False,
 ) -> FlagReport:
-    return FlagReport(name, 1, since, Verdict(accepted, Method.PROBE, in_mask=in_mask), never)
+    return FlagReport(name, 1, since, FlagResult(accepted, ProbeMethod.PROBE, in_mask=in_mask), always_refused)
 
 
-def report(*flags: FlagReport, reachable: Reach = Reach.YES) -> Report:
+def report(*flags: FlagReport, reachable: Reachability = Reachability.YES) -> SyscallReport:
     fields = (
-        FieldReport("flags", 0, 8, "5.6", Taken.YES, 1, Method.PROBE, None, flags),
-        FieldReport("late", 24, 8, "7.9", Taken.NO, None, None, None),
+        FieldReport("flags", 0, 8, "5.6", Support.YES, 1, ProbeMethod.PROBE, None, flags),
+        FieldReport("late", 24, 8, "7.9", Support.NO, None, None, None),
     )
-    return Report(
+    return SyscallReport(
         syscall="openat2",
         struct="open_how",
         since="5.6",
         reachable=reachable,
         reachable_errno=22,
-        check_fields=Support.NO,
+        check_fields=CheckFields.NO,
         check_fields_errno=7,
-        size=Size(24, Method.E2BIG),
+        size=Size(24, ProbeMethod.E2BIG),
         size_check_fields=None,
         size_btf=None,
         calls=1,
@@ -48,9 +53,9 @@ def report(*flags: FlagReport, reachable: Reach = Reach.YES) -> Report:
     )
 
 
-OLD = flag("OLD", "5.6", Taken.YES)
-NEW = flag("NEW", "7.2", Taken.YES)
-NO_NEW = flag("NEW", "7.2", Taken.NO)
+OLD = flag("OLD", "5.6", Support.YES)
+NEW = flag("NEW", "7.2", Support.YES)
+NO_NEW = flag("NEW", "7.2", Support.NO)
 
 
 @pytest.mark.parametrize(
@@ -68,11 +73,11 @@ def test_version(text: str, numbers: compare.Version) -> None:
         ((OLD, NEW), "6.1.192", "6.1 with features up to 7.2: backports"),
         ((OLD, NEW), "7.2.12+deb13-amd64", "7.2 with features up to 7.2"),
         ((OLD, NO_NEW), "7.3-rc7", "7.3 without some of its features: openat2.flags.NEW"),
-        ((flag("OLD", "5.6", Taken.UNKNOWN),), "6.1", "6.1, and no flag tells its level"),
-        ((OLD, flag("NEVER", "5.6", Taken.NO, never=True)), "6.1", "6.1 with features up to 5.6"),
-        ((OLD, flag("CONFIG", "5.6", Taken.NO, Taken.YES)), "6.1", "6.1 with features up to 5.6"),
-        ((OLD, flag("bit 40", None, Taken.YES)), "6.1", "6.1 with features up to 5.6"),
-        ((OLD, flag("PASSES", "7.2", Taken.IGNORED)), "6.1", "6.1 with features up to 5.6"),
+        ((flag("OLD", "5.6", Support.UNKNOWN),), "6.1", "6.1, and no flag tells its level"),
+        ((OLD, flag("NEVER", "5.6", Support.NO, always_refused=True)), "6.1", "6.1 with features up to 5.6"),
+        ((OLD, flag("CONFIG", "5.6", Support.NO, Support.YES)), "6.1", "6.1 with features up to 5.6"),
+        ((OLD, flag("bit 40", None, Support.YES)), "6.1", "6.1 with features up to 5.6"),
+        ((OLD, flag("PASSES", "7.2", Support.IGNORED)), "6.1", "6.1 with features up to 5.6"),
     ],
 )
 def test_level(flags: tuple[FlagReport, ...], release: str, said: str) -> None:
@@ -82,42 +87,42 @@ def test_level(flags: tuple[FlagReport, ...], release: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("one", "taken"),
     [
-        (OLD, Taken.YES),
-        (NO_NEW, Taken.NO),
-        (flag("F", "7.2", Taken.IGNORED), Taken.IGNORED),
-        (flag("F", "7.2", Taken.NO, Taken.YES), Taken.NO),
-        (flag("F", "7.2", Taken.UNKNOWN, Taken.YES), Taken.YES),
-        (flag("F", "7.2", Taken.UNKNOWN, Taken.YES, never=True), Taken.UNKNOWN),
-        (flag("F", "7.2", Taken.UNKNOWN, Taken.NO), Taken.NO),
-        (flag("F", "7.2", Taken.UNKNOWN), Taken.UNKNOWN),
+        (OLD, Support.YES),
+        (NO_NEW, Support.NO),
+        (flag("F", "7.2", Support.IGNORED), Support.IGNORED),
+        (flag("F", "7.2", Support.NO, Support.YES), Support.NO),
+        (flag("F", "7.2", Support.UNKNOWN, Support.YES), Support.YES),
+        (flag("F", "7.2", Support.UNKNOWN, Support.YES, always_refused=True), Support.UNKNOWN),
+        (flag("F", "7.2", Support.UNKNOWN, Support.NO), Support.NO),
+        (flag("F", "7.2", Support.UNKNOWN), Support.UNKNOWN),
     ],
 )
-def test_require_flag(one: FlagReport, taken: Taken) -> None:
+def test_require_flag(one: FlagReport, taken: Support) -> None:
     assert compare.require(report(one), one.name).taken is taken
     assert compare.require(report(one), f"flags.{one.name}").taken is taken
-    blocked = report(one, reachable=Reach.BLOCKED)
-    assert compare.require(blocked, one.name).taken is Taken.UNKNOWN
+    blocked = report(one, reachable=Reachability.BLOCKED)
+    assert compare.require(blocked, one.name).taken is Support.UNKNOWN
 
 
 def test_require_field() -> None:
-    assert compare.require(report(OLD), "flags").taken is Taken.YES
-    assert compare.require(report(OLD), "late").taken is Taken.NO
-    for reachable in Reach:
+    assert compare.require(report(OLD), "flags").taken is Support.YES
+    assert compare.require(report(OLD), "late").taken is Support.NO
+    for reachable in Reachability:
         with pytest.raises(KeyError):
             compare.require(report(OLD, reachable=reachable), "nonsense")
 
 
 @pytest.mark.parametrize(
-    ("taken", "verdict"),
+    ("taken", "result"),
     [
-        ([Taken.YES, Taken.YES], Taken.YES),
-        ([Taken.YES, Taken.UNKNOWN], Taken.UNKNOWN),
-        ([Taken.UNKNOWN, Taken.NO], Taken.NO),
-        ([Taken.YES, Taken.IGNORED], Taken.NO),
+        ([Support.YES, Support.YES], Support.YES),
+        ([Support.YES, Support.UNKNOWN], Support.UNKNOWN),
+        ([Support.UNKNOWN, Support.NO], Support.NO),
+        ([Support.YES, Support.IGNORED], Support.NO),
     ],
 )
-def test_overall(taken: list[Taken], verdict: Taken) -> None:
-    assert compare.overall([compare.Required("F", one) for one in taken]) is verdict
+def test_overall(taken: list[Support], result: Support) -> None:
+    assert compare.overall([compare.Required("F", one) for one in taken]) is result
 
 
 ROW = {

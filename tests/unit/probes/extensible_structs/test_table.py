@@ -66,7 +66,7 @@ def test_names_are_unambiguous_enough_to_require(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["openat2", "clone3", "mount_setattr", "setxattrat", "file_setattr"])
 def test_check_fields_call(name: str) -> None:
-    call = table.entry(name).recipe.check_fields(FILL * PAGE_SIZE, CHECK_FIELDS | PAGE_SIZE)
+    call = table.entry(name).recipe.check_fields_call(FILL * PAGE_SIZE, CHECK_FIELDS | PAGE_SIZE)
     assert isinstance(call, Call)
     assert CHECK_FIELDS | PAGE_SIZE in call.args
 
@@ -75,8 +75,8 @@ def test_clone3_has_three_reasons_to_fail() -> None:
     """Each probe of a flag asks for pid 1, for a pidfd nowhere and for a cgroup that is none."""
     entry = table.entry("clone3")
     for flag in entry.fields[0].flags:
-        for bits in entry.recipe.contexts(entry.fields[0], flag, 88):
-            call = entry.recipe.question(entry.fields[0], bits, 88)
+        for bits in entry.recipe.bit_combinations(entry.fields[0], flag, 88):
+            call = entry.recipe.flag_call(entry.fields[0], bits, 88)
             assert call.forks
             memory = call.args[0]
             assert not isinstance(memory, int)
@@ -93,6 +93,6 @@ def test_mount_setattr_is_never_all_zero() -> None:
     entry = table.entry("mount_setattr")
     for field in entry.fields:
         for flag in field.flags:
-            memory = entry.recipe.question(field, flag.value, 32).args[3]
+            memory = entry.recipe.flag_call(field, flag.value, 32).args[3]
             assert not isinstance(memory, int)
             assert any(memory.data[:24])

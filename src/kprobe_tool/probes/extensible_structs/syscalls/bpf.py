@@ -16,10 +16,10 @@ class Bpf(Recipe):
     first_size = 8
     sizes = (144, 152, 168)
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(Call("bpf", (NO_COMMAND, Memory(page(0)), 0), opens=True))
 
-    def beyond(self, place: int) -> Call:
+    def oversized_call(self, place: int) -> Call:
         data = page(place)
         return Call("bpf", (NO_COMMAND, Memory(data), len(data)), opens=True)
 

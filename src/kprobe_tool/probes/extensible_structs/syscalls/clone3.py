@@ -9,7 +9,15 @@ from collections.abc import Iterator, Sequence
 from kprobe_tool.native import clone3 as native
 from kprobe_tool.native import sched
 from kprobe_tool.native.prober import Answer, Call, Prober
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.model import (
+    Field,
+    FieldFacts,
+    Flag,
+    FlagResult,
+    ProbeMethod,
+    Support,
+    fields,
+)
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
 
 SIGHAND = sched.CLONE_VM | sched.CLONE_SIGHAND
@@ -29,7 +37,7 @@ FLAGS = (
     Flag("CLONE_PARENT_SETTID", sched.CLONE_PARENT_SETTID, "5.3"),
     Flag("CLONE_CHILD_CLEARTID", sched.CLONE_CHILD_CLEARTID, "5.3"),
     # Refused by clone3 on purpose, and yet in CLONE_LEGACY_FLAGS.
-    Flag("CLONE_DETACHED", sched.CLONE_DETACHED, "5.3", never=True),
+    Flag("CLONE_DETACHED", sched.CLONE_DETACHED, "5.3", always_refused=True),
     Flag("CLONE_UNTRACED", sched.CLONE_UNTRACED, "5.3"),
     Flag("CLONE_CHILD_SETTID", sched.CLONE_CHILD_SETTID, "5.3"),
     Flag("CLONE_IO", sched.CLONE_IO, "5.3"),
@@ -80,13 +88,13 @@ class Clone3(Recipe):
     sizes = (native.SIZE_VER2, native.SIZE_VER1)
     accepted = PID_REFUSED | CANNOT_FORK
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.clone3_raw(INVALID, 0))
 
-    def check_fields(self, fill: bytes, usize: int) -> Call:
+    def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.clone3_raw(fill, usize)
 
-    def beyond(self, place: int) -> Call:
+    def oversized_call(self, place: int) -> Call:
         return native.clone3_raw(page(place, INVALID), len(page(place)))
 
     def company(self, size: int) -> int:
@@ -100,31 +108,33 @@ class Clone3(Recipe):
             Control(native.clone3(self.company(size) | 1 << 63, size), self.refused, "flag bit 63"),
         )
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         return native.clone3(bits, size)
 
-    def contexts(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
-        for bits in super().contexts(field, flag, size):
+    def bit_combinations(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
+        for bits in super().bit_combinations(field, flag, size):
             yield bits | self.company(size)
             if flag.value == sched.CLONE_THREAD and size >= native.SIZE_VER2:
                 # Threads have pidfds since Linux v6.9 only.
                 yield bits | sched.CLONE_INTO_CGROUP
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
+    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
         if answer.signal is None and answer.errno == errnos.EFAULT and bits & sched.CLONE_PIDFD:
-            return Verdict(Taken.YES, Method.PROBE, answer.errno)
+            return FlagResult(Support.YES, ProbeMethod.PROBE, answer.errno)
         return super().judge(field, bits, answer)
 
-    def flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> Verdict:
+    def ask_flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> FlagResult:
         namespace = NAMESPACES.get(flag.value)
         if namespace is None:
-            return super().flag(prober, field, flag, size)
+            return super().ask_flag(prober, field, flag, size)
         try:
             there = native.has_namespace(namespace)
         except OSError as error:
-            return Verdict(Taken.UNKNOWN, Method.PROCFS, error.errno, f"/proc/self/ns/{namespace} cannot be seen")
+            return FlagResult(
+                Support.UNKNOWN, ProbeMethod.PROCFS, error.errno, f"/proc/self/ns/{namespace} cannot be seen"
+            )
         note = None if there else f"no /proc/self/ns/{namespace}"
-        return Verdict(Taken.YES if there else Taken.NO, Method.PROCFS, note=note)
+        return FlagResult(Support.YES if there else Support.NO, ProbeMethod.PROCFS, note=note)
 
 
 ENTRY = Entry(
@@ -135,10 +145,10 @@ ENTRY = Entry(
         native.LAYOUT,
         "5.3",
         {
-            "flags": known("5.3", FLAGS, "CHECK_FIELDS also has CLONE_DETACHED and the CSIGNAL bits, refused here"),
-            "exit_signal": known("5.3", note="0 to 64; CHECK_FIELDS says 0xff"),
+            "flags": FieldFacts("5.3", FLAGS, "CHECK_FIELDS also has CLONE_DETACHED and CSIGNAL, refused here"),
+            "exit_signal": FieldFacts("5.3", note="0 to 64; CHECK_FIELDS says 0xff"),
             "set_tid": "5.5",
-            "set_tid_size": known("5.5", note="0 to 32; CHECK_FIELDS says all ones"),
+            "set_tid_size": FieldFacts("5.5", note="0 to 32; CHECK_FIELDS says all ones"),
             "cgroup": "5.7",
         },
     ),

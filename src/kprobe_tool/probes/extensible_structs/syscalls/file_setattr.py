@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kprobe_tool.native import fileattr as native
 from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
 from kprobe_tool.native.prober import Answer, Call, Prober
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, fields, known
+from kprobe_tool.probes.extensible_structs.model import Field, FieldFacts, Flag, fields, flags_since
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
 
 XFLAGS = (
@@ -33,7 +33,7 @@ XFLAGS = (
     Flag("FS_XFLAG_CASENONPRESERVING", 0x00080000, "7.2"),
     Flag("FS_XFLAG_HASATTR", 0x80000000, "6.17"),
 )
-AT_FLAGS = {"AT_SYMLINK_NOFOLLOW": AT_SYMLINK_NOFOLLOW, "AT_EMPTY_PATH": AT_EMPTY_PATH}
+AT_FLAGS = flags_since("6.17", {"AT_SYMLINK_NOFOLLOW": AT_SYMLINK_NOFOLLOW, "AT_EMPTY_PATH": AT_EMPTY_PATH})
 
 
 class FileSetattr(Recipe):
@@ -41,13 +41,13 @@ class FileSetattr(Recipe):
 
     first_size = native.SIZE_VER0
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.file_setattr(usize=0))
 
-    def check_fields(self, fill: bytes, usize: int) -> Call:
+    def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.file_setattr(fill, usize=usize)
 
-    def beyond(self, place: int) -> Call:
+    def oversized_call(self, place: int) -> Call:
         # All bits of fa_xflags: invalid in any version.
         return native.file_setattr(page(place, b"\xff" * 8))
 
@@ -57,7 +57,7 @@ class FileSetattr(Recipe):
             Control(native.file_setattr(xflags=1 << 63), self.refused, "fa_xflags bit 63"),
         )
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         return native.file_setattr(at_flags=bits) if field.name == "at_flags" else native.file_setattr(xflags=bits)
 
 
@@ -66,8 +66,8 @@ ENTRY = Entry(
     struct="file_attr",
     since="6.17",
     fields=(
-        *fields(native.LAYOUT, "6.17", {"fa_xflags": known("6.17", XFLAGS)}),
-        Field("at_flags", None, 4, "6.17", known("6.17", AT_FLAGS).flags, "an argument"),
+        *fields(native.LAYOUT, "6.17", {"fa_xflags": FieldFacts("6.17", XFLAGS)}),
+        Field("at_flags", None, 4, "6.17", AT_FLAGS, "an argument"),
     ),
     recipe=FileSetattr(),
 )

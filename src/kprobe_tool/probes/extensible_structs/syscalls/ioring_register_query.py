@@ -8,7 +8,16 @@ from collections.abc import Sequence
 
 from kprobe_tool.native import io_uring as native
 from kprobe_tool.native.prober import Answer, Prober
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.model import (
+    Field,
+    FieldFacts,
+    Flag,
+    FlagResult,
+    ProbeMethod,
+    Size,
+    Support,
+    fields,
+)
 from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe
 
 FEATURES = (
@@ -89,31 +98,31 @@ class IoUring(Recipe):
     absent_errnos = frozenset({errnos.EINVAL, errnos.EBADF})
     flags_elsewhere = "only the query tells what io_uring takes"
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         answer = prober.ask(native.query(ROOM))
         if answer.signal is None and answer.errno == 0:
             result, _ = native.query_result(answer.memory[0])
             return Answer(-result, answer.value, answer.memory)
         return answer
 
-    def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
+    def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
         """The header says how many bytes there are to tell."""
         answer = prober.ask(native.query(2 * ROOM))
         if answer.signal is None and answer.errno == 0:
             result, size = native.query_result(answer.memory[0])
             if result == 0:
-                return Size(size, Method.SELF)
+                return Size(size, ProbeMethod.SELF)
         return Size(reason="the query did not tell it")
 
-    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+    def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         answer = prober.ask(native.query(ROOM))
         if answer.signal is not None or answer.errno:
-            return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, answer.errno))
+            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
         mask = native.numbers(answer.memory[1])[field.name]
         return {
-            flag: Verdict(taken, Method.SELF, in_mask=taken)
+            flag: FlagResult(taken, ProbeMethod.SELF, in_mask=taken)
             for flag in flags
-            for taken in (Taken.YES if mask & flag.value else Taken.NO,)
+            for taken in (Support.YES if mask & flag.value else Support.NO,)
         }
 
 
@@ -125,10 +134,10 @@ ENTRY = Entry(
         native.LAYOUT,
         "6.18",
         {
-            "feature_flags": known("6.18", bits("IORING_FEAT_", FEATURES)),
-            "ring_setup_flags": known("6.18", bits("IORING_SETUP_", SETUP)),
-            "enter_flags": known("6.18", bits("IORING_ENTER_", ENTER)),
-            "sqe_flags": known("6.18", bits("IOSQE_", SQE)),
+            "feature_flags": FieldFacts("6.18", bits("IORING_FEAT_", FEATURES)),
+            "ring_setup_flags": FieldFacts("6.18", bits("IORING_SETUP_", SETUP)),
+            "enter_flags": FieldFacts("6.18", bits("IORING_ENTER_", ENTER)),
+            "sqe_flags": FieldFacts("6.18", bits("IOSQE_", SQE)),
         },
     ),
     recipe=IoUring(),

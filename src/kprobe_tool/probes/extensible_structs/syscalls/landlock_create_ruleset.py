@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from kprobe_tool.native import landlock as native
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.model import (
+    Field,
+    FieldFacts,
+    Flag,
+    FlagResult,
+    ProbeMethod,
+    Support,
+    fields,
+)
 from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, page
 
 RELEASES = ("5.13", "5.19", "6.2", "6.7", "6.10", "6.12", "6.15", "7.0", "7.1", "7.2", "7.3")
@@ -50,30 +58,30 @@ class Landlock(Recipe):
     sizes = (48, 24, 16)
     reach_errnos = frozenset({errnos.EINVAL})
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.create_ruleset(bytes(PAGE_SIZE), 0, flags=1 << 31))
 
-    def check_fields(self, fill: bytes, usize: int) -> Call:
+    def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.create_ruleset(fill, usize)
 
-    def beyond(self, place: int) -> Call:
+    def oversized_call(self, place: int) -> Call:
         # All rights: invalid as long as there are less than 64 of them.
         return native.create_ruleset(page(place, b"\xff" * 8), PAGE_SIZE)
 
-    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+    def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         answer = prober.ask(native.version())
         if answer.signal is not None or answer.value < 1:
             note = "built in, but not switched on (lsm=)" if answer.errno == errnos.EOPNOTSUPP else "no ABI number"
-            return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, answer.errno, note))
+            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno, note))
         releases = RELEASES[: answer.value]
         note = f"ABI {answer.value}"
-        verdicts = {}
+        results = {}
         for flag in flags:
             if not flag.since:
                 continue
-            taken = Taken.YES if flag.since in releases else Taken.NO
-            verdicts[flag] = Verdict(taken, Method.SELF, note=note, in_mask=taken)
-        return verdicts
+            taken = Support.YES if flag.since in releases else Support.NO
+            results[flag] = FlagResult(taken, ProbeMethod.SELF, note=note, in_mask=taken)
+        return results
 
 
 ENTRY = Entry(
@@ -84,9 +92,9 @@ ENTRY = Entry(
         native.LAYOUT,
         "5.13",
         {
-            "handled_access_fs": known("5.13", bits("LANDLOCK_ACCESS_FS_", FS)),
-            "handled_access_net": known("6.7", bits("LANDLOCK_ACCESS_NET_", NET)),
-            "scoped": known("6.12", bits("LANDLOCK_SCOPE_", SCOPE)),
+            "handled_access_fs": FieldFacts("5.13", bits("LANDLOCK_ACCESS_FS_", FS)),
+            "handled_access_net": FieldFacts("6.7", bits("LANDLOCK_ACCESS_NET_", NET)),
+            "scoped": FieldFacts("6.12", bits("LANDLOCK_SCOPE_", SCOPE)),
             "quiet_access_fs": "7.2",
             "quiet_access_net": "7.2",
             "quiet_scoped": "7.2",

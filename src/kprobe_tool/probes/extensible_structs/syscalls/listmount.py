@@ -15,10 +15,10 @@ from kprobe_tool.probes.extensible_structs.syscalls.statmount import MntIdReq, r
 class Listmount(MntIdReq):
     """listmount(BADPTR, ids, 1, flags)."""
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.listmount_call(None, -1))
 
-    def beyond(self, place: int) -> Call:
+    def oversized_call(self, place: int) -> Call:
         return native.listmount_call(request_page(place))
 
     def controls(self, size: int) -> Sequence[Control]:
@@ -27,7 +27,7 @@ class Listmount(MntIdReq):
             Control(native.listmount_call(None, 1 << 30), self.refused, "flags bit 30"),
         )
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         return native.listmount_call(None, bits)
 
 

@@ -9,15 +9,27 @@ from dataclasses import replace
 
 from kprobe_tool.native import mount as native
 from kprobe_tool.native.prober import Answer, Call, Prober
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
+from kprobe_tool.probes.extensible_structs.model import (
+    Field,
+    FieldFacts,
+    Flag,
+    FlagResult,
+    ProbeMethod,
+    Support,
+    fields,
+    flags_since,
+)
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
 
-AT_FLAGS = {
-    "AT_SYMLINK_NOFOLLOW": native.AT_SYMLINK_NOFOLLOW,
-    "AT_NO_AUTOMOUNT": native.AT_NO_AUTOMOUNT,
-    "AT_EMPTY_PATH": native.AT_EMPTY_PATH,
-    "AT_RECURSIVE": native.AT_RECURSIVE,
-}
+AT_FLAGS = flags_since(
+    "5.12",
+    {
+        "AT_SYMLINK_NOFOLLOW": native.AT_SYMLINK_NOFOLLOW,
+        "AT_NO_AUTOMOUNT": native.AT_NO_AUTOMOUNT,
+        "AT_EMPTY_PATH": native.AT_EMPTY_PATH,
+        "AT_RECURSIVE": native.AT_RECURSIVE,
+    },
+)
 RESTRICTIONS = (
     Flag("MOUNT_ATTR_RDONLY", native.MOUNT_ATTR_RDONLY, "5.12"),
     Flag("MOUNT_ATTR_NOSUID", native.MOUNT_ATTR_NOSUID, "5.12"),
@@ -40,15 +52,18 @@ ATTR_CLR = (
     *RESTRICTIONS,
     Flag("MOUNT_ATTR__ATIME", native.MOUNT_ATTR__ATIME, "5.12"),
     NODIRATIME,
-    replace(IDMAP, never=True),
+    replace(IDMAP, always_refused=True),
     NOSYMFOLLOW,
 )
-PROPAGATION = {
-    "MS_UNBINDABLE": native.MS_UNBINDABLE,
-    "MS_PRIVATE": native.MS_PRIVATE,
-    "MS_SLAVE": native.MS_SLAVE,
-    "MS_SHARED": native.MS_SHARED,
-}
+PROPAGATION = flags_since(
+    "5.12",
+    {
+        "MS_UNBINDABLE": native.MS_UNBINDABLE,
+        "MS_PRIVATE": native.MS_PRIVATE,
+        "MS_SLAVE": native.MS_SLAVE,
+        "MS_SHARED": native.MS_SHARED,
+    },
+)
 
 
 class MountSetattr(Recipe):
@@ -63,13 +78,13 @@ class MountSetattr(Recipe):
     accepted = frozenset({errnos.EFAULT, errnos.EBADF})
     inside_errnos = accepted | {errnos.EINVAL}
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.mount_setattr(usize=0))
 
-    def check_fields(self, fill: bytes, usize: int) -> Call:
+    def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.mount_setattr(fill, usize=usize)
 
-    def beyond(self, place: int) -> Call:
+    def oversized_call(self, place: int) -> Call:
         # All bits of attr_set: invalid in any version.
         return native.mount_setattr(page(place, b"\xff" * 8))
 
@@ -88,7 +103,7 @@ class MountSetattr(Recipe):
             ),
         )
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         if field.name == "at_flags":
             return native.mount_setattr(attr_set=native.MOUNT_ATTR_RDONLY, at_flags=bits)
         if field.name == "attr_set":
@@ -98,13 +113,13 @@ class MountSetattr(Recipe):
             return native.mount_setattr(attr_clr=bits)
         return native.mount_setattr(propagation=bits)
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
+    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
         if answer.signal is None and answer.errno == errnos.EPERM:
             if field.name == "at_flags":
-                return Verdict(Taken.YES, Method.PROBE, answer.errno)
-            return Verdict(
-                Taken.UNKNOWN,
-                Method.PROBE,
+                return FlagResult(Support.YES, ProbeMethod.PROBE, answer.errno)
+            return FlagResult(
+                Support.UNKNOWN,
+                ProbeMethod.PROBE,
                 answer.errno,
                 "needs CAP_SYS_ADMIN over the mount namespace",
             )
@@ -120,12 +135,12 @@ ENTRY = Entry(
             native.MOUNT_ATTR_LAYOUT,
             "5.12",
             {
-                "attr_set": known("5.12", ATTR_SET, "0x40 is in the mask, and no atime value uses it"),
-                "attr_clr": known("5.12", ATTR_CLR, "MOUNT_ATTR_IDMAP is in the mask; only open_tree_attr clears it"),
-                "propagation": known("5.12", PROPAGATION),
+                "attr_set": FieldFacts("5.12", ATTR_SET, "0x40 is in the mask, and no atime value uses it"),
+                "attr_clr": FieldFacts("5.12", ATTR_CLR, "IDMAP is in the mask, and only for open_tree_attr"),
+                "propagation": FieldFacts("5.12", PROPAGATION),
             },
         ),
-        Field("at_flags", None, 4, "5.12", known("5.12", AT_FLAGS).flags, "an argument"),
+        Field("at_flags", None, 4, "5.12", AT_FLAGS, "an argument"),
     ),
     recipe=MountSetattr(),
 )

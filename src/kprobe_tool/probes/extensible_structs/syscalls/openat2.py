@@ -9,33 +9,45 @@ from typing import ClassVar
 
 from kprobe_tool.native import openat2 as native
 from kprobe_tool.native.prober import Answer, Call, Prober
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed, page
+from kprobe_tool.probes.extensible_structs.model import (
+    Field,
+    FieldFacts,
+    Flag,
+    FlagResult,
+    ProbeMethod,
+    Support,
+    fields,
+    flags_since,
+)
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed_result, page
 
 O = native.O_FLAGS  # noqa: E741
 # __O_TMPFILE wants a directory that is written to; others are tried with what they could want.
-COMPANY = {"__O_TMPFILE": (O["O_RDWR"] | O["O_DIRECTORY"],)}
-GENERIC_COMPANY = (O["O_RDWR"] | O["O_DIRECTORY"], O["O_PATH"], O["O_RDWR"] | O["O_CREAT"])
+TRIED_WITH = {"__O_TMPFILE": (O["O_RDWR"] | O["O_DIRECTORY"],)}
+UNNAMED_TRIED_WITH = (O["O_RDWR"] | O["O_DIRECTORY"], O["O_PATH"], O["O_RDWR"] | O["O_CREAT"])
 
 FLAGS = (
-    *(Flag(name, value, "5.6", COMPANY.get(name, ())) for name, value in O.items()),
+    *(Flag(name, value, "5.6", TRIED_WITH.get(name, ())) for name, value in O.items()),
     Flag("O_EMPTYPATH", native.O_EMPTYPATH, "7.2"),
     Flag("OPENAT2_REGULAR", native.OPENAT2_REGULAR, "7.2"),
 )
-MODE = {
-    "S_ISUID": 0o4000,
-    "S_ISGID": 0o2000,
-    "S_ISVTX": 0o1000,
-    "S_IRUSR": 0o400,
-    "S_IWUSR": 0o200,
-    "S_IXUSR": 0o100,
-    "S_IRGRP": 0o040,
-    "S_IWGRP": 0o020,
-    "S_IXGRP": 0o010,
-    "S_IROTH": 0o004,
-    "S_IWOTH": 0o002,
-    "S_IXOTH": 0o001,
-}
+MODE = flags_since(
+    "5.6",
+    {
+        "S_ISUID": 0o4000,
+        "S_ISGID": 0o2000,
+        "S_ISVTX": 0o1000,
+        "S_IRUSR": 0o400,
+        "S_IWUSR": 0o200,
+        "S_IXUSR": 0o100,
+        "S_IRGRP": 0o040,
+        "S_IWGRP": 0o020,
+        "S_IXGRP": 0o010,
+        "S_IROTH": 0o004,
+        "S_IWOTH": 0o002,
+        "S_IXOTH": 0o001,
+    },
+)
 RESOLVE = (
     Flag("RESOLVE_NO_XDEV", native.RESOLVE_NO_XDEV, "5.6"),
     Flag("RESOLVE_NO_MAGICLINKS", native.RESOLVE_NO_MAGICLINKS, "5.6"),
@@ -55,15 +67,15 @@ class Openat2(Recipe):
     first_size = native.SIZE_VER0
     accepted = frozenset({errnos.EFAULT, errnos.EMFILE, errnos.ENFILE})
     inside_errnos = accepted | {errnos.EINVAL}
-    generic_company: ClassVar[Mapping[str, tuple[int, ...]]] = {"flags": GENERIC_COMPANY}
+    unnamed_tried_with: ClassVar[Mapping[str, tuple[int, ...]]] = {"flags": UNNAMED_TRIED_WITH}
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.openat2(usize=0))
 
-    def check_fields(self, fill: bytes, usize: int) -> Call:
+    def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.openat2(fill, usize=usize)
 
-    def beyond(self, place: int) -> Call:
+    def oversized_call(self, place: int) -> Call:
         return native.openat2(page(place))
 
     def controls(self, size: int) -> Sequence[Control]:
@@ -72,20 +84,20 @@ class Openat2(Recipe):
             Control(native.openat2(flags=1 << 63), self.refused, "flag bit 63"),
         )
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         if field.name == "flags":
             return native.openat2(flags=bits)
         if field.name == "mode":
             return native.openat2(flags=O["O_RDWR"] | O["O_CREAT"], mode=bits)
         return native.openat2(resolve=bits)
 
-    def flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> Verdict:
-        verdict = super().flag(prober, field, flag, size)
-        if field.name == "flags" and flag.value == native.O_EMPTYPATH and verdict.accepted is Taken.YES:
-            return self.empty_path(prober, verdict)
-        return verdict
+    def ask_flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> FlagResult:
+        result = super().ask_flag(prober, field, flag, size)
+        if field.name == "flags" and flag.value == native.O_EMPTYPATH and result.accepted is Support.YES:
+            return self.empty_path(prober, result)
+        return result
 
-    def empty_path(self, prober: Prober, verdict: Verdict) -> Verdict:
+    def empty_path(self, prober: Prober, result: FlagResult) -> FlagResult:
         """Bit 26 passes on two kinds of kernels.
 
         Up to Linux v6.12 or later it is the internal FMODE_NONOTIFY, which build_open_flags() strips before it looks
@@ -94,26 +106,28 @@ class Openat2(Recipe):
         """
         answer = prober.ask(native.openat2(flags=O["O_PATH"] | native.O_EMPTYPATH, path=b""))
         if answer.signal is None and answer.errno == errnos.EBADF:
-            return Verdict(Taken.YES, Method.PROBE, answer.errno)
+            return FlagResult(Support.YES, ProbeMethod.PROBE, answer.errno)
         if answer.signal is None and answer.errno == errnos.ENOENT:
-            return Verdict(
-                Taken.IGNORED,
-                Method.PROBE,
+            return FlagResult(
+                Support.IGNORED,
+                ProbeMethod.PROBE,
                 answer.errno,
                 "stripped before the test for unknown flags",
             )
-        return killed(answer) or Verdict(Taken.UNKNOWN, Method.PROBE, answer.errno, "an empty path settles nothing")
+        return killed_result(answer) or FlagResult(
+            Support.UNKNOWN, ProbeMethod.PROBE, answer.errno, "an empty path settles nothing"
+        )
 
-    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+    def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         if field.name == "mode" and len(flags) > 1:
             # One call for all: the mode is judged by its mask only, so that what passes together passes alone.
             together = 0
             for flag in flags:
                 together |= flag.value
-            verdict = self.judge(field, together, prober.ask(self.question(field, together, size)))
-            if verdict.accepted is Taken.YES:
-                return dict.fromkeys(flags, verdict)
-        return super().flags(prober, field, flags, size)
+            result = self.judge(field, together, prober.ask(self.flag_call(field, together, size)))
+            if result.accepted is Support.YES:
+                return dict.fromkeys(flags, result)
+        return super().ask_flags(prober, field, flags, size)
 
 
 ENTRY = Entry(
@@ -123,7 +137,7 @@ ENTRY = Entry(
     fields=fields(
         native.LAYOUT,
         "5.6",
-        {"flags": known("5.6", FLAGS), "mode": known("5.6", MODE), "resolve": known("5.6", RESOLVE)},
+        {"flags": FieldFacts("5.6", FLAGS), "mode": FieldFacts("5.6", MODE), "resolve": FieldFacts("5.6", RESOLVE)},
     ),
     recipe=Openat2(),
 )

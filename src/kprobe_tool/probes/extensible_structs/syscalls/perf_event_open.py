@@ -8,8 +8,17 @@ from collections.abc import Sequence
 
 from kprobe_tool.native import perf_event as native
 from kprobe_tool.native.prober import Answer, Call, Prober
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, written_back
+from kprobe_tool.probes.extensible_structs.model import (
+    Field,
+    FieldFacts,
+    Flag,
+    FlagResult,
+    ProbeMethod,
+    Size,
+    Support,
+    fields,
+)
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, size_written_back
 
 # In the order of the bits, each with its release; a name of two bits has both of them.
 BITS = (
@@ -53,7 +62,7 @@ BITS = (
     ("defer_callchain", 1, "6.19"),
     ("defer_output", 1, "6.19"),
 )
-COMPANY = {"inherit_thread": (native.INHERIT,), "sigtrap": (native.REMOVE_ON_EXEC,)}
+TRIED_WITH = {"inherit_thread": (native.INHERIT,), "sigtrap": (native.REMOVE_ON_EXEC,)}
 
 SAMPLE_TYPE = (
     ("IP", "2.6.31"),
@@ -118,14 +127,17 @@ def one_bit_fields() -> tuple[Flag, ...]:
     flags = []
     bit = 0
     for name, width, since in BITS:
-        flags.append(Flag(name, ((1 << width) - 1) << bit, since, COMPANY.get(name, ())))
+        flags.append(Flag(name, ((1 << width) - 1) << bit, since, TRIED_WITH.get(name, ())))
         bit += width
     return tuple(flags)
 
 
-def enum(prefix: str, rows: Sequence[tuple[str, str]], company: tuple[int, ...] = ()) -> tuple[Flag, ...]:
+def enum(prefix: str, rows: Sequence[tuple[str, str]], tried_with: tuple[int, ...] = ()) -> tuple[Flag, ...]:
     """An enum whose values are 1 << 0, 1 << 1, and so on."""
-    return tuple(Flag(prefix + name, 1 << bit, since, company) for bit, (name, since) in enumerate(rows))
+    return tuple(Flag(prefix + name, 1 << bit, since, tried_with) for bit, (name, since) in enumerate(rows))
+
+
+BRANCH_FLAGS = enum("PERF_SAMPLE_BRANCH_", BRANCH, (native.PERF_SAMPLE_BRANCH_ANY,))
 
 
 class PerfEventOpen(Recipe):
@@ -139,11 +151,11 @@ class PerfEventOpen(Recipe):
     sizes = (144, 136, 128, 120, 112, 104, 96, 80, 72)
     accepted = frozenset({errnos.EBADF})
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.perf_event_open_bad_flags())
 
-    def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
-        return written_back(prober.ask(native.perf_event_open(1)), native.size_of, self.first_size)
+    def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
+        return size_written_back(prober.ask(native.perf_event_open(1)), native.size_of, self.first_size)
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
@@ -156,7 +168,7 @@ class PerfEventOpen(Recipe):
             Control(native.perf_event_open(native.SIZE_VER0, bits=1 << 63), self.refused, "bit 63"),
         )
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         size = min(size, native.LAYOUT[-1].offset + native.LAYOUT[-1].size)
         if field.name == "bits":
             return native.perf_event_open(size, bits=bits)
@@ -167,13 +179,17 @@ class PerfEventOpen(Recipe):
         branch = native.PERF_SAMPLE_BRANCH_ANY if bits & native.PERF_SAMPLE_BRANCH_STACK else 0
         return native.perf_event_open(size, sample_type=bits, branch_sample_type=branch)
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
+    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
         if answer.signal is None and answer.errno in {errnos.EOPNOTSUPP, errnos.ENOSYS}:
-            return Verdict(
-                Taken.NO, Method.PROBE, answer.errno, "known, but not on this machine or build", in_mask=Taken.YES
+            return FlagResult(
+                Support.NO,
+                ProbeMethod.PROBE,
+                answer.errno,
+                "known, but not on this machine or build",
+                in_mask=Support.YES,
             )
         if answer.signal is None and answer.errno == errnos.EACCES:
-            return Verdict(Taken.UNKNOWN, Method.PROBE, answer.errno, "needs CAP_PERFMON or less paranoia")
+            return FlagResult(Support.UNKNOWN, ProbeMethod.PROBE, answer.errno, "needs CAP_PERFMON or less paranoia")
         return super().judge(field, bits, answer)
 
 
@@ -185,11 +201,11 @@ ENTRY = Entry(
         native.LAYOUT,
         "2.6.31",
         {
-            "sample_type": known("2.6.31", enum("PERF_SAMPLE_", SAMPLE_TYPE)),
-            "read_format": known("2.6.31", enum("PERF_FORMAT_", READ_FORMAT)),
-            "bits": known("2.6.31", one_bit_fields(), "the one-bit fields, disabled first"),
+            "sample_type": FieldFacts("2.6.31", enum("PERF_SAMPLE_", SAMPLE_TYPE)),
+            "read_format": FieldFacts("2.6.31", enum("PERF_FORMAT_", READ_FORMAT)),
+            "bits": FieldFacts("2.6.31", one_bit_fields(), "the one-bit fields, disabled first"),
             "config2": "2.6.39",
-            "branch_sample_type": known("3.4", enum("PERF_SAMPLE_BRANCH_", BRANCH, (native.PERF_SAMPLE_BRANCH_ANY,))),
+            "branch_sample_type": FieldFacts("3.4", BRANCH_FLAGS),
             "sample_regs_user": "3.7",
             "sample_stack_user": "3.7",
             "clockid": "4.1",

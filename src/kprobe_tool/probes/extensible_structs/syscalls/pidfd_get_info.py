@@ -10,8 +10,17 @@ from collections.abc import Sequence
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import pidfd as native
 from kprobe_tool.native.prober import Answer, Prober
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
-from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, self_told
+from kprobe_tool.probes.extensible_structs.model import (
+    Field,
+    FieldFacts,
+    Flag,
+    FlagResult,
+    ProbeMethod,
+    Size,
+    Support,
+    fields,
+)
+from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, self_described
 
 MASK = (
     Flag("PIDFD_INFO_PID", 0x01, "6.13"),
@@ -34,26 +43,26 @@ class PidfdGetInfo(Recipe):
     reach_errnos = frozenset({0})
     absent_errnos = frozenset({errnos.ENOTTY, errnos.EINVAL})
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         opened = prober.ask(native.pidfd_open(os.getpid()))
         if opened.signal is not None or opened.errno:
             return opened
         return prober.ask(native.get_info(opened.value, native.SIZE_VER0, 0))
 
-    def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
+    def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
         """The ioctl takes any size and names none."""
         return Size()
 
-    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+    def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         opened = prober.ask(native.pidfd_open(os.getpid()))
         everything = sum(flag.value for flag in MASK)
         answer = prober.ask(native.get_info(opened.value, ROOM, everything))
         if answer.signal is not None or answer.errno:
             note = f"answers {errno_name(answer.errno)} to a larger struct"
-            return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, answer.errno, note))
+            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno, note))
         filled, supported = native.masks(answer.memory[0])
         note = "not filled for a living process, and unknown bits are no error"
-        return self_told(flags, filled, supported if filled & native.PIDFD_INFO_SUPPORTED_MASK else None, note)
+        return self_described(flags, filled, supported if filled & native.PIDFD_INFO_SUPPORTED_MASK else None, note)
 
 
 ENTRY = Entry(
@@ -64,7 +73,7 @@ ENTRY = Entry(
         native.LAYOUT,
         "6.13",
         {
-            "mask": known("6.13", MASK),
+            "mask": FieldFacts("6.13", MASK),
             "coredump_mask": "6.16",
             "coredump_signal": "6.19",
             "coredump_code": "7.1",

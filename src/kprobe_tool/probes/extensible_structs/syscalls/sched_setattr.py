@@ -8,8 +8,17 @@ from collections.abc import Sequence
 
 from kprobe_tool.native import sched_types as native
 from kprobe_tool.native.prober import Answer, Call, Prober
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Size, Taken, Verdict, fields, known
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed, written_back
+from kprobe_tool.probes.extensible_structs.model import (
+    Field,
+    FieldFacts,
+    Flag,
+    FlagResult,
+    ProbeMethod,
+    Size,
+    Support,
+    fields,
+)
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed_result, size_written_back
 
 KEEP = native.SCHED_FLAG_KEEP_POLICY | native.SCHED_FLAG_KEEP_PARAMS
 CLAMP = native.SCHED_FLAG_UTIL_CLAMP_MIN | native.SCHED_FLAG_UTIL_CLAMP_MAX
@@ -36,11 +45,11 @@ class SchedSetattr(Recipe):
     first_size = native.SIZE_VER0
     accepted = frozenset({0})
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.sched_setattr_without_attr())
 
-    def size(self, prober: Prober, guesses: Sequence[int]) -> Size:
-        return written_back(prober.ask(native.sched_setattr(1)), native.size_of, self.first_size)
+    def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
+        return size_written_back(prober.ask(native.sched_setattr(1)), native.size_of, self.first_size)
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
@@ -48,24 +57,28 @@ class SchedSetattr(Recipe):
             Control(native.sched_setattr(native.SIZE_VER0, KEEP | 1 << 62), self.refused, "flag bit 62"),
         )
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         return native.sched_setattr(min(size, native.SIZE_VER1), KEEP | bits)
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> Verdict:
+    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
         if not bits & CLAMP:
             return super().judge(field, bits, answer)
         if answer.signal is None and answer.errno == errnos.EOPNOTSUPP:
-            return Verdict(
-                Taken.NO, Method.PROBE, answer.errno, "known, but this kernel is built without it", in_mask=Taken.YES
+            return FlagResult(
+                Support.NO,
+                ProbeMethod.PROBE,
+                answer.errno,
+                "known, but this kernel is built without it",
+                in_mask=Support.YES,
             )
         if answer.signal is None and answer.errno == errnos.EINVAL:
-            return Verdict(Taken.YES, Method.PROBE, answer.errno, "its value was refused, not the flag")
-        return killed(answer) or Verdict(Taken.UNKNOWN, Method.PROBE, answer.errno)
+            return FlagResult(Support.YES, ProbeMethod.PROBE, answer.errno, "its value was refused, not the flag")
+        return killed_result(answer) or FlagResult(Support.UNKNOWN, ProbeMethod.PROBE, answer.errno)
 
-    def flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> Verdict:
+    def ask_flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> FlagResult:
         if flag.value & CLAMP and size < native.SIZE_VER1:
-            return Verdict(Taken.NO, Method.SIZE)
-        return super().flag(prober, field, flag, size)
+            return FlagResult(Support.NO, ProbeMethod.SIZE)
+        return super().ask_flag(prober, field, flag, size)
 
 
 ENTRY = Entry(
@@ -75,7 +88,7 @@ ENTRY = Entry(
     fields=fields(
         native.LAYOUT,
         "3.14",
-        {"sched_flags": known("3.14", FLAGS), "sched_util_min": "5.3", "sched_util_max": "5.3"},
+        {"sched_flags": FieldFacts("3.14", FLAGS), "sched_util_min": "5.3", "sched_util_max": "5.3"},
     ),
     recipe=SchedSetattr(),
 )

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from kprobe_tool.native import xattr as native
 from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
 from kprobe_tool.native.prober import Answer, Call, Prober
-from kprobe_tool.probes.extensible_structs.model import Field, fields, known
+from kprobe_tool.probes.extensible_structs.model import Field, FieldFacts, fields, flags_since
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
 
-FLAGS = {"XATTR_CREATE": native.XATTR_CREATE, "XATTR_REPLACE": native.XATTR_REPLACE}
-AT_FLAGS = {"AT_SYMLINK_NOFOLLOW": AT_SYMLINK_NOFOLLOW, "AT_EMPTY_PATH": AT_EMPTY_PATH}
+FLAGS = flags_since("6.13", {"XATTR_CREATE": native.XATTR_CREATE, "XATTR_REPLACE": native.XATTR_REPLACE})
+AT_FLAGS = flags_since("6.13", {"AT_SYMLINK_NOFOLLOW": AT_SYMLINK_NOFOLLOW, "AT_EMPTY_PATH": AT_EMPTY_PATH})
 
 
 class Setxattrat(Recipe):
@@ -20,13 +20,13 @@ class Setxattrat(Recipe):
 
     first_size = native.SIZE_VER0
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.setxattrat(usize=0))
 
-    def check_fields(self, fill: bytes, usize: int) -> Call:
+    def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.setxattrat(fill, usize=usize)
 
-    def beyond(self, place: int) -> Call:
+    def oversized_call(self, place: int) -> Call:
         # All bits of flags, at 12: invalid in any version.
         return native.setxattrat(page(place, bytes(12) + b"\xff" * 4))
 
@@ -36,7 +36,7 @@ class Setxattrat(Recipe):
             Control(native.setxattrat(flags=1 << 30), self.refused, "flags bit 30"),
         )
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         return native.setxattrat(at_flags=bits) if field.name == "at_flags" else native.setxattrat(flags=bits)
 
 
@@ -45,8 +45,8 @@ ENTRY = Entry(
     struct="xattr_args",
     since="6.13",
     fields=(
-        *fields(native.LAYOUT, "6.13", {"flags": known("6.13", FLAGS)}),
-        Field("at_flags", None, 4, "6.13", known("6.13", AT_FLAGS).flags, "an argument"),
+        *fields(native.LAYOUT, "6.13", {"flags": FieldFacts("6.13", FLAGS)}),
+        Field("at_flags", None, 4, "6.13", AT_FLAGS, "an argument"),
     ),
     recipe=Setxattrat(),
 )

@@ -10,8 +10,16 @@ from kprobe_tool.errors import errno_name
 from kprobe_tool.native import mount as native
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
-from kprobe_tool.probes.extensible_structs.model import Field, Flag, Method, Taken, Verdict, fields, known
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page, self_told
+from kprobe_tool.probes.extensible_structs.model import (
+    Field,
+    FieldFacts,
+    Flag,
+    FlagResult,
+    ProbeMethod,
+    Support,
+    fields,
+)
+from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page, self_described
 
 PARAM = (
     Flag("STATMOUNT_SB_BASIC", 0x0001, "6.8"),
@@ -49,10 +57,10 @@ class Statmount(MntIdReq):
     """Bits of ``param`` that the kernel does not know are no error, so it is asked for its mask (Linux v6.15), and
     before that for everything: what comes back is known, what does not may only be missing on this mount."""
 
-    def reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.statmount_call(None, -1))
 
-    def beyond(self, place: int) -> Call:
+    def oversized_call(self, place: int) -> Call:
         return native.statmount_call(request_page(place))
 
     def controls(self, size: int) -> Sequence[Control]:
@@ -61,24 +69,24 @@ class Statmount(MntIdReq):
             Control(native.statmount_call(None, 1 << 30), self.refused, "flags bit 30"),
         )
 
-    def question(self, field: Field, bits: int, size: int) -> Call:
+    def flag_call(self, field: Field, bits: int, size: int) -> Call:
         return native.statmount_call(None, bits)
 
-    def flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, Verdict]:
+    def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         if field.name != "param":
-            return super().flags(prober, field, flags, size)
+            return super().ask_flags(prober, field, flags, size)
         listed = prober.ask(native.listmount_call(native.mnt_id_request(native.LSMT_ROOT)))
         if listed.signal is not None or listed.value < 1:
             note = f"no mount to ask about: listmount(2) answers {errno_name(listed.errno)}"
-            return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, listed.errno, note))
+            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, listed.errno, note))
         everything = sum(flag.value for flag in PARAM)
         request = native.mnt_id_request(native.first_id(listed.memory[-1]), everything)
         answer = prober.ask(native.statmount_call(request, room=native.STATMOUNT_ROOM))
         if answer.signal is not None or answer.errno:
-            return dict.fromkeys(flags, Verdict(Taken.UNKNOWN, Method.SELF, answer.errno))
+            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
         filled, supported = native.statmount_masks(answer.memory[-1])
         note = "not filled for this mount, and unknown bits are no error"
-        return self_told(flags, filled, supported if filled & native.STATMOUNT_SUPPORTED_MASK else None, note)
+        return self_described(flags, filled, supported if filled & native.STATMOUNT_SUPPORTED_MASK else None, note)
 
 
 ENTRY = Entry(
@@ -87,7 +95,9 @@ ENTRY = Entry(
     since="6.8",
     fields=(
         *fields(
-            native.MNT_ID_REQ_LAYOUT, "6.8", {"mnt_ns_fd": "6.18", "param": known("6.8", PARAM), "mnt_ns_id": "6.11"}
+            native.MNT_ID_REQ_LAYOUT,
+            "6.8",
+            {"mnt_ns_fd": "6.18", "param": FieldFacts("6.8", PARAM), "mnt_ns_id": "6.11"},
         ),
         Field("flags", None, 4, "6.8", (Flag("STATMOUNT_BY_FD", 1, "7.0"),), "an argument"),
     ),

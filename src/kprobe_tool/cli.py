@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-import errno as errnos
+import contextlib
+import io
 import os
 import re
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import click
 
@@ -32,6 +33,7 @@ COMMANDS = {
 """Name: (module with a ``command``, short help), for LazyGroup."""
 PLUGIN = re.compile(r"(?<!\S)(-[qv]*o *|--output[= ])nrpe(?!\S)")
 """In a command line, also one that click refuses: a monitoring system is waiting for a plugin's answer."""
+STREAMS = ("standard output", "standard error")
 
 
 @click.group(
@@ -68,56 +70,103 @@ def run(args: list[str]) -> int:
         sys.stdout.flush()
         return int(code or 0)
     except Error as error:
-        return refuse(error, path, args)
-    except click.exceptions.Abort:
-        return ExitCode.INTERRUPTED
+        return refuse(error, path, args, error.exit_code)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else PROGRAM
         return refuse(f"{error.format_message().rstrip('.')}; see '{where} --help'", path, args)
     except click.ClickException as error:
         return refuse(error.format_message(), path, args)
     except BrokenPipeError:
-        return silent(ExitCode.BROKEN_PIPE)
+        return ExitCode.BROKEN_PIPE
+    except MemoryError:
+        return refuse("there is not enough memory (ENOMEM)", path, args, ExitCode.CANNOT_TELL)
     except OSError as error:
-        # A full disk behind stdout is the usual one.
-        if error.errno in {errnos.ENOSPC, errnos.EIO}:
-            silent(ExitCode.CANNOT_RUN)
-        return refuse(Error.from_os(str(error.filename or "output"), error), path, args)
+        failure = Error.from_os(str(error.filename or "a system call"), error)
+        return refuse(failure, path, args, ExitCode.CANNOT_RUN if error.filename in STREAMS else failure.exit_code)
     except SystemExit as stop:
         # click ends the process itself in two cases: after shell completion, and with 1 on a closed pipe, which
         # would read as FOUND.
         if "_KPROBE_TOOL_COMPLETE" in os.environ:
             raise
-        return silent(ExitCode.BROKEN_PIPE) if stop.code == 1 else ExitCode.CANNOT_RUN
+        return ExitCode.BROKEN_PIPE if stop.code == 1 else ExitCode.CANNOT_RUN
     except Exception:  # a bug; Python's own exit code for it is 1, which would read as FOUND
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         return refuse("this is a bug in kprobe-tool, please report it with the lines above", path, args)
 
 
-def refuse(reason: Error | str, path: Sequence[str], args: Sequence[str]) -> int:
-    """Say why the command of this path did not ask its question, where the caller looks for it; the exit code."""
-    say(reason, " ".join(path))
+def refuse(
+    reason: Error | str, path: Sequence[str], args: Sequence[str], code: ExitCode = ExitCode.CANNOT_RUN
+) -> int:
+    """Say why the command of this path has no answer, where the caller looks for it; the exit code."""
+    # Where stderr is what fails, the exit code alone tells.
+    with contextlib.suppress(OSError):
+        say(reason, " ".join(path))
     if not PLUGIN.search(" ".join(args)):
-        return ExitCode.CANNOT_RUN
+        return code
     from kprobe_tool.report import nrpe
 
-    try:
+    with contextlib.suppress(OSError):
         click.echo(nrpe.failure(reason))
-    except OSError:
-        silent(ExitCode.CANNOT_RUN)
     return PluginState.UNKNOWN
 
 
-def silent(code: ExitCode) -> ExitCode:
-    """stdout is broken: keep the interpreter from complaining about it again when it exits."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
-    return code
+class Stream(io.TextIOWrapper):
+    """Standard output or error, whose failures say what it is that cannot be written."""
 
-
-def main() -> NoReturn:
-    for stream in (sys.stdout, sys.stderr):
+    def __init__(self, stream: TextIO, name: str) -> None:
+        assert isinstance(stream, io.TextIOWrapper)
+        encoding, by_line = stream.encoding, stream.line_buffering
         # A locale that cannot write a character must not turn an answer into a traceback.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.exit(run(sys.argv[1:]))
+        super().__init__(stream.detach(), encoding, "backslashreplace", line_buffering=by_line)
+        self.called = name
+
+    def write(self, text: str) -> int:
+        with self.failing():
+            return super().write(text)
+
+    def flush(self) -> None:
+        with self.failing():
+            super().flush()
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            error.filename = self.called
+            raise
+
+
+def finish() -> bool:
+    """Write what is left, and keep the interpreter from doing so again; whether that worked."""
+    written = True
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            written = False
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, number)
+            os.close(null)
+    return written
+
+
+def main() -> int:
+    """This process's command line; the exit code."""
+    closed = [
+        name
+        for name, stream in zip(("standard input", *STREAMS), (sys.stdin, sys.stdout, sys.stderr), strict=True)
+        if stream is None
+    ]
+    for _ in closed:
+        # The lowest number that is free, which else a socket or a file would get, and with it what is printed.
+        os.open(os.devnull, os.O_RDWR)
+    if sys.stdout is None or sys.stderr is None:
+        # Nobody would learn of the answer, or of what is missing in it.
+        if sys.stderr is not None:
+            say(f"{closed[-1]}: closed")
+        return ExitCode.CANNOT_RUN
+    sys.stdout, sys.stderr = map(Stream, (sys.stdout, sys.stderr), STREAMS)
+    code = run(sys.argv[1:])
+    return code if finish() or code not in {ExitCode.OK, ExitCode.FOUND} else ExitCode.CANNOT_RUN

@@ -16,13 +16,20 @@ class ExitCode(IntEnum):
     FOUND = 1
     """A check found something (``audit`` and the ``--leak-check``-like modes)."""
     CANNOT_RUN = 2
-    """Usage, privilege, no such namespace: the question was not asked."""
+    """The question was wrong: usage, no such namespace, a file that cannot be read or written."""
     CANNOT_TELL = 3
-    """The question was asked, and the answer settles nothing."""
+    """The host gives no answer, or not all of it: no privilege, blocked, no memory."""
     INTERRUPTED = 130
     """Ctrl-C: 128 + SIGINT."""
     BROKEN_PIPE = 141
     """The reader of stdout went away: 128 + SIGPIPE, as a program written in C would die."""
+    TERMINATED = 143
+    """128 + SIGTERM."""
+
+    @classmethod
+    def after(cls, signal: int | None) -> ExitCode:
+        """Of a command that has finished because of this signal, if it was one."""
+        return cls.OK if signal is None else cls(128 + signal)
 
 
 class PluginState(IntEnum):
@@ -35,6 +42,10 @@ class PluginState(IntEnum):
     """Also wrong usage, and whatever else keeps the question from being asked."""
 
 
+KEPT_BACK = frozenset(
+    {errnos.EPERM, errnos.EACCES, errnos.ENOMEM, errnos.EMFILE, errnos.ENFILE, errnos.EAGAIN, errnos.ENOSYS}
+)
+"""What a host answers that could answer the same question to another caller, or later."""
 ERRNO_NAMES = {**errnos.errorcode, 524: "ENOTSUPP"}
 """ENOTSUPP is linux/errno.h's, not for user space; bpf(2) returns it all the same."""
 
@@ -79,6 +90,11 @@ class Error(Exception):
             line += f"; {self.hint}"
         return line
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """What it is where this is all there is to say."""
+        return ExitCode.CANNOT_TELL if self.errno in KEPT_BACK else ExitCode.CANNOT_RUN
+
     def as_dict(self) -> dict[str, object]:
         """The JSON form: ``subject``, ``reason``, ``errno`` (its name) and ``hint``, null where unknown."""
         return {
@@ -87,3 +103,11 @@ class Error(Exception):
             "errno": None if self.errno is None else errno_name(self.errno),
             "hint": self.hint,
         }
+
+
+class FileError(Error):
+    """A file that the user names cannot be read or written, or is not what it should be: the question was wrong."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        return ExitCode.CANNOT_RUN

@@ -1,35 +1,101 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files that a user names: read up to a size, written whole or not at all."""
+"""Files that a user names: read up to a size and without waiting for ever, written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import errno as errnos
+import json
 import os
-from collections.abc import Iterable
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, BinaryIO, TypeVar
 
-from kprobe_tool.errors import Error
+from kprobe_tool.errors import FileError
+
+STDIN = "-"
+T = TypeVar("T")
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """A file to read, ``-`` is standard input. Raises FileError: also for a terminal behind ``-``, at which a user
+    would wait for us, and for what is no file or pipe, a device or a directory, which may have no end.
+    """
+    try:
+        descriptor = stdin() if path == STDIN else os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            kind = found.st_mode
+            if stat.S_ISDIR(kind):
+                raise FileError(path, errno=errnos.EISDIR)
+            if not (stat.S_ISREG(kind) or stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or is_null(found)):
+                raise FileError(path, "neither a file nor a pipe")
+            if path != STDIN:
+                # Only the open is not to wait: a FIFO that nobody writes to reads as empty.
+                os.set_blocking(descriptor, True)
+            yield file
+    except OSError as error:
+        raise FileError.from_os(path, error) from error
+
+
+def stdin() -> int:
+    """Standard input, as a descriptor of its own. Raises FileError."""
+    if sys.stdin is None:
+        raise FileError("standard input", "closed")
+    if os.isatty(0):
+        raise FileError("standard input", "a terminal", hint="name a file, or pipe one in")
+    return os.dup(0)
+
+
+def is_null(found: os.stat_result) -> bool:
+    """/dev/null is as good as an empty file, and what a shell gives to a job in the background."""
+    # Linux Documentation/admin-guide/devices.txt: 1 char, 3 = /dev/null
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == os.makedev(1, 3)
 
 
 def read(path: str, maximum: int) -> bytes:
-    """A file of at most ``maximum`` bytes; a longer one is refused whole. Raises Error."""
+    """A file of at most ``maximum`` bytes; a longer one is refused whole. Raises FileError."""
+    parts, size = [], 0
+    with opened(path) as file:
+        # In pieces: a read of that many bytes would reserve the memory for them first.
+        while part := file.read(min(1 << 20, maximum + 1 - size)):
+            parts.append(part)
+            size += len(part)
+    if size > maximum:
+        raise FileError(path, f"larger than {maximum >> 20} MiB")
+    return b"".join(parts)
+
+
+def read_document(path: str, maximum: int, name: str, what: str, parse: Callable[[Any], T]) -> T:
+    """What ``parse`` makes of a JSON document of this tool: the one of this name, ``what`` it is for people.
+
+    It is hostile input: ``parse`` looks at all that it takes, and raises ValueError, TypeError or KeyError where it
+    is not what it should be. Raises FileError.
+    """
+    raw = read(path, maximum)
     try:
-        with open(path, "rb") as file:
-            raw = file.read(maximum + 1)
-    except OSError as error:
-        raise Error.from_os(path, error) from error
-    if len(raw) > maximum:
-        raise Error(path, f"larger than {maximum >> 20} MiB")
-    return raw
+        document = json.loads(raw)
+        if document["document"] != name:
+            raise ValueError(f"it is the document {document['document']!r:.40}")
+        return parse(document)
+    except RecursionError as error:
+        raise FileError(path, f"not {what}: nested too deep") from error
+    except (ValueError, TypeError, KeyError) as error:
+        # json.JSONDecodeError and UnicodeDecodeError are ValueErrors.
+        why = f"missing {error}" if isinstance(error, KeyError) else str(error)
+        raise FileError(path, f"not {what}: {why}") from error
 
 
 def replace(path: str, lines: Iterable[str], mode: int) -> None:
     """Write lines to a file of this mode, whatever the umask is.
 
     A reader sees the old file or the new one, and after a failure (a full disk, say) the old one is still there. A
-    regular file of that name is replaced, and a symbolic link itself; anything else is refused. Raises Error.
+    regular file of that name is replaced, and a symbolic link itself; anything else is refused. Raises FileError.
     """
     if os.path.exists(path) and not os.path.isfile(path):
-        raise Error(path, "not a regular file")
+        raise FileError(path, "not a regular file")
     directory = os.path.dirname(path) or "."
     try:
         # In the same directory, since rename(2) stays within a file system; hidden, so that no collector reads it.
@@ -46,7 +112,7 @@ def replace(path: str, lines: Iterable[str], mode: int) -> None:
             os.unlink(temporary)
             raise
     except OSError as error:
-        raise Error(path, errno=error.errno) from error
+        raise FileError(path, errno=error.errno) from error
     # The new name survives a power cut too, where the file system can promise that.
     with contextlib.suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

@@ -254,7 +254,7 @@ def test_nothing_is_left_behind_by_a_kill() -> None:
 
 def test_without_privilege() -> None:
     done = subprocess.run(as_nobody(ARGV), check=False, capture_output=True, text=True)
-    assert done.returncode == ExitCode.CANNOT_RUN
+    assert done.returncode == ExitCode.CANNOT_TELL
     assert done.stdout == ""
     assert done.stderr.startswith(
         "kprobe-tool: skmsg check: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF"
@@ -268,7 +268,7 @@ def test_in_a_user_namespace() -> None:
     )
     if "unshare" in done.stderr.split(":")[0]:
         skip(f"no user namespaces: {done.stderr}")
-    assert done.returncode == ExitCode.CANNOT_RUN
+    assert done.returncode == ExitCode.CANNOT_TELL
     assert "EPERM" in done.stderr
     assert "needs root of the host, not of a user namespace" in done.stderr
     assert done.stderr.count("\n") == 1

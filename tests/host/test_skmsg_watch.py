@@ -216,7 +216,7 @@ def test_without_privilege() -> None:
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (ExitCode.CANNOT_RUN, "", 1)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (ExitCode.CANNOT_TELL, "", 1)
     assert "Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
 
 

@@ -441,7 +441,7 @@ def test_skmsg_checks_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys
     monkeypatch.setattr(skmsg_experiment, "attempt", lambda: error)
     audit = check_command(capsys, "audit", "audit", "--only", "skmsg")
     assert {(row["status"], row["settle"]) for row in audit["results"]} == {("unknown", "run as root")}
-    assert run(["skmsg", "check"]) == ExitCode.CANNOT_RUN
+    assert run(["skmsg", "check"]) == ExitCode.CANNOT_TELL
     assert capsys.readouterr().err.startswith(
         "kprobe-tool: skmsg check: BPF on sockets: Operation not permitted (EPERM)"
     )

@@ -122,7 +122,7 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
             shown.row(event.as_dict())
         summary = {**feed.counters().as_dict(), "exposed": exposed, "ended": feed.ended}
         shown.finish(summary, [], told(summary))
-    return ExitCode.OK
+    return ExitCode.after(stopped())
 
 
 @click.command(short_help="Watch messages and the copy bits of their elements.")

@@ -47,12 +47,18 @@ def verdicts(
     answer within ``seconds``, or its process dies, it is unknown, and another process goes on with the next.
     """
     for _, group in groupby(checks, key=lambda check: check.system):
-        asked = list(group)
-        with closing(bounded.each(asked, evaluate, seconds)) as answers:
-            for check in asked:
-                begin(check)
-                _, answer = next(answers)
-                yield check, finding_of(answer, seconds)
+        waiting = list(group)
+        try:
+            with closing(bounded.each(tuple(waiting), evaluate, seconds)) as answers:
+                while waiting:
+                    begin(waiting[0])
+                    _, answer = next(answers)
+                    yield waiting.pop(0), finding_of(answer, seconds)
+        except OSError as error:
+            # No process to ask in: that of the next system may be luckier.
+            failure = Error.from_os(error.filename or "a process for the check", error)
+            for check in waiting:
+                yield check, Finding(Status.UNKNOWN, str(failure), settle="more processes, or memory, for this user")
 
 
 def finding_of(answer: Finding | bounded.Lost, seconds: float) -> Finding:

@@ -447,7 +447,7 @@ def test_nobody_sees_only_its_own_namespace(traffic: Traffic, as_nobody: Run) ->
     assert any(error["errno"] == "EPERM" for error in answer["errors"])
     assert done.returncode == 3
     refused = as_nobody([*ARGV, "rds-info", "--netns", A])
-    assert refused.returncode == 2
+    assert refused.returncode == 3
     assert refused.stderr.startswith(f"kprobe-tool: rds-info: netns '{A}': Operation not permitted")
     assert len(refused.stderr.splitlines()) == 1
 
@@ -521,7 +521,7 @@ def test_output_to_a_full_disk_and_a_closed_pipe(traffic: Traffic) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*ARGV, "rds-info", "-o", "json"], check=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 2
-    assert done.stderr == b"kprobe-tool: rds-info: output: No space left on device (ENOSPC)\n"
+    assert done.stderr == b"kprobe-tool: rds-info: standard output: No space left on device (ENOSPC)\n"
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run([*ARGV, "rds-info", "-o", "json"], check=False, stdout=writer, stderr=subprocess.PIPE)

@@ -138,7 +138,7 @@ def test_with_jit_hardening(answer: Answer) -> None:
 
 def test_as_nobody(as_nobody: Run) -> None:
     done = as_nobody([*ARGV, "skmsg", "check"])
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert done.stdout == ""
     assert done.stderr.startswith(
         "kprobe-tool: skmsg check: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF"

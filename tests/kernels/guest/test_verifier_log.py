@@ -197,6 +197,6 @@ def test_killed_while_the_verifier_is_at_work(known: Symbols) -> None:
 def test_without_privilege(as_nobody: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     UNPRIVILEGED.write_text("2") if UNPRIVILEGED.read_text().strip() == "0" else None
     done = as_nobody([*ARGV, "verifier-log", "load", str(object_file("accepted"))])
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "EPERM" in done.stderr
     assert "CAP_BPF" in done.stderr

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from kprobe_tool import files
 from kprobe_tool.checks import Status
-from kprobe_tool.errors import Error
+from kprobe_tool.report.document import SCHEMA_VERSION
 
 FILE_MAX = 1 << 26
 """Bytes of a file that will be looked at."""
@@ -56,34 +55,18 @@ class Baseline:
         return [change for change in found if change.before != change.now]
 
 
-def load(path: str, schema_version: int) -> Baseline:
+def load(path: str) -> Baseline:
     """The document of an earlier ``audit -o json``. The file is hostile input. Raises Error."""
-    raw = files.read(path, FILE_MAX)
-    try:
-        document = json.loads(raw)
-        version, name = document["schema_version"], document["document"]
-        if name != "audit":
-            raise ValueError(f"it is the document {name!r:.40}")
-        if version == schema_version:
-            return parse(document)
-    except RecursionError as error:
-        raise Error(path, "nested too deep for a document of audit") from error
-    except (ValueError, TypeError, KeyError) as error:
-        what = f"missing {error}" if isinstance(error, KeyError) else str(error)
-        raise Error(path, f"not the output of 'kprobe-tool audit -o json': {what}") from error
-    raise Error(
-        path,
-        f"schema_version {version!r:.20}, and this kprobe-tool writes {schema_version}",
-        hint="take the baseline anew",
-    )
+    return files.read_document(path, FILE_MAX, "audit", "the output of 'kprobe-tool audit -o json'", parse)
 
 
 def parse(document: Any) -> Baseline:
     """Raises ValueError, TypeError or KeyError for what is no document of audit."""
+    version = document["schema_version"]
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"schema_version {version!r:.20}, and this kprobe-tool writes {SCHEMA_VERSION}")
     host = document["host"]
     hostname, release, time = (host[key] for key in ("hostname", "release", "time"))
-    if "summary" not in document:
-        raise ValueError("it has no verdicts")
     statuses = {row["id"]: Status(row["status"]).value for row in document["results"]}
     if not all(isinstance(name, str) for name in (hostname, release, time, *statuses)):
         raise TypeError("a name that is no text")

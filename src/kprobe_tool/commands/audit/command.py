@@ -14,7 +14,7 @@ from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.verdicts import exit_code, fail_on_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
-from kprobe_tool.report.document import SCHEMA_VERSION, Document
+from kprobe_tool.report.document import Document
 from kprobe_tool.report.output import COMMON, Output, Progress, emit
 
 TIMEOUT = 300
@@ -104,7 +104,7 @@ def command(
     from kprobe_tool.commands.audit import waivers as waiving
 
     waived = waiving.load(waivers, datetime.now(UTC).date()) if waivers is not None else {}
-    before = earlier.load(baseline, SCHEMA_VERSION) if baseline is not None else None
+    before = earlier.load(baseline) if baseline is not None else None
     audited = Audited(
         host.identity(),
         [

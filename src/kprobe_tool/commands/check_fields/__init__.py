@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from difflib import get_close_matches
 
 import click
 
+from kprobe_tool import files
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import Error, ExitCode, errno_name
 from kprobe_tool.probes import host
@@ -174,20 +174,12 @@ def chosen(syscalls: Sequence[str], every: bool) -> list[str]:
 
 def load(path: str) -> compare.Facts:
     """The answers in a document that ``-o json`` wrote. Raises Error."""
-    try:
-        with click.open_file(path, "rb") as file:
-            raw = file.read(SAVED_MAX + 1)
-    except OSError as error:
-        raise Error.from_os(path, error) from error
-    if len(raw) > SAVED_MAX:
-        raise Error(path, "too large for a saved answer")
-    try:
-        document = json.loads(raw)
-        results = compare.member(document, "results", list)
-        return compare.facts(results)
-    except (ValueError, RecursionError) as error:
-        hint = "it takes what 'kprobe-tool check-fields -o json' wrote"
-        raise Error(path, f"no saved answer: {error}", hint=hint) from error
+
+    def parse(document: object) -> compare.Facts:
+        return compare.facts(compare.member(document, "results", list))
+
+    what = "the output of 'kprobe-tool check-fields -o json'"
+    return files.read_document(path, SAVED_MAX, "check-fields", what, parse)
 
 
 @click.command()

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
+from kprobe_tool import files
 from kprobe_tool.commands.options import output_option
-from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.output import Output, emit
 
 if TYPE_CHECKING:
@@ -29,14 +29,10 @@ def errno_named(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 def diagnosed(path: str, errno: str | None) -> Diagnosis:
-    from kprobe_tool.probes.verifier.explaining.explain import explain_fd, explain_file
+    from kprobe_tool.probes.verifier.explaining.explain import explain_fd
 
-    if path == "-" and sys.stdin.isatty():
-        raise click.UsageError("there is no FILE, and standard input is a terminal")
-    try:
-        return explain_fd(sys.stdin.fileno(), errno) if path == "-" else explain_file(path, errno)
-    except OSError as error:
-        raise Error.from_os(path, error) from error
+    with files.opened(path) as file:
+        return explain_fd(file.fileno(), errno)
 
 
 @click.command(short_help="Explain a log of the BPF verifier.")

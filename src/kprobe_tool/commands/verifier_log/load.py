@@ -139,7 +139,7 @@ def command(
         output,
     )
     if errors:
-        return ExitCode.CANNOT_RUN
+        return max(error.exit_code for error in errors)
     return ExitCode.FOUND if rejected else ExitCode.OK
 
 

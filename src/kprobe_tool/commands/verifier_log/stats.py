@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kprobe_tool import files
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.verifier_log.rows import (
     LINE_COLUMNS,
@@ -81,12 +82,9 @@ def command(paths: tuple[str, ...], limit: int, output: Output) -> ExitCode:
     summary: list[str] = []
     errors: list[Error] = []
     notes: list[str] = []
-    for path in paths or ("/dev/stdin",):
+    for path in paths or (files.STDIN,):
         try:
             stats = of_file(path)
-        except OSError as error:
-            errors.append(Error.from_os(path, error))
-            continue
         except Error as error:
             errors.append(error)
             continue

@@ -211,7 +211,7 @@ def run(question: Question, limits: Limits, output: Output) -> ExitCode:
             "ended": reports.ended,
         }
         shown.finish(summary, [], summary_line(summary))
-    return ExitCode.OK
+    return ExitCode.after(stopped())
 
 
 @click.command(short_help="Watch BPF programs being rejected, with their logs.")

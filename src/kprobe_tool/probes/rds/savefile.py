@@ -86,15 +86,7 @@ def save(path: str, capture: Capture, host: Mapping[str, object]) -> None:
 
 def load(path: str) -> tuple[Capture, dict[str, object]]:
     """A capture and the ``host`` it was taken from. The file is hostile input. Raises Error."""
-    raw = files.read(path, FILE_MAX)
-    try:
-        return parse(json.loads(raw))
-    except RecursionError as error:
-        raise Error(path, "nested too deep to be a capture") from error
-    except (ValueError, TypeError, KeyError) as error:
-        # json.JSONDecodeError and UnicodeDecodeError are ValueErrors.
-        what = f"missing {error}" if isinstance(error, KeyError) else str(error)
-        raise Error(path, f"not a capture of rds-info --save: {what}") from error
+    return files.read_document(path, FILE_MAX, NAME, "a capture of rds-info --save", parse)
 
 
 def expect(kind: type[T], value: Any, what: str) -> T:
@@ -114,8 +106,6 @@ def every(value: Any, what: str, parse_item: Callable[[dict[str, Any]], T]) -> l
 def parse(document: Any) -> tuple[Capture, dict[str, object]]:
     """Raises ValueError, TypeError or KeyError for what is no capture."""
     expect(dict, document, "the file")
-    if document["document"] != NAME:
-        raise ValueError(f"it is the document {document['document']!r:.40}")
     if document["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema_version {document['schema_version']!r:.40}, this tool knows {SCHEMA_VERSION}")
     if document["byteorder"] != sys.byteorder:

@@ -53,22 +53,24 @@ def test_bad_input(args: list[str], said: str, capsys: pytest.CaptureFixture[str
         b"[]",
         b"null",
         b"\xff",
-        b'{"results": 1}',
-        b'{"results": [{"syscall": "openat2"}]}',
-        b'{"results": [{"id": "a check"}]}',
+        b'{"document": "check-fields", "results": 1}',
+        b'{"document": "check-fields", "results": [{"syscall": "openat2"}]}',
+        b'{"document": "audit", "results": [{"id": "a check"}]}',
         b"[" * 100000,
     ],
 )
 def test_saved_answer_that_is_none(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
     path.write_bytes(content)
-    with pytest.raises(Error, match="no saved answer"):
+    with pytest.raises(Error, match="not the output of 'kprobe-tool check-fields"):
         check_fields.load(str(path))
 
 
 def test_saved_answer(tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
-    path.write_text(json.dumps({"results": [{"syscall": "openat2", "size": 24, "fields": []}]}))
+    path.write_text(
+        json.dumps({"document": "check-fields", "results": [{"syscall": "openat2", "size": 24, "fields": []}]})
+    )
     assert check_fields.load(str(path))["openat2", None, None, "size"] == 24
 
 

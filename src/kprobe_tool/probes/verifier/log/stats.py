@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 
+from kprobe_tool import files
 from kprobe_tool.errors import Error
 
 Data = bytes | mmap.mmap
@@ -206,10 +207,10 @@ def of_log(data: Data, subject: str) -> Stats:
 
 
 def of_file(path: str) -> Stats:
-    """The statistics of a log in a file, which is mapped where it can be. Raises Error, OSError."""
-    with open(path, "rb") as file:
+    """The statistics of a log in a file, which is mapped where it can be. Raises Error."""
+    with files.opened(path) as file:
         if os.fstat(file.fileno()).st_size == 0:
-            # Also what is no regular file: a pipe, /dev/stdin.
+            # Also what is no regular file: a pipe, standard input.
             return of_log(file.read(PIPE_MAX), path)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return of_log(data, path)

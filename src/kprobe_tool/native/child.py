@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A child process to experiment in: it answers requests over a socket pair and cannot outlive its parent."""
+"""A child process to experiment in: it answers requests, and cannot outlive its parent."""
 
 from __future__ import annotations
 
+import errno as errnos
 import json
 import os
-import signal
-import socket
-import time
-import traceback
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any
 
-from kprobe_tool.native.sched import die_with_parent
+from kprobe_tool.native import fork
+from kprobe_tool.native.fork import Channel
 
 Request = dict[str, Any]
 Serve = Callable[[Request], Request]
 
-MESSAGE_MAX = 1 << 20
+PATIENCE = 30.0
+"""Seconds for a killed child to end, which takes longer the more it made."""
 
 
 class Died(ConnectionError):
@@ -35,49 +35,36 @@ class Child:
     Whatever the child changes (namespaces, sockets) ends with it: at the end of the ``with`` block by SIGKILL, and
     when this process dies in any way by PR_SET_PDEATHSIG. ``deadline`` is in seconds of time.monotonic().
 
-    Raises, from :meth:`ask`: OSError as the child met it; TimeoutError past the deadline; Died when the child died
-    without an answer.
+    Raises fork.CannotStart. Raises, from :meth:`ask`: OSError as the child met it, ENOMEM for a MemoryError;
+    TimeoutError past the deadline; Died when the child died without an answer.
     """
 
     def __init__(self, serve: Serve, deadline: float) -> None:
         self.deadline = deadline
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                ours.close()
-                # Ctrl-C is for the parent to answer; this end follows it.
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
-                die_with_parent()
-                # The parent may have died before the prctl.
-                if os.getppid() == parent:
-                    answer_requests(theirs, serve)
-            except BaseException:
-                # A bug, which the parent sees as a child that died.
-                traceback.print_exc()
-            finally:
-                # Never back into the caller's stack, which belongs to the parent.
-                os._exit(0)
-        theirs.close()
-        self.socket = ours
-        self.reaped = False
+        self._process = fork.start(partial(answer_requests, serve))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def ask(self, **request: Any) -> Request:
         """Send one request and wait for its answer."""
-        self.socket.settimeout(max(0.01, self.deadline - time.monotonic()))
+        channel = self._process.channel
         try:
-            self.socket.send(json.dumps(request).encode())
-            raw = self.socket.recv(MESSAGE_MAX)
-        except ConnectionError:
-            raw = b""
-        if not raw:
-            raise Died(self.reap())
+            channel.send(json.dumps(request).encode())
+            raw = channel.receive(self.deadline)
+        except (ConnectionError, EOFError):
+            raise Died(self._signal()) from None
         answer: Request = json.loads(raw)
         if "oserror" in answer:
             number, reason, on = answer["oserror"]
             raise OSError(number, reason, on)
         return answer
+
+    def _signal(self) -> int | None:
+        """What killed a child that is at its end."""
+        status = self._process.wait(PATIENCE)
+        return os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
 
     def __enter__(self) -> Child:
         return self
@@ -89,23 +76,20 @@ class Child:
 
     def close(self) -> None:
         """End the child, if it still lives."""
-        self.socket.close()
-        if not self.reaped:
-            os.kill(self.pid, signal.SIGKILL)
-            self.reap()
-
-    def reap(self) -> int | None:
-        """Wait for the end of the child; the signal that ended it, if one did."""
-        _, status = os.waitpid(self.pid, 0)
-        self.reaped = True
-        return os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        self._process.end(PATIENCE)
 
 
-def answer_requests(channel: socket.socket, serve: Serve) -> None:
+def answer_requests(serve: Serve, channel: Channel) -> None:
     """The child's life: answer until the parent hangs up."""
-    while raw := channel.recv(MESSAGE_MAX):
+    while True:
         try:
-            answer = serve(json.loads(raw))
+            request = json.loads(channel.receive())
+        except EOFError:
+            return
+        try:
+            answer = json.dumps(serve(request))
         except OSError as error:
-            answer = {"oserror": [error.errno, error.strerror, error.filename]}
-        channel.send(json.dumps(answer).encode())
+            answer = json.dumps({"oserror": [error.errno, error.strerror, error.filename]})
+        except MemoryError:
+            answer = json.dumps({"oserror": [errnos.ENOMEM, os.strerror(errnos.ENOMEM), None]})
+        channel.send(answer.encode())

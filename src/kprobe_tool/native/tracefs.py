@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """tracefs: one kprobe event in a trace instance of its own, gone again when the block ends.
 
-Needs root, CONFIG_KPROBE_EVENTS and no lockdown. Names carry the pid, so two of us do not meet.
+Needs root, CONFIG_KPROBE_EVENTS and no lockdown. Names are random: tracefs is one for all containers, in which two of
+us can have the same pid.
 """
 
 from __future__ import annotations
@@ -11,10 +12,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from kprobe_tool.native import fork
+from kprobe_tool.native.fork import Channel
+
 TRACEFS = ("/sys/kernel/tracing", "/sys/kernel/debug/tracing")
 
 TRACE_MAX = 1 << 24
 """Far more than the one line per event that anybody here waits for."""
+PATIENCE = 10.0
+"""Seconds for the process that has removed an event to end."""
 
 
 def directory() -> str:
@@ -57,7 +63,7 @@ def kprobe(symbol: str, arguments: str) -> Iterator[Events]:
     Raises OSError: ENOENT where the kernel has no such function, EINVAL where it does not understand an argument.
     """
     root = directory()
-    group, event = f"kprobe_tool_{os.getpid()}", "hit"
+    group, event = f"kprobe_tool_{os.urandom(8).hex()}", "hit"
     instance = f"{root}/instances/{group}"
 
     def undo() -> None:
@@ -80,26 +86,30 @@ def kprobe(symbol: str, arguments: str) -> Iterator[Events]:
 def undone(undo: Callable[[], None]) -> Iterator[None]:
     """Have a process of its own call ``undo`` when the block ends, also when that is by SIGKILL.
 
-    It waits for the other end of a pipe to close, in a session of its own that no terminal's signals reach. Raises
+    It waits for our end of a channel to close, in a session of its own that no terminal's signals reach. Raises
     OSError, EBUSY, where it could not undo.
     """
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        status = 1
+
+    def undo_at_the_end(channel: Channel) -> None:
+        with suppress(EOFError):
+            channel.receive()
         try:
-            os.setsid()
-            os.close(writer)
-            os.read(reader, 1)
             undo()
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(reader)
+            answer = b""
+        except OSError as error:
+            answer = str(error).encode()
+        with suppress(ConnectionError):
+            channel.send(answer)
+
+    process = fork.start(undo_at_the_end, outlives=True)
     try:
         yield
     finally:
-        os.close(writer)
-        _, status = os.waitpid(pid, 0)
-        if status != 0:
-            raise OSError(errnos.EBUSY, "the kprobe event could not be removed", "tracefs")
+        process.channel.finish()
+        try:
+            failure = process.channel.receive().decode()
+        except EOFError:
+            failure = "its process was killed"
+        process.end(PATIENCE)
+        if failure:
+            raise OSError(errnos.EBUSY, f"the kprobe event could not be removed: {failure}", "tracefs")

@@ -119,6 +119,8 @@ def ask_controllers(found: Sequence[Controller]) -> list[tuple[str, int | Error]
             answers.append((name, Error(f"{name}: Get Features", "no answer from the controller")))
         elif isinstance(answer, ChildProcessError):
             answers.append((name, Error(f"{name}: Get Features", str(answer))))
+        elif isinstance(answer, OSError):
+            answers.append((name, Error.from_os(f"{name}: Get Features", answer)))
         elif isinstance(answer, int):
             answers.append((name, answer))
         else:

@@ -91,6 +91,9 @@ def read_controllers(tree: Tree, wanted: list[str], seconds: float = SECONDS) ->
             yield Controller(name, problems=(Problem(name, reason, errnos.ETIMEDOUT),))
         elif isinstance(answer, ChildProcessError):
             yield Controller(name, problems=(Problem(name, "the process that read its attributes died"),))
+        elif isinstance(answer, OSError):
+            reason = f"could not be read in a process of its own: {answer.strerror}"
+            yield Controller(name, problems=(Problem(name, reason, answer.errno),))
         else:
             yield answer
 

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Children on hosts that refuse this and that; each in a program of its own, which is changed for good."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.native import bounded
+from kprobe_tool.native.child import Child, Request
+from kprobe_tool.native.prober import Call, Memory, Prober
+from tests import denied
+
+ROOT = Path(__file__).parents[3]
+
+ASK = """
+import os, sys, time
+from kprobe_tool.native import bounded, tracefs
+from kprobe_tool.native.child import Child
+from kprobe_tool.native.fork import CannotStart
+from tests.denied import deny
+
+def ask():
+    with Child(lambda request: {"pid": os.getpid(), "data": request["data"]}, time.monotonic() + 60) as child:
+        answer = child.ask(data="x" * 100)
+        assert answer == {"pid": child.pid, "data": "x" * 100}
+    answers = [answer for _, answer in bounded.each(range(3), lambda item: item * 2, 60)]
+    if isinstance(answers[0], OSError):
+        raise answers[0]
+    assert answers == [0, 2, 4], answers
+    with tracefs.undone(lambda: None):
+        pass
+    print("asked")
+
+def refused():
+    try:
+        ask()
+    except CannotStart as error:
+        print(type(error).__name__, error.filename, error.strerror)
+"""
+
+
+def run(code: str, before: Callable[[], object] | None = None) -> str:
+    """What a program that has ASK prints; nothing on stderr."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK + code],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        preexec_fn=before,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("name", ["recvfrom", "newfstatat"])
+def test_what_a_child_does_without(name: str) -> None:
+    denied.require()
+    assert run(f"deny('{name}'); ask()") == "asked"
+
+
+@pytest.mark.parametrize(
+    ("name", "printed"),
+    [
+        ("prctl", "child process Operation not permitted: prctl(PR_SET_PDEATHSIG)"),
+        ("rt_sigaction", "child process: rt_sigaction(2) Operation not permitted"),
+        ("socketpair", "child process Operation not permitted"),
+    ],
+)
+def test_child_that_cannot_be_set_up(name: str, printed: str) -> None:
+    """One error of the parent's, and no word from the child."""
+    denied.require()
+    assert run(f"deny('{name}'); refused()").startswith(f"CannotStart {printed}")
+
+
+def test_undoing_child_that_cannot_be_set_up() -> None:
+    """Nothing is made that nobody could remove."""
+    denied.require()
+    code = """
+deny("setsid")
+try:
+    with tracefs.undone(lambda: None):
+        print("reached")
+except CannotStart as error:
+    print(error.filename)
+"""
+    assert run(code) == "child process: setsid(2)"
+
+
+def test_no_process_to_be_had() -> None:
+    """Each item says so; the ones that a process could be had for are answered."""
+    denied.require()
+    code = """
+import errno
+asked = bounded.each([1, 2, 3], lambda item: os._exit(0) if item == 1 else item, 60)
+_, first = next(asked)
+deny("clone", "fork", error=errno.EAGAIN)
+print(type(first).__name__, *(f"{type(answer).__name__} {answer.errno == errno.EAGAIN}" for _, answer in asked))
+"""
+    assert run(code) == "ChildProcessError CannotStart True CannotStart True"
+
+
+def test_memory_that_is_not_there() -> None:
+    """A MemoryError is the host's doing, and costs its item only."""
+    answers = [answer for _, answer in bounded.each([1, 1 << 60, 2], lambda item: len(bytes(item)), 60)]
+    assert [type(answer) for answer in answers] == [int, OSError, int]
+    assert str(answers[1]) == "[Errno 12] Cannot allocate memory"
+
+    def allocate(request: Request) -> Request:
+        return {"length": len(bytes(request["size"]))}
+
+    with Child(allocate, time.monotonic() + 60) as child:
+        with pytest.raises(OSError, match="Cannot allocate memory"):
+            child.ask(size=1 << 60)
+        assert child.ask(size=1) == {"length": 1}
+
+
+def test_no_memory_maps() -> None:
+    """Whatever Python still gets by then: an answer or one error, and no traceback."""
+    denied.require()
+    assert run("import errno; deny('mmap', error=errno.ENOMEM); refused()").split()[0] in {"asked", "CannotStart"}
+
+
+def test_sigchld_ignored() -> None:
+    """As some init systems and wrappers of cron jobs leave it."""
+    assert run("ask()", lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)) == "asked"
+
+
+def test_sigchld_ignored_in_a_thread() -> None:
+    """Where it cannot be undone, nothing is known of how a child ended, and nothing breaks."""
+    code = "import threading; thread = threading.Thread(target=ask); thread.start(); thread.join()"
+    assert run(code, lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)) == "asked"
+
+
+def test_many_descriptors() -> None:
+    """More than select(2) knows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2048:
+        pytest.skip("not so many open files here")
+    code = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (2048, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+kept = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+ask()
+"""
+    assert run(code) == "asked"
+
+
+def test_closed_streams() -> None:
+    """stdout and stderr may be anything, or nothing."""
+    assert run("os.close(2); ask()") == "asked"
+
+
+def test_large_messages() -> None:
+    """64 KiB pages as hexadecimal digits are more than a socket takes at once."""
+    pages = Memory(bytes(range(256)) * 4096, ((0, b"\xff" * (1 << 20)),))
+    with Prober(time.monotonic() + 60) as prober:
+        answer = prober.ask(Call("pidfd_open", (0x7FFFFFFF, pages)))
+        assert answer.memory[0][8:] == pages.data[8:]
+        assert answer.memory[1] == pages.pointers[0][1]
+
+
+def test_stuck_child_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed child that does not end keeps nobody."""
+
+    def wait(request: Request) -> Request:
+        time.sleep(3600)
+        return {}
+
+    child = Child(wait, time.monotonic() + 0.1)
+    with pytest.raises(TimeoutError):
+        child.ask()
+    monkeypatch.setattr(os, "kill", lambda pid, number: None)
+    monkeypatch.setattr("kprobe_tool.native.child.PATIENCE", 0.1)
+    begin = time.monotonic()
+    child.close()
+    assert time.monotonic() - begin < 5
+    monkeypatch.undo()
+    os.kill(child.pid, signal.SIGKILL)
+    os.waitpid(child.pid, 0)

@@ -48,17 +48,11 @@ def verdicts(
     """
     for _, group in groupby(checks, key=lambda check: check.system):
         waiting = list(group)
-        try:
-            with closing(bounded.each(tuple(waiting), evaluate, seconds)) as answers:
-                while waiting:
-                    begin(waiting[0])
-                    _, answer = next(answers)
-                    yield waiting.pop(0), finding_of(answer, seconds)
-        except OSError as error:
-            # No process to ask in: that of the next system may be luckier.
-            failure = Error.from_os(error.filename or "a process for the check", error)
+        with closing(bounded.each(waiting, evaluate, seconds)) as answers:
             for check in waiting:
-                yield check, Finding(Status.UNKNOWN, str(failure), settle="more processes, or memory, for this user")
+                begin(check)
+                _, answer = next(answers)
+                yield check, finding_of(answer, seconds)
 
 
 def finding_of(answer: Finding | bounded.Lost, seconds: float) -> Finding:
@@ -69,6 +63,14 @@ def finding_of(answer: Finding | bounded.Lost, seconds: float) -> Finding:
             Status.UNKNOWN,
             f"no answer within {seconds:g} s, so the check was stopped",
             settle="a longer --timeout, or the kernel log, if the kernel is what hangs",
+        )
+    if not isinstance(answer, ChildProcessError):
+        error = Error.from_os(answer.filename or "memory", answer)
+        return Finding(
+            Status.UNKNOWN,
+            f"this host had no room to run the check: {error}",
+            settle="memory and processes to spare (ulimit -v, ulimit -u, pids.max of its control group), and no "
+            "seccomp filter that refuses child processes",
         )
     return Finding(
         Status.UNKNOWN,

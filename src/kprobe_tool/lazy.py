@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from kprobe_tool.names import did_you_mean
+
 
 class LazyGroup(click.Group):
     """A group whose ``table`` names its commands: name: (module with a ``command``, short help).
@@ -41,11 +43,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in self.table and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], self.table, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise click.UsageError(f"no such command '{args[0]}'{hint}", ctx)
+            hint = did_you_mean(args[0], self.table)
+            raise click.UsageError(f"no such command '{args[0]}'" + (f"; {hint}" if hint else ""), ctx)
         name, command, rest = super().resolve_command(ctx, args)
         path = ctx.find_object(list)
         if path is not None and name is not None:

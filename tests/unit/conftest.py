@@ -31,6 +31,12 @@ def rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(errnos.EINVAL, log, True, len(log)))
 
 
+@pytest.fixture(autouse=True)
+def columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a terminal of 80 columns: in a pipe, which the tests are, nothing is wrapped."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+
 VERIFIER_WATCH = verifier_watch.Watch
 
 

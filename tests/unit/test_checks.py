@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Finding, Method, Needs, Root, Severity, Status, evaluate
-from kprobe_tool.commands.verdicts import exit_code
+from kprobe_tool.commands.verdicts import FailOn, exit_code
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.lab.roles import ROLES
 
@@ -109,17 +109,23 @@ UNKNOWN = Finding(Status.UNKNOWN, "r", settle="s")
 ABSENT = Finding(Status.NOT_APPLICABLE, "r", Method.CONFIG)
 
 
+of_severity = {severity: next(check for check in CHECKS if check.severity is severity) for severity in Severity}
+LOW, MEDIUM, HIGH = (of_severity[severity] for severity in (Severity.LOW, Severity.MEDIUM, Severity.HIGH))
+
+
 @pytest.mark.parametrize(
-    ("findings", "fail_on", "code"),
+    ("found", "codes"),
     [
-        ([], "affected", ExitCode.OK),
-        ([OK, ABSENT], "unknown", ExitCode.OK),
-        ([OK, AFFECTED], "affected", ExitCode.FOUND),
-        ([UNKNOWN, AFFECTED], "unknown", ExitCode.FOUND),
-        ([UNKNOWN, OK], "affected", ExitCode.OK),
-        ([UNKNOWN, OK], "unknown", ExitCode.CANNOT_TELL),
-        ([UNKNOWN, AFFECTED], "never", ExitCode.OK),
+        ([], "0000 00"),
+        ([(HIGH, OK), (LOW, ABSENT)], "0000 00"),
+        ([(LOW, OK), (LOW, AFFECTED)], "0011 00"),
+        ([(LOW, AFFECTED), (MEDIUM, AFFECTED)], "0111 00"),
+        ([(HIGH, AFFECTED), (HIGH, UNKNOWN)], "1111 00"),
+        ([(HIGH, UNKNOWN), (MEDIUM, OK)], "0003 00"),
+        ([(HIGH, UNKNOWN), (LOW, AFFECTED)], "0011 00"),
     ],
 )
-def test_exit_codes(findings: list[Finding], fail_on: str, code: ExitCode) -> None:
-    assert exit_code(findings, fail_on) is code
+def test_exit_codes(found: list[tuple[Check, Finding]], codes: str) -> None:
+    """Of high, medium, low, unknown; and of those that severities do not matter to."""
+    levels = [FailOn.HIGH, FailOn.MEDIUM, FailOn.LOW, FailOn.UNKNOWN, FailOn.CHANGED, FailOn.NEVER]
+    assert [exit_code(found, level) for level in levels] == [ExitCode(int(code)) for code in codes if code != " "]

@@ -23,7 +23,7 @@ from .test_schemas import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_li
 
 pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
 
-WITHOUT = {("audit-list", Output.PROMETHEUS), ("audit-list", Output.NRPE)}
+WITHOUT = {("audit-list", output) for output in (Output.PROMETHEUS, Output.NRPE, Output.LINE)}
 """Formats that a command refuses in this mode: a list has no verdicts."""
 ELSEWHERE = {("verifier-log", "load"), ("verifier-log", "watch"), ("skmsg", "watch")}
 """Commands that need a program to load, or something that happens: their own tests read what they print."""
@@ -73,6 +73,8 @@ def test_every_command_in_every_format(name: str, output: Output, capsys: Capsys
             assert formats.prometheus(text)
         case Output.NRPE:
             formats.nrpe(text)
+        case Output.LINE:
+            assert text.count("\n") == 1 and len(text.encode()) <= 81
         case Output.TABLE | Output.WIDE:
             assert all(line == line.rstrip() for line in text.splitlines())
 

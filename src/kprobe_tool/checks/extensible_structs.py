@@ -22,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
         look_for="errno is EFAULT where usize is two pages; a kernel with the fix answers E2BIG.",
         remedy="Boot a kernel with the fix; stable kernels have it as well. Programs should not pass such a size.",
         function="kprobe_tool.probes.extensible_structs.checks:check",
+        default=False,
     ),
     Check(
         id="copy-struct-to-user",
@@ -38,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
         look_for="tail is 'untouched', or written_beyond_smaller is true.",
         remedy="Clear the struct before the call, and look at the size that the kernel wrote into it.",
         function="kprobe_tool.probes.extensible_structs.checks:check",
+        default=False,
     ),
     Check(
         id="extensible-struct-reachability",

@@ -86,7 +86,8 @@ class Check:
     """One row of the table. ``function`` is ``module:name`` of a function that takes the id and gives a Finding.
 
     ``title`` and ``meaning`` tell what it is to be affected, ``look_for`` how the evidence shows it, ``remedy`` what
-    to do about it.
+    to do about it. One that is not ``default`` is run only where it is named, or with ``--all``: what it finds is of
+    use to those who write programs, and not to those who run hosts.
     """
 
     id: str
@@ -99,6 +100,7 @@ class Check:
     look_for: str
     remedy: str
     function: str
+    default: bool = True
 
     def run(self) -> Finding:
         """Import the probe and ask it."""

@@ -31,7 +31,7 @@ def command(*, ids: tuple[str, ...], output: Output) -> ExitCode:
     from kprobe_tool.probes.audit import find
 
     checks = [find(name) for name in dict.fromkeys(ids)]
-    if output in {Output.TABLE, Output.WIDE}:
+    if output.for_people:
         tables = [Table(COLUMNS, paragraphs(check), title=check.id) for check in checks]
     else:
         tables = [Table((), [check_row(check) for check in checks])]

@@ -9,7 +9,14 @@ import click
 
 from kprobe_tool.checks import CHECKS, evaluate
 from kprobe_tool.commands.options import output_option
-from kprobe_tool.commands.verdicts import FINDING_COLUMNS, exit_code, fail_on_option, finding_row, status_colour
+from kprobe_tool.commands.verdicts import (
+    FINDING_COLUMNS,
+    FailOn,
+    exit_code,
+    fail_on_option,
+    finding_row,
+    status_colour,
+)
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Column, Document, Row, Table
@@ -54,8 +61,8 @@ def result_row(result: Result, done: Experiment) -> Row:
 
 @click.command(short_help="Check that sk_msg elements keep their copy bits.")
 @output_option()
-@fail_on_option("unknown")
-def command(output: Output, fail_on: str) -> ExitCode:
+@fail_on_option(FailOn.UNKNOWN)
+def command(output: Output, fail_on: FailOn) -> ExitCode:
     """Check that sk_msg elements keep their copy bits when they are split, moved and replaced.
 
     This is tried with a BPF program on loopback sockets and a file in memory of the tool's own, as root. The program
@@ -85,4 +92,4 @@ def command(output: Output, fail_on: str) -> ExitCode:
         summary=[f"by symbol, not tried: {said['text']}"],
     )
     emit(document, output)
-    return exit_code((finding for _, finding in findings), fail_on)
+    return exit_code(findings, fail_on)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from importlib.resources import files
 
-from kprobe_tool.probes.names import known
+from kprobe_tool.names import require_name
 
 FOLDER = files("kprobe_tool").joinpath("schemas")
 
@@ -17,7 +17,7 @@ def names() -> list[str]:
 
 def text(name: str) -> str:
     """A schema as it is shipped. Raises Error for a document that has none."""
-    known(name, names(), "document", "'kprobe-tool schema' lists them")
+    require_name(name, names(), "document", "'kprobe-tool schema' lists them")
     return FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8")
 
 

@@ -80,7 +80,9 @@ class Document:
     """One command's answer. ``name`` is that of its schema.
 
     ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables, the lines of
-    a ``picture`` and ``summary`` lines are for people only, ``metrics`` and ``plugin`` for the formats of monitoring.
+    a ``picture`` and ``summary`` lines are for people only, ``metrics``, ``plugin`` and the one-line ``verdict``
+    for the formats of monitoring.
+    ``heading`` is the first line for people.
     A warning tells how to read the rows; an error, what is missing.
     """
 
@@ -95,6 +97,8 @@ class Document:
     warnings: Sequence[str] = ()
     metrics: Sequence[Metric] = ()
     plugin: Plugin | None = None
+    verdict: str | None = None
+    heading: str | None = None
 
     def header(self) -> dict[str, object]:
         """What stands before the rows in every machine-readable form."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``-o json``: one object. ``-o jsonl``: one object a line, the first the header, each telling its ``type``."""
+"""``-o json``: one object."""
 
 from __future__ import annotations
 
@@ -43,13 +43,3 @@ def render(document: Document) -> Iterator[str]:
             yield "".join(line)
             line = [other]
     yield "".join(line)
-
-
-def render_lines(document: Document) -> Iterator[str]:
-    """The same, streamed: ``{"type": "header"}``, then ``"result"`` and ``"error"`` lines."""
-    yield json.dumps({"type": "header", **document.header()})
-    for table in document.tables:
-        for row in table.rows:
-            yield json.dumps({"type": "result", **row})
-    for error in document.errors:
-        yield json.dumps({"type": "error", **error.as_dict()})

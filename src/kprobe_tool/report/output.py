@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from enum import StrEnum
+from importlib import import_module
 from types import TracebackType
 
 import click
@@ -23,7 +24,7 @@ CHUNK = 1024
 
 
 class Output(StrEnum):
-    """The formats of ``-o``."""
+    """The formats of ``-o``: each is a module here, whose ``render`` gives the lines of a Document."""
 
     TABLE = "table"
     WIDE = "wide"
@@ -31,6 +32,12 @@ class Output(StrEnum):
     JSONL = "jsonl"
     PROMETHEUS = "prometheus"
     NRPE = "nrpe"
+    LINE = "line"
+
+    @property
+    def for_people(self) -> bool:
+        """Whether it shows columns, pictures and summaries; the others have rows, or what monitoring asks for."""
+        return self in {Output.TABLE, Output.WIDE}
 
 
 COMMON = (Output.TABLE, Output.WIDE, Output.JSON, Output.JSONL)
@@ -38,22 +45,9 @@ COMMON = (Output.TABLE, Output.WIDE, Output.JSON, Output.JSONL)
 
 
 def render(document: Document, output: Output) -> Iterator[str]:
-    """The lines of a document. Each format is imported only where it is used."""
-    if output in {Output.TABLE, Output.WIDE}:
-        from kprobe_tool.report import table
-
-        return table.render(document, wide=output is Output.WIDE)
-    if output is Output.PROMETHEUS:
-        from kprobe_tool.report import prometheus
-
-        return prometheus.render(document)
-    if output is Output.NRPE:
-        from kprobe_tool.report import nrpe
-
-        return nrpe.render(document)
-    from kprobe_tool.report import json
-
-    return json.render(document) if output is Output.JSON else json.render_lines(document)
+    """The lines of a document, from the module of the format's name, which is imported only where it is used."""
+    lines: Iterator[str] = import_module(f"kprobe_tool.report.{output.value}").render(document)
+    return lines
 
 
 def emit(document: Document, output: Output, *, path: str | None = None, quiet: bool = False) -> None:

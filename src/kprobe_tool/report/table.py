@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables for people: ``-o table`` fits 80 columns where it can, ``-o wide`` shows every column unwrapped."""
+"""Tables for people: ``-o table`` fits the terminal where it can, ``-o wide`` shows every column unwrapped."""
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -11,7 +10,7 @@ import click
 import tabulate
 
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
-from kprobe_tool.report.text import escape
+from kprobe_tool.report.text import escape, width
 
 # Two blanks between columns are enough; two more behind each title, as tabulate has it, make the lines longer than
 # wrap_room() reckons.
@@ -23,7 +22,9 @@ WRAP_MIN = 24
 
 def render(document: Document, *, wide: bool = False) -> Iterator[str]:
     """Lines of all tables of a document."""
-    separator = False
+    separator = document.heading is not None
+    if document.heading is not None:
+        yield escape(document.heading)
     for table in (*document.tables, *document.aside):
         if separator:
             yield ""
@@ -34,6 +35,8 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
             yield from grid(table, wide=wide)
         else:
             yield f"  {table.empty}" if table.title is not None else table.empty
+    if document.picture and separator:
+        yield ""
     for line in document.picture:
         yield "".join(styled(span) for span in line)
     if document.summary and separator:
@@ -73,14 +76,15 @@ def grid(table: Table, *, wide: bool) -> list[str]:
 
 def wrap_room(columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> int | None:
     """Characters left on a line for the wrapped column, or None when no column wraps."""
-    if not any(column.wrap for column in columns):
+    line_width = width()
+    if line_width is None or not any(column.wrap for column in columns):
         return None
     used = sum(
         2 + max(len(column.title), *(len(line[number]) for line in cells))
         for number, column in enumerate(columns)
         if not column.wrap
     )
-    return max(WRAP_MIN, shutil.get_terminal_size((80, 24)).columns - used)
+    return max(WRAP_MIN, line_width - used)
 
 
 def paint(columns: Sequence[Column], line: list[str], row: Row) -> None:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What may reach a terminal."""
+"""What may reach a terminal, and how wide it is."""
 
 from __future__ import annotations
 
+import os
 import unicodedata
 
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -19,3 +20,14 @@ def escape(text: str) -> str:
 def escaped(char: str) -> str:
     number = ord(char)
     return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
+
+
+def width() -> int | None:
+    """How many characters a line has: COLUMNS, or the terminal's. None in a pipe, where nothing is wrapped."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and int(columns[:9]) > 0:
+        return int(columns[:9])
+    try:
+        return os.get_terminal_size(1).columns or 80
+    except OSError:
+        return None

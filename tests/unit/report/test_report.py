@@ -6,6 +6,7 @@ import pytest
 
 from kprobe_tool.errors import Error, PluginState
 from kprobe_tool.report import json as json_report
+from kprobe_tool.report import jsonl as jsonl_report
 from kprobe_tool.report import table
 from kprobe_tool.report.document import Column, Document, Plugin, Table
 from kprobe_tool.report.output import Output, emit
@@ -22,7 +23,7 @@ COLUMNS = (
 
 def document(rows: list[dict[str, object]], **more: object) -> Document:
     tables = [Table(COLUMNS, rows, title="Things")]
-    return Document("test", HOST, tables, plugin=Plugin(PluginState.OK, "fine"), **more)  # type: ignore[arg-type]
+    return Document("test", HOST, tables, plugin=Plugin(PluginState.OK, "fine"), verdict="fine", **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_json_and_jsonl_tell_the_same() -> None:
     rows: list[dict[str, object]] = [{"name": "a", "n": 1}, {"name": "b", "n": 2}]
     told = document(rows, errors=[Error("s", errno=2, hint="h")], more={"extra": 1}, warnings=["w"])
     whole = json.loads("\n".join(json_report.render(told)))
-    lines = [json.loads(line) for line in json_report.render_lines(told)]
+    lines = [json.loads(line) for line in jsonl_report.render(told)]
     assert [line.pop("type") for line in lines] == ["header", "result", "result", "error"]
     assert lines[1:3] == whole["results"] == rows
     assert lines[3:] == whole["errors"]

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -11,7 +13,7 @@ import click
 from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Finding
 from kprobe_tool.commands.audit.tally import Audited, Verdict
 from kprobe_tool.commands.options import output_option
-from kprobe_tool.commands.verdicts import exit_code, fail_on_option
+from kprobe_tool.commands.verdicts import FailOn, fail_on_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document
@@ -26,7 +28,7 @@ def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [name for name in (*SYSTEMS, *(check.id for check in CHECKS)) if name.startswith(incomplete)]
 
 
-def asked(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tuple[Check, Finding]]:
+def run_checks(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tuple[Check, Finding]]:
     """The findings of the checks, with a line of progress."""
     from kprobe_tool.probes.audit import verdicts
 
@@ -39,19 +41,20 @@ def asked(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tuple[C
 
 @click.command(short_help="Run all checks and print one verdict for each.")
 @click.option("--list", "listing", is_flag=True, help="Run nothing; show the checks, what they need, and references.")
+@click.option("--all", "everything", is_flag=True, help="Run every check, and show the verdict of each.")
 @click.option(
     "--only",
-    metavar="ID|SYSTEM",
+    metavar="NAME,...",
     multiple=True,
     shell_complete=complete_name,
-    help="Run only this check, or those of this system. May be repeated.",
+    help="Run only these checks: ids, systems, CVE numbers. May be repeated.",
 )
 @click.option(
     "--skip",
-    metavar="ID|SYSTEM",
+    metavar="NAME,...",
     multiple=True,
     shell_complete=complete_name,
-    help="Leave this check out, or those of this system. May be repeated.",
+    help="Leave these checks out: ids, systems, CVE numbers. May be repeated.",
 )
 @click.option(
     "--timeout",
@@ -70,11 +73,17 @@ def asked(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tuple[C
 @click.option("--write", metavar="FILE", type=click.Path(), help="Write to this file, not to standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Show what each check saw.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only what counts, without summary, warnings and progress.")
-@output_option(*COMMON, Output.PROMETHEUS, Output.NRPE)
-@fail_on_option("affected")
+@output_option(*COMMON, Output.PROMETHEUS, Output.NRPE, Output.LINE)
+@fail_on_option(
+    None,
+    FailOn.CHANGED,
+    text="Exit 1 where a check of this severity or more is affected (default: medium); with 'unknown' 3 where one "
+    "could not tell (default of -o nrpe); with 'changed' 1 where a verdict is not that of --baseline.",
+)
 def command(
     *,
     listing: bool,
+    everything: bool,
     only: tuple[str, ...],
     skip: tuple[str, ...],
     timeout: int,
@@ -84,7 +93,7 @@ def command(
     verbose: bool,
     quiet: bool,
     output: Output,
-    fail_on: str,
+    fail_on: FailOn | None,
 ) -> int:
     """Run all checks and print one verdict for each.
 
@@ -93,37 +102,48 @@ def command(
     """
     from kprobe_tool.probes import audit
 
-    checks = audit.select(only, skip)
+    checks = audit.select(only, skip, everything=everything or listing)
     if listing:
-        if output in {Output.PROMETHEUS, Output.NRPE}:
+        if not output.for_people and output not in COMMON:
             raise click.UsageError(f"--list has no verdicts for -o {output.value}")
-        emit(listed(checks), output, path=write)
+        emit(list_document(checks), output, path=write)
         return ExitCode.OK
+    if fail_on is FailOn.CHANGED and baseline is None:
+        raise click.UsageError("--fail-on changed goes with --baseline")
     # What is wrong with the files is told before a check takes its time.
     from kprobe_tool.commands.audit import baseline as earlier
     from kprobe_tool.commands.audit import waivers as waiving
 
-    waived = waiving.load(waivers, datetime.now(UTC).date()) if waivers is not None else {}
+    waived = waiving.load(waivers) if waivers is not None else {}
     before = earlier.load(baseline) if baseline is not None else None
+    today = datetime.now(UTC).date()
+    expired = [waiver for waiver in waived.values() if waiver.expired(today)]
+    begin = time.monotonic()
+    asked_at = host.identity()
+    verdicts = [
+        Verdict(check, finding, None if waived.get(check.id) in expired else waived.get(check.id))
+        for check, finding in run_checks(checks, timeout, quiet=quiet or output is Output.NRPE)
+    ]
     audited = Audited(
-        host.identity(),
-        [
-            Verdict(check, finding, waived.get(check.id))
-            for check, finding in asked(checks, timeout, quiet=quiet or output is Output.NRPE)
-        ],
+        asked_at,
+        verdicts,
         left_out=[check.id for check in CHECKS if check not in checks],
         root=host.as_root(),
         baseline=before,
+        expired=expired,
+        seconds=time.monotonic() - begin,
     )
-    emit(document_of(audited, output, fail_on, verbose=verbose, quiet=quiet), output, path=write, quiet=quiet)
+    counts = fail_on or (FailOn.UNKNOWN if output is Output.NRPE else FailOn.MEDIUM)
+    document = document_of(audited, output, counts, everything=everything, verbose=verbose, quiet=quiet)
+    emit(document, output, path=write, quiet=quiet)
     if output is Output.NRPE:
         from kprobe_tool.commands.audit.monitoring import plugin
 
-        return plugin(audited, fail_on).state
-    return exit_code(audited.counted(), fail_on)
+        return plugin(audited, counts).state
+    return audited.exit_code(counts)
 
 
-def listed(checks: Sequence[Check]) -> Document:
+def list_document(checks: Sequence[Check]) -> Document:
     """The document of ``--list``."""
     from kprobe_tool.commands.check_rows import CHECK_COLUMNS, REFERENCE_COLUMNS, check_row, reference_rows
     from kprobe_tool.report.document import Table
@@ -136,18 +156,20 @@ def listed(checks: Sequence[Check]) -> Document:
     )
 
 
-def document_of(audited: Audited, output: Output, fail_on: str, *, verbose: bool, quiet: bool) -> Document:
+def document_of(
+    audited: Audited, output: Output, fail_on: FailOn, *, everything: bool, verbose: bool, quiet: bool
+) -> Document:
     """The document of a run, with what its format shows."""
-    if output is Output.PROMETHEUS:
-        from kprobe_tool.commands.audit.monitoring import metrics
+    if output.for_people:
+        from kprobe_tool.commands.audit.picture import for_people
 
-        return Document("audit", audited.host, [], metrics=metrics(audited), warnings=audited.warnings())
-    if output is Output.NRPE:
-        from kprobe_tool.commands.audit.monitoring import plugin
+        return for_people(
+            audited, fail_on, everything=everything or output is Output.WIDE, verbose=verbose, quiet=quiet
+        )
+    if output in COMMON:
+        return audited.document()
+    from kprobe_tool.commands.audit.monitoring import metrics, plugin
 
-        return Document("audit", audited.host, [], plugin=plugin(audited, fail_on), warnings=audited.warnings())
-    if output in {Output.TABLE, Output.WIDE}:
-        from kprobe_tool.commands.audit.tables import for_people
-
-        return for_people(audited, verbose=verbose, quiet=quiet)
-    return audited.document()
+    return replace(
+        audited.document(), metrics=metrics(audited), plugin=plugin(audited, fail_on), verdict=audited.result()
+    )

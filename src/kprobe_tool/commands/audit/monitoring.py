@@ -7,7 +7,7 @@ from datetime import datetime
 
 from kprobe_tool.checks import Severity, Status
 from kprobe_tool.commands.audit.tally import WAIVED, Audited, Verdict, count
-from kprobe_tool.commands.verdicts import exit_code
+from kprobe_tool.commands.verdicts import FailOn, exit_code
 from kprobe_tool.errors import ExitCode, PluginState
 from kprobe_tool.report.document import Metric, Plugin
 
@@ -44,7 +44,7 @@ def metrics(audited: Audited) -> list[Metric]:
     ]
 
 
-def plugin(audited: Audited, fail_on: str) -> Plugin:
+def plugin(audited: Audited, fail_on: FailOn) -> Plugin:
     """What ``--fail-on`` counts, by severity: an affected check of low severity is a warning."""
     affected = audited.with_bucket(Status.AFFECTED.value)
     unknown = audited.with_bucket(Status.UNKNOWN.value)

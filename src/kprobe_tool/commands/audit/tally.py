@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kprobe_tool.checks import Check, Finding, Root, Status
-from kprobe_tool.commands.verdicts import finding_row
+from kprobe_tool.checks import Check, Finding, Root, Severity, Status
+from kprobe_tool.commands.verdicts import FailOn, exit_code, finding_row
+from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.document import Document, Row, Table
 
 if TYPE_CHECKING:
@@ -47,16 +48,19 @@ def count(verdicts: Iterable[Verdict]) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Audited:
-    """``left_out`` are the checks that were not run, ``root`` is whether this was root."""
+    """``left_out`` are the checks that were not run, ``root`` is whether this was root, ``expired`` the waivers that
+    are not heeded any more, ``seconds`` how long it took."""
 
     host: Mapping[str, object]
     verdicts: Sequence[Verdict]
     left_out: Sequence[str]
     root: bool
     baseline: Baseline | None
+    expired: Sequence[Waiver] = ()
+    seconds: float = 0.0
 
-    def counted(self) -> list[Finding]:
-        return [verdict.finding for verdict in self.verdicts if verdict.bucket != WAIVED]
+    def counted(self) -> list[tuple[Check, Finding]]:
+        return [(verdict.check, verdict.finding) for verdict in self.verdicts if verdict.bucket != WAIVED]
 
     def with_bucket(self, bucket: str) -> list[Verdict]:
         return [verdict for verdict in self.verdicts if verdict.bucket == bucket]
@@ -82,10 +86,36 @@ class Audited:
         now = {verdict.check.id: verdict.finding.status.value for verdict in self.verdicts}
         return self.baseline.compare(now, self.left_out)
 
+    def exit_code(self, fail_on: FailOn) -> ExitCode:
+        if fail_on is FailOn.CHANGED:
+            return ExitCode.FOUND if self.changes() else ExitCode.OK
+        return exit_code(self.counted(), fail_on)
+
+    def applied(self) -> int:
+        """How many of the checks had something to ask."""
+        return sum(each.finding.status is not Status.NOT_APPLICABLE for each in self.verdicts)
+
+    def result(self) -> str:
+        """The verdict on the whole, in a line."""
+        affected = Counter(each.check.severity for each in self.with_bucket(Status.AFFECTED.value))
+        unknown = len(self.with_bucket(Status.UNKNOWN.value))
+        found = [f"{affected[severity]} {severity.value}" for severity in Severity if affected[severity]]
+        if found:
+            text = f"AFFECTED, {', '.join(found)}"
+            text += f", {unknown} unknown" if unknown else ""
+        else:
+            text = f"could not tell, {unknown} unknown" if unknown else "nothing found"
+        return f"{text}. {self.applied()} of {len(self.verdicts)} checks applied"
+
     def warnings(self) -> list[str]:
-        if self.baseline is None or self.baseline.hostname == self.host["hostname"]:
-            return []
-        return [f"the baseline is of another host, '{self.baseline.hostname}'"]
+        found = [
+            f"the waiver of '{waiver.id}' expired on {waiver.until}, and its finding counts again; "
+            "decide anew: give it another date, or remove it"
+            for waiver in self.expired
+        ]
+        if self.baseline is not None and self.baseline.hostname != self.host["hostname"]:
+            found.append(f"the baseline is of another host, '{self.baseline.hostname}'")
+        return found
 
     def document(self) -> Document:
         """What scripts read."""

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 import click
 
 from kprobe_tool import files
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import Error, ExitCode, errno_name
+from kprobe_tool.names import did_you_mean
 from kprobe_tool.probes import host
 from kprobe_tool.probes.extensible_structs import ask, compare, table
 from kprobe_tool.probes.extensible_structs.model import FieldReport, FlagReport, Support, SyscallReport
@@ -146,13 +146,6 @@ def heading(report: SyscallReport) -> str:
     )
 
 
-def near(name: str, names: Sequence[str]) -> str:
-    """`` did you mean``, where something comes close."""
-    folded = {known.casefold(): known for known in names}
-    matches = get_close_matches(name.casefold(), folded, n=2)
-    return f"did you mean {' or '.join(repr(folded[match]) for match in matches)}?" if matches else ""
-
-
 def complete_syscalls(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     return [name for name in table.NAMES if name.startswith(incomplete)]
 
@@ -167,7 +160,7 @@ def chosen(syscalls: Sequence[str], every: bool) -> list[str]:
         raise click.UsageError(f"which system call? {', '.join(table.NAMES)}, or --all")
     for name in syscalls:
         if name not in table.NAMES:
-            hint = near(name, list(table.NAMES)) or f"known are {', '.join(table.NAMES)}"
+            hint = did_you_mean(name, list(table.NAMES)) or f"known are {', '.join(table.NAMES)}"
             raise Error(f"system call '{name}'", "not known here", hint=hint)
     return list(dict.fromkeys(syscalls))
 
@@ -275,7 +268,7 @@ def answer_require(report: SyscallReport, names: str, output: Output) -> ExitCod
         try:
             required.append(compare.require(report, name))
         except KeyError:
-            hint = near(name, [known for known in compare.names(report) if "." not in known])
+            hint = did_you_mean(name, [known for known in compare.names(report) if "." not in known])
             raise Error(f"{report.syscall}: flag or field '{name}'", "not known here", hint=hint or None) from None
     result = compare.overall(required)
     if output in {Output.JSON, Output.JSONL}:

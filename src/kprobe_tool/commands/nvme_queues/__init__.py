@@ -111,7 +111,7 @@ def command(
             raise click.UsageError("--simulate asks no kernel and goes with -o only")
         emit(simulation_document(simulate), output)
         return ExitCode.OK
-    people = output in {Output.TABLE, Output.WIDE}
+    people = output.for_people
     if picture and not people:
         raise click.UsageError("--map draws for people; -o json has the CPUs of each hctx")
     if directory is not None and query_controller:

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from kprobe_tool.checks import CHECKS, evaluate
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.rds_info.rows import LEAK_COLUMNS, tables
-from kprobe_tool.commands.verdicts import FINDING_COLUMNS, exit_code, fail_on_option, finding_row
+from kprobe_tool.commands.verdicts import FINDING_COLUMNS, FailOn, exit_code, fail_on_option, finding_row
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row, Table
@@ -50,7 +50,7 @@ LEAKING = (
 )
 
 
-def run_leak_check(output: Output, fail_on: str) -> ExitCode:
+def run_leak_check(output: Output, fail_on: FailOn) -> ExitCode:
     """``--leak-check``: the options one by one, and the checks that audit runs."""
     from kprobe_tool.probes.rds.experiment import experiment
     from kprobe_tool.probes.rds.presence import presence
@@ -79,7 +79,7 @@ def run_leak_check(output: Output, fail_on: str) -> ExitCode:
     )
     emit(document, output)
     # Every kernel so far shares the bind table, so that it would drown the answer that scripts ask for here.
-    return exit_code([finding for check, finding in findings if check.id != "rds-bind-netns"], fail_on)
+    return exit_code([row for row in findings if row[0].id != "rds-bind-netns"], fail_on)
 
 
 def select(netns: Sequence[str], all_netns: bool) -> tuple[list[Netns], list[Error]]:
@@ -224,7 +224,7 @@ def with_deltas(document: Document, wanted: Sequence[str], previous: dict[str, i
 @click.option("--save", type=click.Path(), metavar="FILE", help="Keep the kernel's raw answers in a file.")
 @click.option("--from", "from_file", type=click.Path(), metavar="FILE", help="Read a saved file, ask no kernel.")
 @click.option("--leak-check", is_flag=True, help="Check whether the kernel shows RDS across network namespaces.")
-@fail_on_option("unknown")
+@fail_on_option(FailOn.UNKNOWN)
 @output_option()
 @click.pass_context
 def command(
@@ -238,7 +238,7 @@ def command(
     save: str | None,
     from_file: str | None,
     leak_check: bool,
-    fail_on: str,
+    fail_on: FailOn,
     output: Output,
     counter: tuple[str, ...],
     laddr: tuple[str, ...],

@@ -81,7 +81,7 @@ def command(
         from kprobe_tool.commands.verifier_log.html import page
 
         files.replace(html_path, page(diagnosis).splitlines(), 0o644)
-    people = output in {Output.TABLE, Output.WIDE}
+    people = output.for_people
     emit(
         Document(
             "verifier-log-explain",

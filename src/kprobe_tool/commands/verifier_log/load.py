@@ -127,7 +127,7 @@ def command(
                 write(save, verdict.log)
     if not rows:
         raise errors[0]
-    people = output in {Output.TABLE, Output.WIDE}
+    people = output.for_people
     emit(
         Document(
             "verifier-log-load",

@@ -95,7 +95,7 @@ def command(paths: tuple[str, ...], limit: int, output: Output) -> ExitCode:
             notes.append(f"{path}: {note}")
     if not rows:
         raise errors[0]
-    people = output in {Output.TABLE, Output.WIDE}
+    people = output.for_people
     emit(
         Document(
             "verifier-log-stats",

@@ -12,9 +12,9 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from kprobe_tool.errors import Error, errno_name
+from kprobe_tool.names import did_you_mean
 from kprobe_tool.native import bpf, elf, host
 from kprobe_tool.native.libc import text
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
@@ -86,12 +86,8 @@ def type_number(name: str) -> int:
     """The number of a program type by name. Raises Error, with the nearest one."""
     known = ALIASES.get(name, name)
     if known not in TYPES:
-        near = get_close_matches(name, [*TYPES, *ALIASES], n=1)
-        raise Error(
-            f"program type '{name}'",
-            "is not known",
-            hint=f"did you mean '{near[0]}'?" if near else f"there are {', '.join(TYPES)}",
-        )
+        hint = did_you_mean(name, [*TYPES, *ALIASES]) or f"there are {', '.join(TYPES)}"
+        raise Error(f"program type '{name}'", "is not known", hint=hint)
     return TYPES[known]
 
 
@@ -140,8 +136,7 @@ def chosen(path: str, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """The wanted ones of the programs of a file, all without any. Raises Error, with the nearest name."""
     for name in wanted:
         if name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names) or 'none'}"
+            hint = did_you_mean(name, names) or f"there are {', '.join(names) or 'none'}"
             raise Error(path, f"has no program '{name}'", hint=hint)
     if not names:
         raise Error(path, "holds no BPF program")

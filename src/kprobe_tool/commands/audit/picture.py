@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""``audit`` for people: a block for each finding, what was not found and why, and the verdict on the whole."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from kprobe_tool.checks import Severity, Status
+from kprobe_tool.commands.audit.baseline import Baseline, Change
+from kprobe_tool.commands.audit.tally import WAIVED, Audited, Verdict
+from kprobe_tool.commands.verdicts import FINDING_COLUMNS, STATUS_COLOURS, FailOn
+from kprobe_tool.errors import ExitCode
+from kprobe_tool.report.document import Column, Document, Row, Span, Table
+from kprobe_tool.report.text import escape, width
+
+Line = Sequence[Span]
+
+CHANGE_COLUMNS = (
+    Column("CHANGE", "change"),
+    Column("ID", "id"),
+    Column("BEFORE", "before"),
+    Column("NOW", "now"),
+)
+EVIDENCE_COLUMNS = (
+    Column("ID", "id"),
+    Column("EVIDENCE", "evidence", wrap=True),
+)
+ORDER = (Status.AFFECTED, Status.UNKNOWN, Status.OK, Status.NOT_APPLICABLE)
+SYSTEMS = {"rds": "RDS", "nvme": "NVMe", "skmsg": "kTLS", "extensible-structs": "extensible structs"}
+"""What people call the systems."""
+INDENT = 8
+"""Columns in front of the text of a block."""
+COUNTS = 14
+"""Columns in front of what is counted."""
+
+
+def for_people(audited: Audited, fail_on: FailOn, *, everything: bool, verbose: bool, quiet: bool) -> Document:
+    """What was found and the counts, or with ``everything`` all verdicts; with ``quiet`` only what counts."""
+    verdicts = sorted(audited.verdicts, key=rank)
+    found = [each for each in verdicts if each.bucket in {Status.AFFECTED, Status.UNKNOWN}]
+    aside = [evidence(verdicts)] if verbose else []
+    changes = audited.changes()
+    if audited.baseline is not None and (changes or not quiet):
+        aside.append(changed(audited.baseline, changes))
+    if quiet:
+        return Document("audit", audited.host, [], aside=aside, picture=spaced(map(block, found)))
+    lines = [*spaced(map(block, found)), *counts(audited)]
+    return Document(
+        "audit",
+        audited.host,
+        [Table(FINDING_COLUMNS, [each.row() for each in verdicts])] if everything else [],
+        aside=aside,
+        picture=[*lines, (), result(audited, fail_on, everything=everything)],
+        warnings=audited.warnings(),
+        heading=heading(audited),
+    )
+
+
+def rank(verdict: Verdict) -> tuple[int, int]:
+    return ORDER.index(verdict.finding.status), list(Severity).index(verdict.check.severity)
+
+
+def heading(audited: Audited) -> str:
+    """Who was asked, by whom, when, and how much."""
+    host = audited.host
+    day, _, clock = str(host["time"]).partition("T")
+    number = len(audited.verdicts)
+    return (
+        f"{host['hostname']}  Linux {host['release']} {host['arch']}  {'root' if audited.root else 'not root'}  "
+        f"{day} {clock[:5]} UTC  {number} {'check' if number == 1 else 'checks'}, {audited.seconds:.1f} s"
+    )
+
+
+def wrapped(text: str, indent: int, first: str | None = None) -> list[str]:
+    """The lines of a text behind ``indent`` blanks, or behind ``first``; one line in a pipe."""
+    room = width()
+    start = " " * indent if first is None else first
+    if room is None or not text:
+        return [(start + text).rstrip()]
+    return textwrap.wrap(
+        escape(text),
+        max(room, indent + 24),
+        initial_indent=start,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+    )
+
+
+def plain(lines: Iterable[str]) -> Iterator[Line]:
+    return ((Span(line),) for line in lines)
+
+
+def block(verdict: Verdict) -> list[Line]:
+    """A finding: how bad and what, what was seen, what to do."""
+    check, finding = verdict.check, verdict.finding
+    colour = STATUS_COLOURS[finding.status.value]
+    found = finding.status is Status.AFFECTED
+    if found:
+        head: Line = (Span(f"{check.severity.value.upper():<6}  ", colour, bold=True), Span("affected", colour))
+    else:
+        head = (Span("?       ", colour, bold=True), Span("unknown", colour))
+    do = f"Do: {check.remedy}" if found else f"To settle it: {finding.settle}"
+    return [
+        (*head, Span(f"  {check.id}", bold=True)),
+        *plain(wrapped(finding.reason, INDENT)),
+        *plain(wrapped(do, INDENT)),
+        *plain(wrapped(f"More: kprobe-tool explain {check.id}", INDENT)),
+    ]
+
+
+def spaced(blocks: Iterable[list[Line]]) -> list[Line]:
+    """Blocks with an empty line after each."""
+    return [line for each in blocks for line in (*each, ())]
+
+
+def counts(audited: Audited) -> Iterator[Line]:
+    """How many of each verdict there are besides the findings, and of which systems."""
+    ok = Counter(each.check.system for each in audited.with_bucket(Status.OK.value))
+    systems = ", ".join(f"{system} {number}" for system, number in ok.items())
+    yield from plain(wrapped(systems, COUNTS, counted("ok", sum(ok.values()))))
+    absent = audited.with_bucket(Status.NOT_APPLICABLE.value)
+    yield from plain(wrapped(", ".join(why_absent(absent)), COUNTS, counted("n/a", len(absent))))
+    waived = audited.with_bucket(WAIVED)
+    if waived:
+        why = "; ".join(
+            f"{each.check.id} ({each.finding.status.value}) until {each.waiver.until}: {each.waiver.reason}"
+            for each in waived
+            if each.waiver is not None
+        )
+        yield from plain(wrapped(why, COUNTS, counted("waived", len(waived))))
+    unknown = audited.with_bucket(Status.UNKNOWN.value)
+    settling = audited.root_may_settle()
+    hint = f"this was not root, which may settle {len(settling)}" if settling else ""
+    yield from plain(wrapped(hint, COUNTS, counted("unknown", len(unknown))))
+    if audited.left_out:
+        yield from plain(wrapped(", ".join(audited.left_out), COUNTS, counted("not run", len(audited.left_out))))
+
+
+def counted(what: str, number: int) -> str:
+    return f"{what:<8}{number:>3}   "
+
+
+def why_absent(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """Each system whose checks do not apply, with how many they are and the beginning of the commonest reason."""
+    reasons: dict[str, Counter[str]] = {}
+    for each in verdicts:
+        first = each.finding.reason.partition(";")[0].partition(",")[0].rstrip(".")
+        reasons.setdefault(each.check.system, Counter())[first] += 1
+    for system, found in reasons.items():
+        yield f"{system} {found.total()} ({found.most_common(1)[0][0]})"
+
+
+def result(audited: Audited, fail_on: FailOn, *, everything: bool) -> Line:
+    """The last line."""
+    counting = audited.exit_code(fail_on)
+    affected = bool(audited.with_bucket(Status.AFFECTED.value))
+    unknown = bool(audited.with_bucket(Status.UNKNOWN.value))
+    colour = STATUS_COLOURS[(Status.AFFECTED if affected else Status.UNKNOWN if unknown else Status.OK).value]
+    text = audited.result()
+    *most, last = [SYSTEMS[system] for system in absent_systems(audited)] or [""]
+    unused = f"{', '.join(most)} and {last} are" if most else f"{last} is"
+    text += f" ({unused} not in use here)." if last else "."
+    if (affected or unknown) and counting is ExitCode.OK:
+        text += f" Exit code 0 by --fail-on {fail_on.value}."
+    missing = audited.applied() < len(audited.verdicts) and not everything
+    return (Span("RESULT: ", bold=True), Span(text, colour), Span(" --all lists them." if missing else ""))
+
+
+def absent_systems(audited: Audited) -> list[str]:
+    """The systems of which no check applies."""
+    systems = dict.fromkeys(each.check.system for each in audited.verdicts)
+    there = {each.check.system for each in audited.verdicts if each.finding.status is not Status.NOT_APPLICABLE}
+    return [system for system in systems if system not in there]
+
+
+def evidence(verdicts: Sequence[Verdict]) -> Table:
+    """A row for each thing that was seen."""
+    rows: list[Row] = [
+        {"id": each.check.id, "evidence": {name: value}}
+        for each in verdicts
+        for name, value in each.finding.evidence.items()
+    ]
+    return Table(EVIDENCE_COLUMNS, rows, title="Evidence")
+
+
+def changed(baseline: Baseline, changes: Sequence[Change]) -> Table:
+    # From a file, so that it could be anything.
+    title = escape(f"Since {baseline.time}, {baseline.hostname} {baseline.release}")
+    return Table(CHANGE_COLUMNS, [each.as_dict() for each in changes], title=title, empty="no verdict has changed")

@@ -25,7 +25,7 @@ install = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\n' $(1) 
 
 FUZZ_SECONDS := 300
 
-.PHONY: run test test-fast test-uml fuzz shell clean run-packages test-packages
+.PHONY: run test test-fast test-uml mutants fuzz shell clean run-packages test-packages
 
 run: $(VENV)/.run
 	$(VENV)/bin/kprobe-tool audit --fail-on never
@@ -43,6 +43,10 @@ test-uml: $(VENV)/.test
 	@$(call install,$(UML_PACKAGES))
 	$(VENV)/bin/python -m tests.kernels.uml.build
 	KPROBE_TOOL_UML=1 $(VENV)/bin/pytest tests/kernels/uml
+
+# Changes the judging code in small ways and runs its unit tests each time: all of it, or MUTANTS='FILE... | --changed'.
+mutants: $(VENV)/.test
+	$(VENV)/bin/python -m tests.mutants $(MUTANTS)
 
 # Feeds 'verifier-log explain' with mutations of real logs that reach new code, for FUZZ_SECONDS.
 fuzz: $(VENV)/.test

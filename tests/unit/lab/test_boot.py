@@ -45,16 +45,20 @@ def test_lines_and_console(harness: Harness) -> None:
 
 
 def test_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
-    harness.monkeypatch.setattr(boot, "FIRST_SIGN_OF_LIFE", 1)
     pid = harness.directory / "pid"
-    ending = harness.run(f"trap '' TERM; (sleep 60 & echo $! > {pid}; wait); wait")
-    assert "no sign of life after 1 s" in ending.hung
+    # A busy machine may need longer than a second to start the child that is to be killed.
+    for seconds in (1, 5, 25):
+        harness.monkeypatch.setattr(boot, "FIRST_SIGN_OF_LIFE", seconds)
+        ending = harness.run(f"trap '' TERM; (sleep 60 & echo $! > {pid}; wait); wait")
+        assert f"no sign of life after {seconds} s" in ending.hung
+        if pid.exists() and pid.read_text():
+            break
     assert not is_alive(int(pid.read_text()))
 
 
 def test_guest_that_does_not_end(harness: Harness) -> None:
-    harness.monkeypatch.setattr(boot, "TOTAL", 1)
-    assert "not done after 1 s" in harness.run("echo alive; sleep 60").hung
+    harness.monkeypatch.setattr(boot, "TOTAL", 5)
+    assert "not done after 5 s" in harness.run("echo alive; sleep 60").hung
     assert harness.lines == [b"alive"]
 
 

@@ -18,9 +18,10 @@ import pytest
 
 from kprobe_tool import cli
 from kprobe_tool.errors import ExitCode
-from kprobe_tool.native import libbpf, sched, verifier_watch
+from kprobe_tool.native import libbpf, sched
 from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import oserror
+from kprobe_tool.native.programs import verifier_watch
 from kprobe_tool.probes.verifier.watching.attempts import Attempt
 from kprobe_tool.probes.verifier.watching.reload import Unable, reload
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from kprobe_tool.errors import Error, ExitCode
-from kprobe_tool.native import bcc, bpf, btf, host, link, sk_msg, skmsg_check, tls
-from kprobe_tool.native.skmsg_check import Call, Kind, Step
+from kprobe_tool.native import bcc, bpf, btf, host, link, sk_msg, tls
+from kprobe_tool.native.programs import skmsg_check
+from kprobe_tool.native.programs.skmsg_check import Call, Kind, Step
 from kprobe_tool.probes import doctor
 from kprobe_tool.probes.skmsg import experiment
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import errno as errnos
 from collections.abc import Iterator, Mapping
 
-from kprobe_tool.native import verifier_watch
 from kprobe_tool.native.bpf import bpf_attr_prog_load
-from kprobe_tool.native.verifier_watch import KIND_LOAD, KIND_LOG, KIND_MESSAGE, KIND_TAIL, header, key, message
+from kprobe_tool.native.programs import verifier_watch
+from kprobe_tool.native.programs.verifier_watch import (
+    KIND_LOAD,
+    KIND_LOG,
+    KIND_MESSAGE,
+    KIND_TAIL,
+    header,
+    key,
+    message,
+)
 from kprobe_tool.probes.live import Limits
 from kprobe_tool.probes.verifier.watching.watch import Filters, Group, Reports
 

@@ -34,9 +34,9 @@ from kprobe_tool.probes.rds.capture import Capture, Reading
 from kprobe_tool.probes.rds.experiment import Experiment, OptionResult, judge
 from kprobe_tool.probes.rds.filters import Filters
 from kprobe_tool.probes.rds.presence import Presence
+from kprobe_tool.probes.skmsg import cases as skmsg_cases
 from kprobe_tool.probes.skmsg import experiment as skmsg_experiment
 from kprobe_tool.probes.skmsg import judge as skmsg_judge
-from kprobe_tool.probes.skmsg import tests as skmsg_tests
 from kprobe_tool.probes.verifier.diagnosis import Lost, Outcome
 from kprobe_tool.report import json as report_json
 
@@ -224,8 +224,8 @@ def test_enumerations_are_those_of_the_code() -> None:
     simulation = SCHEMAS["nvme-queues-simulate"]["$defs"]["simulation"]["properties"]
     assert simulation["algorithm"]["enum"] == list(Algorithm)
     sent = SCHEMAS["skmsg-check"]["$defs"]
-    assert sent["skmsg_result"]["properties"]["test"]["enum"] == [test.name for test in skmsg_tests.TESTS]
-    assert sent["skmsg_result"]["properties"]["socket"]["enum"] == list(skmsg_tests.Socket)
+    assert sent["skmsg_result"]["properties"]["test"]["enum"] == [test.name for test in skmsg_cases.TESTS]
+    assert sent["skmsg_result"]["properties"]["socket"]["enum"] == list(skmsg_cases.Socket)
     assert sent["skmsg_result"]["properties"]["outcome"]["enum"] == list(skmsg_judge.Outcome)
     assert sent["skmsg_result"]["properties"]["check"]["enum"] == [
         check.id for check in checks.CHECKS if check.system == "skmsg"

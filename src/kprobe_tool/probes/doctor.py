@@ -10,9 +10,10 @@ import time
 from dataclasses import dataclass
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bcc, host, kmod, kprobe, sched, skmsg_check
+from kprobe_tool.native import bcc, host, kmod, kprobe, sched
 from kprobe_tool.native.bpf import BPF_PROG_TYPE_SK_MSG
 from kprobe_tool.native.child import Child, Request
+from kprobe_tool.native.programs import skmsg_check
 
 MODULES = ("rds", "rds_tcp", "rds_rdma", "tls", "nvme_core", "nvme_fabrics", "nvme_rdma", "nvme_tcp")
 """What the commands can look at. Absent modules are never loaded, so the hint says who would."""

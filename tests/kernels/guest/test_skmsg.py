@@ -13,8 +13,8 @@ import pytest
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import kmod, tls
 from kprobe_tool.probes.skmsg import experiment
+from kprobe_tool.probes.skmsg.cases import Socket
 from kprobe_tool.probes.skmsg.judge import results
-from kprobe_tool.probes.skmsg.tests import Socket
 
 from .conftest import Run
 from .tool import ARGV, Answer, tool

@@ -19,8 +19,8 @@ from kprobe_tool.native import bcc, kprobe, tracefs
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.skmsg import experiment, judge
+from kprobe_tool.probes.skmsg.cases import Must
 from kprobe_tool.probes.skmsg.judge import Outcome
-from kprobe_tool.probes.skmsg.tests import Must
 from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Event, Filters, Method, Watch, boot_time, decode
 
 from ... import skmsg

@@ -20,10 +20,11 @@ from functools import cache
 from typing import Any
 
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import bcc, host, link, procfs, sched, skmsg_check, tls
+from kprobe_tool.native import bcc, host, link, procfs, sched, tls
 from kprobe_tool.native.child import Child, Died, Request
-from kprobe_tool.native.skmsg_check import Record
-from kprobe_tool.probes.skmsg.tests import OFFSET, TESTS, Send, Socket, Test
+from kprobe_tool.native.programs import skmsg_check
+from kprobe_tool.native.programs.skmsg_check import Record
+from kprobe_tool.probes.skmsg.cases import OFFSET, TESTS, Send, Socket, Test
 
 DEADLINE = 180.0
 """Seconds for everything; it takes one, on an emulated machine two minutes."""

@@ -9,10 +9,10 @@ from enum import StrEnum
 from mmap import PAGESIZE
 
 from kprobe_tool.errors import errno_name
+from kprobe_tool.native.programs.skmsg_check import HELPERS, Record
 from kprobe_tool.native.sk_msg import Element, PageKind
-from kprobe_tool.native.skmsg_check import HELPERS, Record
+from kprobe_tool.probes.skmsg.cases import TESTS, Must, Socket, Test
 from kprobe_tool.probes.skmsg.experiment import TLS_MERGE_OPEN_RECORD, Experiment, Run
-from kprobe_tool.probes.skmsg.tests import TESTS, Must, Socket, Test
 
 
 class Outcome(StrEnum):

@@ -10,7 +10,7 @@ from kprobe_tool import cli
 from kprobe_tool.commands.verifier_log import watch as verifier_watch
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import bpf, host
-from kprobe_tool.native import verifier_watch as records
+from kprobe_tool.native.programs import verifier_watch as records
 from kprobe_tool.probes.verifier.watching import watch
 from kprobe_tool.probes.verifier.watching.watch import Filters, Source
 

@@ -14,12 +14,13 @@ import pytest
 
 from kprobe_tool.checks import CHECKS, Method, Status
 from kprobe_tool.errors import Error
-from kprobe_tool.native import host, sk_msg, skmsg_check
-from kprobe_tool.native.skmsg_check import Call, Kind, Record, Step
+from kprobe_tool.native import host, sk_msg
+from kprobe_tool.native.programs import skmsg_check
+from kprobe_tool.native.programs.skmsg_check import Call, Kind, Record, Step
 from kprobe_tool.probes.skmsg import checks, experiment
+from kprobe_tool.probes.skmsg.cases import TESTS, Must, Socket
 from kprobe_tool.probes.skmsg.experiment import Controls, Experiment, Run, experiment_of
 from kprobe_tool.probes.skmsg.judge import Outcome, judge, results, statement
-from kprobe_tool.probes.skmsg.tests import TESTS, Must, Socket
 
 DATA = Path(__file__).parents[2] / "data" / "skmsg"
 UNFIXED, FIXED, CLOSED = "6.12.43+deb12-amd64", "6.1.0-56-amd64", "7.2.12+deb13-amd64"

@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from kprobe_tool.native import verifier_watch
-from kprobe_tool.native.verifier_watch import Load, Message, Piece
+from kprobe_tool.native.programs import verifier_watch
+from kprobe_tool.native.programs.verifier_watch import Load, Message, Piece
 from kprobe_tool.probes.verifier.watching.kernel_format import formatted
 
 PATIENCE = 2_000_000_000

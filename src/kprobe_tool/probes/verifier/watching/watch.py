@@ -16,8 +16,9 @@ from functools import lru_cache
 from types import TracebackType
 
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import bcc, bpf, btf, cgroup, kprobe, procfs, verifier_watch
+from kprobe_tool.native import bcc, bpf, btf, cgroup, kprobe, procfs
 from kprobe_tool.native.bpf import PROG_TYPES
+from kprobe_tool.native.programs import verifier_watch
 from kprobe_tool.probes.live import COUNTERS, Counters, Feed, Limits
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import pytest
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import verifier_watch
+from kprobe_tool.native.programs import verifier_watch
 from kprobe_tool.probes.verifier.watching import attempts
 from kprobe_tool.probes.verifier.watching.attempts import RETRY, Assembler, Attempt, Folder, Report
 from kprobe_tool.probes.verifier.watching.kernel_format import formatted

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kprobe_tool.native.skmsg_check import SK_PASS, Call, Kind, Step
+from kprobe_tool.native.programs.skmsg_check import SK_PASS, Call, Kind, Step
 
 OFFSET = 100
 BYTES = 1000

@@ -8,8 +8,8 @@ import click
 from kprobe_tool.lazy import LazyGroup
 
 COMMANDS = {
-    "check": ("kprobe_tool.commands.skmsg_check", "Check that sk_msg elements keep their copy bits."),
-    "watch": ("kprobe_tool.commands.skmsg_watch", "Watch messages and the copy bits of their elements."),
+    "check": ("kprobe_tool.commands.skmsg.check", "Check that sk_msg elements keep their copy bits."),
+    "watch": ("kprobe_tool.commands.skmsg.watch", "Watch messages and the copy bits of their elements."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 

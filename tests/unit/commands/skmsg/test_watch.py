@@ -13,13 +13,13 @@ import jsonschema
 import pytest
 
 from kprobe_tool import cli
-from kprobe_tool.commands import skmsg_watch
+from kprobe_tool.commands.skmsg import watch
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes.skmsg import judge
 from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Filters, Method
 
-from ..fake_watch import CAPTURE, Fake
-from ..test_schemas import SCHEMAS, check_command, check_lines
+from ...fake_watch import CAPTURE, Fake
+from ...test_schemas import SCHEMAS, check_command, check_lines
 
 SHORT = ("--duration", "0.001")
 
@@ -61,7 +61,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert definitions["message"]["properties"]["hook"]["enum"] == functions
     assert definitions["message_element"]["properties"]["page"]["enum"] == list(judge.PAGES.values())
     ended = SCHEMAS["skmsg-watch"]["properties"]["summary"]["properties"]["ended"]["enum"]
-    assert ended == [*skmsg_watch.ENDINGS, "not-started"]
+    assert ended == [*watch.ENDINGS, "not-started"]
 
 
 def test_for_people(capsys: Capsys) -> None:

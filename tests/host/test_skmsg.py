@@ -16,7 +16,7 @@ import pytest
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import bcc, bpf, btf, host, link, sk_msg, tls
 from kprobe_tool.native.programs import skmsg_check
-from kprobe_tool.native.programs.skmsg_check import Call, Kind, Step
+from kprobe_tool.native.programs.skmsg_check import Kind, Plan, Step
 from kprobe_tool.probes import doctor
 from kprobe_tool.probes.skmsg import experiment
 
@@ -122,7 +122,7 @@ def test_a_socket_that_is_not_connected_is_refused(program: skmsg_check.Program)
 
 
 def test_what_is_pushed_comes_first(program: skmsg_check.Program) -> None:
-    program.tell([Call((Step(Kind.PUSH, 0, 8),), skmsg_check.SK_DROP)])
+    program.begin([Plan((Step(Kind.PUSH, 0, 8),), skmsg_check.SK_DROP)])
     with experiment.connection() as sock:
         program.take(sock)
         with pytest.raises(PermissionError):
@@ -227,7 +227,7 @@ def test_a_child_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     before = programs()
-    monkeypatch.setattr(skmsg_check.Program, "tell", crash)
+    monkeypatch.setattr(skmsg_check.Program, "begin", crash)
     experiment.attempt.cache_clear()
     try:
         with pytest.raises(Error, match=r"^BPF on sockets: the child process died of signal 9$"):

@@ -224,7 +224,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     simulation = SCHEMAS["nvme-queues-simulate"]["$defs"]["simulation"]["properties"]
     assert simulation["algorithm"]["enum"] == list(Algorithm)
     sent = SCHEMAS["skmsg-check"]["$defs"]
-    assert sent["skmsg_result"]["properties"]["test"]["enum"] == [test.name for test in skmsg_cases.TESTS]
+    assert sent["skmsg_result"]["properties"]["test"]["enum"] == [case.name for case in skmsg_cases.CASES]
     assert sent["skmsg_result"]["properties"]["socket"]["enum"] == list(skmsg_cases.Socket)
     assert sent["skmsg_result"]["properties"]["outcome"]["enum"] == list(skmsg_judge.Outcome)
     assert sent["skmsg_result"]["properties"]["check"]["enum"] == [

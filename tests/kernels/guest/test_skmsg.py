@@ -131,7 +131,7 @@ def test_with_jit_hardening(answer: Answer) -> None:
     finally:
         harden.write_text(before)
     found = results(experiment.experiment_of(seen_so))
-    assert {(each.test.name, each.socket.value): each.outcome.value for each in found} == {
+    assert {(each.case.name, each.socket.value): each.outcome.value for each in found} == {
         (row["test"], row["socket"]): row["outcome"] for row in answer.json["results"]
     }
 

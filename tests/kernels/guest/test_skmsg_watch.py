@@ -176,8 +176,8 @@ def test_agrees_with_skmsg_check(watch: Watch, collect: Collect, kernel: Kernel)
     assert (counters.dropped, counters.missed) == (0, 0)
     for run, seen in zip(done.runs, by_connection(events), strict=True):
         exposed = [element for event in seen for element in event.sg.elements if element.exposed]
-        affected = judge.judge(done, run).outcome is Outcome.AFFECTED and run.test.must is Must.NOT_EXPOSE
-        assert bool(exposed) == affected, run.test
+        affected = judge.judge(done, run).outcome is Outcome.AFFECTED and run.case.must is Must.NOT_EXPOSE
+        assert bool(exposed) == affected, run.case
         assert {(element.dev, element.ino) for element in exposed} <= {(done.dev, done.ino)}
     unfixed = "unfixed-6.12" in kernel.roles
     assert sum(any(event.sg.exposed for event in seen) for seen in by_connection(events)) == (5 if unfixed else 0)

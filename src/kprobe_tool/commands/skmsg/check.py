@@ -48,13 +48,13 @@ def result_row(result: Result, done: Experiment) -> Row:
     from kprobe_tool.probes.skmsg.judge import evidence_of
 
     return {
-        "test": result.test.name,
+        "test": result.case.name,
         "socket": result.socket.value,
         "outcome": result.outcome.value,
         "reason": result.reason,
         "settle": result.settle,
-        "title": result.test.title,
-        "check": result.test.check,
+        "title": result.case.title,
+        "check": result.case.check,
         "evidence": evidence_of(result, done),
     }
 

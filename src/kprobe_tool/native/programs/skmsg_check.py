@@ -54,11 +54,16 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Call:
+class Plan:
     """What the program does when it is called once: at most STEPS steps, then SK_DROP or SK_PASS."""
 
     steps: tuple[Step, ...] = ()
     verdict: int = SK_DROP
+
+    def packed(self) -> bytes:
+        """A struct plan."""
+        steps = b"".join(STEP.pack(*vars(step).values()) for step in self.steps)
+        return U32.pack(self.verdict) + steps.ljust(STEPS * STEP.size, b"\0")
 
 
 @dataclass(frozen=True)
@@ -84,12 +89,6 @@ def decode(data: bytes) -> Record:
     return Record(call, after, error, size, length, page_offset, sk_msg.decode(data[RECORD.size :]))
 
 
-def plan(call: Call) -> bytes:
-    """A struct plan."""
-    steps = b"".join(STEP.pack(*vars(step).values()) for step in call.steps)
-    return U32.pack(call.verdict) + steps.ljust(STEPS * STEP.size, b"\0")
-
-
 def attach_verdict(made: bcc.Object, program: int, sockmap: str) -> None:
     """Have a sockmap give what its sockets send to an SK_MSG program. Raises Error."""
     try:
@@ -112,11 +111,11 @@ class Program:
             self._object.close()
             raise
 
-    def tell(self, calls: Sequence[Call]) -> None:
-        """Begin anew, with these calls; further ones only record, and drop. Raises OSError."""
+    def begin(self, plans: Sequence[Plan]) -> None:
+        """Begin anew, with a plan for each call; further calls only record, and drop. Raises OSError."""
         for number in range(CALLS):
-            call = calls[number] if number < len(calls) else Call()
-            self._object.update("plans", U32.pack(number), plan(call))
+            plan = plans[number] if number < len(plans) else Plan()
+            self._object.update("plans", U32.pack(number), plan.packed())
         self._object.update("calls", U32.pack(0), U32.pack(0))
 
     def take(self, sock: socket.socket) -> None:

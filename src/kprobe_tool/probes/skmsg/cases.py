@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is tried: data, not code.
 
-Each test sends BYTES bytes of a file in memory from OFFSET on, which tcp and kTLS take as a page of the page cache
+Each case sends BYTES bytes of a file in memory from OFFSET on, which tcp and kTLS take as a page of the page cache
 with its copy bit set, or as a copy. The verdict program then has the element moved, split or replaced. What must hold
 afterwards is in judge.py.
 """
@@ -11,12 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kprobe_tool.native.programs.skmsg_check import SK_PASS, Call, Kind, Step
+from kprobe_tool.native.programs.skmsg_check import SK_PASS, Kind, Plan, Step
 
 OFFSET = 100
 BYTES = 1000
 PART = 100
-"""Bytes of each message where a test takes several."""
+"""Bytes of each message where a case takes several."""
 PUSHED = 8
 
 
@@ -45,10 +45,10 @@ class Must(StrEnum):
 
 
 @dataclass(frozen=True)
-class Test:
+class Case:
     """``name`` says which helpers are called, in which order.
 
-    ``seen`` is the record, as (call, steps done), in which the file's element must have its copy bit for the test to
+    ``seen`` is the record, as (call, steps done), in which the file's element must have its copy bit for the case to
     say anything; ``last`` the one that is judged, ``byte`` where in the message its range begins.
     """
 
@@ -56,7 +56,7 @@ class Test:
     check: str
     title: str
     sockets: tuple[Socket, ...]
-    calls: tuple[Call, ...]
+    plans: tuple[Plan, ...]
     last: tuple[int, int]
     byte: int = 0
     must: Must = Must.NOT_EXPOSE
@@ -66,70 +66,70 @@ class Test:
 
 BOTH = (Socket.KTLS, Socket.TCP)
 
-TESTS: tuple[Test, ...] = (
-    Test(
+CASES: tuple[Case, ...] = (
+    Case(
         name="split",
         check="skmsg-tls-split-copy",
         title="a record is split where bpf_msg_apply_bytes() says",
         sockets=(Socket.KTLS,),
-        calls=(Call((Step(Kind.APPLY, 0, PART),), SK_PASS),),
+        plans=(Plan((Step(Kind.APPLY, 0, PART),), SK_PASS),),
         last=(1, 0),
     ),
-    Test(
+    Case(
         name="push+pop",
         check="skmsg-push-pop-copy",
         title="bpf_msg_push_data() moves the element to the right, bpf_msg_pop_data() to the left",
         sockets=BOTH,
-        calls=(Call((Step(Kind.PUSH, 0, PUSHED), Step(Kind.POP, 0, PUSHED))),),
+        plans=(Plan((Step(Kind.PUSH, 0, PUSHED), Step(Kind.POP, 0, PUSHED))),),
         last=(0, 2),
     ),
-    Test(
+    Case(
         name="push+pull",
         check="skmsg-push-pop-copy",
         title="bpf_msg_push_data() moves the element to the right, bpf_msg_pull_data() shows it",
         sockets=BOTH,
-        calls=(Call((Step(Kind.PUSH, 0, PUSHED), Step(Kind.PULL, PUSHED, 1))),),
+        plans=(Plan((Step(Kind.PUSH, 0, PUSHED), Step(Kind.PULL, PUSHED, 1))),),
         last=(0, 2),
         byte=PUSHED,
     ),
-    Test(
+    Case(
         name="pop_middle+pull",
         check="skmsg-push-pop-copy",
         title="bpf_msg_pop_data() splits the element, bpf_msg_pull_data() shows the second part",
         sockets=BOTH,
-        calls=(Call((Step(Kind.POP, PUSHED, PUSHED), Step(Kind.PULL, PUSHED, 1))),),
+        plans=(Plan((Step(Kind.POP, PUSHED, PUSHED), Step(Kind.PULL, PUSHED, 1))),),
         last=(0, 2),
         byte=PUSHED,
     ),
-    Test(
+    Case(
         name="push_middle+pull",
         check="skmsg-push-pop-copy",
         title="bpf_msg_push_data() splits the element, bpf_msg_pull_data() shows the second part",
         sockets=BOTH,
-        calls=(Call((Step(Kind.PUSH, PUSHED, PUSHED), Step(Kind.PULL, 2 * PUSHED, 1))),),
+        plans=(Plan((Step(Kind.PUSH, PUSHED, PUSHED), Step(Kind.PULL, 2 * PUSHED, 1))),),
         last=(0, 2),
         byte=2 * PUSHED,
     ),
-    Test(
+    Case(
         name="pull_stale",
         check="skmsg-stale-copy",
         title="bpf_msg_pull_data() replaces the page by a copy",
         sockets=BOTH,
         # Pushing at the end has the range made anew.
-        calls=(Call((Step(Kind.PULL, 0, BYTES), Step(Kind.PUSH, BYTES, PUSHED))),),
+        plans=(Plan((Step(Kind.PULL, 0, BYTES), Step(Kind.PUSH, BYTES, PUSHED))),),
         last=(0, 2),
         must=Must.NOT_BE_STALE,
     ),
-    Test(
+    Case(
         name="alloc_stale",
         check="skmsg-stale-copy",
         title="bpf_msg_pop_data() frees the element, and the kernel puts new memory into its place",
         # kTLS allocates no elements of the message that a program sees.
         sockets=(Socket.TCP,),
-        calls=(
-            Call((Step(Kind.CORK, 0, 2 * PART),), SK_PASS),
-            Call((Step(Kind.POP, PART, PART), Step(Kind.CORK, 0, 2 * PART)), SK_PASS),
-            Call((Step(Kind.CORK, 0, 0), Step(Kind.APPLY, 0, PART)), SK_PASS),
+        plans=(
+            Plan((Step(Kind.CORK, 0, 2 * PART),), SK_PASS),
+            Plan((Step(Kind.POP, PART, PART), Step(Kind.CORK, 0, 2 * PART)), SK_PASS),
+            Plan((Step(Kind.CORK, 0, 0), Step(Kind.APPLY, 0, PART)), SK_PASS),
         ),
         # Sending elsewhere in between takes the memory that would have joined the first element.
         sends=((Send.MEMORY, PART), (Send.FILE, PART), (Send.OTHER, PART), (Send.MEMORY, PART)),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The checks that audit runs: each some of the tests, on all sockets."""
+"""The checks that audit runs: each some of the cases, on all sockets."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ def check(check_id: str) -> Finding:
 
 
 def names(found: Sequence[Result]) -> str:
-    return ", ".join(f"{result.test.name} on {result.socket}" for result in found)
+    return ", ".join(f"{result.case.name} on {result.socket}" for result in found)
 
 
 def finding(done: Experiment, check: str) -> Finding:
-    """The worst of the check's tests; what was refused by the kernel is as good as what was done right."""
+    """The worst of the check's cases; what was refused by the kernel is as good as what was done right."""
     found = of_check(results(done), check)
     by_outcome = {outcome: [result for result in found if result.outcome is outcome] for outcome in Outcome}
     evidence = {
         "results": [
             {
-                "test": result.test.name,
+                "test": result.case.name,
                 "socket": result.socket.value,
                 "outcome": result.outcome.value,
                 "reason": result.reason,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run the tests on sockets of our own, in a child and where possible a network namespace that end with it.
+"""Run the cases on sockets of our own, in a child and where possible a network namespace that end with it.
 
 A socket has to be in the sockmap before tls takes it over; the other way round every kernel refuses. Newer kernels
 refuse both, and then nothing on kTLS can lose a copy bit. Three control calls tell this from a kTLS that does not
@@ -24,7 +24,7 @@ from kprobe_tool.native import bcc, host, link, procfs, sched, tls
 from kprobe_tool.native.child import Child, Died, Request
 from kprobe_tool.native.programs import skmsg_check
 from kprobe_tool.native.programs.skmsg_check import Record
-from kprobe_tool.probes.skmsg.cases import OFFSET, TESTS, Send, Socket, Test
+from kprobe_tool.probes.skmsg.cases import CASES, OFFSET, Case, Send, Socket
 
 DEADLINE = 180.0
 """Seconds for everything; it takes one, on an emulated machine two minutes."""
@@ -51,9 +51,9 @@ class Controls:
 
 @dataclass(frozen=True)
 class Run:
-    """One test on one socket. ``failure`` is what kept it from being run, as an error's text."""
+    """One case on one socket. ``failure`` is what kept it from being run, as an error's text."""
 
-    test: Test
+    case: Case
     socket: Socket
     records: Sequence[Record]
     unchanged: bool | None
@@ -140,16 +140,16 @@ class Experimenter:
         return hashlib.sha256(os.pread(self.file, PAGE, 0)).hexdigest()
 
     def run(self, request: Request) -> Request:
-        test = TESTS[request["test"]]
+        case = CASES[request["case"]]
         before = self.content()
         self.program.records()
-        self.program.tell(test.calls)
+        self.program.begin(case.plans)
         with connection() as sock, connection() as other:
             self.program.take(sock)
             if request["socket"] == Socket.KTLS:
                 tls.take_over(sock)
                 tls.encrypt(sock)
-            failures = [self.send(other if how is Send.OTHER else sock, how, size) for how, size in test.sends]
+            failures = [self.send(other if how is Send.OTHER else sock, how, size) for how, size in case.sends]
         return {
             "records": [record.hex() for record in self.program.records()],
             "unchanged": self.content() == before,
@@ -157,7 +157,7 @@ class Experimenter:
         }
 
     def send(self, sock: socket.socket, how: Send, size: int) -> str | None:
-        """A dropped message is EACCES to its sender; anything else keeps the test from saying much."""
+        """A dropped message is EACCES to its sender; anything else keeps the case from saying much."""
         try:
             if how is Send.FILE:
                 os.sendfile(sock.fileno(), self.file, OFFSET, size)
@@ -180,10 +180,10 @@ def ask(child: Child, **request: str | int) -> Request:
 
 
 def run(child: Child, number: int, kind: Socket) -> Request:
-    """What one test saw, or what kept it from being run."""
-    about = {"test": TESTS[number].name, "socket": kind.value}
+    """What one case saw, or what kept it from being run."""
+    about = {"test": CASES[number].name, "socket": kind.value}
     try:
-        return {**about, **ask(child, do="run", test=number, socket=kind.value)}
+        return {**about, **ask(child, do="run", case=number, socket=kind.value)}
     except (TimeoutError, Died):
         raise
     except OSError as error:
@@ -251,7 +251,7 @@ def gather(deadline: float) -> Request:
         controls = None if no_tls else ask(child, do="control")
         possible = {Socket.TCP} | ({Socket.KTLS} if controls and not controls["sockmap_then_tls"] else set())
         runs = [
-            run(child, number, kind) for number, test in enumerate(TESTS) for kind in test.sockets if kind in possible
+            run(child, number, kind) for number, case in enumerate(CASES) for kind in case.sockets if kind in possible
         ]
     return {
         **prepared,
@@ -265,10 +265,10 @@ def gather(deadline: float) -> Request:
 
 def experiment_of(seen: Mapping[str, Any]) -> Experiment:
     """What gather() saw, decoded."""
-    tests = {test.name: test for test in TESTS}
+    cases = {case.name: case for case in CASES}
     runs = [
         Run(
-            tests[each["test"]],
+            cases[each["test"]],
             Socket(each["socket"]),
             [skmsg_check.decode(bytes.fromhex(record)) for record in each["records"]],
             each["unchanged"],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a test's records mean."""
+"""What a case's records mean."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from mmap import PAGESIZE
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native.programs.skmsg_check import HELPERS, Record
 from kprobe_tool.native.sk_msg import Element, PageKind
-from kprobe_tool.probes.skmsg.cases import TESTS, Must, Socket, Test
+from kprobe_tool.probes.skmsg.cases import CASES, Case, Must, Socket
 from kprobe_tool.probes.skmsg.experiment import TLS_MERGE_OPEN_RECORD, Experiment, Run
 
 
 class Outcome(StrEnum):
-    """What one test on one socket found."""
+    """What one case on one socket found."""
 
     AFFECTED = "affected"
     OK = "ok"
     CLOSED = "closed"
-    """The kernel refuses what the test needs: kTLS on a socket in a sockmap."""
+    """The kernel refuses what the case needs: kTLS on a socket in a sockmap."""
     NOT_APPLICABLE = "not-applicable"
     UNKNOWN = "unknown"
 
@@ -39,9 +39,9 @@ SETTLE = "a kernel on which the tool can send from a loopback socket in a sockma
 
 @dataclass(frozen=True)
 class Result:
-    """One test on one socket. ``settle`` says what would settle an unknown, else None."""
+    """One case on one socket. ``settle`` says what would settle an unknown, else None."""
 
-    test: Test
+    case: Case
     socket: Socket
     outcome: Outcome
     reason: str
@@ -75,12 +75,12 @@ def judge(done: Experiment, run: Run) -> Verdict:
     def is_the_file(element: Element) -> bool:
         return (element.dev, element.ino) == (done.dev, done.ino)
 
-    test = run.test
+    case = run.case
     if run.unchanged is False:
         return Verdict(Outcome.AFFECTED, "sending the file changed its content")
     if run.failure is not None:
         return unknown(run.failure)
-    seen = run.record(test.seen)
+    seen = run.record(case.seen)
     if seen is None:
         return unknown("the verdict program was not called")
     sent = next((element for element in seen.sg.elements if is_the_file(element)), None)
@@ -92,14 +92,14 @@ def judge(done: Experiment, run: Run) -> Verdict:
         return Verdict(Outcome.AFFECTED, "the file's page comes without its copy bit")
     failed = next((record for record in run.records if record.error < 0), None)
     if failed is not None:
-        step = test.calls[failed.call].steps[failed.after - 1]
+        step = case.plans[failed.call].steps[failed.after - 1]
         return unknown(f"{HELPERS[step.kind]}(): {errno_name(-failed.error)}", "a kernel whose helper does not fail")
-    last = run.record(test.last)
-    found = None if last is None else element_at(last, test.byte)
+    last = run.record(case.last)
+    found = None if last is None else element_at(last, case.byte)
     if last is None or found is None:
         return unknown("the verdict program was not called again")
     element, within = found
-    if test.must is Must.NOT_BE_STALE:
+    if case.must is Must.NOT_BE_STALE:
         return judge_stale(last, element, sent, in_file=is_the_file(element))
     return judge_exposed(last, element, within, in_file=is_the_file(element))
 
@@ -138,14 +138,14 @@ def without_run(done: Experiment) -> Verdict:
 
 
 def results(done: Experiment) -> list[Result]:
-    """One result for each test and socket."""
-    runs = {(run.test.name, run.socket): run for run in done.runs}
+    """One result for each case and socket."""
+    runs = {(run.case.name, run.socket): run for run in done.runs}
     found = []
-    for test in TESTS:
-        for socket in test.sockets:
-            run = runs.get((test.name, socket))
+    for case in CASES:
+        for socket in case.sockets:
+            run = runs.get((case.name, socket))
             verdict = without_run(done) if run is None else judge(done, run)
-            found.append(Result(test, socket, verdict.outcome, verdict.reason, verdict.settle, run))
+            found.append(Result(case, socket, verdict.outcome, verdict.reason, verdict.settle, run))
     return found
 
 
@@ -205,4 +205,4 @@ def controls_row(done: Experiment) -> Mapping[str, object] | None:
 
 
 def of_check(found: Sequence[Result], check: str) -> list[Result]:
-    return [result for result in found if result.test.check == check]
+    return [result for result in found if result.case.check == check]

@@ -16,9 +16,9 @@ from kprobe_tool.checks import CHECKS, Method, Status
 from kprobe_tool.errors import Error
 from kprobe_tool.native import host, sk_msg
 from kprobe_tool.native.programs import skmsg_check
-from kprobe_tool.native.programs.skmsg_check import Call, Kind, Record, Step
+from kprobe_tool.native.programs.skmsg_check import Kind, Plan, Record, Step
 from kprobe_tool.probes.skmsg import checks, experiment
-from kprobe_tool.probes.skmsg.cases import TESTS, Must, Socket
+from kprobe_tool.probes.skmsg.cases import CASES, Must, Socket
 from kprobe_tool.probes.skmsg.experiment import Controls, Experiment, Run, experiment_of
 from kprobe_tool.probes.skmsg.judge import Outcome, judge, results, statement
 
@@ -65,11 +65,11 @@ def test_verdicts(release: str, status: Status, check: str) -> None:
 
 
 def test_checks_and_tests_belong_together() -> None:
-    assert {test.check for test in TESTS} == set(IDS)
+    assert {case.check for case in CASES} == set(IDS)
 
 
 def last_of(run: Run) -> Record:
-    last = run.record(run.test.last)
+    last = run.record(run.case.last)
     assert last is not None
     return last
 
@@ -81,7 +81,7 @@ def with_last(run: Run, record: Record) -> Run:
 def runs(release: str, must: Must) -> Iterator[tuple[Experiment, Run]]:
     done = seen(release)
     kind = Socket.TCP if release == FIXED else Socket.KTLS
-    yield from ((done, run) for run in done.runs if run.socket is kind and run.test.must is must)
+    yield from ((done, run) for run in done.runs if run.socket is kind and run.case.must is must)
 
 
 EXPOSED = list(runs(UNFIXED, Must.NOT_EXPOSE))
@@ -91,7 +91,7 @@ GONE = list(runs(FIXED, Must.NOT_BE_STALE))
 
 
 def name(value: object) -> str:
-    return value.test.name if isinstance(value, Run) else ""
+    return value.case.name if isinstance(value, Run) else ""
 
 
 @pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
@@ -238,15 +238,15 @@ def test_enough_capabilities(capabilities: set[str], monkeypatch: pytest.MonkeyP
 
 
 def test_plan() -> None:
-    call = Call((Step(Kind.PUSH, 0, 8), Step(Kind.PULL, 8, 1)), skmsg_check.SK_PASS)
-    assert struct.unpack("=7I", skmsg_check.plan(call)) == (1, 1, 0, 8, 3, 8, 1)
-    assert struct.unpack("=7I", skmsg_check.plan(Call())) == (0,) * 7
+    call = Plan((Step(Kind.PUSH, 0, 8), Step(Kind.PULL, 8, 1)), skmsg_check.SK_PASS)
+    assert struct.unpack("=7I", call.packed()) == (1, 1, 0, 8, 3, 8, 1)
+    assert struct.unpack("=7I", Plan().packed()) == (0,) * 7
 
 
 def test_plans_fit() -> None:
-    for test in TESTS:
-        assert len(test.calls) <= skmsg_check.CALLS
-        assert all(len(call.steps) <= skmsg_check.STEPS for call in test.calls)
+    for case in CASES:
+        assert len(case.plans) <= skmsg_check.CALLS
+        assert all(len(plan.steps) <= skmsg_check.STEPS for plan in case.plans)
 
 
 def test_record_cut_short() -> None:

@@ -17,6 +17,7 @@ from kprobe_tool import checks
 from kprobe_tool.cli import run
 from kprobe_tool.commands import rds_info
 from kprobe_tool.commands.rds_info import Question, document_of, with_deltas
+from kprobe_tool.commands.skmsg import rows as skmsg_rows
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import rds
 from kprobe_tool.native.kmod import AliasTarget
@@ -230,7 +231,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert sent["skmsg_result"]["properties"]["check"]["enum"] == [
         check.id for check in checks.CHECKS if check.system == "skmsg"
     ]
-    assert sent["skmsg_element"]["properties"]["page"]["enum"] == list(skmsg_judge.PAGES.values())
+    assert sent["skmsg_element"]["properties"]["page"]["enum"] == list(skmsg_rows.PAGES)
     presence = SCHEMAS["rds-info"]["$defs"]["presence"]["properties"]
     assert presence["modules"]["items"]["enum"] == list(presence_module.MODULES)
     verifier = SCHEMAS["verifier-log-explain"]["$defs"]

@@ -3,60 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from kprobe_tool.checks import CHECKS, evaluate
 from kprobe_tool.commands.options import output_option
-from kprobe_tool.commands.verdicts import (
-    FINDING_COLUMNS,
-    FailOn,
-    exit_code,
-    fail_on_option,
-    finding_row,
-    status_colour,
-)
+from kprobe_tool.commands.skmsg.rows import COLUMNS, FINDING_MEMBERS, result_row
+from kprobe_tool.commands.verdicts import FINDING_COLUMNS, FailOn, exit_code, fail_on_option, finding_row
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
-from kprobe_tool.report.document import Column, Document, Row, Table
+from kprobe_tool.report.document import Document, Table
 from kprobe_tool.report.output import Output, Progress, emit
-
-if TYPE_CHECKING:
-    from kprobe_tool.probes.skmsg.experiment import Experiment
-    from kprobe_tool.probes.skmsg.judge import Result
-
-
-def outcome_colour(value: object) -> str | None:
-    return "green" if value == "closed" else status_colour(value)
-
-
-# The results are the evidence.
-FINDING_MEMBERS = ("id", "title", "severity", "status", "method", "reason", "settle", "references")
-COLUMNS = (
-    Column("OUTCOME", "outcome", colour=outcome_colour),
-    Column("TEST", "test"),
-    Column("SOCKET", "socket"),
-    Column("REASON", "reason", wrap=True),
-    Column("WHAT IS DONE", "title", wide=True),
-    Column("CHECK", "check", wide=True),
-)
-
-
-def result_row(result: Result, done: Experiment) -> Row:
-    """The JSON object of one test on one socket."""
-    from kprobe_tool.probes.skmsg.judge import evidence_of
-
-    return {
-        "test": result.case.name,
-        "socket": result.socket.value,
-        "outcome": result.outcome.value,
-        "reason": result.reason,
-        "settle": result.settle,
-        "title": result.case.title,
-        "check": result.case.check,
-        "evidence": evidence_of(result, done),
-    }
 
 
 @click.command(short_help="Check that sk_msg elements keep their copy bits.")

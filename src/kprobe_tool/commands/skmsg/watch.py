@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kprobe_tool.commands.options import output_option
+from kprobe_tool.commands.skmsg.rows import event_row, hook_row
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row
@@ -26,10 +27,6 @@ if TYPE_CHECKING:
 
 EXPOSED = "EXPOSED"
 NONE = "no message was seen"
-
-
-def hook_row(hook: Hook) -> Row:
-    return {"function": hook.function, "method": hook.method, "attached": hook.attached, "reason": hook.reason}
 
 
 def address(host_part: object, port: object) -> str:
@@ -119,7 +116,7 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
         for record in feed:
             event = decode(record, boot)
             exposed += event.sg.exposed
-            shown.row(event.as_dict())
+            shown.row(event_row(event))
         summary = {**feed.counters().as_dict(), "exposed": exposed, "ended": feed.ended}
         shown.finish(summary, [], told(summary))
     return ExitCode.after(stopped())

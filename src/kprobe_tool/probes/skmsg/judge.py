@@ -10,7 +10,7 @@ from mmap import PAGESIZE
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native.programs.skmsg_check import HELPERS, Record
-from kprobe_tool.native.sk_msg import Element, PageKind
+from kprobe_tool.native.sk_msg import Element
 from kprobe_tool.probes.skmsg.cases import CASES, Case, Must, Socket
 from kprobe_tool.probes.skmsg.experiment import TLS_MERGE_OPEN_RECORD, Experiment, Run
 
@@ -25,13 +25,6 @@ class Outcome(StrEnum):
     NOT_APPLICABLE = "not-applicable"
     UNKNOWN = "unknown"
 
-
-PAGES = {
-    PageKind.NONE: "none",
-    PageKind.KERNEL: "kernel",
-    PageKind.ANON: "anon",
-    PageKind.CACHE: "page-cache",
-}
 
 CLOSED = "the kernel refuses kTLS on a socket in a sockmap and the other way round (EINVAL); kTLS alone works"
 SETTLE = "a kernel on which the tool can send from a loopback socket in a sockmap"
@@ -147,42 +140,6 @@ def results(done: Experiment) -> list[Result]:
             verdict = without_run(done) if run is None else judge(done, run)
             found.append(Result(case, socket, verdict.outcome, verdict.reason, verdict.settle, run))
     return found
-
-
-def element_row(element: Element, done: Experiment) -> dict[str, object]:
-    return {
-        "index": element.index,
-        "length": element.length,
-        "offset": element.offset,
-        "page": PAGES[element.kind],
-        "copy": element.copy,
-        "of_file": (element.dev, element.ino) == (done.dev, done.ino),
-    }
-
-
-def record_row(record: Record, done: Experiment) -> dict[str, object]:
-    return {
-        "call": record.call,
-        "after": record.after,
-        "errno": errno_name(-record.error) if record.error < 0 else None,
-        "size": record.size,
-        "length": record.length,
-        "page_offset": record.page_offset,
-        "start": record.sg.start,
-        "curr": record.sg.curr,
-        "end": record.sg.end,
-        "copy": f"{record.sg.copy:#x}",
-        "elements": [element_row(element, done) for element in record.sg.elements],
-    }
-
-
-def evidence_of(result: Result, done: Experiment) -> dict[str, object]:
-    """What the program was given, record by record."""
-    run = result.run
-    return {
-        "content_unchanged": None if run is None else run.unchanged,
-        "records": [] if run is None else [record_row(record, done) for record in run.records],
-    }
 
 
 def statement(done: Experiment) -> dict[str, object]:

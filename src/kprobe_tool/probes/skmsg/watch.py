@@ -18,9 +18,8 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, bpf, btf, kprobe, sk_msg
 from kprobe_tool.native.host import PID_NAMESPACE_INITIAL
 from kprobe_tool.native.libc import text
-from kprobe_tool.native.sk_msg import Element, Scatterlist
+from kprobe_tool.native.sk_msg import Scatterlist
 from kprobe_tool.probes.live import COUNTERS, Feed, Limits
-from kprobe_tool.probes.skmsg.judge import PAGES
 
 FIELDS = {
     "SK_MSG_SK": ("sk_msg.sk",),
@@ -117,40 +116,6 @@ class Event:
     daddr: str
     dport: int
     sg: Scatterlist
-
-    def as_dict(self) -> dict[str, object]:
-        """The JSON object."""
-        return {
-            "time": self.time.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-            "hook": self.hook,
-            "pid": self.pid,
-            "comm": self.comm,
-            "netns": self.netns,
-            "saddr": self.saddr,
-            "sport": self.sport,
-            "daddr": self.daddr,
-            "dport": self.dport,
-            "start": self.sg.start,
-            "curr": self.sg.curr,
-            "end": self.sg.end,
-            "size": self.sg.size,
-            "copy": f"{self.sg.copy:#x}",
-            "exposed": self.sg.exposed,
-            "elements": [element_row(element) for element in self.sg.elements],
-        }
-
-
-def element_row(element: Element) -> dict[str, object]:
-    return {
-        "index": element.index,
-        "length": element.length,
-        "offset": element.offset,
-        "copy": element.copy,
-        "page": PAGES[element.kind],
-        "dev": None if element.dev is None else f"{os.major(element.dev)}:{os.minor(element.dev)}",
-        "ino": element.ino,
-        "exposed": element.exposed,
-    }
 
 
 def decode(record: bytes, boot: int) -> Event:

@@ -13,9 +13,8 @@ import jsonschema
 import pytest
 
 from kprobe_tool import cli
-from kprobe_tool.commands.skmsg import watch
+from kprobe_tool.commands.skmsg import rows, watch
 from kprobe_tool.errors import ExitCode
-from kprobe_tool.probes.skmsg import judge
 from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Filters, Method
 
 from ...fake_watch import CAPTURE, Fake
@@ -59,7 +58,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert definitions["hook"]["properties"]["function"]["enum"] == functions
     assert definitions["hook"]["properties"]["method"]["enum"] == list(Method)
     assert definitions["message"]["properties"]["hook"]["enum"] == functions
-    assert definitions["message_element"]["properties"]["page"]["enum"] == list(judge.PAGES.values())
+    assert definitions["message_element"]["properties"]["page"]["enum"] == list(rows.PAGES)
     ended = SCHEMAS["skmsg-watch"]["properties"]["summary"]["properties"]["ended"]["enum"]
     assert ended == [*watch.ENDINGS, "not-started"]
 

@@ -170,8 +170,9 @@ def reloading_leaves_live_maps_alone() -> None:
         insns = bytes.fromhex(f"1812 0000 {live.fd:02x}000000 0000000000000000 b703000000000000 850000000c000000")
         insns += RETURNS_0
         attr = bpf_attr_prog_load(prog_type=BPF_PROG_TYPE_SCHED_CLS, insn_cnt=len(insns) // 8)
-        raw = verifier_watch.header(attr=attr, ret=-errno.EPERM, insns=len(insns), license=b"GPL")
-        raw.key.thread = os.getpid() << 32
+        raw = verifier_watch.header(
+            attr=attr, attr_read=1, ret=-errno.EPERM, insns=len(insns), license=b"GPL", ns_pid=os.getpid()
+        )
         first = live.now()
         with pytest.raises(Unable) as why:
             reload(Attempt(verifier_watch.load_of(raw), insns=insns))

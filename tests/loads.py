@@ -19,10 +19,12 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
-from kprobe_tool.native import bcc, bpf, libbpf
+from kprobe_tool.native import bcc, bpf, libbpf, sched
 from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import libc
+from kprobe_tool.probes.live import Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
+from kprobe_tool.probes.verifier.watching.watch import Filters, Watch
 
 from .corpus.asm import Resolve, assemble
 from .corpus.kernel import BPF_MAP_CREATE, MAPS, bpf_attr_map_create
@@ -320,17 +322,19 @@ def growing(text: str, *sizes: int) -> Told:
 
 
 def killed(text: str) -> int:
-    """In the middle of it: the pid."""
-    with child(lambda: asked_here(text)) as made:
-        made.start()
-        time.sleep(0.2)
-        os.kill(made.pid, signal.SIGKILL)
-    return made.pid
-
-
-def asked_here(text: str) -> int:
+    """In the middle of it, which the time spent in the kernel tells: the pid."""
     made = Buffers(program(text, "killed"), 2, 1 << 26)
-    return call(bpf.BPF_PROG_LOAD, made.attr)
+    with child(lambda: call(bpf.BPF_PROG_LOAD, made.attr)) as loader:
+        loader.start()
+        while kernel_ticks(loader.pid) < 10:
+            time.sleep(0.01)
+        os.kill(loader.pid, signal.SIGKILL)
+    return loader.pid
+
+
+def kernel_ticks(pid: int) -> int:
+    """stime of proc_pid_stat(5)."""
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[12])
 
 
 # push rbx; eax = edi; ebx = esi; r9d = edx; edx = ecx; ecx = r9d; esi = r8d; int 0x80; cdqe; pop rbx; ret
@@ -365,6 +369,98 @@ def by_int80(text: str) -> Told:
         function = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_long] * 5)(start)
         done = function(NR_BPF_I386, bpf.BPF_PROG_LOAD, start + 2048, ATTR_SIZE, 0)
         return Told(os.getpid(), "int80", -done, low[LOG_SIZE:].partition(b"\0")[0])
+
+    return in_child(load)
+
+
+class sock_filter(ctypes.Structure):
+    """linux/filter.h, 8 bytes."""
+
+    _fields_ = (("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32))
+
+
+class sock_fprog(ctypes.Structure):
+    """linux/filter.h."""
+
+    _fields_ = (("len", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+# linux/prctl.h, linux/seccomp.h
+PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP = 38, 22
+SECCOMP_MODE_FILTER = 2
+SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x00050000, 0x7FFF0000
+BPF_LD_W_ABS, BPF_JEQ_K, BPF_RET_K = 0x20, 0x15, 0x06
+
+
+def behind_seccomp(errno: int) -> Told:
+    """By a process whose filter answers bpf(2) with this errno."""
+
+    def load() -> Told:
+        filters = (sock_filter * 4)(
+            sock_filter(BPF_LD_W_ABS),
+            sock_filter(BPF_JEQ_K, 0, 1, 321),
+            sock_filter(BPF_RET_K, k=SECCOMP_RET_ERRNO | errno),
+            sock_filter(BPF_RET_K, k=SECCOMP_RET_ALLOW),
+        )
+        made = Buffers(program(REFUSED[0][0], "filtered"), 1, LOG_SIZE)
+        code = sock_fprog(len(filters), ctypes.addressof(filters))
+        assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
+        assert libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(code), 0, 0) == 0
+        return made.told(call(bpf.BPF_PROG_LOAD, made.attr))
+
+    return in_child(load)
+
+
+def untouched(text: str) -> Told:
+    """With an attr in a page that this process has never touched: it is first read by the kernel."""
+
+    def load() -> Told:
+        made = Buffers(program(text, "untouched"), 1, LOG_SIZE)
+        fd = os.memfd_create("attr")
+        os.write(fd, bytes(made.attr).ljust(mmap.PAGESIZE, b"\0"))
+        page = mmap.mmap(fd, 0)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(page))
+        there = bpf_attr_prog_load.from_address(start)
+        return made.told(call(bpf.BPF_PROG_LOAD, there))
+
+    return in_child(load)
+
+
+def in_new_pid_namespace(function: Callable[[], T]) -> T:
+    """What a function returns in the first process of a pid namespace."""
+
+    def first() -> T:
+        sched.unshare(sched.CLONE_NEWPID)
+        return in_child(function)
+
+    return in_child(first)
+
+
+def watched_in_pid_namespace() -> tuple[int, list[int], list[int]]:
+    """A process here; which ones --pid with its number reports, of two; and which one loads in a namespace below."""
+    with Watch(0) as watch, child(lambda: here(1)) as one, child(lambda: here(1)) as other:
+        watch.start(Filters(pid=one.pid))
+        for each in (other, one):
+            each.start()
+            each.answer()
+        by_pid = numbers(watch)
+        watch.start(Filters())
+        in_new_pid_namespace(lambda: here(1))
+        return one.pid, by_pid, numbers(watch)
+
+
+def numbers(watch: Watch) -> list[int]:
+    """The processes of this pid namespace that have loaded."""
+    found = [report.last.load.ns_pid for report in watch.feed(Limits(lambda: "done"))]
+    return [number for number in found if number is not None]
+
+
+def nowhere() -> Told:
+    """With an attr where no memory is."""
+
+    def load() -> Told:
+        errno = call(bpf.BPF_PROG_LOAD, bpf_attr_prog_load.from_address(mmap.PAGESIZE))
+        return Told(os.getpid(), "nowhere", errno, b"")
 
     return in_child(load)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from kprobe_tool.commands.verifier_log.watch import Lines, missing, report_row
 from kprobe_tool.native import bpf, cgroup, host
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
@@ -156,6 +157,50 @@ def test_a_buffer_that_is_nowhere(watch: Watch) -> None:
     assert load.captured == 0
 
 
+def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
+    """It cannot be read as the call begins, and can when it has ended."""
+    watch.start(Filters())
+    told = loads.untouched(loads.REFUSED[0][0])
+    (report,), _ = collect(watch, {told.pid})
+    loads.agrees(report, told)
+    load = report.last.load
+    assert (load.attr_read, load.name, load.start is not None) == (True, "untouched", True)
+
+
+def test_an_attr_that_is_nowhere(watch: Watch) -> None:
+    """Nothing is known of the program, and that is said."""
+    watch.start(Filters())
+    told = loads.nowhere()
+    (report,), _ = collect(watch, {told.pid})
+    assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
+    row = dict(report_row(watch, explained(report)))
+    assert (row["attr_read"], row["prog_type"], row["insn_cnt"]) == (False, None, None)
+    head, *_ = Lines(explain=False)(row)
+    assert "unknown program" in head
+    assert "could not be read" in "".join(missing(row))
+
+
+@pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
+def test_a_load_that_seccomp_refuses(watch: Watch, errno: int) -> None:
+    """The system call never begins, and its end is seen."""
+    watch.start(Filters())
+    told = loads.behind_seccomp(errno)
+    assert told.errno == errno
+    (report,), counters = collect(watch, {told.pid})
+    load = report.last.load
+    assert (load.errno, load.start, load.seccomp, load.name) == (errno, None, True, "filtered")
+    assert "seccomp" in "".join(missing(dict(report_row(watch, explained(report)))))
+    assert counters.seen == counters.emitted + counters.dropped
+
+
+def test_a_load_without_seccomp(watch: Watch) -> None:
+    watch.start(Filters())
+    told = loads.silently(loads.REFUSED[0][0])
+    (report,), _ = collect(watch, {told.pid})
+    assert report.last.load.start is not None
+    assert "seccomp" not in "".join(missing(dict(report_row(watch, explained(report)))))
+
+
 def test_a_log_that_changes(watch: Watch) -> None:
     """Whatever stands there, it is bounded by the buffer; nobody reads meanwhile, so the rings may be too small."""
     watch.start(Filters())
@@ -220,6 +265,13 @@ def test_one_process(watch: Watch) -> None:
             each.answer()
         reports, _ = collect(watch, {one.pid, other.pid})
     assert [report.last.load.pid for report in reports] == [one.pid] * 3
+
+
+def test_in_a_pid_namespace() -> None:
+    """--pid means the numbers of our own namespace, in which processes of those below have one as well."""
+    one, by_pid, (below,) = loads.in_new_pid_namespace(loads.watched_in_pid_namespace)
+    assert by_pid == [one]
+    assert 1 < one < below < 100
 
 
 def test_a_flood(watch: Watch) -> None:

@@ -64,6 +64,8 @@ def load(
             attr=bpf_attr_prog_load(prog_type=6, insn_cnt=2, prog_name=name, expected_attach_type=37),
             comm=comm,
             license=b"GPL",
+            ns_pid=thread >> 32,
+            attr_read=1,
         )
     )
 

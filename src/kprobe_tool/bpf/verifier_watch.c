@@ -40,6 +40,9 @@
 /* The upper half, with 5-level page tables as well. */
 #define KERNEL_START 0xff00000000000000ULL
 
+/* linux/pid_namespace.h */
+#define MAX_PID_NS_LEVEL 32
+
 /* An offset that does not depend on kernel headers: union bpf_attr is ABI. */
 #define LOG_TRUE_SIZE 140
 #define COMMON_LOG_TRUE_SIZE 16
@@ -86,20 +89,30 @@ struct common {
 	u32 pad;
 };
 
-/* A load that is going on. start is 0 where only its end was seen. */
-struct load {
-	u64 start;
+/* The arguments of bpf(2); common is 0 without BPF_COMMON_ATTRS. */
+struct call {
 	u64 uattr;
 	u64 common;
 	u32 size;
 	u32 common_size;
 	u32 cmd;
 	u32 compat;
+};
+
+/*
+ * A load that is going on. start is 0 where only its end was seen: it had begun before, or never did, since seccomp and
+ * ptrace come before the tracepoint. attr_read is 0 where its memory could not be read.
+ */
+struct load {
+	u64 start;
+	struct call call;
 	u64 log_buf;
 	u32 log_size;
 	u32 log_level;
 	u32 messages;
 	u32 messages_lost;
+	u32 attr_read;
+	u32 pad;
 	struct attr attr;
 };
 
@@ -126,6 +139,10 @@ struct header {
 	u32 cmd;
 	u32 size;
 	u32 compat;
+	u32 ns_pid;
+	u32 seccomp;
+	u32 attr_read;
+	u32 pad;
 	u64 log_buf;
 	u32 log_size;
 	u32 log_level;
@@ -171,6 +188,8 @@ BPF_RINGBUF_OUTPUT(messages, MESSAGES_PAGES);
 BPF_PERCPU_ARRAY(counters, u64, COUNTERS);
 BPF_ARRAY(settings_map, struct settings, 1);
 BPF_HASH(loads, u64, struct load, 4096);
+BPF_HASH(late, u64, struct load, 256);
+BPF_ARRAY(empty, struct load, 1);
 /* How many loads are going on: to look costs every other system call less than to read its number would. */
 BPF_ARRAY(active, u64, 1);
 /* Where bytes go that only had to be counted; all CPUs write it and nobody reads it. */
@@ -186,43 +205,73 @@ static inline u64 least(u64 n, u64 bound)
 	return n;
 }
 
-/* Fills in a load from the registers; 0 where it is none, or one that nobody wants to know of. */
-static inline int begin(const struct pt_regs *regs, u64 number, struct load *load)
+/* The number of the process in the pid namespace of this watch; 0 where it has none there. */
+static inline u32 process_number(void)
 {
-	struct bpf_pidns_info self = {};
-	struct common common = {};
+	const char *leader = NULL, *pid = NULL, *namespace = NULL, *upid;
+	u32 level = 0, inum = 0, number = 0;
+
+	READ(leader, bpf_get_current_task(), TASK_LEADER);
+	READ(pid, leader, TASK_PID);
+	READ(level, pid, PID_LEVEL);
+	NO_UNROLL
+	for (u32 i = 0; i <= MAX_PID_NS_LEVEL; i++) {
+		if (i > level)
+			break;
+		upid = pid + PID_NUMBERS_OFFSET + i * UPID_SIZE;
+		READ(namespace, upid, UPID_NS);
+		READ(inum, namespace, PID_NAMESPACE_INUM);
+		if (inum == PIDNS_INO) {
+			READ(number, upid, UPID_NR);
+			break;
+		}
+	}
+	return number;
+}
+
+/* Takes a call from the registers; 0 where it is no load, or one that nobody wants to know of. */
+static inline int call_of(const struct pt_regs *at, u64 number, struct call *call)
+{
+	struct pt_regs regs;
 	u32 status = 0;
 
 	READ(status, bpf_get_current_task(), TASK_STATUS);
-	load->compat = status & TS_COMPAT;
-	if (number != (load->compat ? NR_BPF_COMPAT : NR_BPF))
+	call->compat = status & TS_COMPAT;
+	if (number != (call->compat ? NR_BPF_COMPAT : NR_BPF))
 		return 0;
-	if (load->compat) {
-		load->cmd = regs->bx;
-		load->uattr = (u32)regs->cx;
-		load->size = regs->dx;
-		load->common = (u32)regs->si;
-		load->common_size = regs->di;
+	bpf_probe_read_kernel(&regs, sizeof(regs), at);
+	if (call->compat) {
+		call->cmd = regs.bx;
+		call->uattr = (u32)regs.cx;
+		call->size = regs.dx;
+		call->common = (u32)regs.si;
+		call->common_size = regs.di;
 	} else {
-		load->cmd = regs->di;
-		load->uattr = regs->si;
-		load->size = regs->dx;
-		load->common = regs->r10;
-		load->common_size = regs->r8;
+		call->cmd = regs.di;
+		call->uattr = regs.si;
+		call->size = regs.dx;
+		call->common = regs.r10;
+		call->common_size = regs.r8;
 	}
-	if ((load->cmd & CMD_MASK) != BPF_PROG_LOAD)
-		return 0;
-	if (!bpf_get_ns_current_pid_tgid(PIDNS_DEV, PIDNS_INO, &self, sizeof(self)) && self.tgid == OWN_PID)
-		return 0;
-	bpf_probe_read_user(&load->attr, least(load->size, sizeof(load->attr)), (void *)load->uattr);
-	if (!(load->cmd & BPF_COMMON_ATTRS))
-		load->common = 0;
-	else
-		bpf_probe_read_user(&common, least(load->common_size, sizeof(common)), (void *)load->common);
+	if (!(call->cmd & BPF_COMMON_ATTRS))
+		call->common = 0;
+	return (call->cmd & CMD_MASK) == BPF_PROG_LOAD && process_number() != OWN_PID;
+}
+
+/* What the loader asks for. Memory that it has never touched is there only after the kernel has read it. */
+static inline void read_attr(struct load *load)
+{
+	const struct call *call = &load->call;
+	struct common common = {};
+
+	load->attr_read =
+		!bpf_probe_read_user(&load->attr, least(call->size, sizeof(load->attr)), (void *)call->uattr);
+	if (call->common &&
+	    bpf_probe_read_user(&common, least(call->common_size, sizeof(common)), (void *)call->common))
+		load->attr_read = 0;
 	load->log_buf = common.log_buf ?: load->attr.log_buf;
 	load->log_size = common.log_buf ? common.log_size : load->attr.log_size;
 	load->log_level = common.log_level ?: load->attr.log_level;
-	return 1;
 }
 
 /* Whether the options ask for this load. */
@@ -230,7 +279,7 @@ static inline int wanted(const struct load *load, const struct settings *setting
 {
 	u64 comm[2] = {};
 
-	if (settings->pid && settings->pid != bpf_get_current_pid_tgid() >> 32)
+	if (settings->pid && settings->pid != process_number())
 		return 0;
 	if (settings->has_type && settings->type != load->attr.prog_type)
 		return 0;
@@ -243,15 +292,14 @@ static inline int wanted(const struct load *load, const struct settings *setting
 int load_enter(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid(), *count;
-	struct pt_regs regs;
 	struct load load = {}, *before;
 	int zero = 0;
 
 	if (ctx->args[1] != NR_BPF && ctx->args[1] != NR_BPF_COMPAT)
 		return 0;
-	bpf_probe_read_kernel(&regs, sizeof(regs), (void *)ctx->args[0]);
-	if (!begin(&regs, ctx->args[1], &load))
+	if (!call_of((void *)ctx->args[0], ctx->args[1], &load.call))
 		return 0;
+	read_attr(&load);
 	load.start = bpf_ktime_get_ns();
 	count = active.lookup(&zero);
 	/* What a thread left that died in the middle of a load is taken over. */
@@ -294,15 +342,23 @@ static inline u64 length_of(const struct load *load, u32 true_size)
 
 static inline void fill(struct header *header, const struct load *load, s64 ret)
 {
+	const struct call *call = &load->call;
+
 	header->key.kind = KIND_LOAD;
 	header->key.size = 0;
 	header->start = load->start;
 	header->cgroup = bpf_get_current_cgroup_id();
 	header->user = bpf_get_current_uid_gid();
 	header->ret = ret;
-	header->cmd = load->cmd;
-	header->size = load->size;
-	header->compat = load->compat;
+	header->cmd = call->cmd;
+	header->size = call->size;
+	header->compat = call->compat;
+	header->ns_pid = process_number();
+	header->seccomp = 0;
+#ifdef TASK_SECCOMP_OFFSET
+	READ(header->seccomp, bpf_get_current_task(), TASK_SECCOMP);
+#endif
+	header->attr_read = load->attr_read;
 	header->log_buf = load->log_buf;
 	header->log_size = load->log_size;
 	header->log_level = load->log_level;
@@ -317,10 +373,10 @@ static inline void fill(struct header *header, const struct load *load, s64 ret)
 	if (bpf_probe_read_user_str(header->license, sizeof(header->license), (void *)load->attr.license) < 0)
 		header->license[0] = 0;
 	header->true_size = 0;
-	if (load->common && load->common_size >= COMMON_LOG_TRUE_SIZE + sizeof(u32))
-		bpf_probe_read_user(&header->true_size, sizeof(u32), (void *)(load->common + COMMON_LOG_TRUE_SIZE));
-	if (!header->true_size && load->size >= LOG_TRUE_SIZE + sizeof(u32))
-		bpf_probe_read_user(&header->true_size, sizeof(u32), (void *)(load->uattr + LOG_TRUE_SIZE));
+	if (call->common && call->common_size >= COMMON_LOG_TRUE_SIZE + sizeof(u32))
+		bpf_probe_read_user(&header->true_size, sizeof(u32), (void *)(call->common + COMMON_LOG_TRUE_SIZE));
+	if (!header->true_size && call->size >= LOG_TRUE_SIZE + sizeof(u32))
+		bpf_probe_read_user(&header->true_size, sizeof(u32), (void *)(call->uattr + LOG_TRUE_SIZE));
 }
 
 /*
@@ -422,31 +478,52 @@ static inline void send_insns(struct header *header)
 #endif
 }
 
+/* Where there is room for a load of which only the end is seen; the stack has none. */
+static inline struct load *late_load(u64 *thread)
+{
+	struct load *nothing;
+	int zero = 0;
+
+	nothing = empty.lookup(&zero);
+	if (!nothing)
+		return NULL;
+	late.update(thread, nothing);
+	return late.lookup(thread);
+}
+
 int load_exit(struct bpf_raw_tracepoint_args *ctx)
 {
 	u64 thread = bpf_get_current_pid_tgid(), number = 0, *count;
 	const struct pt_regs *regs_at = (void *)ctx->args[0];
-	struct load *load, *known, late;
+	struct load *load, *known;
 	struct settings *settings;
 	struct header *header;
 	s64 ret = ctx->args[1];
 	int zero = 0;
 
 	count = active.lookup(&zero);
-	if (!count || !*count)
+	/* A load that never began is none of those that are going on, and is an error at its end. */
+	if (!count || (!*count && ret >= 0))
 		return 0;
 	bpf_probe_read_kernel(&number, sizeof(number), &regs_at->orig_ax);
 	if (number != NR_BPF && number != NR_BPF_COMPAT)
 		return 0;
 	load = known = loads.lookup(&thread);
 	if (!load) {
-		struct pt_regs regs;
+		struct call call = {};
 
-		__builtin_memset(&late, 0, sizeof(late));
-		bpf_probe_read_kernel(&regs, sizeof(regs), regs_at);
-		if (!begin(&regs, number, &late))
+		if (!call_of(regs_at, number, &call))
 			return 0;
-		load = &late;
+		load = late_load(&thread);
+		if (!load) {
+			counters.increment(SEEN);
+			counters.increment(DROPPED);
+			return 0;
+		}
+		load->call = call;
+		read_attr(load);
+	} else if (!load->attr_read) {
+		read_attr(load);
 	}
 	settings = settings_map.lookup(&zero);
 	if (!settings || (ret >= 0 && !settings->all))
@@ -474,6 +551,8 @@ out:
 	if (known) {
 		loads.delete(&thread);
 		lock_xadd(count, -1);
+	} else {
+		late.delete(&thread);
 	}
 	return 0;
 }

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool import cli
+from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
@@ -84,6 +85,41 @@ def test_an_attr_without_log_true_size(watch: Watch) -> None:
     assert report.last.load.true_size is None
 
 
+def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
+    """It cannot be read as the call begins, and can when it has ended."""
+    watch.start(Filters())
+    told = loads.untouched(loads.REFUSED[0][0])
+    (report,), _ = collect(watch, {told.pid})
+    loads.agrees(report, told)
+    assert (report.last.load.attr_read, report.last.load.name) == (True, "untouched")
+
+
+def test_an_attr_that_is_nowhere(watch: Watch) -> None:
+    watch.start(Filters())
+    told = loads.nowhere()
+    (report,), _ = collect(watch, {told.pid})
+    assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
+
+
+@pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
+def test_a_load_that_seccomp_refuses(watch: Watch, errno: int) -> None:
+    """The system call never begins, and its end is seen."""
+    watch.start(Filters())
+    told = loads.behind_seccomp(errno)
+    (report,), counters = collect(watch, {told.pid})
+    load = report.last.load
+    assert (told.errno, load.errno, load.start, load.seccomp) == (errno, errno, None, True)
+    assert load.name == "filtered"
+    assert counters.seen == counters.emitted
+
+
+def test_in_a_pid_namespace() -> None:
+    """--pid means the numbers of our own namespace, in which processes of those below have one as well."""
+    one, by_pid, (below,) = loads.in_new_pid_namespace(loads.watched_in_pid_namespace)
+    assert by_pid == [one]
+    assert 1 < one < below < 100
+
+
 def test_common_attributes(watch: Watch) -> None:
     """Newer kernels take a log there (seen on Linux v7.2); to an older one it is no such command."""
     watch.start(Filters())
@@ -125,7 +161,7 @@ def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
     if number is signal.SIGKILL:
         assert (os.WTERMSIG(status), rest) == (signal.SIGKILL, [])
     else:
-        assert os.waitstatus_to_exitcode(status) == 0
+        assert os.waitstatus_to_exitcode(status) == ExitCode.INTERRUPTED
         assert [(line["type"], line["ended"]) for line in rest] == [("summary", "signal")]
     deadline = time.monotonic() + 30
     while left() != before and time.monotonic() < deadline:

@@ -75,19 +75,24 @@ def report_row(watch: Watch, told: Explained) -> Row:
     attempt = told.report.last
     load = attempt.load
     group = watch.groups.of(load.cgroup)
-    has_attach_type = load.expected_attach_type or load.prog_type == CGROUP_SKB
+    read = load.attr_read
+    has_attach_type = read and (load.expected_attach_type or load.prog_type == CGROUP_SKB)
     return {
         "time": told.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "pid": load.pid,
         "tid": load.tid,
+        "ns_pid": load.ns_pid,
         "comm": load.comm,
         "uid": load.uid,
         "gid": load.gid,
         "cgroup": {"id": group.id, "path": group.path, "container": group.container},
         "prog_name": load.name or None,
-        "prog_type": watch.names.prog_type(load.prog_type),
+        "prog_type": watch.names.prog_type(load.prog_type) if read else None,
         "expected_attach_type": watch.names.attach_type(load.expected_attach_type) if has_attach_type else None,
-        "insn_cnt": load.insn_cnt,
+        "insn_cnt": load.insn_cnt if read else None,
+        "attr_read": read,
+        "began": load.start is not None,
+        "seccomp": load.seccomp,
         "compat": load.compat,
         **attempt_row(attempt),
         "attempts": [attempt_row(each) for each in told.report.attempts],
@@ -108,19 +113,19 @@ def report_row(watch: Watch, told: Explained) -> Row:
 def headline(row: dict[str, Any]) -> str:
     """Who, what, and how it ended."""
     at = datetime.fromisoformat(row["time"]).astimezone().strftime("%H:%M:%S.%f")
-    name = f"'{escape(row['prog_name'])}'" if row["prog_name"] else "without a name"
-    kind = (
-        row["prog_type"]
-        if row["expected_attach_type"] is None
-        else f"{row['prog_type']}/{row['expected_attach_type']}"
-    )
+    if row["attr_read"]:
+        name = f"'{escape(row['prog_name'])}'" if row["prog_name"] else "without a name"
+        kind = row["prog_type"] + ("" if row["expected_attach_type"] is None else f"/{row['expected_attach_type']}")
+        program = f"{kind} {name} {row['insn_cnt']} insns"
+    else:
+        program = "unknown program"
     outcome = click.style("accepted", fg="green") if row["errno"] is None else click.style(row["errno"], fg="red")
     took = "" if row["duration_ns"] is None else f" after {row['duration_ns'] / 1e6:.1f} ms"
     tries = "" if len(row["attempts"]) == 1 else f" in {len(row['attempts'])} attempts"
     where = row["cgroup"]["container"] or row["cgroup"]["path"]
     group = f" {escape(where)}" if where not in {None, "/"} else ""
     return (
-        f"{at} {escape(row['comm'])}/{row['pid']} uid:{row['uid']}{group} {kind} {name} {row['insn_cnt']} insns: "
+        f"{at} {escape(row['comm'])}/{row['ns_pid'] or row['pid']} uid:{row['uid']}{group} {program}: "
         f"{outcome}{took}{tries}"
     )
 
@@ -141,6 +146,10 @@ def short(diagnosis: dict[str, Any]) -> str:
 def missing(row: dict[str, Any]) -> Iterator[str]:
     """What there is not to be seen, and why."""
     log = row["log"]
+    if not row["attr_read"]:
+        yield "    what was to be loaded is missing: the memory with the arguments of bpf(2) could not be read"
+    if row["errno"] is not None and not row["began"] and row["seccomp"]:
+        yield "    not seen to begin: the seccomp filter of the process may have refused it before bpf(2)"
     if log["captured"] < log["length"] and log["missing"] is not None:
         why = {"limit": "--max-log", "room": "lost, too much at once", "unreadable": "not readable"}[log["missing"]]
         lost = log["length"] - log["captured"]

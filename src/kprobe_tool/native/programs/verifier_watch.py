@@ -12,6 +12,8 @@ from kprobe_tool.native.libc import text
 KIND_LOAD, KIND_TAIL, KIND_LOG, KIND_INSNS, KIND_MESSAGE = range(5)
 
 TASK_COMM_LEN = 16
+# linux/seccomp.h
+SECCOMP_MODE_FILTER = 2
 LICENSE = 32
 ARGS = 10
 STRING = 128
@@ -51,6 +53,10 @@ class header(ctypes.Structure):
         ("cmd", ctypes.c_uint32),
         ("size", ctypes.c_uint32),
         ("compat", ctypes.c_uint32),
+        ("ns_pid", ctypes.c_uint32),
+        ("seccomp", ctypes.c_uint32),
+        ("attr_read", ctypes.c_uint32),
+        ("pad", ctypes.c_uint32),
         ("log_buf", ctypes.c_uint64),
         ("log_size", ctypes.c_uint32),
         ("log_level", ctypes.c_uint32),
@@ -73,9 +79,12 @@ class message(ctypes.Structure):
 
 @dataclass(frozen=True)
 class Load:
-    """A BPF_PROG_LOAD that has ended. Times are of CLOCK_MONOTONIC in ns; ``pid`` is of the initial pid namespace.
+    """A BPF_PROG_LOAD that has ended. Times are of CLOCK_MONOTONIC in ns.
 
-    ``start`` is None where only the end was seen. ``errno`` 0 is accepted. The log in the loader's buffer has
+    ``pid`` and ``tid`` are of the initial pid namespace, ``ns_pid`` is of ours, None for a process outside of it.
+    ``start`` is None where only the end was seen: it had begun before we looked, or was refused before it began,
+    which a seccomp filter does (``seccomp``: whether the thread has one). Without ``attr_read`` the attributes could
+    not be read, and nothing is known of the program. ``errno`` 0 is accepted. The log in the loader's buffer has
     ``length`` bytes, of which the last ``captured`` come in pieces; ``missing`` says why not all of them do.
     ``true_size`` is the kernel's own word on the size of the whole log with its NUL (since Linux v6.4), or None.
     ``log_size`` is 0 for a loader that gave no buffer. ``attr`` holds union bpf_attr, without the pointers' targets.
@@ -86,6 +95,7 @@ class Load:
     start: int | None
     pid: int
     tid: int
+    ns_pid: int | None
     uid: int
     gid: int
     cgroup: int
@@ -105,6 +115,8 @@ class Load:
     messages_lost: int
     insns: int
     compat: bool
+    seccomp: bool
+    attr_read: bool
     license: bytes
     attr: bytes
 
@@ -154,6 +166,7 @@ def load_of(raw: header) -> Load:
         start=raw.start or None,
         pid=raw.key.thread >> 32,
         tid=raw.key.thread & 0xFFFFFFFF,
+        ns_pid=raw.ns_pid or None,
         uid=raw.user & 0xFFFFFFFF,
         gid=raw.user >> 32,
         cgroup=raw.cgroup,
@@ -173,6 +186,8 @@ def load_of(raw: header) -> Load:
         messages_lost=raw.messages_lost,
         insns=raw.insns,
         compat=bool(raw.compat),
+        seccomp=raw.seccomp == SECCOMP_MODE_FILTER,
+        attr_read=bool(raw.attr_read),
         license=raw.license,
         attr=bytes(attr),
     )

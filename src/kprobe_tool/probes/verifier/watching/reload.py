@@ -27,7 +27,6 @@ from kprobe_tool.native.bpf_insn import (
     INSN_SIZE,
     LD_IMM64,
 )
-from kprobe_tool.native.host import PID_NAMESPACE_INITIAL
 from kprobe_tool.probes.verifier.watching.attempts import Attempt
 
 
@@ -77,13 +76,11 @@ def reload(attempt: Attempt) -> bytes:
         raise Unable("its instructions could not be copied")
     if attr.prog_ifindex or attr.fd_array:
         raise Unable("it is bound to a network device or an array of file descriptors")
-    if os.stat("/proc/self/ns/pid").st_ino != PID_NAMESPACE_INITIAL:
-        raise Unable("its pid is known in the initial pid namespace only")
     insns = bytearray(attempt.insns)
     places = file_descriptors(attempt.insns)
     wanted = {number_at(insns, at) for at in places} | ({attr.attach_prog_fd} if attr.attach_prog_fd else set())
     with ExitStack() as stack:
-        fds = borrowed(stack, load.pid, wanted) if wanted else {}
+        fds = borrowed(stack, load.ns_pid, wanted) if wanted else {}
         for at in places:
             insns[at : at + 4] = fds[number_at(insns, at)].to_bytes(4, "little")
         program = bpf.Program(
@@ -111,8 +108,10 @@ def number_at(insns: bytearray, at: int) -> int:
     return int.from_bytes(insns[at : at + 4], "little", signed=True)
 
 
-def borrowed(stack: ExitStack, pid: int, wanted: set[int]) -> dict[int, int]:
+def borrowed(stack: ExitStack, pid: int | None, wanted: set[int]) -> dict[int, int]:
     """Copies of the loader's descriptors by its own numbers, until the stack unwinds. Raises Unable."""
+    if pid is None:
+        raise Unable("its loader is outside of this pid namespace")
     fds = {}
     kinds = set()
     try:

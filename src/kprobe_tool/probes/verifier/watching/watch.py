@@ -28,7 +28,19 @@ from kprobe_tool.probes.verifier.watching.reload import Unable, reload
 
 MACHINE = os.uname().machine
 
-FIELDS = {"TASK_STATUS": ("task_struct.thread_info.status",)}
+FIELDS = {
+    "TASK_STATUS": ("task_struct.thread_info.status",),
+    "TASK_LEADER": ("task_struct.group_leader",),
+    "TASK_PID": ("task_struct.thread_pid",),
+    "PID_LEVEL": ("pid.level",),
+    "PID_NUMBERS": ("pid.numbers",),
+    "UPID": ("upid",),
+    "UPID_NR": ("upid.nr",),
+    "UPID_NS": ("upid.ns",),
+    "PID_NAMESPACE_INUM": ("pid_namespace.ns.inum",),
+}
+SECCOMP_FIELDS = {"TASK_SECCOMP": ("task_struct.seccomp.mode",)}
+"""Not in a kernel without CONFIG_SECCOMP."""
 
 MESSAGE_FUNCTIONS = frozenset({"verbose", "bpf_verifier_log_write", "bpf_log"})
 """kernel/bpf: each is called with a log, a format and its arguments, before it looks whether anybody wants a log."""
@@ -206,11 +218,9 @@ class Watch:
             raise Error.from_os("BTF", error, hint="a kernel with CONFIG_DEBUG_INFO_BTF=y") from error
         self.names = Names(types)
         self.groups = Groups()
-        namespace = os.stat("/proc/self/ns/pid")
         defines = {
             **btf.fields(FIELDS, types),
-            "PIDNS_DEV": namespace.st_dev,
-            "PIDNS_INO": namespace.st_ino,
+            "PIDNS_INO": os.stat("/proc/self/ns/pid").st_ino,
             "OWN_PID": os.getpid(),
             "MAX_LOG": max_log,
             "EVENTS_PAGES": pages(EVENTS_BYTES),
@@ -219,6 +229,8 @@ class Watch:
         }
         if reload:
             defines["RELOAD"] = 1
+        with suppress(Error):
+            defines |= btf.fields(SECCOMP_FIELDS, types)
         self._program = bcc.Object("verifier_watch.c", defines)
 
     def start(self, filters: Filters) -> None:

@@ -27,7 +27,7 @@ KERNEL = 0xFFFFFFFF81000000
 def test_layout() -> None:
     """As bpf/verifier_watch.c has them, which a C compiler for BPF lays out alike."""
     assert ctypes.sizeof(verifier_watch.key) == 24
-    assert ctypes.sizeof(verifier_watch.header) == 24 + 4 * 8 + 10 * 4 + 8 + 2 * 4 + 144 + 16 + 32
+    assert ctypes.sizeof(verifier_watch.header) == 24 + 4 * 8 + 14 * 4 + 8 + 2 * 4 + 144 + 16 + 32
     assert ctypes.sizeof(verifier_watch.message) == 24 + 10 * 8 + 10 * 128 + 256
 
 

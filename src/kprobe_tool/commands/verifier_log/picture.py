@@ -6,7 +6,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Event, Line, Place, Truncation
+from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, Event, Line, Place, Truncation
 from kprobe_tool.report.document import Row, Span
 
 WIDTH = 100
@@ -16,6 +16,14 @@ DETAILS_MAX = 4
 PATH_FIRST, PATH_LAST = 4, 12
 """Steps of a path that are drawn: what began it, and what led to the error."""
 TEXT_MAX = 4096
+CAUSES = {
+    CauseClass.SOURCE: "the program's source",
+    CauseClass.COMPILER: "the compiler or its options",
+    CauseClass.ENVIRONMENT: "where it is loaded: kernel, configuration, type of program, privileges or loader",
+    CauseClass.VERIFIER_LIMIT: "a limit of the verifier; the program may be right",
+    CauseClass.VERIFIER_FALSE_POSITIVE: "this kernel's verifier; the program is right",
+}
+"""Whose fault it is, in words."""
 COLOURS = {"lost-bound": "magenta", "invalidated": "magenta", "acquired": "yellow", "branch": "blue", "note": "cyan"}
 
 
@@ -70,6 +78,8 @@ def diagnosis_row(diagnosis: Diagnosis) -> Row:
         "truncated": None if diagnosis.truncated is None else truncation_row(diagnosis.truncated),
         "program": diagnosis.program,
         "rule": diagnosis.rule,
+        "cause_class": diagnosis.cause_class.value,
+        "evidence": diagnosis.evidence,
         "notes": list(diagnosis.notes),
     }
 
@@ -125,6 +135,10 @@ def draw(diagnosis: Diagnosis, whole: bool) -> Iterator[list[Span]]:
     if diagnosis.truncated is not None:
         yield from labelled(
             "truncated", f"the {diagnosis.truncated.lost} of the log is lost. {diagnosis.truncated.advice}"
+        )
+    if diagnosis.cause_class is not CauseClass.UNKNOWN:
+        yield from labelled(
+            "cause", CAUSES[diagnosis.cause_class] + (f" ({diagnosis.evidence})" if diagnosis.evidence else "")
         )
     if diagnosis.suggestion is not None:
         yield from labelled("help", diagnosis.suggestion, "green")

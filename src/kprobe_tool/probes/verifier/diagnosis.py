@@ -21,6 +21,23 @@ class Category(StrEnum):
     MALFORMED = "Malformed Program"
     PRIVILEGE = "Privilege"
     INTERNAL = "Verifier Internal"
+    LOADER = "Loader"
+
+
+class CauseClass(StrEnum):
+    """Whose fault a rejection is, where the log says so."""
+
+    SOURCE = "source"
+    """What the author wrote."""
+    COMPILER = "compiler"
+    """What the compiler made of it, or its options."""
+    ENVIRONMENT = "environment"
+    """The kernel is too old or configured otherwise, the type of program, privileges, the loader."""
+    VERIFIER_LIMIT = "verifier_limit"
+    """The program may be right, and is too much for what the verifier follows."""
+    VERIFIER_FALSE_POSITIVE = "verifier_false_positive"
+    """The program is right, and this kernel's verifier wrong."""
+    UNKNOWN = "unknown"
 
 
 class Outcome(StrEnum):
@@ -94,7 +111,8 @@ class Diagnosis:
     ``native`` is true for the kernel's own diagnostics (Linux v7.3 and later), which are passed on unchanged.
     ``recognised`` is false for a message that no row of the table of messages has: ``reason`` then only repeats it.
     ``rule`` names the row. ``message`` is the kernel's line, ``details`` the lines that belong to it. ``errno`` is a
-    name. ``others`` are further diagnoses in the same log. ``notes`` say what the log could not tell.
+    name. ``evidence`` is what in the log tells the ``cause_class``. ``others`` are further diagnoses in the same log.
+    ``notes`` say what the log could not tell.
     """
 
     outcome: Outcome
@@ -115,4 +133,6 @@ class Diagnosis:
     details: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     label: str | None = None
+    cause_class: CauseClass = CauseClass.UNKNOWN
+    evidence: str | None = None
     others: tuple[Diagnosis, ...] = field(default=())

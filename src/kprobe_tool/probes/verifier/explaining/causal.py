@@ -52,9 +52,9 @@ RELEASES = re.compile(r"bpf_\w{0,48}(?:release|submit|discard|put|drop|destroy|u
 
 @dataclass(frozen=True)
 class CausalPath:
-    """The steps, oldest first, and what could not be told."""
+    """The events, oldest first, and what could not be told."""
 
-    steps: tuple[Event, ...] = ()
+    events: tuple[Event, ...] = ()
     notes: tuple[str, ...] = ()
 
 

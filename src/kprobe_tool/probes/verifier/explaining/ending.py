@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +18,8 @@ RUN_MAX = 20_000
 """Lines that are taken for messages and blocks, at the most."""
 PROGRAM = frozenset({Kind.INSN, Kind.STATE, Kind.FROM, Kind.SAFE, Kind.SOURCE})
 """Lines about the program itself: no message is before the last of them."""
+ARGUMENT_TRIED = re.compile(r"R\d type=\S{1,40} expected=\S{1,40}")
+"""Said of an argument before the function is taken for a static one, which is checked where it is called."""
 JOINED_MAX = 8
 """Lines that a loader has put into one."""
 
@@ -40,7 +43,7 @@ def read_end(backwards: Iterator[Entry]) -> End:
     """Messages and diagnostics, without what loaders add. The entries come from the end of the log."""
     walked = expanded(backwards)
     run: list[str] = []
-    finished = settled = False
+    finished = settled = unsupported = False
     processed = None
     for count, entry in enumerate(walked):
         if entry.kind is Kind.TRAILER:
@@ -57,8 +60,11 @@ def read_end(backwards: Iterator[Entry]) -> End:
             if END.search(entry.text):
                 run.clear()
                 settled = True
+        elif unsupported and ARGUMENT_TRIED.fullmatch(entry.text.strip()):
+            pass
         elif entry.kind is not Kind.NOISE or entry.text[:1] == " " or REMARK.fullmatch(entry.text):
             run.append(entry.text)
+        unsupported = entry.kind is Kind.NOISE and entry.text.lstrip().startswith("reg type unsupported for arg#")
         if count >= RUN_MAX:
             break
     return End(run[::-1], finished, iter(()), settled, processed)

@@ -15,15 +15,17 @@ from dataclasses import replace
 from itertools import pairwise
 
 from kprobe_tool.errors import Error
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Outcome, Place
+from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, Outcome, Place
 from kprobe_tool.probes.verifier.explaining.causal import CausalPath, follow
+from kprobe_tool.probes.verifier.explaining.cause import Cause
+from kprobe_tool.probes.verifier.explaining.causes import find_cause
 from kprobe_tool.probes.verifier.explaining.ending import PROGRAM, End, joined, read_end
 from kprobe_tool.probes.verifier.explaining.errnos import explain_errno
 from kprobe_tool.probes.verifier.explaining.gaps import HEAD_MAX, silent, truncation, unrecognised
 from kprobe_tool.probes.verifier.log import diagnostics
 from kprobe_tool.probes.verifier.log.encodings import decoded
 from kprobe_tool.probes.verifier.log.lines import REMARK, Kind, entries
-from kprobe_tool.probes.verifier.log.noise import EDGE, program_and_errno
+from kprobe_tool.probes.verifier.log.noise import EDGE, FAILED, program_and_errno
 from kprobe_tool.probes.verifier.log.path import Path, walk
 from kprobe_tool.probes.verifier.log.tail import Data, backwards, head
 from kprobe_tool.probes.verifier.log.wrapping import Wrapping, learn
@@ -144,7 +146,9 @@ def judge(end: End, errno: str | None) -> Diagnosis:
     blocks = [part for part in parts if isinstance(part, diagnostics.Block)]
     if any(block.category for block in blocks):
         return from_blocks(parts)
-    texts = [part for part in parts if isinstance(part, str) and part.strip() and part[:1] != " "]
+    # What is indented belongs to a block that lost its header, unless it is a message that somebody has indented.
+    lines = [part for part in parts if isinstance(part, str) and part.strip()]
+    texts = [line.strip() for line in lines if line[:1] != " " or match(line.strip()) is not None]
     matches = [(text, found) for text in texts if (found := match(text)) is not None]
     causes = [each for each in matches if not each[1].row.detail]
     path = walk(end.before)
@@ -153,11 +157,15 @@ def judge(end: End, errno: str | None) -> Diagnosis:
         details = tuple(each for each in texts if each != text)
         figures = [each.reason() for _, each in matches if each.row.detail and each.group.problem == BOUNDS]
         diagnosis = from_message(text, found, details, path)
-        if figures and found.group.problem == BOUNDS and not found.row.detail:
+        if figures and found.group.problem == BOUNDS and not found.row.detail and diagnosis.reason == found.reason():
             return replace(diagnosis, reason=f"{diagnosis.reason} {figures[-1]}")
         return diagnosis
     if blocks:
         return rest_of_block(blocks[0])
+    if not path.visits:
+        # What stands before a loader's own words is not the kernel's either.
+        last = max((number for number, text in enumerate(texts) if FAILED.search(text)), default=-1)
+        texts = texts[last + 1 :]
     messages = [text for text in texts if not REMARK.fullmatch(text)] or texts
     # A log that was cut off ends anywhere, and what stands there is rather half a line than a message nobody knows.
     if messages and (path.visits or end.settled) and (end.finished or errno != "ENOSPC"):
@@ -200,6 +208,8 @@ def from_blocks(parts: Sequence[diagnostics.Block | str]) -> Diagnosis:
                 lock=part.lock,
                 suggestion=part.suggestion,
                 rule=row.row.rule if row is not None else None,
+                cause_class=row.group.cause_class if row is not None else CauseClass.UNKNOWN,
+                evidence=row.group.evidence if row is not None else None,
                 details=tuple(each for each in texts if each != text),
             )
         )
@@ -229,8 +239,10 @@ def rest_of_block(block: diagnostics.Block) -> Diagnosis:
 
 
 def from_message(text: str, found: Match, details: tuple[str, ...], path: Path) -> Diagnosis:
-    """Our own diagnosis, from a message that the table has."""
+    """Our own diagnosis, from a message that the table has, and the cause behind it where the log shows one."""
     causal_path = follow(found, path)
+    cause = find_cause(found, text, details, path) or Cause("")
+    named = cause.cause_class is not CauseClass.UNKNOWN
     return Diagnosis(
         outcome=Outcome.REJECTED,
         native=False,
@@ -238,13 +250,15 @@ def from_message(text: str, found: Match, details: tuple[str, ...], path: Path) 
         category=found.group.category,
         problem=found.group.problem,
         message=text,
-        reason=found.reason(),
+        reason=cause.reason or found.reason(),
         place=place_of(found, path),
-        path=causal_path.steps,
-        suggestion=found.suggestion(),
+        path=causal_path.events,
+        suggestion=cause.suggestion or found.suggestion(),
         rule=found.row.rule,
         details=details,
         notes=notes_of(found, path, causal_path),
+        cause_class=cause.cause_class if named else found.group.cause_class,
+        evidence=cause.evidence if named else found.group.evidence,
     )
 
 

@@ -30,7 +30,7 @@ INSN = re.compile(r"(?<![\w.])\d{1,7}: \([0-9a-f]{2}\) (?=[a-z*(])")
 WORDS = re.compile(
     r"processed \d{1,9} insns \(limit|R\d{1,2} (?:!read_ok|type=|invalid mem access '|m(?:in|ax) value is )"
     r"|invalid (?:access to (?:map|packet)|indirect |bpf_context|read from stack|stack )"
-    r"|-- (?:BEGIN|END) (?:PROG |LOG)"
+    r"|(?:libbpf: (?:prog '[^']{1,64}': )?)?-- (?:BEGIN|END) (?:PROG |DUMP |LOG)"
 )
 """What the kernel, and libbpf around it, say in lines that are no instructions."""
 CONTROL = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.probes.verifier.diagnosis import Category
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
 
 GROUPS = (
@@ -429,6 +429,8 @@ GROUPS = (
                 suggestion="Pass a literal that ends in a zero byte, with conversions the helper supports.",
             ),
         ),
+        CauseClass.SOURCE,
+        "the message is about the format",
     ),
     Group(
         Category.CALL,
@@ -536,6 +538,8 @@ GROUPS = (
                 suggestion="Declare the map with __type(key, ...) and __type(value, ...), and compile with -g.",
             ),
         ),
+        CauseClass.SOURCE,
+        "the message names the kind of map",
     ),
     Group(
         Category.CALL,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.probes.verifier.diagnosis import Category
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
 
 GROUPS = (
@@ -24,6 +24,8 @@ GROUPS = (
                 ),
             ),
         ),
+        CauseClass.VERIFIER_LIMIT,
+        "the message is about a limit of the verifier",
     ),
     Group(
         Category.LIMIT,
@@ -39,6 +41,8 @@ GROUPS = (
                 suggestion="Split the program, or replace chains of conditions by a table or bpf_loop().",
             ),
         ),
+        CauseClass.VERIFIER_LIMIT,
+        "the message is about a limit of the verifier",
     ),
     Group(
         Category.LIMIT,
@@ -57,6 +61,8 @@ GROUPS = (
                 ),
             ),
         ),
+        CauseClass.SOURCE,
+        "the same state came again",
     ),
     Group(
         Category.LIMIT,
@@ -72,6 +78,8 @@ GROUPS = (
                 suggestion="Inline some of them; recursion is not allowed at all.",
             ),
         ),
+        CauseClass.VERIFIER_LIMIT,
+        "the message is about a limit of the verifier",
     ),
     Group(
         Category.LIMIT,
@@ -108,6 +116,8 @@ GROUPS = (
                 suggestion="Use less stack above, or make the tail call in the main program.",
             ),
         ),
+        CauseClass.VERIFIER_LIMIT,
+        "the message is about the 512 bytes of stack",
     ),
     Group(
         Category.LIMIT,
@@ -127,6 +137,8 @@ GROUPS = (
                 suggestion="Split the program.",
             ),
         ),
+        CauseClass.VERIFIER_LIMIT,
+        "the message is about a limit of the verifier",
     ),
     Group(
         Category.LIMIT,
@@ -142,6 +154,8 @@ GROUPS = (
                 suggestion="Use fewer maps, or a map of maps.",
             ),
         ),
+        CauseClass.VERIFIER_LIMIT,
+        "the message is about a limit of the verifier",
     ),
     Group(
         Category.LIMIT,
@@ -157,6 +171,8 @@ GROUPS = (
                 suggestion="Split the function.",
             ),
         ),
+        CauseClass.VERIFIER_LIMIT,
+        "the message is about a limit of the verifier",
     ),
     Group(
         Category.LIMIT,
@@ -172,5 +188,7 @@ GROUPS = (
                 suggestion="Have fewer calls in the program.",
             ),
         ),
+        CauseClass.VERIFIER_LIMIT,
+        "the message is about a limit of the verifier",
     ),
 )

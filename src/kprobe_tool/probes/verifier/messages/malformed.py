@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.probes.verifier.diagnosis import Category
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
 
 GROUPS = (
@@ -120,6 +120,8 @@ GROUPS = (
                 ),
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the loader put no map there",
     ),
     Group(
         Category.MALFORMED,
@@ -141,6 +143,8 @@ GROUPS = (
                 ),
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the loader named nothing to attach to",
     ),
     Group(
         Category.MALFORMED,
@@ -196,6 +200,8 @@ GROUPS = (
                 ),
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "what the loader named cannot be attached to on this kernel",
     ),
     Group(
         Category.MALFORMED,
@@ -224,6 +230,8 @@ GROUPS = (
                 ),
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the loader or this kernel does not have the function",
     ),
     Group(
         Category.MALFORMED,
@@ -243,6 +251,8 @@ GROUPS = (
                 suggestion="Let libbpf resolve it by name (__ksym), __weak where it may be missing.",
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "this kernel does not have the symbol",
     ),
     Group(
         Category.MALFORMED,
@@ -261,6 +271,8 @@ GROUPS = (
                 suggestion="Compile with -g and load with libbpf.",
             ),
         ),
+        CauseClass.COMPILER,
+        "the object has no BTF for it",
     ),
     Group(
         Category.MALFORMED,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.probes.verifier.diagnosis import Category
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage, within_frame
 
 GROUPS = (
@@ -182,6 +182,7 @@ GROUPS = (
                 wordings={
                     "invalid read from stack {arg} var_off {tnum}+{part} size {size}": "5.10-7.3",
                     "invalid indirect read from stack {arg} var_off {tnum}+{part} size {size}": "5.10-6.12",
+                    "invalid indirect read from stack var_off {tnum}+{part} size {size}": "5.4",
                 },
                 reason=(
                     "Of the {size} bytes of the stack that are read, some may not have been written on this path."
@@ -199,6 +200,8 @@ GROUPS = (
                 only=within_frame,
             ),
         ),
+        CauseClass.SOURCE,
+        "the message names bytes of the stack that nothing has written",
     ),
     Group(
         Category.MEMORY,

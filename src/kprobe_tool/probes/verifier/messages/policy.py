@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.probes.verifier.diagnosis import Category
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
 
 GROUPS = (
@@ -97,6 +97,8 @@ GROUPS = (
                 suggestion="Use it in a program of these types.",
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the message is about what this type of program may do on this kernel",
     ),
     Group(
         Category.POLICY,
@@ -114,6 +116,8 @@ GROUPS = (
                 suggestion='Where it is true, declare it: char _license[] SEC("license") = "GPL";',
             ),
         ),
+        CauseClass.SOURCE,
+        "the message is about the program's licence",
     ),
     Group(
         Category.MALFORMED,
@@ -132,6 +136,8 @@ GROUPS = (
                 ),
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the object asks for a type, field or function that this kernel does not have",
     ),
     Group(
         Category.POLICY,
@@ -147,6 +153,8 @@ GROUPS = (
                 suggestion="Check since which kernel the helper exists, or use another one.",
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "this kernel does not have the helper",
     ),
     Group(
         Category.POLICY,
@@ -173,6 +181,8 @@ GROUPS = (
                 suggestion="Drop the call to bpf_set_retval().",
             ),
         ),
+        CauseClass.SOURCE,
+        "the message names the values that may be returned",
     ),
     Group(
         Category.POLICY,
@@ -185,6 +195,8 @@ GROUPS = (
                 suggestion="Use bpf_skb_load_bytes() or direct packet access.",
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the message is about the type of program",
     ),
     Group(
         Category.POLICY,
@@ -213,6 +225,8 @@ GROUPS = (
                 suggestion="Use another type of map, or another program type.",
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the message is about the type of program",
     ),
     Group(
         Category.POLICY,
@@ -249,6 +263,8 @@ GROUPS = (
                 suggestion="Enable the JIT (net.core.bpf_jit_enable=1), or use a kernel that has it.",
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the message is about what the kernel was built with",
     ),
     Group(
         Category.POLICY,
@@ -271,6 +287,8 @@ GROUPS = (
                 suggestion="Sign the program as it is loaded, with a key that this kernel trusts.",
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the message is about the signature",
     ),
     Group(
         Category.POLICY,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.probes.verifier.diagnosis import Category
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
 
 GROUPS = (
@@ -59,6 +59,8 @@ GROUPS = (
                 follow=Follow.REGISTER,
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the message comes without CAP_PERFMON only",
     ),
     Group(
         Category.PRIVILEGE,
@@ -120,5 +122,7 @@ GROUPS = (
                 follow=Follow.REGISTER,
             ),
         ),
+        CauseClass.ENVIRONMENT,
+        "the message comes without CAP_PERFMON only",
     ),
 )

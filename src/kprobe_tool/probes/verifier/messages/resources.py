@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.probes.verifier.diagnosis import Category
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
 
 GROUPS = (
@@ -48,6 +48,8 @@ GROUPS = (
                 suggestion="Leave locking to the caller.",
             ),
         ),
+        CauseClass.SOURCE,
+        "what was acquired is held at the end of the path",
     ),
     Group(
         Category.RESOURCE,
@@ -203,6 +205,8 @@ GROUPS = (
                 follow=Follow.LOCK,
             ),
         ),
+        CauseClass.SOURCE,
+        "the message is about the order of locking",
     ),
     Group(
         Category.RESOURCE,
@@ -229,6 +233,8 @@ GROUPS = (
                 follow=Follow.LOCK,
             ),
         ),
+        CauseClass.SOURCE,
+        "the message is about the order of locking",
     ),
     Group(
         Category.RESOURCE,
@@ -296,5 +302,7 @@ GROUPS = (
                 follow=Follow.LOCK,
             ),
         ),
+        CauseClass.SOURCE,
+        "the message is about the order of locking",
     ),
 )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
 
-from kprobe_tool.probes.verifier.diagnosis import Category
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 
 ARGUMENT = r"(?:R\d{1,2}|\*\(R11-\d{1,4}\)|args?(?: ?#)?\d{1,2})"
 """How kernels name the argument or register that a message is about: reg_arg_name() since Linux v7.2."""
@@ -109,11 +109,16 @@ class KernelMessage:
 
 @dataclass(frozen=True)
 class Group:
-    """The rows that share a category and a problem."""
+    """The rows that share a category and a problem.
+
+    ``cause_class`` is what the message alone tells of whose fault it is, and ``evidence`` how.
+    """
 
     category: Category
     problem: str
     rows: tuple[KernelMessage, ...]
+    cause_class: CauseClass = CauseClass.UNKNOWN
+    evidence: str | None = None
 
 
 @dataclass(frozen=True)

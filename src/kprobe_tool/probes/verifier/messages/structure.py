@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.probes.verifier.diagnosis import Category
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
 
 GROUPS = (
@@ -113,8 +113,10 @@ GROUPS = (
                     "behind it."
                 ),
                 suggestion=(
-                    "End every function with a return; in C, look for undefined behaviour, after which the compiler "
-                    "stops generating code."
+                    "End every function with a return, and compile with optimization (-O2; in Rust "
+                    "--release: a debug "
+                    "build calls code for panics that never returns). In C, look for undefined behaviour, "
+                    "after which the compiler stops generating code."
                 ),
             ),
         ),
@@ -130,6 +132,8 @@ GROUPS = (
                 suggestion="Make a loop of the recursion.",
             ),
         ),
+        CauseClass.SOURCE,
+        "a function is called within itself",
     ),
     Group(
         Category.STRUCTURE,
@@ -145,6 +149,8 @@ GROUPS = (
                 suggestion="Compile with -Wall -Wuninitialized and set the variable on every path.",
             ),
         ),
+        CauseClass.SOURCE,
+        "the compiler put a trap there",
     ),
     Group(
         Category.STRUCTURE,
@@ -231,6 +237,8 @@ GROUPS = (
                 suggestion="Compile with -g, and return int.",
             ),
         ),
+        CauseClass.COMPILER,
+        "the object has no BTF for it",
     ),
     Group(
         Category.STRUCTURE,

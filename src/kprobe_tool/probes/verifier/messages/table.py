@@ -11,6 +11,7 @@ from kprobe_tool.probes.verifier.messages import (
     contexts,
     internal,
     limits,
+    loader,
     malformed,
     memory,
     policy,
@@ -21,7 +22,7 @@ from kprobe_tool.probes.verifier.messages import (
 )
 from kprobe_tool.probes.verifier.messages.row import MATCH_MAX, Group, KernelMessage, Match, literal_of, pattern_of
 
-BEFORE_MESSAGE = re.compile(r"[:\u2026\"'|=>] {0,4}(?=\S)|\] ")
+BEFORE_MESSAGE = re.compile(r"[:\u2026|\]] {1,4}(?=\S)|[\"'](?=\S)")
 """What can stand between a loader's words and the kernel's."""
 STARTS_MAX = 32
 """Places of a line at which a message may begin."""
@@ -38,6 +39,7 @@ TABLE: tuple[Group, ...] = (
     *limits.GROUPS,
     *malformed.GROUPS,
     *internal.GROUPS,
+    *loader.GROUPS,
 )
 
 
@@ -67,7 +69,7 @@ def match(line: str) -> Match | None:
 def match_end(line: str) -> tuple[int, Match] | None:
     """(where it begins, the row) of a message that ends a line: loaders put words of their own before it."""
     line = line[-MATCH_MAX:]
-    starts = [found.end() for found in BEFORE_MESSAGE.finditer(line)][:STARTS_MAX]
+    starts = [found.end() for found in BEFORE_MESSAGE.finditer(line)][-STARTS_MAX:]
     if not starts:
         return None
     best: tuple[int, Match] | None = None

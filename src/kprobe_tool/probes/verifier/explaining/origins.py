@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where a value came from: the instruction that made it, through copies and the stack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kprobe_tool.probes.verifier.explaining.causal import Target, effect_on
+from kprobe_tool.probes.verifier.log.disasm import Operation
+from kprobe_tool.probes.verifier.log.path import Path, PathInsn
+from kprobe_tool.probes.verifier.log.states import Value, value
+
+DEPTH_MAX = 4
+"""Loads through loaded addresses that are followed to their base."""
+ZERO = frozenset({"0", "0x0"})
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What made a value.
+
+    ``number`` is that of the instruction on the path, None where none on it did; ``name`` the register or slot then;
+    ``changed`` the instructions that did arithmetic with it since, the last one first.
+    """
+
+    number: int | None
+    name: str
+    changed: tuple[int, ...] = ()
+
+
+def origin_of(path: Path, name: str, end: int) -> Origin:
+    """What made the value that a register or slot holds before instruction number ``end`` of the path."""
+    visits = path.visits
+    target = Target(name, visits[end].depth if end < len(visits) else 0)
+    changed: list[int] = []
+    for number in range(end - 1, -1, -1):
+        visit = visits[number]
+        effect = effect_on(visit, visits[number + 1], target, number, visits)
+        if effect is None:
+            continue
+        if visit.instruction.operation is Operation.ALU:
+            changed.append(number)
+        if effect[2]:
+            return Origin(number, target.name, tuple(changed))
+    return Origin(None, target.name, tuple(changed))
+
+
+def state_of(path: Path, name: str, end: int) -> Value | None:
+    """What the log says that a register holds before instruction number ``end``, from the last time it was "
+    "written."""
+    visits = path.visits
+    if end < len(visits) and (text := visits[end].before.get(name)) is not None:
+        return value(text)
+    for number in range(end - 1, -1, -1):
+        visit = visits[number]
+        if visit.depth != (visits[end].depth if end < len(visits) else 0):
+            continue
+        if (text := visit.after.get(name)) is not None:
+            return value(text)
+        if visit.instruction.writes == name:
+            return None
+    return None
+
+
+def at_entry(path: Path, origin: Origin) -> bool:
+    """Whether a value is one that the program was called with: nothing on a whole path made it."""
+    return origin.number is None and path.cut is None
+
+
+def from_context(path: Path, origin: Origin, depth: int = 0) -> bool:
+    """Whether a value was loaded out of the context that the program was called with."""
+    if origin.number is None or depth > DEPTH_MAX:
+        return False
+    visit = path.visits[origin.number]
+    base = visit.instruction.reads
+    if visit.instruction.operation is not Operation.LOAD or base is None:
+        return False
+    state = state_of(path, base, origin.number)
+    if state is not None:
+        return state.type == "ctx"
+    below = origin_of(path, base, origin.number)
+    return at_entry(path, below) and below.name == "R1" and not below.changed
+
+
+def same_load(path: Path, one: Origin, other: Origin) -> bool:
+    """Whether two instructions read the same place, or are calls of the same function."""
+    if one.number is None or other.number is None or one.number == other.number:
+        return False
+    first, second = path.visits[one.number], path.visits[other.number]
+    if first.depth != second.depth or first.instruction.operation is not second.instruction.operation:
+        return False
+    if first.instruction.operation is Operation.CALL:
+        return first.instruction.name == second.instruction.name
+    if first.instruction.operation is not Operation.LOAD or first.instruction.address is None:
+        return False
+    base = (first.instruction.reads or "", second.instruction.reads or "")
+    return offset_of(first) == offset_of(second) and origin_of(path, base[0], one.number) == origin_of(
+        path, base[1], other.number
+    )
+
+
+def offset_of(visit: PathInsn) -> tuple[str, str] | None:
+    """(size, offset) of what a load reads: ``*(u32 *)(r1 +4)``."""
+    address = visit.instruction.address
+    if address is None:
+        return None
+    size, _, rest = address.removeprefix("*(").partition(" ")
+    return size, rest.rpartition(" ")[2].rstrip(")")
+
+
+def constant_of(path: Path, origin: Origin) -> int | None:
+    """The number that an instruction sets, where it is one."""
+    if origin.number is None:
+        return None
+    visit = path.visits[origin.number]
+    text = visit.text.rpartition(" = ")[2].removesuffix(" ll")
+    if visit.instruction.operation not in {Operation.CONSTANT, Operation.SPILL}:
+        return None
+    try:
+        return int(text, 0)
+    except ValueError:
+        return None
+
+
+def compared_with_null(path: Path) -> list[tuple[int, str]]:
+    """(number, register) of every comparison with 0 on the path."""
+    return [
+        (number, visit.instruction.reads)
+        for number, visit in enumerate(path.visits[:-1])
+        if visit.instruction.operation is Operation.BRANCH
+        and visit.instruction.operand in ZERO
+        and visit.instruction.operator in {"==", "!="}
+        and visit.instruction.reads is not None
+    ]

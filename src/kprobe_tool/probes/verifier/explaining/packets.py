@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Packet bounds in numbers: what a comparison with the packet's end has proved, and what this access needs.
+
+find_good_pkt_pointers() in kernel/bpf/verifier.c gives the proven range to all pointers that are offset from the same
+variable (they have the same id); a variable offset that may be above MAX_PACKET_OFF gets none.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kprobe_tool.probes.verifier.diagnosis import CauseClass
+from kprobe_tool.probes.verifier.explaining.cause import Cause
+from kprobe_tool.probes.verifier.explaining.origins import origin_of, same_load, state_of
+from kprobe_tool.probes.verifier.log.disasm import Operation
+from kprobe_tool.probes.verifier.log.path import Path
+from kprobe_tool.probes.verifier.log.states import Value, value
+
+MAX_PACKET_OFF = 0xFFFF
+ACCESS = re.compile(
+    r"invalid access to packet, off=(-?\d{1,9}) size=(-?\d{1,9}), "
+    r"R(\d{1,2})\(id=(\d{1,9}),off=(-?\d{1,9}),r=(\d{1,9})\)"
+)
+ENDS = (" +80)", " +4)")
+"""How loads of data_end end, from struct __sk_buff and struct xdp_md."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A comparison of a packet pointer with the packet's end, at this number on the path."""
+
+    number: int
+    pointer: str
+    state: Value | None
+    strict: bool
+    """Whether the pointer itself is compared: ``ptr >= end`` proves one byte more than ``ptr > end``."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """The kernel's figures: bytes from ``off`` on (of which ``fixed`` are in the register), with ``proved`` known."""
+
+    off: int
+    size: int
+    register: str
+    id: str
+    fixed: int
+    proved: int
+
+    @property
+    def needed(self) -> int:
+        return self.off + self.size
+
+    @property
+    def constant(self) -> bool:
+        """Whether the pointer is at a constant offset from the beginning of the packet."""
+        return self.id == "0"
+
+    @property
+    def reach(self) -> int:
+        """Bytes from the pointer that the comparison is about to the end of the access."""
+        return self.needed if self.constant else self.needed - self.fixed
+
+    @property
+    def comparison(self) -> str:
+        """The comparison to write."""
+        if self.constant:
+            return f"if (data + {self.reach} > data_end) return ...;"
+        return f"if ({self.register} + {self.reach} > data_end) return ...; with {self.register} as it is here."
+
+    @property
+    def figures(self) -> str:
+        start = "the beginning of the packet" if self.constant else "the variable part of the pointer"
+        return f"The access ends at byte {self.needed} counted from {start}, and {self.proved} are proved."
+
+
+def packet_cause(message: str, details: tuple[str, ...], path: Path) -> Cause | None:
+    """Why the packet is not known to be long enough."""
+    found = next((each for text in (message, *details) if (each := ACCESS.fullmatch(text)) is not None), None)
+    if found is None:
+        return None
+    access = Access(int(found[1]), int(found[2]), f"R{found[3]}", found[4], int(found[5]), int(found[6]))
+    if access.size == 0:
+        return Cause(
+            "The size may be 0 here, and this function takes none of 0.",
+            "Leave where the size is 0 (if (size == 0) return ...;), in the register that is passed.",
+        )
+    checks = checks_on(path)
+    state = state_of(path, access.register, len(path.visits) - 1) if path.visits else None
+    largest = None if state is None else state.bound("umax")
+    if access.proved == 0 and largest is not None and largest + max(access.off, access.reach) > MAX_PACKET_OFF:
+        return Cause(
+            f"{access.figures} The offset in {access.register} may be as large as {largest}: above "
+            f"{MAX_PACKET_OFF} in all "
+            "(offset and access together) the verifier takes no comparison with data_end for a proof.",
+            f"Bound the number before it is added to the pointer, well below {MAX_PACKET_OFF} (if (offset > 1500) "
+            f"return ...; or offset &= 0x7fff), then compare: {access.comparison}",
+            CauseClass.VERIFIER_LIMIT,
+            f"{access.register} is a packet pointer with an offset of up to {largest}",
+        )
+    same = [
+        check for check in checks if check.state is not None and check.state.attributes.get("id", "0") == access.id
+    ]
+    if same and access.proved:
+        return too_short(access, same[-1], path)
+    if same and same[-1].strict and int(same[-1].state.attributes.get("off", "0") if same[-1].state else "0") == 0:
+        insn = path.visits[same[-1].number].insn
+        return Cause(
+            f"{access.figures} Instruction {insn} compares the pointer itself with data_end: that shows one "
+            "byte to be there, which the verifier does not take down.",
+            f"Compare the end of the access with >, not its beginning: {access.comparison}",
+            CauseClass.VERIFIER_LIMIT,
+            f"the comparison at instruction {insn} is of the pointer itself, without a byte added",
+        )
+    others = [check for check in checks if check not in same]
+    if not same and others:
+        return other_copy(access, others[-1], path)
+    return Cause(
+        f"{access.figures} No comparison with data_end on this path is about {access.register}."
+        if path.visits and path.cut is None
+        else access.figures,
+        f"Before this access: {access.comparison} And again after any helper that can move packet data.",
+        CauseClass.SOURCE if path.visits and path.cut is None else CauseClass.UNKNOWN,
+        "no comparison with the packet's end is on the path" if path.visits and path.cut is None else None,
+    )
+
+
+def too_short(access: Access, check: Check, path: Path) -> Cause:
+    """A comparison is there, and proves less than this access needs."""
+    visit = path.visits[check.number]
+    off = int(check.state.attributes.get("off", "0")) if check.state is not None else 0
+    if check.strict and off - 1 == access.proved and access.needed <= off + 1:
+        return Cause(
+            f"{access.figures} Instruction {visit.insn} compares with >=, which proves {off + 1} bytes; this "
+            f"kernel counts {off - 1}.",
+            "Load on a kernel with the fix (Linux kernel commit 2fa7d94afc1a, 'bpf: Fix the off-by-two error "
+            "in range "
+            "markings', in v5.16 and in stable kernels), or write the comparison so that this kernel counts "
+            f"it right: {access.comparison}",
+            CauseClass.VERIFIER_FALSE_POSITIVE,
+            f"the comparison at instruction {visit.insn} proves {off + 1} bytes, and the log says {access.proved}",
+        )
+    missing = access.needed - access.proved
+    return Cause(
+        f"{access.figures} The comparison at instruction {visit.insn} proves {access.proved}: {missing} "
+        f"{'byte is' if missing == 1 else 'bytes are'} missing.",
+        f"Compare the end of the access, not its beginning: {access.comparison}",
+        CauseClass.SOURCE,
+        f"the comparison at instruction {visit.insn} proves {access.proved} of {access.needed} bytes",
+    )
+
+
+def other_copy(access: Access, check: Check, path: Path) -> Cause:
+    """What was compared is another pointer: from before another number was added."""
+    visits = path.visits
+    visit = visits[check.number]
+    mine = origin_of(path, access.register, len(visits) - 1)
+    theirs = origin_of(path, check.pointer, check.number)
+    added = next((visits[n] for n in mine.changed if visits[n].instruction.reads is not None), None)
+    since = f": instruction {added.insn} has added {added.instruction.reads} to it since" if added is not None else ""
+    if added is not None and any(
+        visits[n].instruction.reads == added.instruction.reads and visits[n].insn != added.insn
+        for n in theirs.changed
+    ):
+        return Cause(
+            f"{access.figures} Instruction {visit.insn} compares {check.pointer}, which is the same sum made at "
+            "another place; "
+            f"the compiler has made it again for {access.register} at instruction {added.insn}, and the "
+            "verifier does not see that they are equal.",
+            "Keep the sum in one variable that is compared and used, and hide it from the compiler: "
+            'asm volatile("" : "+r"(ptr)); or libbpf\'s barrier_var(ptr), between the sum and the comparison.',
+            CauseClass.COMPILER,
+            f"instructions {added.insn} and the one before the comparison at {visit.insn} make the same sum",
+        )
+    reread = " It was also read from the context again." if same_load(path, mine, theirs) else ""
+    return Cause(
+        f"{access.figures} The last comparison with data_end (instruction {visit.insn}) is about "
+        f"{check.pointer}, another "
+        f"pointer than the one in {access.register}{since}; what it proves does not hold for this one.{reread}",
+        f"Compare the very pointer that is used, after the last number was added: {access.comparison}",
+        CauseClass.SOURCE if added is not None else CauseClass.UNKNOWN,
+        f"{check.pointer} was compared and {access.register} is used" if added is not None else None,
+    )
+
+
+def checks_on(path: Path) -> list[Check]:
+    """The comparisons with the packet's end, oldest first."""
+    found: list[Check] = []
+    for number, visit in enumerate(path.visits[:-1]):
+        instruction = visit.instruction
+        if instruction.operation is not Operation.BRANCH or instruction.name is None or instruction.reads is None:
+            continue
+        left, right = instruction.reads, instruction.name
+        states = {name: state_at(path, name, number) for name in (left, right)}
+        for pointer, end in ((left, right), (right, left)):
+            if is_end(path, end, states[end], number) and not is_end(path, pointer, states[pointer], number):
+                strict = (
+                    instruction.operator in {">=", "<"} if pointer == left else instruction.operator in {"<=", ">"}
+                )
+                found.append(Check(number, pointer, states[pointer], strict))
+    return found
+
+
+def state_at(path: Path, name: str, number: int) -> Value | None:
+    """What a comparison compares: as the log shows it there, or from where it was made."""
+    text = path.visits[number].after.get(name)
+    return value(text) if text is not None else state_of(path, name, number)
+
+
+def is_end(path: Path, name: str, state: Value | None, number: int) -> bool:
+    """Whether a register holds the end of the packet."""
+    if state is not None:
+        return state.type == "pkt_end"
+    origin = origin_of(path, name, number)
+    if origin.number is None or origin.changed:
+        return False
+    text = path.visits[origin.number].text
+    return text.endswith(ENDS) and "(u32 *)" in text

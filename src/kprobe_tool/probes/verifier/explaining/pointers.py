@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Numbers where a pointer is wanted, pointers that may be NULL, registers that were never set: what made them."""
+
+from __future__ import annotations
+
+from kprobe_tool.probes.verifier.diagnosis import CauseClass
+from kprobe_tool.probes.verifier.explaining.cause import Cause
+from kprobe_tool.probes.verifier.explaining.origins import (
+    Origin,
+    at_entry,
+    compared_with_null,
+    constant_of,
+    from_context,
+    origin_of,
+    same_load,
+    state_of,
+)
+from kprobe_tool.probes.verifier.log.disasm import Operation
+from kprobe_tool.probes.verifier.log.path import Path
+
+LDIMM64 = 0x18
+ADDRESS_MIN = 1 << 47
+"""Above this a constant is rather an address of the kernel than a number that somebody wrote."""
+NULL_OFFSET_MAX = 1 << 16
+"""Below this a constant pointer is rather NULL and the offset of a field."""
+READ_IT = (
+    "Read it with BPF_CORE_READ() or bpf_probe_read_kernel(), memory of a process with bpf_probe_read_user(); fields "
+    "of struct pt_regs with PT_REGS_PARMn_CORE(). Programs of types fentry, fexit, tp_btf and lsm get pointers that "
+    "may be followed directly."
+)
+ARGUMENTS = frozenset({"R2", "R3", "R4", "R5"})
+
+
+def number_as_pointer(register: str, path: Path, what: str) -> Cause | None:
+    """Why a register is a number where ``what`` happens: where the number came from, and so what was meant."""
+    if not path.visits:
+        return Cause(
+            f"{register} is a number for the verifier, not a pointer, and {what}. An address that was read "
+            "out of the context, of kernel memory or of a process is such a number.",
+            READ_IT + " Where it was a pointer before: take it again after what made a number of it.",
+        )
+    end = len(path.visits) - 1
+    origin = origin_of(path, register, end)
+    state = state_of(path, register, end)
+    constant = state.constant if state is not None and state.scalar else None
+    made = constant_of(path, origin)
+    if constant is None and made is not None and not origin.changed:
+        constant = made
+    if made is not None and abs(made) >= ADDRESS_MIN:
+        insn = path.visits[origin.number or 0].insn
+        return Cause(
+            f"Instruction {insn} sets a number that looks like an address of the kernel, "
+            f"{made & (1 << 64) - 1:#x}, and "
+            f"{what}: a number out of the program, or a map's address with an index of which too little is known.",
+            "If it is a global variable or array: bound the index in the register that is added (index &= SIZE - 1, "
+            "with the mask on an unsigned variable directly before the access). If it is an address out of "
+            f"/proc/kallsyms: declare it with __ksym. {READ_IT}",
+            CauseClass.SOURCE,
+            f"instruction {insn} sets an address as a constant",
+        )
+    if made is not None or (constant is not None and 0 <= constant < NULL_OFFSET_MAX):
+        return null_and_offset(register, path, origin, constant if constant is not None else made or 0, what)
+    if origin.number is None:
+        return None if at_entry(path, origin) else unknown_number(register, what)
+    visit = path.visits[origin.number]
+    where = f"instruction {visit.insn}, {visit.text}"
+    if from_context(path, origin):
+        return Cause(
+            f"{register} was read out of the context ({where}): to the verifier that is a number, even if it is the "
+            f"address of something in the kernel, and {what}.",
+            READ_IT,
+            CauseClass.SOURCE,
+            f"instruction {visit.insn} reads the value out of the context",
+        )
+    if visit.instruction.operation is Operation.CALL:
+        return Cause(
+            f"{visit.instruction.name}() returned a number (instruction {visit.insn}), and {what}.",
+            f"Use a function that returns a typed pointer (bpf_get_current_task_btf() for the task). {READ_IT}",
+            CauseClass.SOURCE,
+            f"instruction {visit.insn} calls {visit.instruction.name}()",
+        )
+    if visit.instruction.operation in {Operation.LOAD, Operation.FILL}:
+        return Cause(
+            f"{register} was read from memory ({where}), and what is read from there is a number to the "
+            f"verifier, even if it is an address; {what}.",
+            READ_IT,
+            CauseClass.SOURCE,
+            f"instruction {visit.insn} reads the value from memory",
+        )
+    return unknown_number(register, what)
+
+
+def unknown_number(register: str, what: str) -> Cause:
+    return Cause(
+        f"{register} is a number here and no pointer, and {what}. This part of the log does not show what "
+        "made it; an address that was read out of the context, of kernel memory or of a process is such a number.",
+        READ_IT + " Where it was a pointer before: take it again after what made a number of it (a release, a helper "
+        "that moves packet data, arithmetic that the verifier cannot follow).",
+    )
+
+
+def null_and_offset(register: str, path: Path, origin: Origin, constant: int, what: str) -> Cause:
+    """A constant where a pointer should be: NULL, or a field of NULL."""
+    insn = path.visits[origin.number].insn if origin.number is not None else None
+    number = (
+        "0, that is NULL, with an offset added"
+        if constant == 0 and origin.changed
+        else "0, that is NULL"
+        if constant == 0
+        else f"{constant}: NULL and the offset of a field in it"
+    )
+    set_at = f" (set by instruction {insn})" if insn is not None else ""
+    return Cause(
+        f"{register} is the constant {number}{set_at}, and {what}. The pointer was never set to anything on "
+        "this path.",
+        "Look for where the pointer should have been set: a pointer in a structure that was only initialized ({} or "
+        "= NULL) points to no memory; give it an array or a map value, or pass the address of a variable.",
+        CauseClass.SOURCE,
+        f"{register} holds the constant {constant}",
+    )
+
+
+def null_not_checked(register: str, path: Path) -> Cause | None:
+    """A pointer that may be NULL, though something like it was compared: another copy, or the same place "
+    "read again."""
+    if not path.visits:
+        return None
+    end = len(path.visits) - 1
+    mine = origin_of(path, register, end)
+    if mine.number is None:
+        return None
+    state = state_of(path, register, end)
+    for number, name in reversed(compared_with_null(path)):
+        theirs = origin_of(path, name, number)
+        test = path.visits[number]
+        if theirs.number is None:
+            continue
+        if theirs.number == mine.number and (state is None or "id" not in state.attributes):
+            return Cause(
+                f"Instruction {test.insn} compares {name} with NULL, and {register} is a copy of the same "
+                "pointer: this kernel does not carry the result over to copies.",
+                "Compare the variable that is used, directly before its use; kernels from v4.10 on follow copies.",
+                CauseClass.ENVIRONMENT,
+                f"{name}, another copy of {register}, is compared with NULL at instruction {test.insn}",
+            )
+        if same_load(path, theirs, mine):
+            first, second = path.visits[theirs.number], path.visits[mine.number]
+            called = second.instruction.operation is Operation.CALL
+            again = f"calls {second.instruction.name}() again" if called else "reads the same place again"
+            return Cause(
+                f"What instruction {test.insn} compares with NULL is what instruction {first.insn} got; instruction "
+                f"{second.insn} {again}, and that result is not compared.",
+                "Keep it in a local variable: get it once, compare that variable with NULL, and use it.",
+                CauseClass.SOURCE,
+                f"instructions {first.insn} and {second.insn} get the same thing, and only the first is compared",
+            )
+    if path.cut is None:
+        return Cause(
+            "",
+            None,
+            CauseClass.SOURCE,
+            f"nothing on the path compares {register} with NULL",
+        )
+    return None
+
+
+def never_set(register: str, path: Path, text: str) -> Cause | None:
+    """A register that holds nothing: an argument that programs do not have, a call in between, no return value."""
+    if "skb[" in text and register == "R6":
+        return Cause(
+            "This instruction reads from the packet through R6, which must hold the context, and nothing has put it "
+            "there.",
+            "Copy the context first (r6 = r1), or in C use bpf_skb_load_bytes() or load_byte() and the like.",
+            CauseClass.SOURCE,
+            "the instruction is a legacy load from the packet, which reads R6",
+        )
+    entry = path.cut is None and bool(path.visits)
+    origin = origin_of(path, register, len(path.visits) - 1) if path.visits else Origin(None, register)
+    if register in ARGUMENTS and (
+        (entry and origin.number is None and origin.name in ARGUMENTS)
+        or (len(path.visits) == 1 and path.visits[0].insn == 0)
+    ):
+        return Cause(
+            f"Programs are called with one argument, the context in R1; {origin.name} is set by nobody. The "
+            "function is written as if it had more arguments.",
+            "Take the context alone, and get the arguments out of it: BPF_PROG() for fentry, fexit, tp_btf and lsm, "
+            "BPF_KPROBE() or PT_REGS_PARMn() for kprobes, the fields of the context for tracepoints; pass more "
+            "arguments only to functions of your own.",
+            CauseClass.SOURCE,
+            f"{origin.name} is used as it was at the entry of the program",
+        )
+    if origin.number is not None and path.visits[origin.number].instruction.operation is Operation.CALL:
+        call = path.visits[origin.number]
+        return Cause(
+            f"{register} was lost in the call of {call.instruction.name}() (instruction {call.insn}): R1 to R5 hold "
+            "nothing after any call.",
+            "Compiled from C this means that an argument is missing, or that the function was declared with "
+            "fewer than it is called with; in assembly, keep the value in R6 to R9 or on the stack.",
+            CauseClass.SOURCE,
+            f"instruction {call.insn} calls {call.instruction.name}(), and nothing sets {register} after it",
+        )
+    if register == "R0" and entry and path.visits[-1].text == "exit":
+        return Cause(
+            "The program ends without a return value on this path: nothing has set R0.",
+            "Return a number on every path.",
+            CauseClass.SOURCE,
+            "nothing on the path writes R0",
+        )
+    return None

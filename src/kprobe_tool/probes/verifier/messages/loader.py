@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Messages of libbpf: about what it could not prepare, and what it puts in place of the kernel's words.
+
+fixup_verifier_log() in tools/lib/bpf/libbpf.c replaces what the verifier says of instructions that libbpf has
+poisoned.
+"""
+
+from __future__ import annotations
+
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
+from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
+
+GROUPS = (
+    Group(
+        Category.LOADER,
+        "Nothing to attach to",
+        (
+            KernelMessage(
+                rule="attach-target-not-found",
+                wordings={
+                    "failed to find kernel BTF type ID of '{name}': {number}": "5.10-7.3",
+                    "failed to find BTF info for attach target '{name}': {number}": "5.10-7.3",
+                },
+                reason=(
+                    "The kernel has nothing of the name {name} that this program could be attached to; the verifier "
+                    "was not asked."
+                ),
+                suggestion=(
+                    "Look for the function's real name: 'bpftool btf dump file /sys/kernel/btf/vmlinux | "
+                    "grep {name}'. "
+                    "System calls are called __x64_sys_NAME or __arm64_sys_NAME, and functions that the compiler has "
+                    "put into others are not there at all."
+                ),
+            ),
+            KernelMessage(
+                rule="kernel-btf-not-found",
+                wordings={
+                    "Error in bpf_object__probe_loading():{text}": "5.10-7.3",
+                    "failed to find valid kernel BTF": "5.10-7.3",
+                    "Error loading vmlinux BTF: {number}": "5.10-7.3",
+                },
+                reason="The kernel has no BTF of its own, or this loader may not load any program at all.",
+                suggestion=(
+                    "Use a kernel with CONFIG_DEBUG_INFO_BTF (there is /sys/kernel/btf/vmlinux), and load as root."
+                ),
+            ),
+        ),
+        CauseClass.ENVIRONMENT,
+        "libbpf did not find it in the running kernel",
+    ),
+    Group(
+        Category.LOADER,
+        "Kernel function was not found",
+        (
+            KernelMessage(
+                rule="kfunc-not-resolved",
+                wordings={
+                    "kfunc '{name}' is referenced but wasn't resolved": "6.1-7.3",
+                    "extern (func ksym) '{name}': not found in kernel or module BTFs": "5.13-7.3",
+                    "extern (func ksym) '{name}': not found in kernel BTF": "5.13-5.19",
+                },
+                reason="The program calls {name}(), and this kernel has no function of that name for programs.",
+                suggestion=(
+                    "Use a kernel that has it (load its module, if it is in one); or declare it __ksym __weak, and "
+                    "call it only where bpf_ksym_exists({name})."
+                ),
+            ),
+            KernelMessage(
+                rule="ksym-not-resolved",
+                wordings={
+                    "extern (var ksym) '{name}': not found in kernel BTF": "5.10-7.3",
+                    "extern (ksym) '{name}': not found in kallsyms": "5.10-7.3",
+                    "extern '{name}' (strong): not resolved": "5.10-7.3",
+                },
+                reason="The program uses the kernel's symbol {name}, and this kernel does not have it.",
+                suggestion="Use a kernel that has it, or declare it __weak and test it before its use.",
+            ),
+        ),
+        CauseClass.ENVIRONMENT,
+        "libbpf did not find it in the running kernel",
+    ),
+    Group(
+        Category.LOADER,
+        "Map was not created",
+        (
+            KernelMessage(
+                rule="map-not-created",
+                wordings={
+                    "BPF map '{name}' is referenced but wasn't created": "6.1-7.3",
+                },
+                reason="The program uses the map {name}, which the loader did not create (autocreate is off).",
+                suggestion=(
+                    "Let the loader create it (bpf_map__set_autocreate()), or keep the code that uses it from being "
+                    "loaded."
+                ),
+            ),
+            KernelMessage(
+                rule="map-not-creatable",
+                wordings={
+                    "map '{name}': failed to create: {text}": "5.10-7.3",
+                    "Error in bpf_create_map_xattr({name}):{text}": "5.10-5.16",
+                    "Error in bpf_object__create_map({name}):{text}": "5.16-7.3",
+                },
+                reason="The kernel did not create the map {name}; the program was not loaded at all.",
+                suggestion=(
+                    "Check its type, sizes and flags against this kernel ('bpftool feature probe'), and the "
+                    "limits on memory (RLIMIT_MEMLOCK on kernels before v5.11)."
+                ),
+            ),
+        ),
+        CauseClass.ENVIRONMENT,
+        "the loader says so",
+    ),
+    Group(
+        Category.LOADER,
+        "Unresolved CO-RE relocation",
+        (
+            KernelMessage(
+                rule="core-not-resolved",
+                wordings={
+                    "failed to resolve CO-RE relocation {text}": "5.10-7.3",
+                    "<invalid CO-RE relocation>": "5.17-7.3",
+                },
+                reason=(
+                    "The program uses a type, field or value of the kernel that this kernel does not have: a CO-RE "
+                    "relocation could not be done, and the instruction was replaced by one that cannot be loaded."
+                ),
+                suggestion=(
+                    "Guard it with bpf_core_field_exists() or bpf_core_type_exists(), or describe the other kernel's "
+                    "version of the type with a ___suffix."
+                ),
+            ),
+        ),
+        CauseClass.ENVIRONMENT,
+        "the object asks for what this kernel's BTF does not have",
+    ),
+)

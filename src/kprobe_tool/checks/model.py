@@ -26,6 +26,8 @@ class Method(StrEnum):
     PROBE = "probe"
     SYMBOL = "symbol"
     CONFIG = "config"
+    MODEL = "model"
+    """Computed by a rule that was read in the kernel's source, and not tried, as trying it would do harm."""
     VERSION = "version"
 
 

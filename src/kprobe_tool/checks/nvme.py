@@ -6,16 +6,20 @@ from kprobe_tool.checks.model import Check, Needs, Root, Severity
 CHECKS: tuple[Check, ...] = (
     Check(
         id="nvme-queues-granted",
-        title="An NVMe controller has fewer I/O queues than the host asked for",
+        title="I/O queues granted to NVMe controllers",
         severity=Severity.LOW,
         system="nvme",
-        needs=Needs(Root.SOMETIMES, others=("an NVMe controller", "root for fabrics")),
+        needs=Needs(Root.SOMETIMES, others=("an NVMe controller",)),
         references=("drivers/nvme/host/core.c nvme_set_queue_count()",),
         meaning=(
             "The host asked for more I/O queues than the controller got, so CPUs share queues, and write or poll "
             "queues that were configured may be missing."
         ),
-        look_for="asked is larger than granted; limited_by says whose limit it was, where that is known.",
+        look_for=(
+            "asked_at_least is larger than granted; limited_by says whose limit it was, where that is known. Where "
+            "the host may have asked for no more than it got, the verdict is unknown: module parameters and online "
+            "CPUs count at the moment of a reset or connect, and can have changed since."
+        ),
         remedy=(
             "Raise the target's limit (nvmet: attr_qid_max of the subsystem) or ask for fewer. 'nvme-queues "
             "--query-controller' says which side sets the limit."
@@ -24,7 +28,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="nvme-shortfall-oops",
-        title="A kernel that oopses when an NVMe target grants fewer queues than asked",
+        title="NVMe connects granted fewer queues than asked for",
         severity=Severity.HIGH,
         system="nvme",
         needs=Needs(others=("an nvme-rdma or nvme-tcp controller", "/proc/kallsyms")),
@@ -42,7 +46,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="nvme-stale-io-queues",
-        title="A reconnect granted fewer NVMe queues would oops the kernel",
+        title="NVMe reconnects granted fewer queues than now",
         severity=Severity.HIGH,
         system="nvme",
         needs=Needs(Root.SOMETIMES, others=("an nvme-rdma or nvme-tcp controller", "a namespace")),
@@ -53,12 +57,13 @@ CHECKS: tuple[Check, ...] = (
         meaning=(
             "The controller has read or poll queues. When it reconnects or is reset and the target grants fewer "
             "queues than now, the kernel keeps the old read and poll counts, maps CPUs to queues that do not exist, "
-            "and dies of a NULL dereference in blk_mq_map_swqueue(). Seen on 6.1, 6.12 and 7.2; no kernel is known "
-            "to clear the counts."
+            "and dies of a NULL dereference in blk_mq_map_swqueue(). Seen on 6.1, 6.12 and 7.2; no kernel up to 7.3 "
+            "clears the counts. Which grants are deadly is computed, not tried (method model), and nothing that can "
+            "be read of a running kernel shows a fix: on a later kernel the verdict is unknown."
         ),
         look_for=(
-            "deadly_grants lists the numbers of queues whose grant would be the oops; read and poll are the "
-            "counts that stay."
+            "deadly_grants lists the numbers of queues whose grant would be the crash; read and poll are the "
+            "counts that stay. A vendor's kernel that has a fix is reported all the same: waive it there."
         ),
         remedy=(
             "Do not lower the target's limit while connected. Connect without --nr-write-queues and "
@@ -68,14 +73,15 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="nvme-hctx-offline-cpus",
-        title="An NVMe queue has no online CPU, and its controller could not reconnect",
+        title="Online CPUs of NVMe queues",
         severity=Severity.HIGH,
         system="nvme",
         needs=Needs(others=("an NVMe fabrics controller", "a namespace")),
         references=("block/blk-mq.c blk_mq_alloc_request_hctx()",),
         meaning=(
-            "All CPUs of a hardware queue are offline. I/O goes on, but after a reset or a lost connection the "
-            "queue cannot be connected (EXDEV), and the controller tries for ever or until ctrl_loss_tmo."
+            "All CPUs of a hardware queue are offline or isolated. I/O goes on, but after a reset or a lost "
+            "connection the queue cannot be connected (EXDEV), and the controller tries for ever or until "
+            "ctrl_loss_tmo."
         ),
         look_for=(
             "hctxs lists the hardware queues without an online CPU, cpus the CPUs that would serve them. After a "
@@ -86,7 +92,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="nvme-queue-count",
-        title="An NVMe controller's queue_count disagrees with its mapped queues",
+        title="NVMe queues granted and queues mapped",
         severity=Severity.MEDIUM,
         system="nvme",
         needs=Needs(others=("an NVMe controller", "a namespace")),
@@ -101,7 +107,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="nvme-path-queues",
-        title="Paths to one NVMe subsystem have different numbers of queues",
+        title="Queues of the paths to an NVMe subsystem",
         severity=Severity.LOW,
         system="nvme",
         needs=Needs(others=("two controllers of one subsystem",)),
@@ -116,7 +122,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="nvme-poll-queues",
-        title="NVMe poll queues were asked for and there are none",
+        title="NVMe poll queues",
         severity=Severity.MEDIUM,
         system="nvme",
         needs=Needs(Root.SOMETIMES, others=("an NVMe controller", "a namespace")),
@@ -134,14 +140,15 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="nvme-cpu-balance",
-        title="NVMe default queues serve different numbers of CPUs",
+        title="CPUs for each NVMe queue",
         severity=Severity.LOW,
         system="nvme",
         needs=Needs(Root.SOMETIMES, others=("an NVMe controller", "a namespace")),
         references=("block/blk-mq-cpumap.c blk_mq_map_queues()",),
         meaning=(
             "Some default queues serve at least two CPUs more than others, so the I/O of some CPUs has less of the "
-            "queue than that of others."
+            "queue than that of others. Isolated CPUs (isolcpus, nohz_full) are in no cpu_list and submit I/O all "
+            "the same; which queue serves them is in debugfs, for root."
         ),
         look_for="cpus_per_queue has numbers that differ by two or more.",
         remedy="Ask for a number of queues that divides the CPUs evenly.",

@@ -38,7 +38,7 @@ class CpuList:
 
 
 class Tree:
-    """One sysfs. ``attributes`` are the names that may be read; ``reads`` counts what was.
+    """One sysfs, ``live`` or captured. ``attributes`` are the names that may be read; ``reads`` counts what was.
 
     Paths are relative to the root, with or without a leading slash. Raises OSError: ENOTDIR where the root is no
     directory; from the methods ENOENT, ENODEV (the device is gone), EACCES, ELOOP (too many symbolic links), EINVAL
@@ -46,6 +46,7 @@ class Tree:
     """
 
     def __init__(self, root: str, attributes: Set[str]) -> None:
+        self.live = root == LIVE
         self.root = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self.attributes = attributes
         self.reads = 0
@@ -103,6 +104,11 @@ class Tree:
         finally:
             os.close(fd)
         return sorted(found)
+
+    def inode(self, directory: str) -> int:
+        """The number of a directory. Of a live sysfs it is kernfs', which counts on (fs/kernfs/dir.c
+        kernfs_new_node(); 64 bits since v5.5)."""
+        return os.stat(self.resolve(directory), dir_fd=self.root, follow_symlinks=False).st_ino
 
     def read(self, directory: str, attribute: str) -> str:
         """One attribute of a directory, without the newline; bytes that are no UTF-8 as ``\\xNN``.

@@ -6,6 +6,7 @@ What is expected is what the kernel logged when it connected ("creating N I/O qu
 
 import errno
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import nvme
 from kprobe_tool.probes.nvme import checks
 
@@ -91,7 +93,8 @@ def disconnected(target: Target) -> Iterator[None]:
 
 def row_of(answer: Answer, controller: str) -> Any:
     assert answer.err == ""
-    assert answer.code == 0
+    counted = [each for row in answer.json["results"] for each in row["findings"] if each["severity"] != "low"]
+    assert answer.code == (ExitCode.FOUND if counted else ExitCode.OK)
     (row,) = (row for row in answer.json["results"] if row["controller"] == controller)
     return row
 
@@ -113,7 +116,8 @@ def test_scenario(name: str, target: Target) -> None:
 
     root = row_of(tool("nvme-queues", "-o", "json"), controller)
     assert root["asked"]["source"] == "kcore"
-    assert root["asked"]["value"] == scenario.asked
+    # All CPUs have been online since before the connect.
+    assert (root["asked"]["value"], root["asked"]["exact"], root["asked"]["doubt"]) == (scenario.asked, True, None)
     assert figures(root) == (sum(scenario.mapped), scenario.mapped)
     assert {path["type_source"] for path in root["paths"]} == {"debugfs"}
     assert ids(root) == scenario.findings
@@ -127,12 +131,12 @@ def test_scenario(name: str, target: Target) -> None:
     assert ids(nobody) == scenario.findings - {FEWER}
 
 
+def closed(*args: object) -> dict[int, nvme.Running | nvme.RunningPci]:
+    raise PermissionError(1, "closed for this test", "/proc/kcore")
+
+
 def test_kprobe_event_where_kcore_is_closed(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second way to the options: the same figures, and nothing left behind."""
-
-    def closed(*args: object) -> dict[int, nvme.Running]:
-        raise PermissionError(1, "closed for this test", "/proc/kcore")
-
     nqn = "nqn.2026-01.org.example:kprobe"
     target.offer(nqn, "rdma", 6)
     controller = target.connect(nqn, "rdma", **WRITE_POLL)
@@ -146,15 +150,126 @@ def test_kprobe_event_where_kcore_is_closed(target: Target, monkeypatch: pytest.
     assert list((TRACEFS / "instances").iterdir()) == []
 
 
-def test_pci(target: Target) -> None:
-    """The lab's emulated controller has two queues for four CPUs."""
+def pci_controller() -> str:
+    """The lab's emulated controller: two queues for four CPUs."""
     (pci,) = (path.name for path in CLASS.iterdir() if attribute(path.name, "transport") == "pcie")
-    for answer in (tool("nvme-queues", "-o", "json"), as_nobody("nvme-queues", "-o", "json")):
-        row = row_of(answer, pci)
-        assert row["asked"]["value"] == 4
-        assert row["asked"]["source"] == "module-parameters"
+    return pci
+
+
+def test_pci(target: Target) -> None:
+    pci = pci_controller()
+    root, nobody = (row_of(run("nvme-queues", "-o", "json"), pci) for run in (tool, as_nobody))
+    assert bounds(root["asked"]) == (4, 4, 4)
+    assert bounds(nobody["asked"]) == (4, 4, None)
+    assert (root["asked"]["source"], nobody["asked"]["source"]) == ("kcore", "module-parameters")
+    for row in (root, nobody):
         assert figures(row) == (2, (2, 0, 0))
         assert FEWER in ids(row)
+
+
+def bounds(asked: Any) -> tuple[int | None, int | None, int | None]:
+    return asked["at_least"], asked["value"], asked["at_most"]
+
+
+@pytest.mark.parametrize("way", ["kcore", "kprobe-event"])
+def test_pci_parameters_written_since(target: Target, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """They count at a reset, and then for no more queues than were allocated when the device was found."""
+    if way == "kprobe-event":
+        monkeypatch.setattr(nvme, "from_kcore", closed)
+    pci = pci_controller()
+    parameter = Path("/sys/module/nvme/parameters/poll_queues")
+    before = parameter.read_text()
+    try:
+        parameter.write_text("2")
+        root, nobody = (row_of(run("nvme-queues", "-o", "json"), pci)["asked"] for run in (tool, as_nobody))
+        assert (bounds(root), root["source"], root["nr_poll_queues"]) == ((4, 4, 4), way, 0)
+        assert bounds(nobody) == (4, 6, None)
+        reset(pci)
+        wait_until(lambda: attribute(pci, "state") == "live", "live again")
+        root = row_of(tool("nvme-queues", "-o", "json"), pci)["asked"]
+        assert (bounds(root), root["exact"], root["nr_poll_queues"]) == ((4, 4, 4), True, 2)
+    finally:
+        parameter.write_text(before)
+        reset(pci)
+        wait_until(lambda: attribute(pci, "state") == "live", "live again")
+
+
+def test_controller_that_hangs(target: Target) -> None:
+    """What queues are mapped cannot be read while a frozen queue drains, and that is what is said, by each check.
+
+    A network that swallows everything keeps a request in flight; a change of the scheduler waits for it, and holds
+    the lock that blk_mq_hw_sysfs_show() takes. Linux 6.1 does; later kernels freeze the queue before they take it.
+    """
+    nqn = "nqn.2026-01.org.example:hangs"
+    target.offer(nqn, "tcp")
+    controller = target.connect(nqn, "tcp", nr_io_queues=2, nr_poll_queues=2, keep_alive_tmo=100)
+    (scheduler,) = (CLASS / controller).glob("nvme*n*/queue/scheduler")
+    disk = "/dev/" + re.sub(r"c\d+", "", scheduler.parents[1].name)
+    subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
+    try:
+        reader = subprocess.Popen(["dd", f"if={disk}", "of=/dev/null", "bs=4096", "count=1", "iflag=direct"])
+        in_flight = scheduler.parents[1] / "inflight"
+        wait_until(lambda: in_flight.read_text().split() != ["0", "0"], "a request in flight")
+        other = "none" if "[none]" not in scheduler.read_text() else "mq-deadline"
+        writer = subprocess.Popen(["sh", "-c", f"echo {other} > {scheduler}"])
+        wait_until(lambda: waits(writer.pid), "the writer waits")
+        if not hangs(scheduler.parents[1] / "mq/0/cpu_list"):
+            pytest.skip("this kernel lets queues be read while one is frozen")
+        answer = tool("nvme-queues", "-o", "json", controller)
+        audit = {each["id"]: each for each in tool("audit", "--only", "nvme", "-o", "json").json["results"]}
+        assert writer.poll() is None, "the lock was free again before the question ended"
+    finally:
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    reader.wait()
+    writer.wait()
+    assert answer.code == ExitCode.CANNOT_TELL
+    (row,) = answer.json["results"]
+    assert (row["transport"], row["granted"], row["mapped"], row["findings"]) == ("tcp", 4, None, [])
+    assert bounds(row["asked"]) == (4, 4, 4)
+    assert [(error["subject"], error["errno"]) for error in answer.json["errors"]] == [
+        (f"{controller}: queues", "ETIMEDOUT")
+    ]
+    for name in (STALE, "nvme-hctx-offline-cpus", "nvme-queue-count", NO_POLL, "nvme-cpu-balance"):
+        assert audit[name]["status"] == "unknown", name
+        assert audit[name]["evidence"]["errors"]
+    wait_until(lambda: attribute(controller, "state") == "live", "live again")
+    assert ids(row_of(tool("nvme-queues", "-o", "json"), controller)) == {STALE}
+
+
+def waits(pid: int) -> bool:
+    """Whether a process is in an uninterruptible sleep."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "D"
+
+
+def hangs(attribute: Path) -> bool:
+    """Whether a read of it waits, in a process that ends when the read does."""
+    reader = subprocess.Popen(["cat", attribute], stdout=subprocess.DEVNULL)
+    wait_until(lambda: reader.poll() is not None or waits(reader.pid), "read, or waiting")
+    return reader.poll() is None
+
+
+def test_cpu_that_came_and_went(target: Target) -> None:
+    """A controller that got fewer because a CPU was offline at its reset, which nothing tells afterwards."""
+    nqn = "nqn.2026-01.org.example:came-and-went"
+    target.offer(nqn, "tcp")
+    controller = target.connect(nqn, "tcp", reconnect_delay=1)
+    assert bounds(row_of(tool("nvme-queues", "-o", "json"), controller)["asked"]) == (4, 4, 4)
+    (last,) = (CLASS / controller).glob("nvme*n*/mq/3/cpu_list")
+    cpu = int(last.read_text())
+    if cpu == 0:
+        pytest.skip("this kernel maps the last queue to CPU 0, which cannot go offline")
+    (CPUS / f"cpu{cpu}/online").write_text("0")
+    reset(controller)
+    wait_until(lambda: attribute(controller, "queue_count") == "4", "a reset with fewer queues")
+    wait_until(lambda: attribute(controller, "state") == "live", "live again")
+    (CPUS / f"cpu{cpu}/online").write_text("1")
+    row = row_of(tool("nvme-queues", "-o", "json"), controller)
+    assert (bounds(row["asked"]), row["granted"]) == ((3, 4, 4), 3)
+    assert row["asked"]["doubt"]
+    # It is not the target that has fewer.
+    assert ids(row) == set()
+    audit = {each["id"]: each for each in tool("audit", "--only", FEWER, "-o", "json").json["results"]}
+    assert controller not in audit[FEWER]["evidence"]["controllers"]
 
 
 def test_two_paths(target: Target) -> None:
@@ -314,10 +429,10 @@ def test_map_and_table(target: Target) -> None:
     target.offer(nqn, "rdma", 6)
     controller = target.connect(nqn, "rdma", **WRITE_POLL)
     picture = tool("nvme-queues", "--map", controller)
-    assert picture.code == 0
+    assert picture.code == ExitCode.FOUND
     # The untouched map of poll queues has put the CPUs of default queue 1 on hctx 0, too.
     assert picture.out.count("+") == 2 + 1
     assert picture.out.count("R") == 4 + 1
     table = tool("nvme-queues", controller)
-    assert table.code == 0
+    assert table.code == ExitCode.FOUND
     assert table.out.splitlines()[1].split()[:6] == [controller, "rdma", "live", "8", "6", "2/4/0"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import errno
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from kprobe_tool.native import kcore, nvme
-from kprobe_tool.native.nvme import Layout, Running, Transport
+from kprobe_tool.native.nvme import Layout, PciDevice, Running, RunningPci, Transport
 
 BASE = 0xFFFFFFFFC0000000
 
@@ -25,7 +26,8 @@ LAYOUT = Layout(
     nr_io_queues=0x04,
     nr_write_queues=0x08,
     nr_poll_queues=0x0C,
-    transports={"rdma": Transport(io_queues=-0x10, comp_vectors=(-0x20, 0x00, 0x08))},
+    transports={"rdma": Transport(io_queues=-0x10, limit=(-0x20, 0x00, 0x08))},
+    pci=PciDevice(nr_write_queues=-0x30, nr_poll_queues=-0x2C, nr_allocated_queues=-0x28, quirks=0x70),
 )
 
 
@@ -58,7 +60,7 @@ OPTS, DEVICE, IBDEV = BASE + 0x4000, BASE + 0x5000, BASE + 0x6000
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     """One subsystem with a PCI controller (nvme0) and an RDMA one (nvme1)."""
-    monkeypatch.setattr(nvme, "layout", lambda: LAYOUT)
+    monkeypatch.setattr(nvme, "layout", lambda transports: LAYOUT)
     made = Memory()
     made.ring(HEAD, SUBSYSTEM + LAYOUT.subsystem_entry)
     made.ring(
@@ -72,6 +74,8 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
         made.put(address + LAYOUT.opts, opts)
     for place, value in ((LAYOUT.nr_io_queues, 4), (LAYOUT.nr_write_queues, 2), (LAYOUT.nr_poll_queues, 2)):
         made.put(OPTS + place, value, 4)
+    for place, value in ((-0x30, 1), (-0x2C, 2), (-0x28, 8), (0x70, nvme.NVME_QUIRK_SHARED_TAGS | 1)):
+        made.put(PCI + place, value, 4)
     for index, count in enumerate((2, 4, 0)):
         made.put(RDMA - 0x10 + 4 * index, count, 4)
     made.put(RDMA - 0x20, DEVICE)
@@ -80,14 +84,31 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return made
 
 
-def read(memory: Memory, path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[int, Running]:
+def read(
+    memory: Memory, path: Path, monkeypatch: pytest.MonkeyPatch, transports: dict[int, str] | None = None
+) -> dict[int, Running | RunningPci]:
     file = memory.save(path / "kcore")
     monkeypatch.setattr(nvme, "Kcore", lambda: kcore.Kcore(file))
-    return nvme.from_kcore(HEAD, {1: "rdma"})
+    return nvme.from_kcore(HEAD, transports or {1: "rdma"})
 
 
 def test_controllers(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read(memory, tmp_path, monkeypatch) == {1: Running(1, 7, 4, 2, 2, (2, 4, 0), 8)}
+
+
+def test_pci(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read(memory, tmp_path, monkeypatch, {0: "pcie"})
+    assert found == {0: RunningPci(0, 5, 1, 2, 8, shared_tags=True)}
+    memory.put(PCI + 0x70, 1, 4)
+    assert read(memory, tmp_path, monkeypatch, {0: "pcie"}) == {0: RunningPci(0, 5, 1, 2, 8, shared_tags=False)}
+
+
+def test_fc_limit(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = replace(LAYOUT, transports={"fc": Transport(io_queues=None, limit=(-0x20, 0x00, 0x08))})
+    monkeypatch.setattr(nvme, "layout", lambda transports: layout)
+    file = memory.save(tmp_path / "kcore")
+    monkeypatch.setattr(nvme, "Kcore", lambda: kcore.Kcore(file))
+    assert nvme.from_kcore(HEAD, {1: "fc"}) == {1: Running(1, 7, 4, 2, 2, max_hw_queues=8)}
 
 
 def test_empty_list(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,10 +162,22 @@ def test_fields_of_a_kprobe_event() -> None:
         "rdma_0": "2",
         "rdma_1": "4",
         "rdma_2": "0",
-        "rdma_vectors": "4",
+        "rdma_limit": "4",
         "tcp_0": "(fault)",
     }
     assert nvme.from_fields(hit, {1: "rdma"}) == Running(1, 7, 4, 2, 2, (2, 4, 0), 4)
     assert nvme.from_fields(hit, {1: "tcp"}) == Running(1, 7, 4, 2, 2, None, None)
     assert nvme.from_fields({**hit, "nr_io_queues": "(fault)"}, {1: "rdma"}) is None
     assert nvme.from_fields(hit, {2: "rdma"}) is None
+    assert nvme.from_fields(hit, {1: "pcie"}) is None
+    pci = {**hit, "pci_write": "1", "pci_poll": "2", "pci_allocated": "8", "quirks": "8193"}
+    assert nvme.from_fields(pci, {1: "pcie"}) == RunningPci(1, 7, 1, 2, 8, shared_tags=True)
+    assert nvme.from_fields({**hit, "fc_limit": "16"}, {1: "fc"}) == Running(1, 7, 4, 2, 2, max_hw_queues=16)
+
+
+def test_fetch_arguments() -> None:
+    """trace/kprobetrace.rst: each offset has its sign, a chain goes from the outside in."""
+    words = dict(word.split("=") for word in nvme.fetch_arguments(LAYOUT))
+    assert words["instance"] == "+96(+16($arg1)):s32"
+    assert words["rdma_limit"] == "+8(+0(-32(+16($arg1)))):u32"
+    assert words["pci_allocated"] == "-40(+16($arg1)):u32"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from kprobe_tool.report.document import Column, Row
 
 if TYPE_CHECKING:
-    from kprobe_tool.checks import Finding
+    from kprobe_tool.checks import Check, Finding
     from kprobe_tool.probes.nvme.ask import Subject, Survey
-    from kprobe_tool.probes.nvme.controllers import Hctx, Path
+    from kprobe_tool.probes.nvme.controllers import Controller, Hctx, Path
     from kprobe_tool.probes.nvme.simulate import Simulation
 
 TYPES = ("default", "read", "poll")
@@ -125,6 +125,7 @@ def hctx_row(hctx: Hctx) -> Row:
         "cpus": hctx.cpus,
         "cut": hctx.cut,
         "nr_tags": hctx.nr_tags,
+        "submitters": hctx.submitters,
     }
 
 
@@ -137,30 +138,45 @@ def path_row(path: Path) -> Row:
     }
 
 
-def controller_findings(findings: dict[str, Finding]) -> list[Row]:
-    """The findings of one controller that are ``affected``, with the severity of the check they belong to."""
-    from kprobe_tool.checks import CHECKS, Status
+def verdicts_on(survey: Survey, subject: Subject) -> Iterator[tuple[Check, Finding]]:
+    """Every check's finding on one controller."""
+    from kprobe_tool.checks import CHECKS
+    from kprobe_tool.probes.nvme.judge import judge_controller
 
     checks = {check.id: check for check in CHECKS}
-    return [
-        {
-            "id": name,
-            "severity": checks[name].severity.value,
-            "method": finding.method.value,
-            "reason": finding.reason,
-            "evidence": dict(finding.evidence),
-        }
-        for name, finding in findings.items()
-        if finding.status is Status.AFFECTED
-    ]
+    return ((checks[name], finding) for name, finding in judge_controller(survey, subject).items())
+
+
+def controller_verdicts(survey: Survey) -> Iterator[tuple[Check, Finding]]:
+    """Every check's finding on every controller."""
+    return (verdict for subject in survey.subjects for verdict in verdicts_on(survey, subject))
+
+
+def finding_row(check: Check, finding: Finding) -> Row:
+    """A finding, with the severity of the check that it belongs to."""
+    return {
+        "id": check.id,
+        "severity": check.severity.value,
+        "method": finding.method.value,
+        "reason": finding.reason,
+        "evidence": dict(finding.evidence),
+    }
+
+
+def mapped_row(controller: Controller) -> Row | None:
+    """How many queues are mapped, by type, as sysfs or the kernel log says."""
+    path, split = controller.path, controller.split
+    by_type = {name: None if split is None else getattr(split, name) for name in TYPES}
+    if path is not None and path.complete:
+        return {"total": len(path.hctxs), **by_type, "source": "sysfs"}
+    return None if split is None else {"total": split.total, **by_type, "source": "kernel-log"}
 
 
 def controller_row(survey: Survey, subject: Subject) -> Row:
     """The JSON object of one controller."""
-    from kprobe_tool.probes.nvme.judge import judge_controller
+    from kprobe_tool.checks import Status
 
     controller, asked = subject.controller, subject.request
-    path = controller.path
     options = asked.options
     return {
         "controller": controller.name,
@@ -175,7 +191,10 @@ def controller_row(survey: Survey, subject: Subject) -> Row:
         "asked": {
             "value": asked.value,
             "source": asked.source,
+            "at_least": asked.at_least,
+            "at_most": asked.at_most,
             "exact": asked.exact,
+            "doubt": asked.doubt,
             "detail": asked.detail,
             "next": asked.next,
             "nr_io_queues": options.nr_io_queues if options else None,
@@ -186,16 +205,13 @@ def controller_row(survey: Survey, subject: Subject) -> Row:
         },
         "granted": controller.granted,
         "nsqa": subject.nsqa,
-        "mapped": None
-        if path is None
-        else {
-            "total": len(path.hctxs),
-            "default": path.count("default"),
-            "read": path.count("read"),
-            "poll": path.count("poll"),
-        },
+        "mapped": mapped_row(controller),
         "paths": [path_row(each) for each in controller.paths],
-        "findings": controller_findings(judge_controller(survey, subject)),
+        "findings": [
+            finding_row(check, finding)
+            for check, finding in verdicts_on(survey, subject)
+            if finding.status is Status.AFFECTED
+        ],
     }
 
 

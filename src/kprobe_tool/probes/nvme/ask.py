@@ -7,15 +7,16 @@ import errno as errnos
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bounded, nvme_ioctl, procfs
 from kprobe_tool.native.sysfs import Tree
 from kprobe_tool.probes.nvme import attributes
 from kprobe_tool.probes.nvme.configuration import read_configurations
-from kprobe_tool.probes.nvme.controllers import Controller, Cpus
-from kprobe_tool.probes.nvme.request import Context, QueueRequest, find_request, is_discovery, read_kernel_options
+from kprobe_tool.probes.nvme.controllers import Controller, Cpus, LoggedQueues
+from kprobe_tool.probes.nvme.request import Context, QueueRequest, find_request, has_no_io_queues, read_kernel_options
+from kprobe_tool.probes.nvme.sosreport import read_kernel_log
 from kprobe_tool.probes.nvme.split import Algorithm
 
 QUERY_MS = 5000
@@ -34,13 +35,14 @@ class Subject:
 @dataclass(frozen=True)
 class Survey:
     """``algorithm`` is None for a captured tree, where nothing says which kernel it came from, and where there is no
-    fabrics controller. ``paths`` are granted queues by controller, by subsystem NQN. ``notes`` say why options could
-    not be read from the kernel, to root."""
+    fabrics controller. ``release`` is the running kernel's, None for a captured tree. ``paths`` are granted queues by
+    controller, by subsystem NQN. ``notes`` say why options could not be read from the kernel, to root."""
 
     cpus: Cpus
     algorithm: Algorithm | None
     subjects: tuple[Subject, ...]
     paths: Mapping[str, Mapping[str, int]]
+    release: str | None = None
     errors: tuple[Error, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -57,15 +59,57 @@ def survey_host(directory: str | None = None, wanted: Sequence[str] = (), *, que
         tree.close()
 
 
-def survey_tree(tree: Tree, wanted: Sequence[str], *, live: bool, query: bool) -> Survey:
-    names = attributes.list_controllers(tree)
+def survey_sosreport(directory: str, wanted: Sequence[str] = ()) -> Survey:
+    """An unpacked sosreport: its copy of sysfs, which lacks the queues, and what its kernel log says of them.
+
+    Raises Error: neither of them is there, or a wanted controller that is in neither.
+    """
+    try:
+        logged = read_kernel_log(directory)
+        tree = attributes.open_tree(f"{directory}/sys")
+    except Error as error:
+        raise Error(f"sosreport '{directory}'", error.reason, errno=error.errno, hint=error.hint) from error
+    try:
+        return survey_tree(tree, wanted, logged=logged)
+    finally:
+        tree.close()
+
+
+def choose(names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """The wanted ones, or all. Raises Error."""
     for name in wanted:
         if name not in names:
             there = f"there is {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else None
             raise Error(f"controller '{name}'", "no such NVMe controller", hint=there)
-    found = list(attributes.read_controllers(tree, [name for name in names if not wanted or name in wanted]))
+    return [name for name in names if not wanted or name in wanted]
+
+
+def add_log(controller: Controller, logged: LoggedQueues | None) -> Controller:
+    """A controller of a sosreport. That its attributes and queues were not collected is no problem of it."""
+    problems = tuple(problem for problem in controller.problems if problem.errno != errnos.ENOENT)
+    transport = controller.transport or (logged.transport if logged else None)
+    paths_read = controller.paths_read and controller.path is not None
+    return replace(controller, transport=transport, logged=logged, paths_read=paths_read, problems=problems)
+
+
+def survey_tree(
+    tree: Tree,
+    wanted: Sequence[str],
+    *,
+    live: bool = False,
+    query: bool = False,
+    logged: Mapping[str, LoggedQueues] | None = None,
+) -> Survey:
+    names = attributes.list_controllers(tree)
+    if logged is None:
+        found = list(attributes.read_controllers(tree, choose(names, wanted)))
+    else:
+        # Where sysfs lists controllers, one that is in the log only is gone.
+        chosen = choose(names or attributes.in_order(logged), wanted)
+        found = [add_log(each, logged.get(each.name)) for each in attributes.read_controllers(tree, chosen)]
     cpus, parameters = attributes.read_cpus(tree), attributes.read_parameters(tree)
     algorithm = running_algorithm() if live and any(each.fabrics for each in found) else None
+    release = os.uname().release if live else None
     running, notes = read_kernel_options(tree, found) if live else ({}, [])
     context = Context(cpus, parameters, algorithm, running, read_configurations() if live else ())
     answers = dict(ask_controllers(found)) if live and query else {}
@@ -76,15 +120,15 @@ def survey_tree(tree: Tree, wanted: Sequence[str], *, live: bool, query: bool) -
         if isinstance(answer, Error):
             errors.append(answer)
         subjects.append(Subject(each, find_request(each, context), answer if isinstance(answer, int) else None))
-    return Survey(cpus, algorithm, tuple(subjects), group_paths(subjects), tuple(errors), tuple(notes))
+    return Survey(cpus, algorithm, tuple(subjects), group_paths(subjects), release, tuple(errors), tuple(notes))
 
 
 def group_paths(subjects: Sequence[Subject]) -> dict[str, dict[str, int]]:
-    """Granted queues by controller name, by subsystem NQN; discovery controllers have none."""
+    """Granted queues by controller name, by subsystem NQN; one that never has any is no path."""
     found: dict[str, dict[str, int]] = {}
     for subject in subjects:
         controller = subject.controller
-        if controller.subsysnqn and controller.granted is not None and not is_discovery(controller):
+        if controller.subsysnqn and controller.granted is not None and not has_no_io_queues(controller):
             found.setdefault(controller.subsysnqn, {})[controller.name] = controller.granted
     return found
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno as errnos
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from kprobe_tool.errors import Error
@@ -20,6 +21,9 @@ from kprobe_tool.probes.nvme.split import HCTX_TYPES, HctxType
 from kprobe_tool.probes.nvme.types import TypeSource, correct, deduce
 
 CLASS = "class/nvme"
+
+CLASSES = (CLASS, "class/nvme-fabrics/ctl")
+"""Where controllers are listed; a sosreport may have but the second."""
 DEBUGFS = "kernel/debug/block"
 CPU = "devices/system/cpu"
 PARAMETERS = "module/nvme/parameters"
@@ -37,6 +41,7 @@ that is connecting does not answer."""
 NVME_NAME = re.compile(r"nvme\d{1,7}")
 PATH_NAME = re.compile(r"nvme\d{1,7}(c\d{1,7})?n\d{1,10}")
 HCTX_NAME = re.compile(r"\d{1,5}")
+CTX_NAME = re.compile(r"cpu\d{1,5}")
 
 SECONDS = 3.0
 """What one controller gets to be read in. A healthy one takes milliseconds."""
@@ -71,35 +76,69 @@ def open_checked(root: str) -> Tree:
 
 
 def list_controllers(tree: Tree) -> list[str]:
-    """The controllers' names in numerical order. Without the module there is no class, and no controller."""
-    try:
-        found = tree.names(CLASS)
-    except FileNotFoundError:
-        return []
-    return sorted((name for name in found if NVME_NAME.fullmatch(name)), key=lambda name: int(name[4:]))
+    """The controllers' names. Without the module there is no class, and no controller."""
+    found: set[str] = set()
+    for directory in CLASSES:
+        try:
+            found.update(tree.names(directory))
+        except FileNotFoundError:
+            continue
+    return in_order(name for name in found if NVME_NAME.fullmatch(name))
 
 
-def read_controllers(tree: Tree, wanted: list[str], seconds: float = SECONDS) -> Iterator[Controller]:
-    """Read these controllers, one after the other; what keeps one from being read is in its ``problems``."""
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names of controllers in numerical order."""
+    return sorted(names, key=lambda name: int(name.removeprefix("nvme")))
 
-    def read_one(name: str) -> Controller:
-        return ControllerReader(tree, name).read_controller()
 
-    for name, answer in bounded.each(wanted, read_one, seconds):
-        if isinstance(answer, TimeoutError):
-            reason = f"reading its attributes did not end within {seconds:g} s; something holds its locks"
-            yield Controller(name, problems=(Problem(name, reason, errnos.ETIMEDOUT),))
-        elif isinstance(answer, ChildProcessError):
-            yield Controller(name, problems=(Problem(name, "the process that read its attributes died"),))
-        elif isinstance(answer, OSError):
-            reason = f"could not be read in a process of its own: {answer.strerror}"
-            yield Controller(name, problems=(Problem(name, reason, answer.errno),))
-        else:
-            yield answer
+def read_controllers(tree: Tree, wanted: Sequence[str], seconds: float = SECONDS) -> Iterator[Controller]:
+    """Read these controllers, one after the other; what keeps one from being read is in its ``problems``.
+
+    The attributes of the driver come first and its queues after, as only those of queues take locks that a
+    controller which does not come back can hold: what it is remains known.
+    """
+
+    def read_part(part: tuple[str, bool]) -> Controller:
+        name, queues = part
+        reader = ControllerReader(tree, name)
+        return reader.read_queues() if queues else reader.read_controller()
+
+    parts = [(name, queues) for name in wanted for queues in (False, True)]
+    with closing(bounded.each(parts, read_part, seconds)) as answers:
+        for name in wanted:
+            controller, queues = (
+                answer_or_problem(name, what, next(answers)[1], seconds) for what in ("attributes", "queues")
+            )
+            # What keeps both from being read is one problem.
+            problems = {each.subject: each for each in (*queues.problems, *controller.problems)}
+            yield replace(
+                controller, paths=queues.paths, paths_read=queues.paths_read, problems=tuple(problems.values())
+            )
+
+
+def answer_or_problem(name: str, what: str, answer: Controller | bounded.Lost, seconds: float) -> Controller:
+    """What a part of a controller gave, or the controller with nothing but the problem."""
+    if isinstance(answer, Controller):
+        return answer
+    reason, errno = f"could not be read in a process of its own: {answer.strerror}", answer.errno
+    if isinstance(answer, TimeoutError):
+        reason = f"not read within {seconds:g} s: something in the kernel holds their locks"
+        errno = errnos.ETIMEDOUT
+    elif isinstance(answer, ChildProcessError):
+        reason, errno = "the process that read them died", None
+    return Controller(name, paths_read=False, problems=(Problem(f"{name}: {what}", reason, errno),))
 
 
 def read_cpus(tree: Tree) -> Cpus:
-    return Cpus(possible=read_cpu_ranges(tree, "possible"), online=read_cpu_ranges(tree, "online"))
+    online = read_cpu_ranges(tree, "online")
+    born = {}
+    for cpu in online or () if tree.live else ():
+        try:
+            born[cpu] = tree.inode(f"{CPU}/cpu{cpu}/topology")
+        except OSError:
+            # One that is not known to have been online all the time.
+            continue
+    return Cpus(read_cpu_ranges(tree, "possible"), online, born)
 
 
 def read_cpu_ranges(tree: Tree, name: str) -> tuple[int, ...] | None:
@@ -141,10 +180,11 @@ class ControllerReader:
         self.problems: list[Problem] = []
 
     def read_controller(self) -> Controller:
+        """All but its queues."""
         try:
             # Once here, and not again for each attribute.
-            directory = self.tree.resolve(f"{CLASS}/{self.name}")
-            entries = self.tree.names(directory)
+            directory = self.find_directory()
+            born = self.tree.inode(directory) if self.tree.live else None
         except OSError as error:
             return Controller(self.name, problems=(self.problem(self.name, error),))
         controller = Controller(
@@ -158,9 +198,34 @@ class ControllerReader:
             numa_node=self.read_number(directory, "numa_node", optional=True, parse=parse_node),
             sqsize=self.read_number(directory, "sqsize", optional=True),
             queue_count=self.read_number(directory, "queue_count"),
-            paths=tuple(self.read_paths(directory, entries)),
+            born=born,
         )
         return replace(controller, problems=self.find_vanished(directory) or tuple(self.problems))
+
+    def find_directory(self) -> str:
+        """Raises OSError."""
+        try:
+            return self.tree.resolve(f"{CLASS}/{self.name}")
+        except FileNotFoundError:
+            if self.tree.live:
+                raise
+        return self.tree.resolve(f"{CLASSES[1]}/{self.name}")
+
+    def read_queues(self) -> Controller:
+        """Its block devices and their queues, and nothing else of it."""
+        try:
+            directory = self.find_directory()
+            entries = self.tree.names(directory)
+        except OSError as error:
+            return Controller(self.name, paths_read=False, problems=(self.problem(self.name, error),))
+        paths = tuple(self.read_paths(directory, entries))
+        vanished = self.find_vanished(directory)
+        return Controller(
+            self.name,
+            paths=paths,
+            paths_read=not vanished and all(path.complete for path in paths),
+            problems=vanished or tuple(self.problems),
+        )
 
     def find_vanished(self, directory: str) -> tuple[Problem, ...]:
         """One problem in place of many where the controller went away while it was read."""
@@ -189,7 +254,7 @@ class ControllerReader:
             return None
         except OSError as error:
             self.problems.append(self.problem(f"{device}/mq", error))
-            return Path(device, ())
+            return Path(device, (), complete=False)
         indices = sorted(int(name) for name in found if HCTX_NAME.fullmatch(name))
         shown = (
             [self.read_shown_type(device, index) for index in indices]
@@ -199,7 +264,10 @@ class ControllerReader:
         read = (self.read_hctx(directory, device, index, kind) for index, kind in zip(indices, shown, strict=True))
         hctxs = [hctx for hctx in read if hctx is not None]
         io_poll = self.read_number(directory, "queue/io_poll", optional=True)
-        return with_types(Path(device, tuple(hctxs), None if io_poll is None else io_poll != 0), whole=len(indices))
+        path = Path(
+            device, tuple(hctxs), None if io_poll is None else io_poll != 0, complete=len(hctxs) == len(indices)
+        )
+        return with_types(path)
 
     def read_hctx(self, directory: str, device: str, index: int, shown: HctxType | None) -> Hctx | None:
         where = f"{directory}/mq/{index}"
@@ -212,7 +280,8 @@ class ControllerReader:
             self.problems.append(Problem(f"{self.name}: {device}/mq/{index}/cpu_list", str(error)))
             return None
         nr_tags = self.read_number(where, "nr_tags", subject=f"{device}/mq/{index}/nr_tags")
-        return Hctx(index, found.cpus, found.cut, nr_tags, shown, None)
+        submitters = None if shown is None else self.read_submitters(device, index)
+        return Hctx(index, found.cpus, found.cut, nr_tags, shown, None, submitters)
 
     def has_debugfs(self, device: str) -> bool:
         """Whether debugfs has this device for us. It is closed to all but root, and may not be mounted at all."""
@@ -228,6 +297,14 @@ class ControllerReader:
         except OSError:
             return None
         return next((name for name in HCTX_TYPES if name == value), None)
+
+    def read_submitters(self, device: str, index: int) -> tuple[int, ...] | None:
+        """The CPUs whose software queues feed this hctx: debugfs has a directory for each."""
+        try:
+            found = self.tree.names(f"{DEBUGFS}/{device}/hctx{index}")
+        except OSError:
+            return None
+        return tuple(sorted(int(name.removeprefix("cpu")) for name in found if CTX_NAME.fullmatch(name)))
 
     def read_text(
         self, directory: str, attribute: str, *, optional: bool = False, subject: str | None = None
@@ -269,11 +346,11 @@ class ControllerReader:
         return Problem(where, error.strerror or str(error), error.errno)
 
 
-def with_types(path: Path, whole: int) -> Path:
-    """The path with the type of each hctx, as far as it can be told. ``whole`` hctxs are in sysfs."""
+def with_types(path: Path) -> Path:
+    """The path with the type of each hctx, as far as it can be told."""
     hctxs = path.hctxs
     # An hctx that could not be read makes a gap that the deduction knows nothing of.
-    if not hctxs or len(hctxs) != whole:
+    if not hctxs or not path.complete:
         return path
     shown = [hctx.shown for hctx in hctxs if hctx.shown is not None]
     types: list[HctxType] | None

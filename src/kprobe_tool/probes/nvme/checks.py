@@ -7,7 +7,7 @@ from functools import cache
 
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.probes.nvme.ask import Survey, survey_host
-from kprobe_tool.probes.nvme.judge import JUDGES
+from kprobe_tool.probes.nvme.judge import judge
 
 
 @cache
@@ -23,13 +23,17 @@ def worst_finding(check_id: str, survey: Survey) -> Finding:
     """One finding for a host: the worst of its controllers', with how many share it and each one's reason."""
     if not survey.subjects:
         return Finding(Status.NOT_APPLICABLE, "no NVMe controller")
-    found = [(subject.controller.name, JUDGES[check_id](survey, subject)) for subject in survey.subjects]
+    found = [(subject.controller.name, judge(check_id, survey, subject)) for subject in survey.subjects]
     worst = next(status for status in RANK if any(each.status is status for _, each in found))
     same = [(name, each) for name, each in found if each.status is worst]
     name, first = same[0]
     others = f" (and {len(same) - 1} more)" if len(same) > 1 else ""
-    evidence = {name: {"reason": each.reason, **each.evidence} for name, each in same}
-    return Finding(worst, f"{name}: {first.reason}{others}", first.method, {"controllers": evidence}, first.settle)
+    evidence: dict[str, object] = {
+        "controllers": {name: {"reason": each.reason, **each.evidence} for name, each in same}
+    }
+    if survey.errors:
+        evidence["errors"] = [str(error) for error in survey.errors]
+    return Finding(worst, f"{name}: {first.reason}{others}", first.method, evidence, first.settle)
 
 
 def check(check_id: str) -> Finding:

@@ -1,21 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What is wrong with a controller's queues now, and what breaks at the next reset or reconnect.
 
-One function a check (the rows are in checks.py), each judging one controller. ``audit`` takes the worst of them.
+One function a check, each judging one controller by what was read of it. What a judge needs and was not read is
+unknown: a controller that cannot be read is the one these checks exist for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 
 from kprobe_tool.checks import Finding, Method, Status
 from kprobe_tool.probes.nvme.ask import Subject, Survey
-from kprobe_tool.probes.nvme.controllers import Hctx, Path
-from kprobe_tool.probes.nvme.request import is_discovery
-from kprobe_tool.probes.nvme.split import Algorithm, Options, Split, deadly_grants
+from kprobe_tool.probes.nvme.controllers import Controller, Hctx, Path
+from kprobe_tool.probes.nvme.request import QueueRequest, has_no_io_queues, is_discovery
+from kprobe_tool.probes.nvme.split import Algorithm, Options, Split, deadly_grants, request
 from kprobe_tool.probes.nvme.types import poll_on_zero
 
 ROOT = "root on the live host: the kernel shows neither the options nor, to others, the types of the queues"
+
+NEWEST_READ = (7, 3)
+"""The newest Linux whose nvmf_set_io_queues() was read, and keeps stale counts. A later one may be fixed."""
+
+
+class NotRead(Exception):
+    """A judge needs something of a controller that was not read."""
+
+    def __init__(self, what: str, settle: str) -> None:
+        super().__init__(what)
+        self.settle = settle
 
 
 def absent(reason: str) -> Finding:
@@ -34,79 +47,157 @@ def affected(reason: str, method: Method = Method.PROBE, **evidence: object) -> 
     return Finding(Status.AFFECTED, reason, method, evidence)
 
 
-def granted(survey: Survey, subject: Subject) -> Finding:
-    """nvme-queues-granted: fewer granted than asked, and who set the limit."""
-    controller, request = subject.controller, subject.request
-    if is_discovery(controller):
-        return absent("a discovery controller has no I/O queues")
+def count(number: int, noun: str) -> str:
+    """``1 queue``, ``2 queues``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def not_read(controller: Controller, what: str) -> NotRead:
+    """Why something of this controller is not known, and what to do about it."""
+    if controller.problems:
+        return NotRead(
+            f"its {what} could not be read: {controller.problems[0].as_error()}",
+            "a controller that can be read; if it hangs, the kernel log may say why",
+        )
+    return NotRead(f"what was captured does not have its {what}", "the live host, or a copy of all of its /sys")
+
+
+def transport_of(controller: Controller) -> str:
+    """Raises NotRead."""
+    if controller.transport is None:
+        raise not_read(controller, "transport")
+    return controller.transport
+
+
+def is_rdma_or_tcp(controller: Controller) -> bool:
+    """Raises NotRead."""
+    logged = controller.logged
+    if controller.transport is None and logged is not None and logged.split is not None:
+        # Nobody else logs "mapped D/R/P", and PCI controllers are known by their own words.
+        return True
+    return transport_of(controller) in {"rdma", "tcp"}
+
+
+def granted_of(controller: Controller) -> int:
+    """Raises NotRead."""
     if controller.granted is None:
-        return unknown("queue_count cannot be read", "a readable queue_count in sysfs (since v5.10)")
-    if request.value is None:
+        raise not_read(controller, "queue_count")
+    return controller.granted
+
+
+def mapped_path(controller: Controller) -> Path | None:
+    """The path whose queues stand for all, None for a controller that has none. Raises NotRead."""
+    path = controller.path
+    if path is not None and path.complete:
+        return path
+    if path is not None or not controller.paths_read:
+        raise not_read(controller, "queues")
+    return None
+
+
+NO_QUEUES = "no namespace, so no queues are mapped"
+
+
+def queues_granted(survey: Survey, subject: Subject) -> Finding:
+    """nvme-queues-granted: fewer granted than asked, and who set the limit."""
+    controller, asked = subject.controller, subject.request
+    if has_no_io_queues(controller):
+        return absent("a discovery or administrative controller has no I/O queues")
+    granted = granted_of(controller)
+    if asked.value is None:
+        transport_of(controller)
         return unknown("how many queues were asked for is not known", ROOT)
-    if not request.exact:
-        return unknown(f"{controller.granted} granted; that {request.value} were asked for is inferred", ROOT)
-    if controller.granted >= request.value:
-        return fine(f"{controller.granted} asked and granted")
-    limit = "who set the limit is told by --query-controller"
-    by = None
-    if subject.nsqa is not None:
-        by = "controller" if subject.nsqa <= controller.granted else "host"
-        limit = f"the {by} set the limit: the controller has {subject.nsqa}"
-    return affected(
-        f"{request.value} asked, {controller.granted} granted; {limit}",
-        asked=request.value,
-        granted=controller.granted,
-        limited_by=by,
-    )
+    if asked.at_least is not None and granted < asked.at_least:
+        return affected(
+            f"{count(granted, 'queue')} granted of {asked_words(asked)} asked for, so CPUs share them; "
+            f"{limit_words(subject, granted)}",
+            asked=asked.value,
+            asked_at_least=asked.at_least,
+            granted=granted,
+            limited_by=limited_by(subject, granted),
+        )
+    if asked.at_most is not None and granted >= asked.at_most:
+        return fine(f"{count(granted, 'queue')} asked for and granted")
+    settle = ROOT if asked.running_options is None else "a new connection, made while all CPUs are online"
+    return unknown(f"{count(granted, 'queue')} granted of perhaps {asked.value} asked for: {asked.doubt}", settle)
+
+
+def asked_words(asked: QueueRequest) -> str:
+    return f"{asked.value}" if asked.exact else f"at least {asked.at_least}"
+
+
+def limited_by(subject: Subject, granted: int) -> str | None:
+    """Whose limit it was, where the controller was queried."""
+    if subject.nsqa is None:
+        return None
+    return "controller" if subject.nsqa <= granted else "host"
+
+
+def limit_words(subject: Subject, granted: int) -> str:
+    by = limited_by(subject, granted)
+    if by is None:
+        return "'nvme-queues --query-controller' says whose limit it is"
+    return f"the limit is the {by}'s: the controller has {count(subject.nsqa or 0, 'queue')}"
 
 
 def shortfall_oops(survey: Survey, subject: Subject) -> Finding:
     """nvme-shortfall-oops: kernels that map queues by the request, where any shortfall is a NULL dereference."""
-    if subject.controller.transport not in {"rdma", "tcp"}:
-        return absent("nvme-rdma and nvme-tcp only")
+    if not is_rdma_or_tcp(subject.controller):
+        return absent("concerns nvme-rdma and nvme-tcp only")
     if survey.algorithm is None:
-        return unknown("which kernel this is from is not known", "the live host")
+        return unknown("which kernel has this controller is not known", "the live host, with /proc/kallsyms readable")
     if survey.algorithm is Algorithm.REQUEST:
-        return affected("this kernel maps queues as asked, granted or not; a shortfall is an oops", Method.VERSION)
-    return fine("this kernel maps queues as granted", Method.SYMBOL)
+        return affected(
+            "the kernel crashes if the target grants fewer queues than asked for: it maps CPUs to all of those",
+            Method.VERSION,
+        )
+    return fine("this kernel maps CPUs to the queues that were granted", Method.SYMBOL)
 
 
 def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
     """nvme-stale-io-queues: read or poll queues now, and a smaller grant on the next connect."""
-    controller, path = subject.controller, subject.controller.path
-    if controller.transport not in {"rdma", "tcp"}:
-        return absent("nvme-rdma and nvme-tcp only")
-    if path is None:
-        return absent("no mapped queues")
-    if path.type_source is None:
-        return unknown("whether there are read or poll queues is not known", ROOT)
-    now = split_of(path)
+    controller = subject.controller
+    if not is_rdma_or_tcp(controller):
+        return absent("concerns nvme-rdma and nvme-tcp only")
+    now = controller.split
+    if now is None:
+        if mapped_path(controller) is None:
+            return absent(NO_QUEUES)
+        return unknown("whether it has read or poll queues is not known", ROOT)
     if not now.read and not now.poll:
-        return fine("neither read nor poll queues")
-    options = subject.request.options if subject.request.exact else None
+        return fine("it has neither read nor poll queues, whose counts could go stale")
     grants = deadly_grants(
         survey.algorithm or Algorithm.FABRICS,
-        options or fewest_options(now),
+        subject.request.running_options or fewest_options(now),
         now,
-        len(path.hctxs),
-        cpus=len(survey.cpus.possible or ()) or max(max(hctx.cpus, default=0) for hctx in path.hctxs) + 1,
+        now.total,
+        # With more CPUs than queues each queue has one, which is all that counts.
+        cpus=len(survey.cpus.possible or ()) or now.total,
         comp_vectors=subject.request.num_comp_vectors,
     )
     if not grants:
-        return fine("no smaller grant leaves a stale count that matters")
+        return fine("a smaller grant leaves no stale count that matters", Method.MODEL)
+    grant = f"grants {spans(grants)} instead of {count(now.total, 'queue')}"
+    if survey.release is not None and is_newer(survey.release):
+        return unknown(
+            f"whether Linux {survey.release} still crashes if the target {grant} at a reconnect is not known",
+            "a release of kprobe-tool that knows this kernel",
+        )
     return affected(
-        f"exposed: {now.read} read and {now.poll} poll queues; a reset or reconnect granted "
-        f"{spans(grants)} instead of {len(path.hctxs)} is a NULL dereference",
-        Method.SYMBOL,
+        f"kernel crash if the target {grant} at the next reset or reconnect: {now.read} read and {now.poll} poll "
+        "would be counted as before (NULL dereference)",
+        Method.MODEL,
         read=now.read,
         poll=now.poll,
-        mapped=len(path.hctxs),
+        mapped=now.total,
         deadly_grants=list(grants),
     )
 
 
-def split_of(path: Path) -> Split:
-    return Split(path.count("default") or 0, path.count("read") or 0, path.count("poll") or 0)
+def is_newer(release: str) -> bool:
+    """Whether a kernel is newer than those that are known to keep stale counts."""
+    match = re.match(r"(\d+)\.(\d+)", release)
+    return match is None or (int(match[1]), int(match[2])) > NEWEST_READ
 
 
 def fewest_options(now: Split) -> Options:
@@ -120,53 +211,74 @@ def hctx_offline_cpus(survey: Survey, subject: Subject) -> Finding:
     blk_mq_alloc_request_hctx() gives EXDEV there. Connecting goes through the hctxs of the map from before, as many
     as there will be queues, so one past the next request is not reached before the CPUs are mapped anew.
     """
-    controller, path, online = subject.controller, subject.controller.path, survey.cpus.online
+    controller, online = subject.controller, survey.cpus.online
+    transport_of(controller)
     if not controller.fabrics:
-        return absent("fabrics only: a PCI queue needs no CPU to be set up")
+        return absent("concerns fabrics only: setting up a PCI queue takes no CPU of its own")
+    path = mapped_path(controller)
     if path is None:
-        return absent("no mapped queues")
+        return absent(NO_QUEUES)
     if online is None:
         return unknown("which CPUs are online is not known", "a readable devices/system/cpu/online in sysfs")
     alive = set(online)
-    lost = [hctx for hctx in path.hctxs if not hctx.cut and not alive.intersection(hctx.cpus)]
+    lost = [hctx for hctx in path.hctxs if not alive.intersection(hctx.cpus)]
     if not lost:
-        return fine("every hctx has an online CPU")
-    reached = len(path.hctxs)
-    if subject.request.exact and subject.request.next is not None:
-        reached = min(reached, subject.request.next)
-    elif path.type_source is not None and path.count("default") == len(path.hctxs):
-        reached = min(reached, len(online))
-    indices = [hctx.index for hctx in lost if hctx.index < reached]
-    if not indices:
-        return fine(f"{hctx_names(lost)} without an online CPU, but the next connect asks for {reached} only")
-    stuck = hctx_names([hctx for hctx in lost if hctx.index < reached])
-    return affected(
-        f"{stuck} without an online CPU: after a reset or a lost connection the controller cannot come back until "
-        "one is online (EXDEV)",
-        hctxs=indices,
-        cpus=sorted({cpu for hctx in lost for cpu in hctx.cpus}),
-        state=controller.state,
+        return fine("every queue has an online CPU")
+    if any(hctx.cut for hctx in lost):
+        return unknown("the kernel had no room for all CPUs of a queue, those it lists are offline", ROOT)
+    running = subject.request.running_options is not None
+    following = subject.request.next if running else None
+    if following is None and controller.split is not None:
+        # What is mapped was asked for, and will be again as far as CPUs are online.
+        following = request(Algorithm.FABRICS, fewest_options(controller.split), len(online))
+        certain = running
+    else:
+        certain = following is not None
+    reached = len(path.hctxs) if following is None else min(len(path.hctxs), following)
+    stuck = [hctx for hctx in lost if hctx.index < reached]
+    if stuck and following is not None:
+        return affected(
+            f"it cannot reconnect after a reset or a lost connection until a CPU of {hctx_names(stuck)} is online: "
+            "all of them are offline (EXDEV)",
+            hctxs=[hctx.index for hctx in stuck],
+            cpus=sorted({cpu for hctx in lost for cpu in hctx.cpus}),
+            state=controller.state,
+        )
+    if certain and not stuck:
+        return fine(
+            f"{hctx_names(lost)} without an online CPU, which the next connect does not reach: it asks for "
+            f"{count(reached, 'queue')}"
+        )
+    return unknown(
+        f"{hctx_names(lost)} without an online CPU; whether the next connect reaches it is not known", ROOT
     )
 
 
 def hctx_names(hctxs: Sequence[Hctx]) -> str:
-    return ("hctx " if len(hctxs) == 1 else "hctxs ") + spans([hctx.index for hctx in hctxs])
+    return ("queue " if len(hctxs) == 1 else "queues ") + spans([hctx.index for hctx in hctxs])
 
 
 def queue_count(survey: Survey, subject: Subject) -> Finding:
     """nvme-queue-count: queue_count is updated before queues are mapped anew, and stays so where that fails."""
-    controller, path = subject.controller, subject.controller.path
-    if controller.granted is None or path is None:
-        return absent("no mapped queues")
+    controller = subject.controller
+    granted, path = granted_of(controller), mapped_path(controller)
+    transport_of(controller)
+    if path is None:
+        return absent(NO_QUEUES)
     mapped = len(path.hctxs)
-    if controller.granted == mapped:
-        return fine(f"{mapped} granted and mapped")
-    if not controller.fabrics and controller.granted > mapped:
-        return fine(f"{controller.granted - mapped} of {controller.granted} queues have no CPU")
+    if granted == mapped:
+        return fine(f"{count(granted, 'queue')} granted and mapped")
+    if controller.transport == "pcie" and granted > mapped:
+        # blk_mq_map_queues() gives each CPU a queue of its own first: only then are queues left without a CPU.
+        cpus = survey.cpus.possible
+        if path.type_source is None or cpus is None:
+            return unknown("whether the queues that are not mapped are those without a CPU is not known", ROOT)
+        if any(path.count(kind) == len(cpus) for kind in ("default", "read", "poll")):
+            return fine(f"{granted - mapped} of {count(granted, 'queue')} not mapped: there are more than CPUs")
     return affected(
-        f"queue_count stands for {controller.granted} I/O queues, {mapped} are mapped: a reconnect or reset that "
-        f"failed or is under way (state {controller.state})",
-        granted=controller.granted,
+        f"{count(granted, 'queue')} granted, {mapped} mapped: a reset or reconnect failed or is under way "
+        f"(state {controller.state})",
+        granted=granted,
         mapped=mapped,
         state=controller.state,
     )
@@ -175,23 +287,42 @@ def queue_count(survey: Survey, subject: Subject) -> Finding:
 def path_queues(survey: Survey, subject: Subject) -> Finding:
     """nvme-path-queues: paths of one subsystem with different numbers of queues."""
     controller = subject.controller
-    counts = survey.paths.get(controller.subsysnqn or "", {})
-    if controller.granted is None or len(counts) < 2:
-        return absent("the only path that is known")
-    if len(set(counts.values())) == 1:
-        return fine(f"{len(counts)} paths with {controller.granted} queues each")
+    if is_discovery(controller) or has_no_io_queues(controller):
+        return absent("a discovery or administrative controller has no I/O queues")
+    if controller.subsysnqn is None:
+        raise not_read(controller, "subsysnqn")
+    granted = granted_of(controller)
+    counts = survey.paths.get(controller.subsysnqn, {})
     most = max(counts.values())
-    if controller.granted == most:
-        return fine("no path of the subsystem has more queues")
-    return affected(f"{controller.granted} queues where another path has {most}", paths=dict(counts))
+    if granted < most:
+        return affected(
+            f"{count(granted, 'queue')} where another path to its subsystem has {most}", paths=dict(counts)
+        )
+    others = [each.controller for each in survey.subjects if each.controller.name not in counts]
+    unread = [
+        each.name
+        for each in others
+        if each.subsysnqn is None or (each.subsysnqn == controller.subsysnqn and each.granted is None)
+    ]
+    if unread:
+        return unknown(
+            f"{', '.join(unread)} may be another path to its subsystem and cannot be read",
+            "controllers that can be read; if one hangs, the kernel log may say why",
+        )
+    if len(counts) < 2:
+        return absent("it is the only path to its subsystem")
+    return fine(f"no other of its {len(counts)} paths has more queues")
 
 
 def poll_queues(survey: Survey, subject: Subject) -> Finding:
     """nvme-poll-queues: poll queues asked for and none there, which debugfs hides behind hctx 0."""
-    path, request = subject.controller.path, subject.request
+    controller, options = subject.controller, subject.request.running_options
+    path = mapped_path(controller)
     if path is None:
-        return absent("no mapped queues")
-    wanted = bool(request.options.nr_poll_queues) if request.exact and request.options else path.io_poll
+        return absent(NO_QUEUES)
+    wanted = path.io_poll if options is None else options.nr_poll_queues > 0
+    if wanted is None:
+        return unknown("whether poll queues were asked for is not known: there is no queue/io_poll", ROOT)
     if not wanted:
         return absent("no poll queues were asked for")
     polling = path.count("poll")
@@ -201,36 +332,63 @@ def poll_queues(survey: Survey, subject: Subject) -> Finding:
         return fine(f"poll queues: {polling}")
     return affected(
         "poll queues were asked for and none was granted: polled I/O goes to a default queue",
-        asked=request.options.nr_poll_queues if request.exact and request.options else None,
+        asked=None if options is None else options.nr_poll_queues,
         hctx_0_shown=path.hctxs[0].shown,
     )
 
 
 def cpu_balance(survey: Survey, subject: Subject) -> Finding:
-    """nvme-cpu-balance: default queues that serve clearly different numbers of CPUs."""
-    path = subject.controller.path
+    """nvme-cpu-balance: default queues that serve clearly different numbers of CPUs.
+
+    blk_mq_map_swqueue() leaves isolated CPUs (isolcpus, nohz_full, cpuset) out of ``cpu_list``, and they submit I/O
+    all the same; where debugfs does not say to which queue, they may be any queue's.
+    """
+    path = mapped_path(subject.controller)
     if path is None:
-        return absent("no mapped queues")
+        return absent(NO_QUEUES)
     if path.type_source is None:
-        return unknown("which hctxs are default queues is not known", ROOT)
-    counts = default_cpus(path)
-    if len(counts) < 2:
-        return absent("one default queue")
+        return unknown("which queues are default queues is not known", ROOT)
+    defaults = default_cpus(path)
+    if len(defaults) < 2:
+        return absent("it has 1 default queue")
+    if any(hctx.cut for hctx in path.hctxs if hctx.index in defaults and hctx.submitters is None):
+        return unknown("the kernel had no room for all CPUs of a queue", ROOT)
+    counts = {index: len(cpus) for index, cpus in defaults.items()}
+    hidden: set[int] = set()
+    if any(hctx.submitters is None for hctx in path.hctxs if hctx.index in defaults):
+        if survey.cpus.possible is None:
+            return unknown("which CPUs there are is not known", "a readable devices/system/cpu/possible in sysfs")
+        hidden = set(survey.cpus.possible).difference(*defaults.values())
     fewest, most = min(counts.values()), max(counts.values())
-    if most - fewest <= 1:
-        return fine(f"{most} CPUs per default queue, {fewest} at least")
-    return affected(f"{fewest} to {most} CPUs per default queue", cpus_per_queue=counts)
+    if most - best_fewest(counts, len(hidden)) > 1:
+        return affected(f"{fewest} to {count(most, 'CPU')} for each default queue", cpus_per_queue=counts)
+    if hidden:
+        isolated = count(len(hidden), "CPU")
+        return unknown(
+            f"which queues serve {isolated} ({spans(sorted(hidden))}), isolated from the lists, is not known", ROOT
+        )
+    return fine(f"{count(most, 'CPU')} for each default queue" + (f", {fewest} at least" if fewest < most else ""))
 
 
-def default_cpus(path: Path) -> dict[int, int]:
+def best_fewest(counts: Mapping[int, int], more: int) -> int:
+    """The most CPUs that the queue with the fewest can have when so ``more`` are given to the queues."""
+    levels = sorted(counts.values())
+    for _ in range(more):
+        levels[0] += 1
+        levels.sort()
+    return levels[0]
+
+
+def default_cpus(path: Path) -> dict[int, set[int]]:
     """CPUs of each default hctx; those that an untouched poll map has put on hctx 0 are not its own."""
-    defaults = {hctx.index: set(hctx.cpus) for hctx in path.hctxs if hctx.type == "default"}
+    cpus = [set(hctx.cpus if hctx.submitters is None else hctx.submitters) for hctx in path.hctxs]
+    defaults = {hctx.index: each for hctx, each in zip(path.hctxs, cpus, strict=True) if hctx.type == "default"}
     types = [hctx.type for hctx in path.hctxs if hctx.type is not None]
-    if poll_on_zero([hctx.cpus for hctx in path.hctxs], types):
-        for index, cpus in defaults.items():
+    if poll_on_zero([tuple(each) for each in cpus], types):
+        for index, each in defaults.items():
             if index != path.hctxs[0].index:
-                defaults[path.hctxs[0].index] -= cpus
-    return {index: len(cpus) for index, cpus in defaults.items()}
+                defaults[path.hctxs[0].index] -= each
+    return defaults
 
 
 def spans(numbers: Sequence[int]) -> str:
@@ -245,7 +403,7 @@ def spans(numbers: Sequence[int]) -> str:
 
 
 JUDGES: dict[str, Callable[[Survey, Subject], Finding]] = {
-    "nvme-queues-granted": granted,
+    "nvme-queues-granted": queues_granted,
     "nvme-shortfall-oops": shortfall_oops,
     "nvme-stale-io-queues": stale_io_queues,
     "nvme-hctx-offline-cpus": hctx_offline_cpus,
@@ -256,6 +414,14 @@ JUDGES: dict[str, Callable[[Survey, Subject], Finding]] = {
 }
 
 
+def judge(check_id: str, survey: Survey, subject: Subject) -> Finding:
+    """One check's finding on one controller."""
+    try:
+        return JUDGES[check_id](survey, subject)
+    except NotRead as lack:
+        return unknown(str(lack), lack.settle)
+
+
 def judge_controller(survey: Survey, subject: Subject) -> dict[str, Finding]:
     """Every check's finding on one controller, by id."""
-    return {name: function(survey, subject) for name, function in JUDGES.items()}
+    return {check_id: judge(check_id, survey, subject) for check_id in JUDGES}

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How many I/O queues a host asked a controller for, and how that is known.
+"""How many I/O queues a host asked a controller for, how that is known, and how far it can be trusted.
 
-A PCI controller is asked by a formula whose parts everybody can read. A fabrics controller is asked by options that
-the kernel shows nobody: root reads them from the running kernel; otherwise there are files that may have been used,
-and the default, one queue per online CPU. Only the first two are more than a guess, and each says which it is.
+The kernel keeps what a request is computed from, not the request: module parameters that can be written since, and
+the CPUs that were online then. So a request is a number with two bounds, and exact only where they meet.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -30,21 +29,23 @@ class RequestSource(StrEnum):
 
     KCORE = "kcore"
     KPROBE_EVENT = "kprobe-event"
+    CONTROLLER_TYPE = "controller-type"
     MODULE_PARAMETERS = "module-parameters"
-    DISCOVERY = "discovery"
     CONFIGURATION = "configuration"
     ONLINE_CPUS = "online-cpus"
 
 
-EXACT = frozenset(
-    {RequestSource.KCORE, RequestSource.KPROBE_EVENT, RequestSource.MODULE_PARAMETERS, RequestSource.DISCOVERY}
-)
+FROM_KERNEL = frozenset({RequestSource.KCORE, RequestSource.KPROBE_EVENT})
 
 
 @dataclass(frozen=True)
 class QueueRequest:
-    """``value`` I/O queues, None where nothing is known. ``next`` is what the next reset or reconnect asks for with
-    the CPUs that are online now. ``detail`` names the file of a configuration."""
+    """``value`` I/O queues, the best guess, None where nothing is known; what was asked for lies between ``at_least``
+    and ``at_most``, None where that has no bound. ``doubt`` says in words what keeps the three from being one.
+
+    ``next`` is what the next reset or reconnect asks for with the CPUs that are online now, None where it cannot be
+    told. ``detail`` names the file of a configuration.
+    """
 
     value: int | None
     source: RequestSource | None
@@ -53,26 +54,39 @@ class QueueRequest:
     detail: str | None = None
     num_comp_vectors: int | None = None
     io_queues: tuple[int, ...] | None = None
+    at_least: int | None = None
+    at_most: int | None = None
+    doubt: str | None = None
 
     @property
     def exact(self) -> bool:
-        """Read from what the kernel used, not inferred."""
-        return self.source in EXACT
+        """Nothing that the figure was computed from can have been another when the host asked."""
+        return self.value is not None and self.at_least == self.value == self.at_most
 
-
-def is_discovery(controller: Controller) -> bool:
-    return controller.cntrltype == "discovery" or controller.subsysnqn == NVME_DISC_SUBSYS_NAME
+    @property
+    def running_options(self) -> Options | None:
+        """The options, where the running kernel has them and no file or guess."""
+        return self.options if self.source in FROM_KERNEL else None
 
 
 @dataclass(frozen=True)
 class ConnectOptions:
-    """Options of one controller, and how they are known."""
+    """Options of one fabrics controller, and how they are known."""
 
     source: RequestSource
     options: Options
     detail: str | None = None
     num_comp_vectors: int | None = None
+    max_hw_queues: int | None = None
     io_queues: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True)
+class PciOptions:
+    """What the last reset of a PCI controller found, and how that is known."""
+
+    source: RequestSource
+    options: nvme.RunningPci
 
 
 @dataclass(frozen=True)
@@ -82,69 +96,158 @@ class Context:
     cpus: Cpus
     parameters: Parameters
     algorithm: Algorithm | None = None
-    running: Mapping[int, ConnectOptions] = field(default_factory=dict)
+    running: Mapping[int, ConnectOptions | PciOptions] = field(default_factory=dict)
     configured: Sequence[Configuration] = ()
+
+
+def is_discovery(controller: Controller) -> bool:
+    return controller.cntrltype == "discovery" or controller.subsysnqn == NVME_DISC_SUBSYS_NAME
+
+
+def has_no_io_queues(controller: Controller) -> bool:
+    """Discovery and administrative controllers: the kernel asks them for none. One that has some is asked all the
+    same, as older kernels ask any controller that they do not know the type of."""
+    return controller.granted == 0 and (is_discovery(controller) or controller.cntrltype == "admin")
 
 
 def find_request(controller: Controller, context: Context) -> QueueRequest:
     """The best answer for one controller."""
-    if is_discovery(controller):
-        # nvmf_parse_options() sets all three counts to 0 there.
-        return QueueRequest(0, RequestSource.DISCOVERY, Options(0), 0)
+    if has_no_io_queues(controller):
+        # nvmf_parse_options() sets all three counts to 0 for discovery.
+        return QueueRequest(0, RequestSource.CONTROLLER_TYPE, Options(0), 0, at_least=0, at_most=0)
+    running = context.running.get(controller.instance)
     if controller.transport == "pcie":
-        return pci_request(context)
+        if isinstance(running, PciOptions):
+            return sampled_pci_request(running, context.cpus)
+        return parameters_pci_request(controller, context)
     if not controller.fabrics or context.cpus.online is None:
         return QueueRequest(None, None)
     online = len(context.cpus.online)
-    known = context.running.get(controller.instance)
-    if known is None:
-        known = next(
-            (
-                ConnectOptions(RequestSource.CONFIGURATION, entry.options(online), entry.file)
-                for entry in context.configured
-                if entry.matches(controller)
-            ),
-            None,
-        )
-    if known is not None:
-        return fabrics_request(controller, known, online, context.algorithm or Algorithm.FABRICS)
+    if isinstance(running, ConnectOptions):
+        return fabrics_request(controller, running, context)
+    at_least = controller.granted or None
+    for entry in context.configured:
+        if entry.matches(controller):
+            options = entry.options(online)
+            value = request(context.algorithm or Algorithm.FABRICS, options, online)
+            return QueueRequest(
+                max(value, controller.granted or 0),
+                RequestSource.CONFIGURATION,
+                options,
+                detail=entry.file,
+                at_least=at_least,
+                doubt=f"whether {entry.file} was used to connect is not known",
+            )
     # The default of nvmf_parse_options(); what was granted was asked for at least.
-    return QueueRequest(max(online, controller.granted or 0), RequestSource.ONLINE_CPUS)
+    return QueueRequest(
+        max(online, controller.granted or 0),
+        RequestSource.ONLINE_CPUS,
+        at_least=at_least,
+        doubt="the options of the connection are shown to root only; this is the default, one for each online CPU",
+    )
 
 
-def pci_request(context: Context) -> QueueRequest:
-    """nvme_max_io_queues() of drivers/nvme/host/pci.c: one for each possible CPU, and the two parameters."""
+def sampled_pci_request(running: PciOptions, cpus: Cpus) -> QueueRequest:
+    """nvme_setup_io_queues() of drivers/nvme/host/pci.c: as many as were allocated when the device was found, or
+    fewer where the module parameters were lower at the last reset, which not all versions look at."""
+    found = running.options
+    if cpus.possible is None:
+        return QueueRequest(None, None)
+    possible = len(cpus.possible)
+    options = Options(possible, found.nr_write_queues, found.nr_poll_queues)
+    if found.shared_tags:
+        return QueueRequest(1, running.source, options, 1, at_least=1, at_most=1)
+    allocated = found.nr_allocated_queues - 1
+    sampled = min(possible + found.nr_write_queues + found.nr_poll_queues, allocated)
+    doubt = None
+    if sampled != allocated:
+        doubt = (
+            "write_queues or poll_queues were higher when the device was found; not all kernels ask for fewer then"
+        )
+    return QueueRequest(sampled, running.source, options, at_least=sampled, at_most=allocated, doubt=doubt)
+
+
+def parameters_pci_request(controller: Controller, context: Context) -> QueueRequest:
+    """nvme_max_io_queues() of drivers/nvme/host/pci.c: one for each possible CPU, and the two parameters.
+
+    Both parameters can be written at any time and count at the next reset; the possible CPUs never change. Devices
+    that share tags with the admin queue are asked for one queue, which nothing in sysfs tells.
+    """
     possible, parameters = context.cpus.possible, context.parameters
     if possible is None or parameters.write_queues is None or parameters.poll_queues is None:
         return QueueRequest(None, None)
-    value = len(possible) + parameters.write_queues + parameters.poll_queues
     options = Options(len(possible), parameters.write_queues, parameters.poll_queues)
-    return QueueRequest(value, RequestSource.MODULE_PARAMETERS, options, value)
+    granted = controller.granted or 0
+    return QueueRequest(
+        max(options.nr_io_queues + options.nr_write_queues + options.nr_poll_queues, granted),
+        RequestSource.MODULE_PARAMETERS,
+        options,
+        at_least=max(len(possible), granted) if granted > 1 else granted,
+        doubt="write_queues and poll_queues of the nvme module may have been others at the last reset"
+        if granted > 1
+        else "a device that shares tags with its admin queue is asked for one queue only",
+    )
 
 
-def fabrics_request(controller: Controller, known: ConnectOptions, online: int, algorithm: Algorithm) -> QueueRequest:
-    """What options come to with the online CPUs.
+def fabrics_request(controller: Controller, known: ConnectOptions, context: Context) -> QueueRequest:
+    """What the options come to with the CPUs that were online when the host asked.
 
-    When that is less than was granted, CPUs went offline since; what was asked for then is the options' own sum,
-    as nr_io_queues is limited to the online CPUs of its time when it is parsed.
+    ``nr_io_queues`` was limited to the online CPUs when it was parsed; write and poll queues, and all three at a
+    reconnect, are to those of that time. A CPU that has been online ever since the controller was made was so then.
     """
+    assert context.cpus.online is not None
     options = known.options
     if controller.transport in {"fc", "loop"}:
         # Neither knows write and poll queues.
         options = Options(options.nr_io_queues)
-    value = now = request(algorithm, options, online, known.num_comp_vectors)
-    if controller.granted is not None and now < controller.granted:
-        value = options.nr_io_queues + options.nr_write_queues + options.nr_poll_queues
-    return QueueRequest(value, known.source, options, now, known.detail, known.num_comp_vectors, known.io_queues)
+    algorithm = context.algorithm or Algorithm.FABRICS
+
+    def ask_with(cpus: int) -> int:
+        limit = cpus if known.max_hw_queues is None else min(cpus, known.max_hw_queues)
+        return request(algorithm, options, limit, known.num_comp_vectors)
+
+    now = ask_with(len(context.cpus.online))
+    most = ask_with(len(context.cpus.possible)) if context.cpus.possible is not None else None
+    least = ask_with(context.cpus.steady(controller))
+    doubt = "CPUs may have been offline when the host asked"
+    complete = True
+    if context.algorithm is None:
+        complete, doubt = False, "which rule this kernel asks by is not known"
+    elif controller.transport == "fc" and known.max_hw_queues is None:
+        complete, doubt = False, "the limit of the FC port (max_hw_queues) cannot be read"
+    elif controller.transport == "rdma" and algorithm is not Algorithm.FABRICS and known.num_comp_vectors is None:
+        complete, doubt = False, "the completion vectors of the RDMA device cannot be read"
+    granted = controller.granted or 0
+    # What was granted was asked for.
+    least = max(least if complete else 0, granted)
+    if most is not None:
+        most = max(most, least)
+    value = max(now, least)
+    return QueueRequest(
+        value,
+        known.source,
+        options,
+        now if complete else None,
+        known.detail,
+        known.num_comp_vectors,
+        known.io_queues,
+        at_least=least,
+        at_most=most,
+        doubt=None if least == value == most else doubt,
+    )
 
 
-def read_kernel_options(tree: Tree, controllers: Sequence[Controller]) -> tuple[dict[int, ConnectOptions], list[str]]:
-    """The options of the fabrics controllers from the running kernel, and why not where that failed.
+def read_kernel_options(
+    tree: Tree, controllers: Sequence[Controller]
+) -> tuple[dict[int, ConnectOptions | PciOptions], list[str]]:
+    """What the running kernel keeps of its controllers' requests, and why not where that failed.
 
     /proc/kcore first, which only reads; then a kprobe event. What contradicts sysfs (queue_count) is left out: the
     lists of the kernel can change while they are read.
     """
-    transports = {each.instance: each.transport or "" for each in controllers if each.fabrics}
+    transports = {
+        each.instance: each.transport or "" for each in controllers if each.fabrics or each.transport == "pcie"
+    }
     if not transports or os.geteuid() != 0:
         return {}, []
     counts = {each.instance: each.queue_count for each in controllers}
@@ -159,27 +262,36 @@ def read_kernel_options(tree: Tree, controllers: Sequence[Controller]) -> tuple[
         except (OSError, LookupError, ValueError) as error:
             reasons.append(f"{source}: {error}")
             continue
-        found = {
-            number: ConnectOptions(
-                source,
-                Options(each.nr_io_queues, each.nr_write_queues, each.nr_poll_queues),
-                num_comp_vectors=each.num_comp_vectors,
-                io_queues=each.io_queues,
-            )
-            for number, each in answer.items()
-            if each.queue_count == counts[number]
-        }
+        found = with_source(source, (each for number, each in answer.items() if each.queue_count == counts[number]))
         if found:
             return found, []
         reasons.append(f"{source}: no controller there is one of those in sysfs")
     return {}, reasons
 
 
-def read_kcore(transports: dict[int, str]) -> dict[int, nvme.Running]:
+def with_source(
+    source: RequestSource, running: Iterable[nvme.Running | nvme.RunningPci]
+) -> dict[int, ConnectOptions | PciOptions]:
+    """By instance."""
+    return {
+        each.instance: PciOptions(source, each)
+        if isinstance(each, nvme.RunningPci)
+        else ConnectOptions(
+            source,
+            Options(each.nr_io_queues, each.nr_write_queues, each.nr_poll_queues),
+            num_comp_vectors=each.num_comp_vectors,
+            max_hw_queues=each.max_hw_queues,
+            io_queues=each.io_queues,
+        )
+        for each in running
+    }
+
+
+def read_kcore(transports: Mapping[int, str]) -> dict[int, nvme.Running | nvme.RunningPci]:
     return nvme.from_kcore(kcore.address_of("nvme_subsystems"), transports)
 
 
-def read_kprobe(tree: Tree, transports: dict[int, str]) -> dict[int, nvme.Running]:
+def read_kprobe(tree: Tree, transports: Mapping[int, str]) -> dict[int, nvme.Running | nvme.RunningPci]:
     def touch() -> None:
         for number in transports:
             try:

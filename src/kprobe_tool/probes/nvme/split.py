@@ -50,6 +50,10 @@ class Split:
     read: int = 0
     poll: int = 0
 
+    @property
+    def total(self) -> int:
+        return self.default + self.read + self.poll
+
 
 @dataclass(frozen=True)
 class QueueMap:

@@ -38,11 +38,13 @@ def poll_on_zero(cpus: Sequence[Cpus], types: Sequence[HctxType]) -> bool:
 def deduce(cpus: Sequence[Cpus], io_poll: bool | None) -> list[HctxType] | None:
     """The types from the CPUs of each hctx and ``queue/io_poll``, or None where these allow two answers.
 
-    Each map has every CPU exactly once, and the hctxs of default, read and poll follow one another. ``io_poll`` says
-    whether poll queues were asked for, not whether there are any.
+    Each map has every CPU that is not isolated exactly once, and the hctxs of default, read and poll follow one
+    another. ``io_poll`` says whether poll queues were asked for, not whether there are any.
     """
     everything = set().union(*cpus)
-    if not everything or io_poll is None:
+    # An hctx without CPUs is one of isolated CPUs only, which blk_mq_map_swqueue() leaves out: between two maps it
+    # may belong to either.
+    if not everything or io_poll is None or not all(cpus):
         return None
     groups = partition(cpus, everything)
     if groups is None:

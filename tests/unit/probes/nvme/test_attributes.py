@@ -210,8 +210,57 @@ def test_stuck_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     first, second, third = attributes.read_controllers(tree, attributes.list_controllers(tree), seconds=0.5)
     tree.close()
     assert (first.problems, third.problems) == ((), ())
-    assert [problem.errno for problem in second.problems] == [errno.ETIMEDOUT]
-    assert (first.granted, second.granted, third.granted) == (2, None, 2)
+    assert [(problem.subject, problem.errno) for problem in second.problems] == [("nvme1: queues", errno.ETIMEDOUT)]
+    # What it is was read before its queues.
+    assert (first.granted, second.granted, third.granted) == (2, 2, 2)
+    assert (second.transport, second.path, second.paths_read) == ("tcp", None, False)
+
+
+def test_attributes_that_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trees.controller(tmp_path)
+    whole = Tree.read
+
+    def stuck(tree: Tree, directory: str, attribute: str) -> str:
+        if attribute == "state":
+            time.sleep(3600)
+        return whole(tree, directory, attribute)
+
+    monkeypatch.setattr(Tree, "read", stuck)
+    tree = attributes.open_tree(str(tmp_path))
+    (found,) = attributes.read_controllers(tree, ["nvme0"], seconds=0.5)
+    tree.close()
+    assert [(problem.subject, problem.errno) for problem in found.problems] == [
+        ("nvme0: attributes", errno.ETIMEDOUT)
+    ]
+    assert (found.transport, found.queue_count, found.paths_read) == (None, None, True)
+
+
+def test_isolated_cpus_are_in_debugfs(tmp_path: Path) -> None:
+    """CPUs 2 and 3 are isolated: in no cpu_list, and software queues of hctx 1 all the same."""
+    trees.controller(tmp_path, lists=("0, 1", ""))
+    for index, cpus in enumerate(((0, 1), (2, 3))):
+        trees.file(tmp_path, f"kernel/debug/block/nvme0c0n1/hctx{index}/type", "default\n")
+        for cpu in cpus:
+            trees.file(tmp_path, f"kernel/debug/block/nvme0c0n1/hctx{index}/cpu{cpu}/dispatched", "0 0\n")
+    (found,) = read(tmp_path)
+    assert found.path is not None
+    assert [(hctx.cpus, hctx.submitters) for hctx in found.path.hctxs] == [((0, 1), (0, 1)), ((), (2, 3))]
+    assert mapped(found) == (2, 0, 0)
+
+
+def test_live_directories_have_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a captured tree they would be those of the copy, and say nothing."""
+    trees.controller(tmp_path)
+    for cpu in range(3):
+        (tmp_path / f"devices/system/cpu/cpu{cpu}/topology").mkdir(parents=True)
+    tree = attributes.open_tree(str(tmp_path))
+    (found,) = attributes.read_controllers(tree, ["nvme0"])
+    assert (found.born, attributes.read_cpus(tree).born) == (None, {})
+    tree.live = True
+    (found,) = attributes.read_controllers(tree, ["nvme0"])
+    assert found.born == (tmp_path / "class/nvme/nvme0").stat().st_ino
+    assert sorted(attributes.read_cpus(tree).born) == [0, 1, 2]
+    tree.close()
 
 
 def test_cut_cpu_list(tmp_path: Path) -> None:
@@ -251,6 +300,7 @@ def test_reads_are_linear(tmp_path: Path) -> None:
         try:
             for name in attributes.list_controllers(tree):
                 attributes.ControllerReader(tree, name).read_controller()
+                attributes.ControllerReader(tree, name).read_queues()
             return tree.reads
         finally:
             tree.close()

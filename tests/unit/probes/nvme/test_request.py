@@ -4,74 +4,179 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kprobe_tool.native import kcore, nvme
+from kprobe_tool.native.nvme import RunningPci
 from kprobe_tool.probes.nvme.attributes import open_tree
 from kprobe_tool.probes.nvme.configuration import Configuration
 from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Parameters
-from kprobe_tool.probes.nvme.request import ConnectOptions, Context, RequestSource, find_request, read_kernel_options
+from kprobe_tool.probes.nvme.request import (
+    ConnectOptions,
+    Context,
+    PciOptions,
+    QueueRequest,
+    RequestSource,
+    find_request,
+    read_kernel_options,
+)
 from kprobe_tool.probes.nvme.split import Algorithm, Options
 
 from . import trees
 
 FOUR = Cpus(possible=(0, 1, 2, 3), online=(0, 1, 2, 3))
-THREE = Cpus(possible=(0, 1, 2, 3), online=(0, 2, 3))
+THREE = Cpus(possible=(0, 1, 2, 3), online=(0, 2, 3), born={0: 1, 2: 3, 3: 4})
+STEADY = replace(FOUR, born={0: 1, 1: 2, 2: 3, 3: 4})
 
 
-def fabrics(granted: int = 4, transport: str = "tcp", **fields: str) -> Controller:
-    return Controller("nvme1", transport=transport, state="live", queue_count=granted + 1, **fields)  # type: ignore[arg-type]
+def fabrics(granted: int = 4, transport: str = "tcp", **fields: Any) -> Controller:
+    return Controller("nvme1", transport=transport, state="live", queue_count=granted + 1, **fields)
 
 
-def test_pci() -> None:
+def bounds(found: QueueRequest) -> tuple[int | None, int | None, int | None]:
+    return found.at_least, found.value, found.at_most
+
+
+def pci(queue_count: int = 3) -> Controller:
+    return Controller("nvme0", transport="pcie", queue_count=queue_count)
+
+
+def sampled(**fields: Any) -> Context:
+    """A PCI controller as the kernel has it: four CPUs, no parameters, no quirk, but for ``fields``."""
+    running = RunningPci(0, 3, **{"nr_write_queues": 0, "nr_poll_queues": 0, "nr_allocated_queues": 5} | fields)
+    return Context(FOUR, Parameters(0, 9), running={0: PciOptions(RequestSource.KCORE, running)})
+
+
+def test_pci_parameters_may_have_been_others() -> None:
+    """What is in sysfs counts at the next reset; one for each possible CPU was asked for in any case."""
     context = Context(FOUR, Parameters(write_queues=2, poll_queues=1))
-    found = find_request(Controller("nvme0", transport="pcie", queue_count=3), context)
-    assert (found.value, found.source, found.exact) == (7, RequestSource.MODULE_PARAMETERS, True)
+    found = find_request(pci(), context)
+    assert bounds(found) == (4, 7, None)
+    assert (found.source, found.exact) == (RequestSource.MODULE_PARAMETERS, False)
+    assert "last reset" in (found.doubt or "")
+    # After "echo 0 > poll_queues" without a reset.
+    assert bounds(find_request(pci(8), Context(FOUR, Parameters(0, 0)))) == (7, 7, None)
+
+
+def test_pci_with_one_queue_may_share_tags() -> None:
+    found = find_request(pci(2), Context(FOUR, Parameters(0, 0)))
+    assert bounds(found) == (1, 4, None)
+    assert "shares tags" in (found.doubt or "")
+
+
+def test_pci_as_the_last_reset_found_it() -> None:
+    found = find_request(pci(), sampled(shared_tags=False))
+    assert (bounds(found), found.exact, found.doubt, found.source) == ((4, 4, 4), True, None, RequestSource.KCORE)
+    assert found.running_options == Options(4)
+    found = find_request(pci(), sampled(shared_tags=False, nr_poll_queues=2, nr_allocated_queues=7))
+    assert bounds(found) == (6, 6, 6)
+    # Raised since the device was found: no more than were allocated then.
+    assert bounds(find_request(pci(), sampled(shared_tags=False, nr_poll_queues=2))) == (4, 4, 4)
+    # Lowered: kernels differ.
+    found = find_request(pci(), sampled(shared_tags=False, nr_allocated_queues=7))
+    assert (bounds(found), found.exact) == ((4, 4, 6), False)
+    assert found.doubt
+
+
+def test_pci_that_shares_tags() -> None:
+    assert bounds(find_request(pci(2), sampled(shared_tags=True))) == (1, 1, 1)
 
 
 def test_pci_without_its_module() -> None:
-    found = find_request(Controller("nvme0", transport="pcie"), Context(FOUR, Parameters(None, None)))
+    found = find_request(pci(), Context(FOUR, Parameters(None, None)))
     assert (found.value, found.source, found.exact) == (None, None, False)
+    none = Cpus(possible=None, online=None)
+    assert find_request(pci(), Context(none, Parameters(0, 0))).value is None
+    assert find_request(pci(), replace(sampled(shared_tags=False), cpus=none)).value is None
 
 
 def test_inference_is_labelled() -> None:
     found = find_request(fabrics(granted=2), Context(FOUR, Parameters(None, None)))
-    assert (found.value, found.source, found.exact, found.next) == (4, RequestSource.ONLINE_CPUS, False, None)
+    assert (bounds(found), found.source, found.exact) == ((2, 4, None), RequestSource.ONLINE_CPUS, False)
+    assert (found.next, found.running_options) == (None, None)
+    assert found.doubt
     # More granted than CPUs: at least as many were asked for.
     assert find_request(fabrics(granted=6), Context(FOUR, Parameters(None, None))).value == 6
 
 
+def running(algorithm: Algorithm | None = Algorithm.FABRICS, *, cpus: Cpus = FOUR, **fields: Any) -> Context:
+    """A fabrics controller's options as the kernel has them."""
+    return Context(cpus, Parameters(None, None), algorithm, {1: ConnectOptions(RequestSource.KCORE, **fields)})
+
+
 @pytest.mark.parametrize(
-    ("transport", "options", "cpus", "granted", "value", "following"),
+    ("transport", "options", "granted", "expected"),
     [
-        ("tcp", Options(4), FOUR, 4, 4, 4),
-        ("rdma", Options(4, 2, 2), FOUR, 3, 8, 8),
+        ("tcp", Options(4), 4, (4, 4, 4)),
+        ("tcp", Options(4), 2, (4, 4, 4)),
+        ("rdma", Options(4, 2, 2), 3, (8, 8, 8)),
         # Write queues beyond the CPUs are not asked for.
-        ("rdma", Options(2, 9), FOUR, 6, 6, 6),
-        ("loop", Options(4, 2, 2), FOUR, 4, 4, 4),
-        ("fc", Options(4, 2, 2), FOUR, 4, 4, 4),
-        # A CPU went offline since: four were asked for, the next time it is three.
-        ("tcp", Options(4), THREE, 4, 4, 3),
-        # And this is the next time.
-        ("tcp", Options(4), THREE, 3, 3, 3),
+        ("rdma", Options(2, 9), 6, (6, 6, 6)),
+        ("loop", Options(4, 2, 2), 4, (4, 4, 4)),
     ],
 )
-def test_options(*, transport: str, options: Options, cpus: Cpus, granted: int, value: int, following: int) -> None:
-    context = Context(
-        cpus, Parameters(None, None), Algorithm.FABRICS, {1: ConnectOptions(RequestSource.KCORE, options)}
-    )
-    found = find_request(fabrics(granted, transport), context)
-    assert (found.value, found.next, found.source, found.exact) == (value, following, RequestSource.KCORE, True)
+def test_options(*, transport: str, options: Options, granted: int, expected: tuple[int, int, int]) -> None:
+    """CPUs that have been online ever since the controller was made were so when it asked."""
+    found = find_request(fabrics(granted, transport, born=100), running(cpus=STEADY, options=options))
+    assert (bounds(found), found.next, found.source) == (expected, expected[1], RequestSource.KCORE)
+    assert (found.exact, found.doubt) == (True, None)
+
+
+@pytest.mark.parametrize(
+    ("cpus", "granted", "expected", "following"),
+    [
+        # A CPU went offline since: four were granted and so asked for, the next time it is three.
+        (THREE, 4, (4, 4, 4), 3),
+        # And this is the next time, or it is not: CPU 1 may have come and gone.
+        (THREE, 3, (3, 3, 4), 3),
+        # CPU 3 came online after the controller was made, and may have been offline at the last reset.
+        (Cpus((0, 1, 2, 3), (0, 1, 2, 3), {0: 1, 1: 2, 2: 3, 3: 101}), 2, (3, 4, 4), 4),
+        # Nothing is known of any: one at least was online.
+        (FOUR, 2, (2, 4, 4), 4),
+        # More possible CPUs than are online or were ever asked for.
+        (Cpus(tuple(range(64)), (0, 1, 2, 3), {0: 1, 1: 2, 2: 3, 3: 4}), 2, (4, 4, 4), 4),
+        (Cpus(None, (0, 1, 2, 3), {0: 1, 1: 2, 2: 3, 3: 4}), 2, (4, 4, None), 4),
+    ],
+)
+def test_cpus_that_come_and_go(
+    *, cpus: Cpus, granted: int, expected: tuple[int, int, int | None], following: int
+) -> None:
+    found = find_request(fabrics(granted, born=100), running(cpus=cpus, options=Options(4)))
+    assert (bounds(found), found.next) == (expected, following)
+    assert found.exact == (len(set(expected)) == 1)
+    assert (found.doubt is None) == found.exact
 
 
 def test_completion_vectors() -> None:
-    known = {1: ConnectOptions(RequestSource.KCORE, Options(4, 4), num_comp_vectors=2)}
-    before = Context(FOUR, Parameters(None, None), Algorithm.TRANSPORT, known)
-    since = Context(FOUR, Parameters(None, None), Algorithm.FABRICS, known)
-    assert find_request(fabrics(4, "rdma"), before).value == 4
-    assert find_request(fabrics(4, "rdma"), since).value == 8
+    def ask(algorithm: Algorithm, vectors: int | None) -> QueueRequest:
+        context = running(algorithm, cpus=STEADY, options=Options(4, 4), num_comp_vectors=vectors)
+        return find_request(fabrics(2, "rdma", born=100), context)
+
+    assert bounds(ask(Algorithm.TRANSPORT, 2)) == (4, 4, 4)
+    assert bounds(ask(Algorithm.FABRICS, 2)) == (8, 8, 8)
+    # Where they cannot be read and count, the figure is the most that it can be.
+    unread = ask(Algorithm.TRANSPORT, None)
+    assert (bounds(unread), unread.next) == ((2, 8, 8), None)
+    assert bounds(ask(Algorithm.FABRICS, None)) == (8, 8, 8)
+
+
+def test_rule_that_is_not_known() -> None:
+    found = find_request(fabrics(2, born=100), running(None, cpus=STEADY, options=Options(4)))
+    assert (bounds(found), found.next) == ((2, 4, 4), None)
+
+
+def test_fc_port_limits() -> None:
+    """128 CPUs and an HBA with 16 queues: 16 are asked for, and nothing is missing."""
+    cpus = Cpus(tuple(range(128)), tuple(range(128)), dict.fromkeys(range(128), 1))
+    known = running(cpus=cpus, options=Options(128), max_hw_queues=16)
+    assert bounds(find_request(fabrics(16, "fc", born=100), known)) == (16, 16, 16)
+    found = find_request(fabrics(16, "fc", born=100), running(cpus=cpus, options=Options(128)))
+    assert (bounds(found), found.exact) == ((16, 128, 128), False)
+    assert "max_hw_queues" in (found.doubt or "")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +184,15 @@ def test_completion_vectors() -> None:
 )
 def test_discovery(fields: dict[str, str]) -> None:
     found = find_request(fabrics(0, "tcp", **fields), Context(FOUR, Parameters(None, None)))
-    assert (found.value, found.source) == (0, RequestSource.DISCOVERY)
+    assert (bounds(found), found.source, found.exact) == ((0, 0, 0), RequestSource.CONTROLLER_TYPE, True)
+
+
+def test_administrative_controller() -> None:
+    """New kernels ask it for no queue; one that has some was asked like any other."""
+    context = running(cpus=STEADY, options=Options(4))
+    assert bounds(find_request(fabrics(0, cntrltype="admin", born=100), context)) == (0, 0, 0)
+    assert bounds(find_request(fabrics(2, cntrltype="admin", born=100), context)) == (4, 4, 4)
+    assert bounds(find_request(fabrics(0, cntrltype="io", born=100), context)) == (4, 4, 4)
 
 
 def test_configured() -> None:
@@ -112,7 +225,10 @@ def test_other_ways_where_one_is_closed(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(nvme, "from_kcore", lambda *args: running(7))
     monkeypatch.setattr(nvme, "from_kprobe", closed)
     found, notes = read_kernel_options(tree, controllers)
-    assert (found[1].source, found[1].options, notes) == (RequestSource.KCORE, Options(4, 2, 2), [])
+    assert (found, notes) == (
+        {1: ConnectOptions(RequestSource.KCORE, Options(4, 2, 2), None, 4, None, (2, 4, 0))},
+        [],
+    )
 
     monkeypatch.setattr(nvme, "from_kcore", closed)
     monkeypatch.setattr(nvme, "from_kprobe", lambda *args: running(7))

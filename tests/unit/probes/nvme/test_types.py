@@ -33,6 +33,13 @@ def test_two_answers_are_none() -> None:
     assert deduce([EVERY, (0,), (1,), (2,), (3,)], io_poll=False) == ["default", *["read"] * 4]
 
 
+def test_queue_of_isolated_cpus_only() -> None:
+    """CPU 3 isolated, four default and two read queues: whether the empty one ends a map or begins the next is open,
+    and where it is read as the latter, three queues pass for default."""
+    assert deduce([(0,), (1,), (2,), (), (0, 1), (2,)], io_poll=False) is None
+    assert deduce([(0,), (1,), (), (0, 1), (), (0,), (1,)], io_poll=True) is None
+
+
 def test_lists_that_no_map_gives() -> None:
     assert deduce([(0, 1), (1, 2)], io_poll=False) is None
     assert deduce([(), ()], io_poll=False) is None

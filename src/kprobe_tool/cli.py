@@ -24,7 +24,10 @@ COMMANDS = {
     "check-fields": ("kprobe_tool.commands.check_fields", "Show what extensible-struct system calls understand."),
     "doctor": ("kprobe_tool.commands.doctor", "Show what this host lets the tool do, and how to get the rest."),
     "explain": ("kprobe_tool.commands.explain", "Say what a check means, what shows it, and what to do about it."),
-    "nvme-queues": ("kprobe_tool.commands.nvme_queues", "Show asked, granted and mapped NVMe I/O queues."),
+    "nvme-queues": (
+        "kprobe_tool.commands.nvme_queues",
+        "Show NVMe I/O queues, and what breaks at the next reconnect.",
+    ),
     "rds-info": ("kprobe_tool.commands.rds_info", "Show RDS sockets, connections, messages and counters."),
     "schema": ("kprobe_tool.commands.schema", "Print the JSON Schema of a document, or list them."),
     "skmsg": ("kprobe_tool.commands.skmsg", "Check or watch the copy bits of sk_msg elements."),

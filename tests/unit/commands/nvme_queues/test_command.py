@@ -43,8 +43,11 @@ def document(text: str) -> Any:
 @pytest.mark.parametrize(("release", "name"), trees.every())
 def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path, release: str, name: str) -> None:
     code, out, err = run(capsys, "--sysfs", str(trees.plant(tmp_path, release, name)), "-o", "json")
-    assert (code, err) == (ExitCode.OK, "")
-    row = document(out)["results"][0]
+    assert err == ""
+    rows = document(out)["results"]
+    counted = [each for row in rows for each in row["findings"] if each["severity"] != "low"]
+    assert code == (ExitCode.FOUND if counted else ExitCode.OK)
+    row = rows[0]
     assert row["granted"] == row["queue_count"] - 1
     assert row["mapped"]["total"] == len(row["paths"][0]["hctxs"])
 
@@ -61,13 +64,47 @@ def test_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = str(trees.plant(tmp_path, NEWEST, "rdma-write-poll-fewer"))
     code, out, err = run(capsys, "--sysfs", root)
     lines = out.splitlines()
-    assert (code, err) == (ExitCode.OK, "")
+    assert (code, err) == (ExitCode.FOUND, "")
     assert lines[1].split() == ["nvme1", "rdma", "live", "6?", "6", "2/4/0", "2"]
     assert "nvme-stale-io-queues" in out
     assert max(map(len, lines)) <= 80
     _, wide, _ = run(capsys, "--sysfs", root, "-o", "wide")
     assert "nqn.2026-01.org.example:rdma-write-poll-fewer" in wide
     assert "1:default:" in wide
+
+
+def test_sosreport(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "sys/class").mkdir(parents=True)
+    trees.file(tmp_path, "sos_commands/kernel/dmesg", "[ 9.1] nvme nvme1: mapped 2/0/2 default/read/poll queues.\n")
+    _, out, err = run(capsys, "--from-sos", str(tmp_path), "-o", "json")
+    assert err == ""
+    (row,) = document(out)["results"]
+    assert row["mapped"] == {"total": 4, "default": 2, "read": 0, "poll": 2, "source": "kernel-log"}
+    assert [finding["id"] for finding in row["findings"]] == ["nvme-stale-io-queues"]
+
+
+@pytest.mark.parametrize(
+    ("tree", "level", "expected"),
+    [
+        ("rdma-poll", None, ExitCode.FOUND),
+        ("rdma-poll", "high", ExitCode.FOUND),
+        ("rdma-poll", "never", ExitCode.OK),
+        ("rdma-starved", None, ExitCode.FOUND),
+        ("rdma-starved", "high", ExitCode.OK),
+        ("rdma-two-paths", None, ExitCode.OK),
+        ("rdma-two-paths", "low", ExitCode.FOUND),
+        ("rdma-all", "low", ExitCode.OK),
+        # Whether more were asked for nothing captured says.
+        ("rdma-all", "unknown", ExitCode.CANNOT_TELL),
+    ],
+)
+def test_fail_on(
+    *, capsys: pytest.CaptureFixture[str], tmp_path: Path, tree: str, level: str | None, expected: ExitCode
+) -> None:
+    options = [] if level is None else ["--fail-on", level]
+    for more in ([], ["--map"]):
+        root = str(trees.plant(tmp_path / "-".join(["tree", *more]), NEWEST, tree))
+        assert run(capsys, "--sysfs", root, *options, *more)[0] == expected
 
 
 def test_one_controller(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -110,6 +147,9 @@ def test_no_controller(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
         (["--sysfs", "/nonexistent"], "No such file or directory (ENOENT)"),
         (["--map", "-o", "json"], "--map draws for people"),
         (["--sysfs", "/sys", "--query-controller"], "--query-controller asks live controllers"),
+        (["--from-sos", "/sys", "--query-controller"], "--query-controller asks live controllers"),
+        (["--from-sos", "/sys", "--sysfs", "/sys"], "one is read at a time"),
+        (["--from-sos", "/nonexistent"], "no kernel log in it"),
         (["--simulate", "io=4", "nvme0"], "--simulate asks no kernel"),
         (["--simulate", "write=4"], "'io' has to be 1 at least"),
         (["--simulate", "io=0"], "'io' has to be 1 at least"),
@@ -166,7 +206,7 @@ def test_simulated_queue_without_a_cpu(capsys: pytest.CaptureFixture[str]) -> No
 def test_map(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = str(trees.plant(tmp_path, "6.12.43+deb12-amd64", "tcp-cpu-offlined"))
     code, out, err = run(capsys, "--map", "--sysfs", root)
-    assert (code, err) == (ExitCode.OK, "")
+    assert (code, err) == (ExitCode.FOUND, "")
     assert out.splitlines()[:7] == [
         "nvme1 tcp live: 4 hctxs of nvme1c1n1",
         "CPU         0",

@@ -6,7 +6,7 @@
 #include <kprobe_tool.h>
 #include <sk_msg.h>
 
-/* native/skmsg_check.py has the same numbers and structures. */
+/* native/programs/skmsg_check.py has the same numbers and structures. */
 #define CALLS 4
 #define STEPS 2
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Looks at every sk_msg on its way: before the verdict program sees it, in the kTLS send path, and after a program
- * has pushed, popped or pulled data. Read only. probes/skmsg/watch.py decodes the events.
+ * has pushed, popped or pulled data. Read only. native/programs/skmsg_watch.py declares the events.
  *
  * With FENTRY the programs are fentry and fexit ones, named as bcc wants them, else kprobes and kretprobes.
  */

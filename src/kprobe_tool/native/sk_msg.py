@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
-import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -35,12 +35,37 @@ FIELDS = {
 }
 """For native.btf.fields(): what sg_list_read() reads."""
 
-# struct sg_list without its elements, and struct sg_element, bpf/include/sk_msg.h
-LIST = struct.Struct("=Q6I")
-ELEMENT = struct.Struct("=Q3I4B")
-
 MINORBITS = 20
 """The kernel's own dev_t (linux/kdev_t.h), which is not that of user space."""
+
+
+class sg_element(ctypes.Structure):
+    """bpf/include/sk_msg.h."""
+
+    _fields_ = (
+        ("ino", ctypes.c_uint64),
+        ("dev", ctypes.c_uint32),
+        ("offset", ctypes.c_uint32),
+        ("length", ctypes.c_uint32),
+        ("index", ctypes.c_uint8),
+        ("kind", ctypes.c_uint8),
+        ("copy", ctypes.c_uint8),
+        ("exposed", ctypes.c_uint8),
+    )
+
+
+class sg_list(ctypes.Structure):
+    """bpf/include/sk_msg.h, up to the array of elements, of which ``count`` are filled."""
+
+    _fields_ = (
+        ("copy", ctypes.c_uint64),
+        ("start", ctypes.c_uint32),
+        ("curr", ctypes.c_uint32),
+        ("end", ctypes.c_uint32),
+        ("size", ctypes.c_uint32),
+        ("count", ctypes.c_uint32),
+        ("exposed", ctypes.c_uint32),
+    )
 
 
 class PageKind(IntEnum):
@@ -96,23 +121,23 @@ def fields() -> dict[str, int]:
         raise Error("BTF", str(error), hint="the kernel's BTF cannot be read, or is newer than this tool") from error
 
 
-def element_of(raw: tuple[int, ...]) -> Element:
-    ino, dev, offset, length, index, kind, copy, exposed = raw
-    cached = kind == PageKind.CACHE
+def element_of(raw: sg_element) -> Element:
+    cached = raw.kind == PageKind.CACHE
     return Element(
-        index=index,
-        length=length,
-        offset=offset,
-        kind=PageKind(kind),
-        copy=bool(copy),
-        exposed=bool(exposed),
-        dev=os.makedev(dev >> MINORBITS, dev & ((1 << MINORBITS) - 1)) if cached else None,
-        ino=ino if cached else None,
+        index=raw.index,
+        length=raw.length,
+        offset=raw.offset,
+        kind=PageKind(raw.kind),
+        copy=bool(raw.copy),
+        exposed=bool(raw.exposed),
+        dev=os.makedev(raw.dev >> MINORBITS, raw.dev & ((1 << MINORBITS) - 1)) if cached else None,
+        ino=raw.ino if cached else None,
     )
 
 
 def decode(data: bytes) -> Scatterlist:
-    """A struct sg_list, with all or only the filled part of its array. Raises struct.error where it is cut short."""
-    copy, start, curr, end, size, count, _ = LIST.unpack_from(data)
-    elements = tuple(element_of(ELEMENT.unpack_from(data, LIST.size + n * ELEMENT.size)) for n in range(count))
-    return Scatterlist(start, curr, end, size, copy, elements)
+    """A struct sg_list, with all or only the filled part of its array. Raises ValueError where it is cut short."""
+    head = sg_list.from_buffer_copy(data)
+    first, each = ctypes.sizeof(sg_list), ctypes.sizeof(sg_element)
+    elements = [sg_element.from_buffer_copy(data, first + number * each) for number in range(head.count)]
+    return Scatterlist(head.start, head.curr, head.end, head.size, head.copy, tuple(map(element_of, elements)))

@@ -13,7 +13,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, host, kmod, kprobe, sched
 from kprobe_tool.native.bpf import BPF_PROG_TYPE_SK_MSG
 from kprobe_tool.native.child import Child, Request
-from kprobe_tool.native.programs import skmsg_check
+from kprobe_tool.native.programs import doctor, skmsg_check
 
 MODULES = ("rds", "rds_tcp", "rds_rdma", "tls", "nvme_core", "nvme_fabrics", "nvme_rdma", "nvme_tcp")
 """What the commands can look at. Absent modules are never loaded, so the hint says who would."""
@@ -76,7 +76,7 @@ def bpf() -> list[Item]:
     begin = time.monotonic()
     try:
         with bcc.Object("doctor.c") as made:
-            program = made.load("on_message", BPF_PROG_TYPE_SK_MSG)
+            program = made.load(doctor.FUNCTION, BPF_PROG_TYPE_SK_MSG)
             taken = time.monotonic() - begin
             compiled = Item("bpf-compile", True, f"compiled and loaded in {taken:.1f} s, without kernel headers")
             return [compiled, sockmap(made, program)]
@@ -87,7 +87,7 @@ def bpf() -> list[Item]:
 
 def sockmap(made: bcc.Object, program: int) -> Item:
     try:
-        skmsg_check.attach_verdict(made, program, "sockets")
+        skmsg_check.attach_verdict(made, program, doctor.SOCKMAP)
     except Error as error:
         return Item("sockmap", False, f"{error.subject}: {error.reason}", error.hint)
     return Item("sockmap", True, "takes a verdict program")

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from kprobe_tool.native import bcc
+from kprobe_tool.native.programs.live import COUNTERS
 from kprobe_tool.native.stop import flag as stop_flag
 
 __all__ = ("COUNTERS", "Counters", "Feed", "Limits", "stop_flag")
-
-COUNTERS = ("filtered", "missed", "seen", "emitted", "dropped")
-"""enum counter of bpf/include/live.h."""
 
 TICK = 0.25
 """Seconds from one look at what may end the watching to the next."""

@@ -38,5 +38,5 @@ def test_no_elements() -> None:
 
 
 def test_cut_short() -> None:
-    with pytest.raises(struct.error):
+    with pytest.raises(ValueError, match="too small"):
         sk_msg.decode(LIST + KERNEL + CACHE[:-1])

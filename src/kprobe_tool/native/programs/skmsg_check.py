@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import socket
 import struct
 from collections.abc import Sequence
@@ -17,14 +18,36 @@ from kprobe_tool.native.sk_msg import Scatterlist
 CALLS = 4
 STEPS = 2
 
-# struct record without its list, struct step, bpf/skmsg_check.c
-RECORD = struct.Struct("=IIiIII")
-STEP = struct.Struct("=III")
 U32 = struct.Struct("=I")
 
 # enum sk_action, linux/bpf.h
 SK_DROP = 0
 SK_PASS = 1
+
+
+class step(ctypes.Structure):
+    """bpf/skmsg_check.c."""
+
+    _fields_ = (("kind", ctypes.c_uint32), ("start", ctypes.c_uint32), ("length", ctypes.c_uint32))
+
+
+class plan(ctypes.Structure):
+    """bpf/skmsg_check.c."""
+
+    _fields_ = (("verdict", ctypes.c_uint32), ("step", step * STEPS))
+
+
+class record(ctypes.Structure):
+    """bpf/skmsg_check.c, up to its ``struct sg_list``."""
+
+    _fields_ = (
+        ("call", ctypes.c_uint32),
+        ("after", ctypes.c_uint32),
+        ("error", ctypes.c_int32),
+        ("size", ctypes.c_uint32),
+        ("length", ctypes.c_uint32),
+        ("page_offset", ctypes.c_uint32),
+    )
 
 
 class Kind(IntEnum):
@@ -62,8 +85,10 @@ class Plan:
 
     def packed(self) -> bytes:
         """A struct plan."""
-        steps = b"".join(STEP.pack(*vars(step).values()) for step in self.steps)
-        return U32.pack(self.verdict) + steps.ljust(STEPS * STEP.size, b"\0")
+        packed = plan(verdict=self.verdict)
+        for number, each in enumerate(self.steps):
+            packed.step[number] = step(each.kind, each.start, each.length)
+        return bytes(packed)
 
 
 @dataclass(frozen=True)
@@ -84,9 +109,10 @@ class Record:
 
 
 def decode(data: bytes) -> Record:
-    """A struct record. Raises struct.error where it is cut short."""
-    call, after, error, size, length, page_offset = RECORD.unpack_from(data)
-    return Record(call, after, error, size, length, page_offset, sk_msg.decode(data[RECORD.size :]))
+    """A struct record. Raises ValueError where it is cut short."""
+    raw = record.from_buffer_copy(data)
+    sg = sk_msg.decode(data[ctypes.sizeof(record) :])
+    return Record(raw.call, raw.after, raw.error, raw.size, raw.length, raw.page_offset, sg)
 
 
 def attach_verdict(made: bcc.Object, program: int, sockmap: str) -> None:

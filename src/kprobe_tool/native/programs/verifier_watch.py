@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from kprobe_tool.native.bpf import BPF_OBJ_NAME_LEN, bpf_attr_prog_load
 from kprobe_tool.native.libc import text
+from kprobe_tool.native.sched import TASK_COMM_LEN
 
 KIND_LOAD, KIND_TAIL, KIND_LOG, KIND_INSNS, KIND_MESSAGE = range(5)
 
-TASK_COMM_LEN = 16
 # linux/seccomp.h
 SECCOMP_MODE_FILTER = 2
 LICENSE = 32
@@ -21,6 +21,18 @@ FORMAT = 256
 
 MISSING = (None, "limit", "room", "unreadable")
 """enum missing: why a log begins later than the loader's: --max-log, full rings, memory that could not be read."""
+
+
+class settings(ctypes.Structure):
+    """Which loads are reported; 0 is any, but for a type, which may be 0."""
+
+    _fields_ = (
+        ("comm", ctypes.c_char * TASK_COMM_LEN),
+        ("pid", ctypes.c_uint32),
+        ("all", ctypes.c_uint32),
+        ("has_type", ctypes.c_uint32),
+        ("type", ctypes.c_uint32),
+    )
 
 
 class key(ctypes.Structure):

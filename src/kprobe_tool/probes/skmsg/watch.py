@@ -18,6 +18,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, bpf, btf, kprobe, sk_msg
 from kprobe_tool.native.host import PID_NAMESPACE_INITIAL
 from kprobe_tool.native.libc import text
+from kprobe_tool.native.programs import skmsg_watch
 from kprobe_tool.native.sk_msg import Scatterlist
 from kprobe_tool.probes.live import COUNTERS, Feed, Limits
 
@@ -42,9 +43,6 @@ KPROBE_MACHINES = frozenset({"x86_64"})
 RING_PAGES = 64
 """About 1500 messages of one element."""
 
-# struct event of bpf/skmsg_watch.c up to its list, and struct settings
-EVENT = struct.Struct("=QII16s16sHHHH16s")
-SETTINGS = struct.Struct("=IIII")
 FIRST = struct.pack("=I", 0)
 
 AF_INET6 = 10
@@ -120,19 +118,19 @@ class Event:
 
 def decode(record: bytes, boot: int) -> Event:
     """A struct event; ``boot`` is the wall clock's time in ns when the monotonic clock was 0."""
-    at, pid, netns, saddr, daddr, sport, dport, family, hook, comm = EVENT.unpack_from(record)
-    size = 16 if family == AF_INET6 else 4
+    event = skmsg_watch.event.from_buffer_copy(record)
+    size = 16 if event.family == AF_INET6 else 4
     return Event(
-        time=datetime.fromtimestamp((at + boot) / 1e9, UTC),
-        hook=FUNCTIONS[hook].name,
-        pid=pid,
-        comm=text(comm),
-        netns=netns,
-        saddr=str(ip_address(saddr[:size])),
-        sport=sport,
-        daddr=str(ip_address(daddr[:size])),
-        dport=dport,
-        sg=sk_msg.decode(record[EVENT.size :]),
+        time=datetime.fromtimestamp((event.time + boot) / 1e9, UTC),
+        hook=FUNCTIONS[event.hook].name,
+        pid=event.pid,
+        comm=text(event.comm),
+        netns=event.netns,
+        saddr=str(ip_address(bytes(event.saddr)[:size])),
+        sport=event.sport,
+        daddr=str(ip_address(bytes(event.daddr)[:size])),
+        dport=event.dport,
+        sg=sk_msg.decode(record[skmsg_watch.EVENT_SIZE :]),
     )
 
 
@@ -196,8 +194,10 @@ class Watch:
 
     def start(self, filters: Filters) -> None:
         """Attach to what can be attached to; ``hooks`` says what that is. Raises OSError."""
-        settings = SETTINGS.pack(filters.pid or 0, filters.netns or 0, filters.port or 0, filters.everything)
-        self.program.update("settings", FIRST, settings)
+        settings = skmsg_watch.settings(
+            pid=filters.pid or 0, netns=filters.netns or 0, port=filters.port or 0, all=filters.everything
+        )
+        self.program.update("settings", FIRST, bytes(settings))
         self.program.zero_per_cpu("counters", len(COUNTERS))
         self.hooks = tuple(self._hook(function) for function in FUNCTIONS)
 

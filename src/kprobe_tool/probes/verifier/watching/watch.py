@@ -19,6 +19,7 @@ from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.native import bcc, bpf, btf, cgroup, kprobe, procfs
 from kprobe_tool.native.bpf import PROG_TYPES
 from kprobe_tool.native.programs import verifier_watch
+from kprobe_tool.native.sched import TASK_COMM_LEN
 from kprobe_tool.probes.live import COUNTERS, Counters, Feed, Limits
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
@@ -54,11 +55,9 @@ LOGS_BYTES_MIN = 8 << 20
 CONTAINER = re.compile(r"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 """How container runtimes name control groups (docker-ID.scope, cri-containerd-ID.scope, libpod-ID, /docker/ID)."""
 
-# struct settings of bpf/verifier_watch.c
-SETTINGS = struct.Struct("=16sIIII")
 FIRST = struct.pack("=I", 0)
 
-COMM_MAX = verifier_watch.TASK_COMM_LEN - 1
+COMM_MAX = TASK_COMM_LEN - 1
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,11 @@ class Filters:
         if self.comm is not None and not 0 < len(comm) <= COMM_MAX:
             raise Error(f"comm '{self.comm}'", f"a thread's name has 1 to {COMM_MAX} bytes")
         has_type = self.prog_type is not None
-        return SETTINGS.pack(comm, self.pid or 0, self.everything, has_type, self.prog_type or 0)
+        return bytes(
+            verifier_watch.settings(
+                comm=comm, pid=self.pid or 0, all=self.everything, has_type=has_type, type=self.prog_type or 0
+            )
+        )
 
 
 def prog_type(name: str) -> int:

@@ -1,6 +1,7 @@
 """The walls of the house: who may import whom."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,30 @@ def test_walls(path: Path) -> None:
     used = imports(path)
     assert ours(used) <= ALLOWED[here] | {here}
     assert not {module.split(".")[0] for module in used} & FORBIDDEN.get(here, set())
+
+
+def test_the_picture_is_that_of_the_house() -> None:
+    """CONTRIBUTING.md draws an arrow for each import between rooms, and no other."""
+    text = (ROOT.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    # What the room is for stands behind two blanks.
+    drawn = {
+        match[1]: set((match[2] or "").partition("  ")[0].split())
+        for match in re.finditer(r"^([a-z]+) +->(?: (.*)|)$", text, re.MULTILINE)
+    }
+    arrows: dict[str, set[str]] = {}
+    for path in FILES:
+        arrows.setdefault(room(path), set()).update(ours(imports(path)) - {room(path), "__init__"})
+    assert drawn == {name: rooms for name, rooms in arrows.items() if not name.startswith("__")}
+
+
+def test_no_arrow_leads_back() -> None:
+    """No circle: each room can be built before those that use it."""
+    arrows = {name: rooms - {name} for name, rooms in ALLOWED.items()}
+    while arrows:
+        built = [name for name, rooms in arrows.items() if not rooms & set(arrows)]
+        assert built, f"a circle among {', '.join(arrows)}"
+        for name in built:
+            del arrows[name]
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if room(path) in {"probes", "native"}], ids=str)

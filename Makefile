@@ -27,8 +27,13 @@ FUZZ_SECONDS := 300
 
 .PHONY: run test test-fast test-uml mutants fuzz shell clean run-packages test-packages
 
+# The audit, what this kernel understands of a system call, and why a verifier rejected a program.
 run: $(VENV)/.run
 	$(VENV)/bin/kprobe-tool audit --fail-on never
+	@echo
+	$(VENV)/bin/kprobe-tool check-fields openat2 || test $$? = 3
+	@echo
+	$(VENV)/bin/kprobe-tool verifier-log explain tests/corpus/logs/6.12.43/header-not-checked.txt
 
 test: $(VENV)/.test $(VENV12)/.test
 	$(VENV12)/bin/pytest tests/unit tests/host

@@ -49,14 +49,15 @@ STREAMS = ("standard output", "standard error")
     "--color",
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
-    help="Colour the output; 'auto' does on a terminal unless NO_COLOR is set.",
+    help="Colour the output; 'auto' does on a terminal unless NO_COLOR is set or TERM is dumb.",
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, color: str) -> ExitCode:
     """Ask the running Linux kernel, and say what its answer means."""
     if color == "auto":
-        ctx.color = False if os.environ.get("NO_COLOR") else None
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        ctx.color = False if plain else None
     else:
         ctx.color = color == "always"
     if ctx.invoked_subcommand is None:
@@ -65,11 +66,32 @@ def cli(ctx: click.Context, color: str) -> ExitCode:
     return ExitCode.OK
 
 
+def in_order(args: Sequence[str]) -> list[str]:
+    """A command line as click wants it: --color and -o may stand before and behind the command, and ``help COMMAND``
+    is its --help."""
+    if args[:1] == ["help"]:
+        return [*args[1:], "--help"]
+    given = list(args)
+    end = given.index("--") if "--" in given else len(given)
+    for_group: list[str] = []
+    moved: list[str] = []
+    rest: list[str] = []
+    words = iter(given[:end])
+    for word in words:
+        if word == "--color" or word.startswith("--color="):
+            for_group += [word, *([next(words, "")] if word == "--color" else [])]
+        elif not rest and (word in {"-o", "--output"} or word.startswith(("-o", "--output="))):
+            moved += [word, *([next(words, "")] if word in {"-o", "--output"} else [])]
+        else:
+            rest.append(word)
+    return [*for_group, *rest, *moved, *given[end:]]
+
+
 def run(args: list[str]) -> int:
     """One command line, from arguments to exit code. Everything a user or a host can cause ends here as one line."""
     path: list[str] = []
     try:
-        code = cli.main(args, prog_name=PROGRAM, standalone_mode=False, obj=path)
+        code = cli.main(in_order(args), prog_name=PROGRAM, standalone_mode=False, obj=path)
         sys.stdout.flush()
         return int(code or 0)
     except Error as error:

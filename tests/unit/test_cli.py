@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -91,6 +92,32 @@ def test_errors_are_one_line(args: list[str], line: str, capsys: pytest.CaptureF
     assert captured.err == line
 
 
+@pytest.mark.parametrize(
+    ("args", "order"),
+    [
+        ([], []),
+        (["help"], ["--help"]),
+        (["help", "verifier-log", "load"], ["verifier-log", "load", "--help"]),
+        (["-o", "json", "audit", "-q"], ["audit", "-q", "-o", "json"]),
+        (["-ojson", "audit"], ["audit", "-ojson"]),
+        (["--output=json", "audit"], ["audit", "--output=json"]),
+        (["audit", "--color", "never", "-o", "json"], ["--color", "never", "audit", "-o", "json"]),
+        (["audit", "--color=never"], ["--color=never", "audit"]),
+        (["-o", "json", "explain", "--", "--color"], ["explain", "-o", "json", "--", "--color"]),
+        (["audit", "--color"], ["--color", "", "audit"]),
+    ],
+)
+def test_order_of_a_command_line(args: list[str], order: list[str]) -> None:
+    assert cli.in_order(args) == order
+
+
+def test_options_before_and_behind_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["-o", "json", "explain", "rds-bind-netns"]) == ExitCode.OK
+    assert json.loads(capsys.readouterr().out)["document"] == "explain"
+    assert cli.run(["explain", "--color", "always", "rds-bind-netns"]) == ExitCode.OK
+    assert "\x1b[1m" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("args", [["rds-info", "--bogus"], ["rds-info", "-o", "xml"], ["audit", "extra"]])
 def test_usage_errors_name_the_help(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(args) == ExitCode.CANNOT_RUN
@@ -173,7 +200,12 @@ def test_any_locale(locale: str) -> None:
 
 @pytest.mark.parametrize(
     ("environment", "args", "coloured"),
-    [({}, [], False), ({}, ["--color", "always"], True), ({"NO_COLOR": "1"}, ["--color", "always"], True)],
+    [
+        ({}, [], False),
+        ({}, ["--color", "always"], True),
+        ({"NO_COLOR": "1"}, ["--color", "always"], True),
+        ({"TERM": "dumb"}, ["--color", "always"], True),
+    ],
 )
 def test_colour(environment: dict[str, str], args: list[str], coloured: bool) -> None:
     done = subprocess.run(
@@ -188,3 +220,16 @@ def test_colour(environment: dict[str, str], args: list[str], coloured: bool) ->
 def test_json_stays_json_in_colour() -> None:
     done = subprocess.run([*ARGV, "--color", "always", "audit", "-o", "json"], check=False, capture_output=True)
     assert json.loads(done.stdout)["schema_version"] == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"), [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False)]
+)
+def test_colour_on_a_terminal(environment: dict[str, str], coloured: bool) -> None:
+    ours, theirs = pty.openpty()
+    plain = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    subprocess.run([*ARGV, "explain", "rds-bind-netns"], check=True, stdout=theirs, env={**plain, **environment})
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16)
+    os.close(ours)
+    assert (b"\x1b[" in shown) == coloured

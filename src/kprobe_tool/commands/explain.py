@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import click
 
-from kprobe_tool.checks import CHECKS, Check
+from kprobe_tool.checks import Check
 from kprobe_tool.commands.check_rows import check_row
-from kprobe_tool.commands.options import output_option
+from kprobe_tool.commands.options import complete_check, output_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Column, Document, Row, Table
@@ -16,21 +16,19 @@ from kprobe_tool.report.output import Output, emit
 COLUMNS = (Column("", "name"), Column("", "text", wrap=True))
 
 
-def complete_id(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The ids that shell completion offers."""
-    return [check.id for check in CHECKS if check.id.startswith(incomplete)]
-
-
 @click.command(short_help="Say what a check means, what shows it, and what to do about it.")
-@click.argument("ids", metavar="ID...", nargs=-1, required=True, shell_complete=complete_id)
+@click.argument("names", metavar="NAME...", nargs=-1, shell_complete=complete_check)
+@click.option("--all", "everything", is_flag=True, help="All checks.")
 @output_option()
-def command(*, ids: tuple[str, ...], output: Output) -> ExitCode:
+def command(*, names: tuple[str, ...], everything: bool, output: Output) -> ExitCode:
     """Say what it means that a check is affected, what to look for in its evidence, what to do about it, and where
-    to read more. No check is run. 'kprobe-tool audit --list' shows each ID.
+    to read more. NAME is a check, a system such as rds, or a CVE number. No check is run.
     """
-    from kprobe_tool.probes.audit import find
+    from kprobe_tool.probes.audit import select
 
-    checks = [find(name) for name in dict.fromkeys(ids)]
+    if bool(names) == everything:
+        raise click.UsageError("which check? Its id, a system or a CVE number, or else --all")
+    checks = select(names, (), everything=everything)
     if output.for_people:
         tables = [Table(COLUMNS, paragraphs(check), title=check.id) for check in checks]
     else:

@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 import click
 
-from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Finding
+from kprobe_tool.checks import CHECKS, Check, Finding
 from kprobe_tool.commands.audit.tally import Audited, Verdict
-from kprobe_tool.commands.options import output_option
+from kprobe_tool.commands.options import complete_check, output_option
 from kprobe_tool.commands.verdicts import FailOn, fail_on_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
@@ -21,11 +21,6 @@ from kprobe_tool.report.output import COMMON, Output, Progress, emit
 
 TIMEOUT = 300
 """Seconds for one check. Compiling a BPF program takes a minute on a slow host; most checks take milliseconds."""
-
-
-def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The ids and systems that shell completion offers."""
-    return [name for name in (*SYSTEMS, *(check.id for check in CHECKS)) if name.startswith(incomplete)]
 
 
 def run_checks(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tuple[Check, Finding]]:
@@ -46,14 +41,14 @@ def run_checks(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tu
     "--only",
     metavar="NAME,...",
     multiple=True,
-    shell_complete=complete_name,
+    shell_complete=complete_check,
     help="Run only these checks: ids, systems, CVE numbers. May be repeated.",
 )
 @click.option(
     "--skip",
     metavar="NAME,...",
     multiple=True,
-    shell_complete=complete_name,
+    shell_complete=complete_check,
     help="Leave these checks out: ids, systems, CVE numbers. May be repeated.",
 )
 @click.option(

@@ -169,8 +169,12 @@ def test_only_and_skip(args: Sequence[str], left: list[str], kernel: Callable[..
         (["audit", "--timeout", "0"], "'--timeout'"),
         (["audit", "--timeout", "inf"], "'--timeout'"),
         (["audit", "--list", "-o", "prometheus"], "--list has no verdicts for -o prometheus"),
-        (["explain", "rds-bind-nets"], "'rds-bind-nets': no such check; did you mean 'rds-bind-netns'?"),
-        (["explain", "rds"], "'rds': no such check"),
+        (
+            ["explain", "rds-bind-nets"],
+            "'rds-bind-nets': no such check, system or CVE; did you mean 'rds-bind-netns'?",
+        ),
+        (["explain"], "which check? Its id, a system or a CVE number, or else --all"),
+        (["explain", "rds", "--all"], "which check?"),
         (["schema", "audti"], "'audti': no such document; did you mean 'audit'?"),
         (["schema", "../../etc"], "no such document; 'kprobe-tool schema' lists them"),
         (["schema", "audit", "-o", "json"], "-o is for the list: a schema is JSON"),
@@ -689,3 +693,17 @@ def test_interrupted(number: signal.Signals) -> None:
         process.kill()
     assert (process.returncode, out, err) == (-number, b"", b"")
     assert ends(int(child))
+
+
+@pytest.mark.parametrize(
+    ("args", "explained"),
+    [
+        (["rds"], [check.id for check in CHECKS if check.system == "rds"]),
+        (["CVE-2026-97476"], ["rds-info-netns-leak", "rds-info-count-leak"]),
+        (["nvme-queue-count", "rds-bind-netns"], ["rds-bind-netns", "nvme-queue-count"]),
+        (["--all"], [check.id for check in CHECKS]),
+    ],
+)
+def test_explain(args: list[str], explained: list[str], capsys: Capsys) -> None:
+    assert run(["explain", *args, "-o", "json"]) == ExitCode.OK
+    assert [row["id"] for row in json.loads(capsys.readouterr().out)["results"]] == explained

@@ -11,6 +11,10 @@ from kprobe_tool.native.records import Place, places
 # linux/io_uring.h
 IORING_REGISTER_QUERY = 35
 
+IORING_REGISTER_BUFFERS = 0
+NO_RING = -2
+"""No file descriptor; -1 means: without a ring."""
+
 IO_URING_QUERY_OPCODES = 0
 
 
@@ -43,6 +47,11 @@ class io_uring_query_opcode(ctypes.Structure):
 
 
 LAYOUT: tuple[Place, ...] = places(io_uring_query_opcode)
+
+
+def register_buffers() -> Call:
+    """IORING_REGISTER_BUFFERS of a ring that there is not: EBADF, since Linux v5.1."""
+    return Call("io_uring_register", (NO_RING, IORING_REGISTER_BUFFERS, 0, 0))
 
 
 def query(size: int) -> Call:

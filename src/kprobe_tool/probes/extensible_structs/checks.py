@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import errno as errnos
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.errors import errno_name
-from kprobe_tool.native import host, openat2, sched_types
+from kprobe_tool.native import openat2, sched_types
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import ask, table
 from kprobe_tool.probes.extensible_structs.model import Reachability
 from kprobe_tool.probes.extensible_structs.recipe import FILL, answer_name
+
+TWO_PAGES = 2 * PAGE_SIZE
 
 LARGER = 1024
 """Bytes of a sched_attr from the future: more than any kernel's, less than a page."""
@@ -31,7 +33,7 @@ def unanswered(name: str, answer: Answer) -> Finding | None:
     if answer.signal is not None or answer.errno in {errnos.ENOSYS, errnos.EPERM, errnos.EACCES}:
         return Finding(
             Status.UNKNOWN,
-            f"{name} answers {answer_name(answer)}",
+            f"{name} cannot be asked: {answer_name(answer)}.",
             settle="run it where no seccomp filter is in the way; 'kprobe-tool check-fields --all' says where it is",
         )
     return None
@@ -39,19 +41,23 @@ def unanswered(name: str, answer: Answer) -> Finding | None:
 
 def check_usize_limit() -> Finding:
     """openat2() with two pages of struct, all zero: E2BIG is the rule of all extensible structs."""
-    answer = ask_once(openat2.openat2(bytes(2 * PAGE_SIZE)))
-    evidence = {"usize": 2 * PAGE_SIZE, "errno": answer_name(answer)}
+    return judge_usize_limit(ask_once(openat2.openat2(bytes(TWO_PAGES))))
+
+
+def judge_usize_limit(answer: Answer) -> Finding:
+    """The finding on what openat2() answers to two pages."""
     unknown = unanswered("openat2(2)", answer)
     if unknown is not None:
         return unknown
+    evidence = {"usize": TWO_PAGES, "errno": answer_name(answer)}
     if answer.errno == errnos.E2BIG:
-        return Finding(Status.OK, "a usize of more than a page is E2BIG", evidence=evidence)
+        return Finding(Status.OK, "openat2() rejects oversized structs (E2BIG).", evidence=evidence)
     if answer.errno == errnos.EFAULT:
-        reason = "a usize of more than a page is not refused: the call gets as far as the path"
+        reason = "openat2() accepts oversized structs: it gets as far as the path (EFAULT), instead of E2BIG."
         return Finding(Status.AFFECTED, reason, evidence=evidence)
     return Finding(
         Status.UNKNOWN,
-        f"openat2(2) answers {errno_name(answer.errno)}, which is neither of the known behaviours",
+        f"openat2() answers an oversized struct with {errno_name(answer.errno)}, which no known kernel does.",
         evidence=evidence,
         settle="report the evidence, with the kernel's release",
     )
@@ -62,57 +68,77 @@ def check_copy_to_user() -> Finding:
     with Prober(time.monotonic() + ask.TIME_LIMIT) as prober:
         larger = prober.ask(sched_types.sched_getattr(FILL * LARGER, LARGER))
         smaller = prober.ask(sched_types.sched_getattr(FILL * LARGER, sched_types.SIZE_VER0))
+    return judge_copy_to_user(larger, smaller)
+
+
+def judge_copy_to_user(larger: Answer, smaller: Answer) -> Finding:
+    """The finding on LARGER bytes of FILL after sched_getattr(): with all of them its size, and with SIZE_VER0."""
     for answer in (larger, smaller):
         unknown = unanswered("sched_getattr(2)", answer)
         if unknown is not None:
             return unknown
-    if larger.errno or smaller.errno:
-        return Finding(
-            Status.UNKNOWN,
-            f"sched_getattr(2) answers {errno_name(larger.errno or smaller.errno)}",
-            settle="report it, with the kernel's release",
-        )
+        if answer.errno:
+            return Finding(
+                Status.UNKNOWN,
+                f"sched_getattr() fails with {errno_name(answer.errno)}, which no known kernel does here.",
+                settle="report it, with the kernel's release",
+            )
     size = sched_types.size_of(larger.memory[0])
     tail = larger.memory[0][size:]
     beyond = smaller.memory[0][sched_types.SIZE_VER0 :]
     small_size = sched_types.size_of(smaller.memory[0])
+    zero, untouched = not any(tail), tail == FILL * len(tail)
+    overrun = beyond != FILL * len(beyond)
     evidence = {
         "size": size,
         "size_told_to_smaller": small_size,
-        "tail": "zero" if not any(tail) else "untouched" if tail == FILL * len(tail) else "other",
-        "written_beyond_smaller": beyond != FILL * len(beyond),
+        "tail": "zero" if zero else "untouched" if untouched else "other",
+        "written_beyond_smaller": overrun,
     }
-    if evidence["written_beyond_smaller"] or small_size > sched_types.SIZE_VER0:
-        return Finding(Status.AFFECTED, "the kernel writes beyond a smaller struct", evidence=evidence)
-    if evidence["tail"] != "zero":
-        reason = f"bytes behind the kernel's {size} are not cleared in a larger struct"
+    if overrun or small_size > sched_types.SIZE_VER0:
+        reason = "sched_getattr() writes beyond the end of a smaller struct than the kernel's."
         return Finding(Status.AFFECTED, reason, evidence=evidence)
-    return Finding(Status.OK, f"{size} bytes: a larger struct is cleared, a smaller one kept to", evidence=evidence)
+    if not zero:
+        reason = f"sched_getattr() leaves old memory in a larger struct than the kernel's {size} bytes."
+        return Finding(Status.AFFECTED, reason, evidence=evidence)
+    reason = f"sched_getattr() clears what is beyond the kernel's {size} bytes, and fits a smaller struct."
+    return Finding(Status.OK, reason, evidence=evidence)
 
 
 def check_reachability() -> Finding:
-    """Whether each known system call gets to the kernel from this process."""
-    filtered = (host.status_field("Seccomp") or "0") != "0"
-    found: dict[str, str] = {}
+    """Whether each of the system calls gets to the kernel from this process."""
+    filtered = ask.seccomp_filtered()
+    found: dict[str, Reachability] = {}
     for name in table.NAMES:
         with Prober(time.monotonic() + ask.TIME_LIMIT) as prober:
-            found[name] = ask.ask_reach(table.entry(name), prober, filtered).reach.value
-    evidence = {"seccomp": filtered, "reachable": found}
-    blocked = [name for name, reach in found.items() if reach == Reachability.BLOCKED.value]
-    unknown = [name for name, reach in found.items() if reach == Reachability.UNKNOWN.value]
+            found[name] = ask.ask_reach(table.entry(name), prober, filtered).reach
+    return judge_reachability(filtered, found)
+
+
+def judge_reachability(filtered: bool | None, found: Mapping[str, Reachability]) -> Finding:
+    """The finding on what was found of each system call."""
+    evidence = {"seccomp": filtered, "reachable": {name: reach.value for name, reach in found.items()}}
+
+    def names(reach: Reachability) -> str:
+        return ", ".join(name for name, each in found.items() if each is reach)
+
+    blocked, unknown = names(Reachability.BLOCKED), names(Reachability.UNKNOWN)
     if blocked:
-        return Finding(Status.AFFECTED, f"a seccomp filter blocks {', '.join(blocked)}", evidence=evidence)
+        reason = f"A seccomp filter keeps programs from using {blocked}."
+        return Finding(Status.AFFECTED, reason, evidence=evidence)
     if unknown:
         return Finding(
             Status.UNKNOWN,
-            f"it cannot be told whether {', '.join(unknown)} gets to the kernel",
+            f"It cannot be told whether {unknown} is blocked by a seccomp filter.",
             evidence=evidence,
             settle="run it outside of the container, or with /proc/kallsyms readable",
         )
-    absent = [name for name, reach in found.items() if reach == Reachability.ABSENT.value]
-    reason = f"none is blocked, {len(found) - len(absent)} of {len(found)} answer"
+    reason = f"No seccomp filter blocks any of the {len(found)} system calls probed."
+    absent, disabled = names(Reachability.ABSENT), names(Reachability.DISABLED)
     if absent:
-        reason += f"; this kernel has no {', '.join(absent)}"
+        reason += f" This kernel does not have {absent}."
+    if disabled:
+        reason += f" This host is set up without {disabled}."
     return Finding(Status.OK, reason, evidence=evidence)
 
 

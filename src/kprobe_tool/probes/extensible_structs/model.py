@@ -16,6 +16,8 @@ class Reachability(StrEnum):
     YES = "yes"
     BLOCKED = "blocked"
     ABSENT = "absent"
+    DISABLED = "disabled"
+    """The kernel has it, and is set up to refuse it: at boot, or to this user."""
     UNKNOWN = "unknown"
 
 

@@ -70,6 +70,10 @@ class Recipe(ABC):
     """How the kernel answers :meth:`ask_reach`."""
     absent_errnos = frozenset[int]()
     """How a kernel answers it that has the system call and not the feature."""
+    disabled_errnos: ClassVar[Mapping[int, str]] = {}
+    """How a kernel answers it that is set up to refuse all of these calls, and what is set up so."""
+    second_errnos = frozenset({errnos.E2BIG})
+    """How the kernel answers :meth:`second_call`."""
     flags_elsewhere: str | None = None
     """What to say of the flags where the kernel has not the call, if they are those of others that it may have."""
     accepted = frozenset({errnos.EFAULT})
@@ -82,6 +86,15 @@ class Recipe(ABC):
     @abstractmethod
     def ask_reach(self, prober: Prober) -> Answer:
         """Ask for what every implementation refuses at once, before it looks at privileges or pointers."""
+
+    @abstractmethod
+    def second_call(self) -> Call:
+        """A call that the kernel answers with another errno than :meth:`ask_reach`: a filter that answers for the
+        kernel gives the same errno to both."""
+
+    def disabled(self) -> bool | None:
+        """Whether this host is set up so that the kernel gives one of ``disabled_errnos``; None: nothing tells."""
+        return None
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call | None:
         """The call with a whole page of struct, or None where no size_t argument could carry CHECK_FIELDS."""
@@ -174,7 +187,7 @@ class Recipe(ABC):
 class Entry:
     """One system call: the struct it takes, the release that brought it, what is known of it, how it is asked.
 
-    ``symbol`` is the system call's name in the kernel, where that is another one.
+    ``symbols`` are the system calls that are made, where those are others than ``name``.
     """
 
     name: str
@@ -182,7 +195,11 @@ class Entry:
     since: str
     fields: tuple[Field, ...]
     recipe: Recipe
-    symbol: str | None = None
+    symbols: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.symbols:
+            object.__setattr__(self, "symbols", (self.name,))
 
 
 class SizeUnclear(Exception):

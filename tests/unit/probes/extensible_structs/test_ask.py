@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import errno as errnos
-import signal
-from functools import partial
 
 import pytest
 
-from kprobe_tool.native import btf, procfs
+from kprobe_tool.native import btf, host, procfs
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import ask, recipe, table
@@ -18,7 +16,6 @@ from kprobe_tool.probes.extensible_structs.model import (
     FieldReport,
     ProbeMethod,
     Reachability,
-    Size,
     Support,
     SyscallReport,
 )
@@ -135,34 +132,6 @@ def test_size_that_cannot_be_found() -> None:
     assert OPENAT2.recipe.ask_size(FakeProber(killed), [24]).value is None
 
 
-def fill(prefix: bytes) -> bytes:
-    return prefix + recipe.FILL * (PAGE_SIZE - len(prefix))
-
-
-@pytest.mark.parametrize(
-    ("errno", "page", "filtered", "support"),
-    [
-        (134, fill(b""), True, CheckFields.BLOCKED),
-        (134, fill(b""), False, CheckFields.BLOCKED),
-        (errnos.EPERM, fill(b""), True, CheckFields.BLOCKED),
-        (errnos.ENOSYS, fill(b""), True, CheckFields.BLOCKED),
-        (errnos.EPERM, fill(b""), False, CheckFields.UNKNOWN),
-        (0, fill(b""), False, CheckFields.UNKNOWN),
-        (errnos.E2BIG, fill(b""), True, CheckFields.NO),
-        (errnos.EFAULT, fill(b""), False, CheckFields.NO),
-        (errnos.EINVAL, fill(b""), False, CheckFields.NO),
-        (134, fill(MASKS), False, CheckFields.UNKNOWN),
-        (134, bytes(PAGE_SIZE), False, CheckFields.UNKNOWN),
-        (0, MASKS.ljust(PAGE_SIZE, b"\0"), False, CheckFields.UNKNOWN),
-        (999, MASKS.ljust(PAGE_SIZE, b"\0"), False, CheckFields.YES),
-    ],
-)
-def test_answers_to_check_fields(errno: int, page: bytes, filtered: bool, support: CheckFields) -> None:
-    masks = ask.ask_check_fields(OPENAT2, FakeProber(lambda call: says(errno, call, page)), filtered)
-    assert masks.support is support
-    assert (masks.reason is None) is (support in {CheckFields.YES, CheckFields.NO})
-
-
 def test_check_fields_from_a_32_bit_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ask, "SIZE_T_BITS", 32)
     prober = FakeProber(killed)
@@ -180,52 +149,13 @@ def test_killed_by_check_fields_only() -> None:
     assert field(report, "flags").mask == 0x7FFFC3, "the rest is asked by the next child"
 
 
-@pytest.mark.parametrize(
-    ("errno", "filtered", "there", "reach"),
-    [
-        (errnos.EINVAL, False, None, Reachability.YES),
-        (errnos.EINVAL, True, None, Reachability.YES),
-        (errnos.ENOSYS, False, True, Reachability.ABSENT),
-        (errnos.ENOSYS, True, True, Reachability.BLOCKED),
-        (errnos.ENOSYS, True, False, Reachability.ABSENT),
-        (errnos.ENOSYS, True, None, Reachability.UNKNOWN),
-        (errnos.EPERM, True, None, Reachability.BLOCKED),
-        (errnos.EPERM, False, None, Reachability.UNKNOWN),
-        (0, False, None, Reachability.UNKNOWN),
-        (123, False, None, Reachability.UNKNOWN),
-    ],
-)
-def test_reachability(
-    monkeypatch: pytest.MonkeyPatch, errno: int, filtered: bool, there: bool | None, reach: Reachability
-) -> None:
-    monkeypatch.setattr(ask, "kernel_has", lambda entry: there)
-    reached = ask.ask_reach(OPENAT2, FakeProber(lambda call: says(errno, call)), filtered)
-    assert (reached.reach, reached.errno) == (reach, errno)
-
-
-def test_reachability_of_the_killed() -> None:
-    assert ask.ask_reach(OPENAT2, FakeProber(killed), True).reach is Reachability.BLOCKED
-    for by in (signal.SIGKILL, signal.SIGSEGV, 0):
-        prober = FakeProber(partial(killed, by=by))
-        assert ask.ask_reach(OPENAT2, prober, True).reach is Reachability.UNKNOWN, "not what a filter kills with"
-        assert ask.ask_check_fields(OPENAT2, prober, True).support is CheckFields.UNKNOWN
-
-
-def test_unreachable_flags_are_unknown_and_absent_ones_are_not() -> None:
+def test_unreachable_flags_are_unknown_and_absent_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "kernel_has", lambda entry: ask.Implementation(False))
     blocked = report_of(lambda call: says(errnos.EPERM, call), filtered=True)
     assert blocked.calls == 1
     assert {flag.result.accepted for one in blocked.fields for flag in one.flags} == {Support.UNKNOWN}
     absent = report_of(lambda call: says(errnos.ENOSYS, call))
     assert {flag.result.accepted for one in absent.fields for flag in one.flags} == {Support.NO}
-
-
-def test_flags_of_other_calls_are_not_absent_with_the_one_that_tells_them() -> None:
-    entry = table.entry("IORING_REGISTER_QUERY")
-    report = ask.report_unreached(entry, ask.ReachResult(Reachability.ABSENT, errnos.EINVAL, "no query"), 1, None)
-    assert {field.present for field in report.fields} == {Support.NO}
-    results = {flag.result for field in report.fields for flag in field.flags}
-    assert {(result.accepted, result.in_mask) for result in results} == {(Support.UNKNOWN, Support.UNKNOWN)}
-    assert {result.note for result in results} == {"only the query tells what io_uring takes"}
 
 
 def test_controls_that_do_not_fail_as_they_must() -> None:
@@ -285,30 +215,136 @@ def test_number_not_known_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report_of(killed).reachable is Reachability.UNKNOWN
 
 
+def symbols(
+    monkeypatch: pytest.MonkeyPatch, *there: str, prefix: str = "__x64_sys_", machine: str = "x86_64"
+) -> None:
+    """A kernel whose /proc/kallsyms has these system calls, as a program for ``machine`` sees it."""
+    monkeypatch.setattr(procfs, "implemented", lambda names: frozenset(f"{prefix}{name}" for name in there))
+    monkeypatch.setattr("platform.machine", lambda: machine)
+
+
 def test_kernel_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """Symbols decide when they are to be seen at all, types only when they say yes."""
-
-    def symbols(*there: str, prefix: str = "__x64_sys_") -> None:
-        monkeypatch.setattr(procfs, "implemented", lambda names: frozenset(f"{prefix}{name}" for name in there))
-
     monkeypatch.setattr(ask, "btf_struct", lambda entry: None)
-    symbols("openat", "openat2")
-    assert ask.kernel_has(OPENAT2) is True
-    symbols("openat", "openat2", prefix="sys_")
-    assert ask.kernel_has(OPENAT2) is True
-    symbols("openat")
-    assert ask.kernel_has(OPENAT2) is False
-    symbols()
-    assert ask.kernel_has(OPENAT2) is None
+    symbols(monkeypatch, "openat", "openat2")
+    assert ask.kernel_has(OPENAT2) == ask.Implementation(True)
+    symbols(monkeypatch, "openat", "openat2", prefix="sys_")
+    assert ask.kernel_has(OPENAT2) == ask.Implementation(True)
+    symbols(monkeypatch, "openat")
+    assert ask.kernel_has(OPENAT2) == ask.Implementation(False)
+    symbols(monkeypatch)
+    assert ask.kernel_has(OPENAT2) == ask.Implementation(None)
     monkeypatch.setattr(ask, "btf_struct", lambda entry: btf.Struct("open_how", 24, ()))
-    assert ask.kernel_has(OPENAT2) is True
+    assert ask.kernel_has(OPENAT2) == ask.Implementation(True)
 
 
-def test_spare_room_is_no_field() -> None:
-    struct = btf.Struct("mnt_id_req", 32, (btf.Member("spare", 4, 4, 0, 0, 1), btf.Member("size", 0, 4, 0, 0, 1)))
-    inquiry = ask.Inquiry(table.entry("statmount"), FakeProber(killed), False, struct, False)
-    inquiry.size = Size(32, ProbeMethod.E2BIG)
-    inquiry.masks = ask.CheckFieldsResult(CheckFields.NO)
-    present = {one.name: inquiry.present(one) for one in inquiry.entry.fields}
-    assert present["mnt_ns_fd"] is Support.NO
-    assert present["mnt_ns_id"] is Support.YES
+def test_kernel_without_kallsyms(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(names: object) -> None:
+        raise PermissionError(errnos.EPERM, "Operation not permitted", "/proc/kallsyms")
+
+    monkeypatch.setattr(procfs, "implemented", refused)
+    monkeypatch.setattr(ask, "btf_struct", lambda entry: None)
+    assert ask.kernel_has(OPENAT2) == ask.Implementation(None)
+
+
+@pytest.mark.parametrize(
+    ("machine", "prefix", "emulated"),
+    [
+        ("x86_64", "__x64_sys_", False),
+        ("i686", "__x64_sys_", False),
+        ("aarch64", "__x64_sys_", True),
+        ("aarch64", "__arm64_sys_", False),
+        ("armv7l", "__arm64_sys_", False),
+        ("mips64", "__x64_sys_", True),
+        ("ppc64le", "sys_", False),
+    ],
+)
+def test_program_for_another_machine(
+    monkeypatch: pytest.MonkeyPatch, machine: str, prefix: str, emulated: bool
+) -> None:
+    """Under qemu-user, uname(2) tells the emulated machine, and /proc/kallsyms is the real kernel's."""
+    symbols(monkeypatch, "openat", prefix=prefix, machine=machine)
+    assert ask.kernel_has(OPENAT2) == ask.Implementation(False, emulated)
+
+
+def test_all_calls_of_an_entry_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Linux v5.3 there was ioctl(2) and no pidfd_open(2)."""
+    symbols(monkeypatch, "openat", "ioctl")
+    assert ask.kernel_has(table.entry("PIDFD_GET_INFO")) == ask.Implementation(False)
+    prober = FakeProber(lambda call: says(errnos.ENOSYS, call))
+    reached = ask.ask_reach(table.entry("PIDFD_GET_INFO"), prober, filtered=True)
+    assert (reached.reach, reached.errno) == (Reachability.ABSENT, errnos.ENOSYS)
+
+
+@pytest.mark.parametrize("name", table.NAMES)
+@pytest.mark.parametrize("errno", [errnos.EINVAL, errnos.ENOTTY, errnos.EBADF])
+def test_filter_that_answers_as_the_kernel_could(name: str, errno: int) -> None:
+    """An errno of the kernel's to every question is not the kernel's: it is neither reachable nor absent."""
+    recipe = table.entry(name).recipe
+    reached = ask.ask_reach(table.entry(name), FakeProber(lambda call: says(errno, call)), filtered=True)
+    if errno in recipe.absent_errnos & recipe.second_errnos:
+        # Before Linux v5.11 all questions about a ring that there is not are EBADF, which no filter answers.
+        assert reached.reach is Reachability.ABSENT
+    elif errno in recipe.reach_errnos | recipe.absent_errnos:
+        assert reached.reach is Reachability.BLOCKED
+    else:
+        assert reached.reach is Reachability.UNKNOWN
+
+
+def test_second_question_only_behind_a_filter() -> None:
+    for filtered, calls in ((False, 1), (True, 2), (None, 2)):
+        prober = FakeProber(Openat2Kernel())
+        assert ask.ask_reach(OPENAT2, prober, filtered).reach is Reachability.YES
+        assert prober.calls == calls
+
+
+def test_landlock_that_is_not_in_lsm(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = table.entry("landlock_create_ruleset")
+
+    def reach(modules: str | None, filtered: bool) -> Reachability:
+        monkeypatch.setattr(host, "read_line", lambda path: modules)
+        return ask.ask_reach(entry, FakeProber(lambda call: says(errnos.EOPNOTSUPP, call)), filtered).reach
+
+    assert reach("capability,yama", filtered=False) is Reachability.DISABLED
+    assert reach("capability,yama", filtered=True) is Reachability.DISABLED
+    assert reach(None, filtered=True) is Reachability.UNKNOWN
+    assert reach("capability,landlock", filtered=True) is Reachability.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("sysctl", "initial", "capabilities", "disabled"),
+    [
+        ("0", True, (), False),
+        ("1", True, (), None),
+        ("2", True, (), None),
+        ("2", True, ("CAP_BPF",), False),
+        ("2", True, ("CAP_SYS_ADMIN", "CAP_NET_ADMIN"), False),
+        ("2", True, ("CAP_NET_ADMIN",), None),
+        ("2", False, ("CAP_SYS_ADMIN",), None),
+        (None, True, (), None),
+    ],
+)
+def test_bpf_for_the_unprivileged(
+    monkeypatch: pytest.MonkeyPatch,
+    sysctl: str | None,
+    initial: bool,
+    capabilities: tuple[str, ...],
+    disabled: bool | None,
+) -> None:
+    monkeypatch.setattr(host, "read_line", lambda path: sysctl)
+    monkeypatch.setattr(host, "in_initial_user_namespace", lambda: initial)
+    monkeypatch.setattr(host, "effective_capabilities", lambda: frozenset(capabilities))
+    assert table.entry("bpf").recipe.disabled() is disabled
+
+
+def test_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without /proc nobody knows of a filter; with it, a kernel without seccomp has no such line."""
+
+    def missing(name: str) -> None:
+        raise FileNotFoundError(errnos.ENOENT, "No such file or directory", "/proc/self/status")
+
+    monkeypatch.setattr(host, "status_field", missing)
+    assert ask.seccomp_filtered() is None
+    for line, filtered in ((None, False), ("0", False), ("1", True), ("2", True)):
+        monkeypatch.setattr(host, "status_field", lambda name, line=line: line)
+        assert ask.seccomp_filtered() is filtered

@@ -4,19 +4,38 @@
 from __future__ import annotations
 
 import errno as errnos
+from collections.abc import Callable
 
 import pytest
 
 from kprobe_tool.checks import Finding, Status
-from kprobe_tool.native import host
 from kprobe_tool.native.prober import Answer, Call, Memory
-from kprobe_tool.probes.extensible_structs import checks
+from kprobe_tool.native.syscall import PAGE_SIZE
+from kprobe_tool.probes.extensible_structs import ask, checks, table
+from kprobe_tool.probes.extensible_structs.judge import ReachResult
+from kprobe_tool.probes.extensible_structs.model import Reachability
 
 from .fake import FakeProber, Kernel, Openat2Kernel, killed, says
 
 
-def boot(monkeypatch: pytest.MonkeyPatch, kernel: Kernel) -> None:
-    monkeypatch.setattr(checks, "Prober", lambda deadline: FakeProber(kernel))
+@pytest.fixture
+def boot(monkeypatch: pytest.MonkeyPatch) -> Callable[[Kernel], FakeProber]:
+    """Boots a kernel; the prober keeps what it was asked."""
+
+    def boots(kernel: Kernel) -> FakeProber:
+        prober = FakeProber(kernel)
+
+        def new_prober(deadline: float) -> FakeProber:
+            assert deadline > prober.deadline - 60, "time for an answer"
+            return prober
+
+        monkeypatch.setattr(checks, "Prober", new_prober)
+        return prober
+
+    return boots
+
+
+Boot = Callable[[Kernel], FakeProber]
 
 
 @pytest.mark.parametrize(
@@ -25,16 +44,26 @@ def boot(monkeypatch: pytest.MonkeyPatch, kernel: Kernel) -> None:
         (Openat2Kernel(), Status.OK),
         (Openat2Kernel(limit=False), Status.AFFECTED),
         (lambda call: says(errnos.ENOSYS, call), Status.UNKNOWN),
+        (lambda call: says(errnos.EPERM, call), Status.UNKNOWN),
+        (lambda call: says(errnos.EACCES, call), Status.UNKNOWN),
         (lambda call: says(errnos.ENOTTY, call), Status.UNKNOWN),
         (killed, Status.UNKNOWN),
     ],
 )
-def test_usize_limit(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, status: Status) -> None:
-    boot(monkeypatch, kernel)
-    assert checks.check_usize_limit().status is status
+def test_usize_limit(boot: Boot, kernel: Kernel, status: Status) -> None:
+    prober = boot(kernel)
+    assert checks.check("openat2-usize-limit").status is status
+    (call,) = prober.asked
+    assert call.args[3] == 2 * PAGE_SIZE
 
 
-def sched_getattr(*, size: int = 56, clears: bool = True, overruns: bool = False) -> Kernel:
+def test_usize_limit_evidence(boot: Boot) -> None:
+    boot(Openat2Kernel())
+    finding = checks.check("openat2-usize-limit")
+    assert finding.evidence == {"usize": 2 * PAGE_SIZE, "errno": "E2BIG"}
+
+
+def sched_getattr(*, size: int = 56, clears: bool = True, overruns: bool = False, truncates: bool = True) -> Kernel:
     """The kernel's side of sched_getattr(): its struct has ``size`` bytes."""
 
     def kernel(call: Call) -> Answer:
@@ -42,12 +71,19 @@ def sched_getattr(*, size: int = 56, clears: bool = True, overruns: bool = False
         assert isinstance(memory, Memory)
         assert isinstance(usize, int)
         written = size if overruns else min(size, usize)
-        data = written.to_bytes(4, "little") + bytes(written - 4)
+        told = min(size, usize) if truncates else size
+        data = told.to_bytes(4, "little") + bytes(written - 4)
         if clears and usize > size:
             data = data.ljust(usize, b"\0")
         return says(0, call, data + memory.data[len(data) :])
 
     return kernel
+
+
+def scribbles(call: Call) -> Answer:
+    """Neither clears the tail nor leaves it alone: one byte of it is another."""
+    answer = sched_getattr(clears=False)(call)
+    return says(0, call, answer.memory[0][:-1] + b"\x01")
 
 
 @pytest.mark.parametrize(
@@ -56,34 +92,83 @@ def sched_getattr(*, size: int = 56, clears: bool = True, overruns: bool = False
         (sched_getattr(), Status.OK, "zero"),
         (sched_getattr(size=48), Status.OK, "zero"),
         (sched_getattr(clears=False), Status.AFFECTED, "untouched"),
-        (sched_getattr(overruns=True), Status.AFFECTED, "zero"),
+        (scribbles, Status.AFFECTED, "other"),
+        (sched_getattr(overruns=True, truncates=True), Status.AFFECTED, "zero"),
+        (sched_getattr(truncates=False), Status.AFFECTED, "zero"),
     ],
 )
-def test_copy_to_user(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, status: Status, tail: str) -> None:
-    boot(monkeypatch, kernel)
-    finding = checks.check_copy_to_user()
+def test_copy_to_user(boot: Boot, kernel: Kernel, status: Status, tail: str) -> None:
+    boot(kernel)
+    finding = checks.check("copy-struct-to-user")
     assert (finding.status, finding.evidence["tail"]) == (status, tail)
 
 
+def test_copy_to_user_evidence(boot: Boot) -> None:
+    boot(sched_getattr(overruns=True))
+    assert checks.check("copy-struct-to-user").evidence == {
+        "size": 56,
+        "size_told_to_smaller": 48,
+        "tail": "zero",
+        "written_beyond_smaller": True,
+    }
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("errno", [errnos.EPERM, errnos.EIO])
+def test_copy_to_user_that_fails_once(boot: Boot, which: int, errno: int) -> None:
+    asked: list[Call] = []
+
+    def kernel(call: Call) -> Answer:
+        asked.append(call)
+        return says(errno, call) if len(asked) == which + 1 else sched_getattr()(call)
+
+    boot(kernel)
+    finding = checks.check("copy-struct-to-user")
+    assert finding.status is Status.UNKNOWN
+    assert errnos.errorcode[errno] in finding.reason
+
+
+def test_copy_to_user_that_is_killed(boot: Boot) -> None:
+    boot(killed)
+    assert checks.check("copy-struct-to-user").status is Status.UNKNOWN
+
+
+def reachability(monkeypatch: pytest.MonkeyPatch, **unusual: Reachability) -> Finding:
+    """All system calls answer, but for these."""
+    monkeypatch.setattr(
+        ask,
+        "ask_reach",
+        lambda entry, prober, filtered: ReachResult(unusual.get(entry.name, Reachability.YES)),
+    )
+    return checks.check("extensible-struct-reachability")
+
+
 @pytest.mark.parametrize(
-    "kernel", [killed, lambda call: says(errnos.EPERM, call), lambda call: says(errnos.EIO, call)]
+    ("unusual", "status", "reason"),
+    [
+        ({}, Status.OK, "No seccomp filter blocks any of the 13 system calls probed."),
+        (
+            {"openat2": Reachability.BLOCKED, "bpf": Reachability.BLOCKED, "clone3": Reachability.UNKNOWN},
+            Status.AFFECTED,
+            "A seccomp filter keeps programs from using openat2, bpf.",
+        ),
+        (
+            {"clone3": Reachability.UNKNOWN, "statmount": Reachability.ABSENT},
+            Status.UNKNOWN,
+            "It cannot be told whether clone3 is blocked by a seccomp filter.",
+        ),
+        (
+            {"statmount": Reachability.ABSENT, "landlock_create_ruleset": Reachability.DISABLED},
+            Status.OK,
+            "No seccomp filter blocks any of the 13 system calls probed. This kernel does not have statmount. "
+            "This host is set up without landlock_create_ruleset.",
+        ),
+    ],
 )
-def test_copy_to_user_unknown(monkeypatch: pytest.MonkeyPatch, kernel: Kernel) -> None:
-    boot(monkeypatch, kernel)
-    assert checks.check_copy_to_user().status is Status.UNKNOWN
-
-
-def reachability(monkeypatch: pytest.MonkeyPatch, kernel: Kernel, *, filtered: bool) -> Finding:
-    boot(monkeypatch, kernel)
-    monkeypatch.setattr(host, "status_field", lambda name: "2" if filtered else "0")
-    return checks.check_reachability()
-
-
-def test_reachability(monkeypatch: pytest.MonkeyPatch) -> None:
-    blocked = reachability(monkeypatch, lambda call: says(errnos.EPERM, call), filtered=True)
-    assert blocked.status is Status.AFFECTED
-    assert "openat2" in blocked.reason
-    assert reachability(monkeypatch, lambda call: says(errnos.EPERM, call), filtered=False).status is Status.UNKNOWN
-    absent = reachability(monkeypatch, lambda call: says(errnos.ENOSYS, call), filtered=False)
-    assert absent.status is Status.OK
-    assert "this kernel has no openat2" in absent.reason
+def test_reachability(
+    monkeypatch: pytest.MonkeyPatch, unusual: dict[str, Reachability], status: Status, reason: str
+) -> None:
+    finding = reachability(monkeypatch, **unusual)
+    assert (finding.status, finding.reason) == (status, reason)
+    every = dict.fromkeys(table.NAMES, "yes") | {name: reach.value for name, reach in unusual.items()}
+    assert finding.evidence["reachable"] == every

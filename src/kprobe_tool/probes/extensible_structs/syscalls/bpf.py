@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
+import errno as errnos
+from collections.abc import Mapping
+from typing import ClassVar
+
+from kprobe_tool.native import host
 from kprobe_tool.native.prober import Answer, Call, Memory, Prober
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, page
 
 NO_COMMAND = 0x6000
@@ -15,9 +21,22 @@ class Bpf(Recipe):
 
     first_size = 8
     sizes = (144, 152, 168)
+    disabled_errnos: ClassVar[Mapping[int, str]] = {
+        errnos.EPERM: "kernel.unprivileged_bpf_disabled keeps bpf(2) from users without CAP_BPF"
+    }
 
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(Call("bpf", (NO_COMMAND, Memory(page(0)), 0), opens=True))
+
+    def disabled(self) -> bool | None:
+        """Not where sysctl and capabilities allow bpf(2). Where they do not, nothing tells: from Linux v5.8 to v5.18
+        the kernel looks at them before anything else, since then after what is asked here."""
+        sysctl = host.read_line("/proc/sys/kernel/unprivileged_bpf_disabled")
+        able = host.in_initial_user_namespace() and host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}
+        return False if able or sysctl == "0" else None
+
+    def second_call(self) -> Call:
+        return Call("bpf", (NO_COMMAND, Memory(page(0)), 2 * PAGE_SIZE), opens=True)
 
     def oversized_call(self, place: int) -> Call:
         data = page(place)

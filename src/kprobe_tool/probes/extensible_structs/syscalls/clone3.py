@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from kprobe_tool.native import clone3 as native
 from kprobe_tool.native import sched
 from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldFacts,
@@ -90,6 +91,9 @@ class Clone3(Recipe):
 
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.clone3_raw(INVALID, 0))
+
+    def second_call(self) -> Call:
+        return native.clone3_raw(INVALID, 2 * PAGE_SIZE)
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.clone3_raw(fill, usize)

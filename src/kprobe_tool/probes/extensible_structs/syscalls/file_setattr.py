@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from kprobe_tool.native import fileattr as native
 from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
 from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import Field, FieldFacts, Flag, fields, flags_since
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
 
@@ -43,6 +44,9 @@ class FileSetattr(Recipe):
 
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.file_setattr(usize=0))
+
+    def second_call(self) -> Call:
+        return native.file_setattr(usize=2 * PAGE_SIZE)
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.file_setattr(fill, usize=usize)

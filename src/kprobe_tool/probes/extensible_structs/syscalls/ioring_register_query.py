@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Sequence
 
 from kprobe_tool.native import io_uring as native
-from kprobe_tool.native.prober import Answer, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldFacts,
@@ -18,7 +18,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe
+from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, self_described
 
 FEATURES = (
     ("SINGLE_MMAP", "5.4"),
@@ -96,6 +96,7 @@ class IoUring(Recipe):
     first_size = ROOM
     reach_errnos = frozenset({0})
     absent_errnos = frozenset({errnos.EINVAL, errnos.EBADF})
+    second_errnos = frozenset({errnos.EBADF})
     flags_elsewhere = "only the query tells what io_uring takes"
 
     def ask_reach(self, prober: Prober) -> Answer:
@@ -104,6 +105,9 @@ class IoUring(Recipe):
             result, _ = native.query_result(answer.memory[0])
             return Answer(-result, answer.value, answer.memory)
         return answer
+
+    def second_call(self) -> Call:
+        return native.register_buffers()
 
     def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
         """The header says how many bytes there are to tell."""
@@ -119,11 +123,7 @@ class IoUring(Recipe):
         if answer.signal is not None or answer.errno:
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
         mask = native.numbers(answer.memory[1])[field.name]
-        return {
-            flag: FlagResult(taken, ProbeMethod.SELF, in_mask=taken)
-            for flag in flags
-            for taken in (Support.YES if mask & flag.value else Support.NO,)
-        }
+        return self_described(flags, filled=0, supported=mask, note="")
 
 
 ENTRY = Entry(
@@ -141,5 +141,5 @@ ENTRY = Entry(
         },
     ),
     recipe=IoUring(),
-    symbol="io_uring_register",
+    symbols=("io_uring_register",),
 )

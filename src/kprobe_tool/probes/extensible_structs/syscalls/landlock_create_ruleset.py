@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import errno as errnos
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
+from kprobe_tool.native import host
 from kprobe_tool.native import landlock as native
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
@@ -56,10 +58,19 @@ class Landlock(Recipe):
 
     first_size = native.SIZE_VER0
     sizes = (48, 24, 16)
-    reach_errnos = frozenset({errnos.EINVAL})
+    disabled_errnos: ClassVar[Mapping[int, str]] = {
+        errnos.EOPNOTSUPP: "Landlock is built in, but not enabled at boot: 'lsm=' has no landlock"
+    }
 
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.create_ruleset(bytes(PAGE_SIZE), 0, flags=1 << 31))
+
+    def disabled(self) -> bool | None:
+        modules = host.read_line("/sys/kernel/security/lsm")
+        return None if modules is None else "landlock" not in modules.split(",")
+
+    def second_call(self) -> Call:
+        return native.create_ruleset(bytes(native.SIZE_VER0), 2 * PAGE_SIZE)
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.create_ruleset(fill, usize)
@@ -71,16 +82,15 @@ class Landlock(Recipe):
     def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         answer = prober.ask(native.version())
         if answer.signal is not None or answer.value < 1:
-            note = "built in, but not switched on (lsm=)" if answer.errno == errnos.EOPNOTSUPP else "no ABI number"
-            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno, note))
+            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno, "no ABI number"))
         releases = RELEASES[: answer.value]
         note = f"ABI {answer.value}"
         results = {}
         for flag in flags:
-            if not flag.since:
-                continue
-            taken = Support.YES if flag.since in releases else Support.NO
-            results[flag] = FlagResult(taken, ProbeMethod.SELF, note=note, in_mask=taken)
+            # A bit without a name came with no ABI that is known here.
+            if flag.since:
+                support = Support.YES if flag.since in releases else Support.NO
+                results[flag] = FlagResult(support, ProbeMethod.SELF, note=note, in_mask=support)
         return results
 
 

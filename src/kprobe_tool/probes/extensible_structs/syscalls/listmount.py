@@ -18,6 +18,9 @@ class Listmount(MntIdReq):
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.listmount_call(None, -1))
 
+    def second_call(self) -> Call:
+        return native.listmount_call(None)
+
     def oversized_call(self, place: int) -> Call:
         return native.listmount_call(request_page(place))
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from kprobe_tool.native import mount as native
 from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldFacts,
@@ -80,6 +81,9 @@ class MountSetattr(Recipe):
 
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.mount_setattr(usize=0))
+
+    def second_call(self) -> Call:
+        return native.mount_setattr(usize=2 * PAGE_SIZE)
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.mount_setattr(fill, usize=usize)

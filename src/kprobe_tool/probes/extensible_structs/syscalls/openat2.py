@@ -66,11 +66,15 @@ class Openat2(Recipe):
 
     first_size = native.SIZE_VER0
     accepted = frozenset({errnos.EFAULT, errnos.EMFILE, errnos.ENFILE})
+    second_errnos = accepted
     inside_errnos = accepted | {errnos.EINVAL}
     unnamed_tried_with: ClassVar[Mapping[str, tuple[int, ...]]] = {"flags": UNNAMED_TRIED_WITH}
 
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.openat2(usize=0))
+
+    def second_call(self) -> Call:
+        return native.openat2()
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.openat2(fill, usize=usize)

@@ -150,9 +150,14 @@ class PerfEventOpen(Recipe):
     first_size = native.SIZE_VER0
     sizes = (144, 136, 128, 120, 112, 104, 96, 80, 72)
     accepted = frozenset({errnos.EBADF})
+    # EACCES is perf_event_paranoid, which some distributions look at first.
+    second_errnos = frozenset({errnos.E2BIG, errnos.EACCES})
 
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.perf_event_open_bad_flags())
+
+    def second_call(self) -> Call:
+        return native.perf_event_open(1)
 
     def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
         return size_written_back(prober.ask(native.perf_event_open(1)), native.size_of, self.first_size)

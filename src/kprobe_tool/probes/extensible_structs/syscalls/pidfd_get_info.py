@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import pidfd as native
-from kprobe_tool.native.prober import Answer, Prober
+from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldFacts,
@@ -42,12 +42,16 @@ class PidfdGetInfo(Recipe):
     first_size = native.SIZE_VER0
     reach_errnos = frozenset({0})
     absent_errnos = frozenset({errnos.ENOTTY, errnos.EINVAL})
+    second_errnos = frozenset({errnos.EBADF})
 
     def ask_reach(self, prober: Prober) -> Answer:
         opened = prober.ask(native.pidfd_open(os.getpid()))
         if opened.signal is not None or opened.errno:
             return opened
         return prober.ask(native.get_info(opened.value, native.SIZE_VER0, 0))
+
+    def second_call(self) -> Call:
+        return native.get_info(-1, native.SIZE_VER0, 0)
 
     def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
         """The ioctl takes any size and names none."""
@@ -81,5 +85,5 @@ ENTRY = Entry(
         },
     ),
     recipe=PidfdGetInfo(),
-    symbol="ioctl",
+    symbols=("pidfd_open", "ioctl"),
 )

@@ -48,6 +48,9 @@ class SchedSetattr(Recipe):
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.sched_setattr_without_attr())
 
+    def second_call(self) -> Call:
+        return native.sched_setattr(1)
+
     def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
         return size_written_back(prober.ask(native.sched_setattr(1)), native.size_of, self.first_size)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from kprobe_tool.native import xattr as native
 from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
 from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import Field, FieldFacts, fields, flags_since
 from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
 
@@ -22,6 +23,9 @@ class Setxattrat(Recipe):
 
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.setxattrat(usize=0))
+
+    def second_call(self) -> Call:
+        return native.setxattrat(usize=2 * PAGE_SIZE)
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
         return native.setxattrat(fill, usize=usize)

@@ -50,6 +50,7 @@ class MntIdReq(Recipe):
 
     first_size = native.MNT_ID_REQ_SIZE_VER0
     sizes = (32,)
+    second_errnos = frozenset({errnos.EFAULT})
     inside_errnos = frozenset({errnos.EINVAL, errnos.ENOENT, errnos.EBADF, errnos.EPERM})
 
 
@@ -59,6 +60,9 @@ class Statmount(MntIdReq):
 
     def ask_reach(self, prober: Prober) -> Answer:
         return prober.ask(native.statmount_call(None, -1))
+
+    def second_call(self) -> Call:
+        return native.statmount_call(None)
 
     def oversized_call(self, place: int) -> Call:
         return native.statmount_call(request_page(place))

@@ -43,11 +43,20 @@ class PluginState(IntEnum):
 
 
 KEPT_BACK = frozenset(
-    {errnos.EPERM, errnos.EACCES, errnos.ENOMEM, errnos.EMFILE, errnos.ENFILE, errnos.EAGAIN, errnos.ENOSYS}
+    {
+        errnos.EPERM,
+        errnos.EACCES,
+        errnos.ENOMEM,
+        errnos.EMFILE,
+        errnos.ENFILE,
+        errnos.EAGAIN,
+        errnos.ENOSYS,
+        errnos.ECHILD,
+    }
 )
 """What a host answers that could answer the same question to another caller, or later."""
-ERRNO_NAMES = {**errnos.errorcode, 524: "ENOTSUPP"}
-"""ENOTSUPP is linux/errno.h's, not for user space; bpf(2) returns it all the same."""
+ERRNO_NAMES = {**errnos.errorcode, errnos.EOPNOTSUPP: "EOPNOTSUPP", errnos.EDEADLK: "EDEADLK", 524: "ENOTSUPP"}
+"""Of two names for a number, the kernel's. ENOTSUPP is linux/errno.h's, not for user space; bpf(2) returns it too."""
 
 
 def errno_name(number: int) -> str:

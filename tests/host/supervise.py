@@ -28,7 +28,8 @@ EEXTSYS_NOOP = 134
 # linux/audit.h
 AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7, "riscv64": 0xC00000F3}[platform.machine()]
 # asm/unistd.h, asm-generic/unistd.h
-NR_SECCOMP = 317 if platform.machine() == "x86_64" else 277
+X86 = platform.machine() == "x86_64"
+NR_SECCOMP = 317 if X86 else 277
 
 # Name: number, index of the size among the arguments, index of the struct, size of its first version.
 CALLS = {
@@ -37,6 +38,15 @@ CALLS = {
     "mount_setattr": (442, 4, 3, 32),
     "landlock_create_ruleset": (444, 1, 0, 8),
     "statmount": (457, 2, 0, 24),
+    # Not asked about: what a process needs to ask.
+    "prctl": (157 if X86 else 167, 0, 0, 0),
+    "prlimit64": (302 if X86 else 261, 0, 0, 0),
+    "recvfrom": (45 if X86 else 207, 0, 0, 0),
+    "rt_sigaction": (13 if X86 else 134, 0, 0, 0),
+    "mmap": (9 if X86 else 222, 0, 0, 0),
+    "ioctl": (16 if X86 else 29, 0, 0, 0),
+    "io_uring_register": (427, 0, 0, 0),
+    "bpf": (321 if X86 else 280, 2, 1, 8),
 }
 ONES = 2**64 - 1
 # What Linux v7.3 would say, from its own masks.

@@ -205,6 +205,73 @@ def test_filter_on_one_of_all() -> None:
     ]
 
 
+LATE = """
+import os
+import sys
+from kprobe_tool import cli
+from tests.host.supervise import install, rule
+rules, args = sys.argv[1].split(), sys.argv[2:]
+install([rule(text) for text in rules], 0)
+code = cli.run(args)
+sys.stdout.flush()
+# Python's own end needs some of these calls.
+os._exit(code)
+"""
+"""A filter that comes when Python is up, which could not start behind it."""
+
+
+def behind(rules: str, *args: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-c", LATE, rules, *args]
+    return subprocess.run(
+        argv, check=False, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2]
+    )
+
+
+@pytest.mark.parametrize("action", ["EPERM", "ENOSYS", "kill"])
+@pytest.mark.parametrize("helper", ["prlimit64", "prctl", "rt_sigaction"])
+def test_filter_on_what_asking_needs(helper: str, action: str) -> None:
+    """No child can ask: that is one error, and no system call is blamed."""
+    done = behind(f"{helper}={action}", "check-fields", "--all")
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("kprobe-tool: check-fields: child process")
+    assert done.returncode == 3
+    audit = behind(f"{helper}={action}", "audit", "--only", "extensible-struct-reachability", "-o", "json")
+    (row,) = json.loads(audit.stdout)["results"]
+    assert row["status"] == "unknown"
+
+
+def test_filter_on_what_nothing_needs() -> None:
+    done = behind("recvfrom=kill", "check-fields", "openat2", "-o", "json")
+    assert done.stderr == ""
+    assert json.loads(done.stdout)["results"][0]["reachable"] == "yes"
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("syscall", ["openat2", "clone3", "mount_setattr"])
+def test_filter_that_answers_einval(syscall: str, user: int | None) -> None:
+    """As the kernel itself does to the first question."""
+    row = one(syscall, under=("--filter", f"{syscall}=EINVAL"), user=user)
+    assert (row["reachable"], row["reachable_errno"]) == ("blocked", "EINVAL")
+
+
+@pytest.mark.parametrize(
+    ("syscall", "helper"), [("PIDFD_GET_INFO", "ioctl"), ("IORING_REGISTER_QUERY", "io_uring_register")]
+)
+def test_einval_of_a_filter_is_not_absent(syscall: str, helper: str) -> None:
+    done = behind(f"{helper}=EINVAL", "check-fields", syscall, "-o", "json")
+    (row,) = json.loads(done.stdout)["results"]
+    assert (row["reachable"], row["reachable_errno"]) == ("blocked", "EINVAL")
+
+
+@pytest.mark.parametrize("action", ["ENOMEM", "EIO", "EOPNOTSUPP", "EMFILE"])
+def test_errno_that_is_nobodys(action: str) -> None:
+    """A filter is there, and may answer so; whether it does, nobody knows."""
+    row = one("openat2", under=("--filter", f"openat2={action}"))
+    assert (row["reachable"], row["reachable_errno"]) == ("unknown", action)
+    assert "may be a seccomp filter's" in row["reasons"][0]
+
+
 def test_require() -> None:
     done = run("openat2", "--require", "RESOLVE_BENEATH,O_PATH,flags")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yes\n", "")

@@ -7,8 +7,10 @@ A call is data: a number and its arguments. So is the answer: errno, return valu
 from __future__ import annotations
 
 import ctypes
+import errno as errnos
 import os
 import resource
+import signal as signals
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from types import TracebackType
 
 from kprobe_tool.native import syscall
 from kprobe_tool.native.child import Child, Died, Request
+from kprobe_tool.native.fork import CannotStart
 
 # linux/resource.h: RLIMIT_CORE. 1 byte is too small for a core file and is what keeps a pipe in core_pattern from
 # being started, which 0 does not (fs/coredump.c).
@@ -86,8 +89,9 @@ def perform(call: Call) -> Answer:
 class Prober:
     """Makes calls in a forked child, and in another one when a call was the child's last.
 
-    ``calls`` counts them. Raises, from :meth:`ask`, TimeoutError when there is no answer by ``deadline`` (seconds of
-    time.monotonic()): someone supervises us and is silent.
+    ``calls`` counts them. Raises, from :meth:`ask`: CannotStart where no child can be had, or one that a filter does
+    not let live; TimeoutError when there is no answer by ``deadline`` (seconds of time.monotonic()): someone
+    supervises us and is silent.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -98,23 +102,42 @@ class Prober:
     def ask(self, call: Call) -> Answer:
         """Make one call in the child."""
         self.calls += 1
-        if self._child is None:
-            try:
-                self._child = Child(serve, self.deadline)
-            except OSError as error:
-                raise OSError(error.errno, error.strerror, "fork(2) of a child to ask in") from error
         try:
-            answer = self._child.ask(
+            answer = self._request(call, rehearsal=False)
+        except Died as death:
+            self._rehearse(call)
+            return Answer(0, 0, tuple(arg.data for arg in call.args if isinstance(arg, Memory)), death.signal or 0)
+        memory = tuple(bytes.fromhex(data) for data in answer["memory"])
+        return Answer(answer["errno"], answer["value"], memory)
+
+    def _rehearse(self, call: Call) -> None:
+        """All of a call but the call itself, which a child did not survive: it was the call only if one does now."""
+        try:
+            self._request(call, rehearsal=True)
+        except Died as death:
+            how = f"is killed by {signals.Signals(death.signal).name}" if death.signal else "ends by itself"
+            reason = f"it {how} whatever it asks"
+            raise CannotStart(errnos.ECHILD, reason, "child process to ask in") from death
+
+    def _request(self, call: Call, *, rehearsal: bool) -> Request:
+        """The child's answer. Raises Died, and then the next one gets a child of its own."""
+        if self._child is None:
+            self._child = Child(serve, self.deadline)
+        try:
+            return self._child.ask(
                 name=call.name,
                 args=[arg if isinstance(arg, int) else pack(arg) for arg in call.args],
                 forks=call.forks,
                 opens=call.opens,
+                rehearsal=rehearsal,
             )
-        except Died as death:
+        except Died:
             self.close()
-            return Answer(0, 0, tuple(arg.data for arg in call.args if isinstance(arg, Memory)), death.signal or 0)
-        memory = tuple(bytes.fromhex(data) for data in answer["memory"])
-        return Answer(answer["errno"], answer["value"], memory)
+            raise
+        except OSError as error:
+            if error.errno is None or error.filename:
+                raise
+            raise CannotStart(error.errno, error.strerror, "child process to ask in") from error
 
     @property
     def child_pid(self) -> int | None:
@@ -149,14 +172,19 @@ def unpack(arg: int | Request) -> int | Memory:
 @cache
 def limit_core() -> None:
     """Once in a process: being killed must not leave a core file behind."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    if hard != 0:
-        resource.setrlimit(resource.RLIMIT_CORE, (NO_CORE, hard))
+    try:
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        if hard != 0:
+            resource.setrlimit(resource.RLIMIT_CORE, (NO_CORE, hard))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "child process to ask in: prlimit64(2)") from error
 
 
 def serve(request: Request) -> Request:
     """The child's side of :meth:`Prober.ask`."""
     limit_core()
     args = tuple(unpack(arg) for arg in request["args"])
+    if request["rehearsal"]:
+        return {}
     answer = perform(Call(request["name"], args, request["forks"], request["opens"]))
     return {"errno": answer.errno, "value": answer.value, "memory": [data.hex() for data in answer.memory]}

@@ -6,11 +6,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from kprobe_tool.probes.extensible_structs.model import FlagReport, ProbeMethod, Reachability, Support, SyscallReport
 
-T = TypeVar("T")
 Version = tuple[int, ...]
 
 
@@ -35,12 +33,13 @@ class Level:
 
     def __str__(self) -> str:
         if self.level is None:
-            return f"{self.release}, and no flag tells its level"
+            return "No flag tells how old this kernel's features are."
+        sentences = []
         if self.beyond:
-            return f"{self.release} with features up to {self.level}: backports"
+            sentences.append(f"This kernel {self.release} has features of Linux {self.level}.")
         if self.missing:
-            return f"{self.release} without some of its features: {', '.join(self.missing)}"
-        return f"{self.release} with features up to {self.level}"
+            sentences.append(f"This kernel lacks what Linux {self.release} has: {', '.join(self.missing)}.")
+        return " ".join(sentences) or f"All flags asked about that Linux {self.release} has are there."
 
 
 def named_flags(reports: Sequence[SyscallReport]) -> Iterator[tuple[str, FlagReport, str]]:
@@ -82,7 +81,7 @@ class Required:
     """What became of one required name."""
 
     name: str
-    taken: Support
+    support: Support
     reason: str | None = None
 
 
@@ -129,10 +128,13 @@ def find_flag(report: SyscallReport, name: str) -> FlagReport | None:
 
 def overall(required: Sequence[Required]) -> Support:
     """The result on all of them: no where one is refused or ignored, else unknown where one is, else yes."""
-    taken = {one.taken for one in required}
-    if taken & {Support.NO, Support.IGNORED}:
+    supports = {one.support for one in required}
+    if supports & {Support.NO, Support.IGNORED}:
         return Support.NO
-    return Support.UNKNOWN if Support.UNKNOWN in taken else Support.YES
+    return Support.UNKNOWN if Support.UNKNOWN in supports else Support.YES
+
+
+Scalar = str | int | None
 
 
 @dataclass(frozen=True)
@@ -144,43 +146,69 @@ class Difference:
     field: str | None
     flag: str | None
     what: str
-    here: object
-    there: object
+    here: Scalar
+    there: Scalar
 
     @property
     def settled(self) -> bool:
-        return not {"unknown", None} & {self.here, self.there}
+        return not UNSETTLED & {self.here, self.there}
 
 
-Facts = dict[tuple[str, str | None, str | None, str], object]
+UNSETTLED = frozenset({"unknown", "disabled", None})
+"""What may be the caller's privileges and not the kernel: bpf(2) is disabled for one user and there for another."""
+
+Facts = dict[tuple[str, str | None, str | None, str], Scalar]
 
 
-def facts(rows: Sequence[Mapping[str, object]]) -> Facts:
-    """All comparable answers of the ``results`` of a document. Raises ValueError when it is none of ours."""
+def facts(rows: object) -> Facts:
+    """All comparable answers of the ``results`` of a document. Raises ValueError when it is none of ours.
+
+    A mask is comparable where the kernel tells it: one that was put together from single answers lacks the bits that
+    this caller could not ask about, and those answers are compared one by one.
+    """
     found: Facts = {}
-    for row in rows:
-        syscall = member(row, "syscall", str)
+    for row in objects(rows, "results"):
+        syscall = text(row, "syscall")
         for what in ("reachable", "check_fields", "size"):
-            found[syscall, None, None, what] = row.get(what)
-        for field in member(row, "fields", list):
-            name = member(field, "name", str)
-            for what in ("present", "mask"):
-                found[syscall, name, None, what] = field.get(what)
-            for flag in member(field, "flags", list):
+            found[syscall, None, None, what] = scalar(row, what)
+        for field in objects(row.get("fields"), "fields"):
+            name = text(field, "name")
+            found[syscall, name, None, "present"] = scalar(field, "present")
+            if scalar(field, "mask_method") == ProbeMethod.CHECK_FIELDS.value:
+                found[syscall, name, None, "mask"] = scalar(field, "mask")
+            for flag in objects(field.get("flags"), "flags"):
                 for what in ("in_mask", "accepted"):
-                    found[syscall, name, member(flag, "name", str), what] = flag.get(what)
+                    found[syscall, name, text(flag, "name"), what] = scalar(flag, what)
     return found
 
 
-def member(row: object, name: str, kind: type[T]) -> T:
-    """A member of a JSON object, of the type that it must have."""
-    value = row.get(name) if isinstance(row, Mapping) else None
-    if not isinstance(value, kind):
-        raise ValueError(f"'{name}' is missing")
+def objects(value: object, name: str) -> list[Mapping[str, object]]:
+    """A list of JSON objects. Raises ValueError."""
+    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
+        raise ValueError(f"'{name}' is not a list of objects")
+    return value
+
+
+def text(row: Mapping[str, object], name: str) -> str:
+    """A member that is a string. Raises ValueError."""
+    value = row.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"'{name}' is not a string")
+    return value
+
+
+def scalar(row: Mapping[str, object], name: str) -> Scalar:
+    """A member that is a string, a number, or null as it is where it is missing. Raises ValueError."""
+    value = row.get(name)
+    if not isinstance(value, Scalar):
+        raise ValueError(f"'{name}' is neither a string nor a number")
     return value
 
 
 def differences(here: Facts, there: Facts) -> list[Difference]:
-    """Where two hosts' answers differ, in the order of ``here``; what only the other one tells comes last."""
-    keys = dict.fromkeys([*here, *there])
+    """Where two hosts' answers differ, in the order of ``here``; what only the other one tells comes last.
+
+    A mask that only one of them has is none.
+    """
+    keys = [key for key in dict.fromkeys([*here, *there]) if key[3] != "mask" or (key in here and key in there)]
     return [Difference(*key, here.get(key), there.get(key)) for key in keys if here.get(key) != there.get(key)]

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from kprobe_tool.probes.extensible_structs import compare
@@ -66,26 +64,37 @@ def test_version(text: str, numbers: compare.Version) -> None:
     assert compare.version(text) == numbers
 
 
+NOTHING_MISSING = "All flags asked about that Linux 6.1 has are there."
+
+
 @pytest.mark.parametrize(
-    ("flags", "release", "said"),
+    ("flags", "release", "sentence"),
     [
-        ((OLD, NO_NEW), "6.1.192", "6.1 with features up to 5.6"),
-        ((OLD, NEW), "6.1.192", "6.1 with features up to 7.2: backports"),
-        ((OLD, NEW), "7.2.12+deb13-amd64", "7.2 with features up to 7.2"),
-        ((OLD, NO_NEW), "7.3-rc7", "7.3 without some of its features: openat2.flags.NEW"),
-        ((flag("OLD", "5.6", Support.UNKNOWN),), "6.1", "6.1, and no flag tells its level"),
-        ((OLD, flag("NEVER", "5.6", Support.NO, always_refused=True)), "6.1", "6.1 with features up to 5.6"),
-        ((OLD, flag("CONFIG", "5.6", Support.NO, Support.YES)), "6.1", "6.1 with features up to 5.6"),
-        ((OLD, flag("bit 40", None, Support.YES)), "6.1", "6.1 with features up to 5.6"),
-        ((OLD, flag("PASSES", "7.2", Support.IGNORED)), "6.1", "6.1 with features up to 5.6"),
+        ((OLD, NO_NEW), "6.1.192", NOTHING_MISSING),
+        ((OLD, NEW), "6.1.192", "This kernel 6.1 has features of Linux 7.2."),
+        ((OLD, NEW), "7.2.12+deb13-amd64", "All flags asked about that Linux 7.2 has are there."),
+        ((OLD, NO_NEW), "7.3-rc7", "This kernel lacks what Linux 7.3 has: openat2.flags.NEW."),
+        ((flag("OLD", "5.6", Support.UNKNOWN),), "6.1", "No flag tells how old this kernel's features are."),
+        (
+            (OLD, flag("NEVER", "5.6", Support.NO, always_refused=True)),
+            "6.1",
+            NOTHING_MISSING,
+        ),
+        (
+            (OLD, flag("CONFIG", "5.6", Support.NO, Support.YES)),
+            "6.1",
+            NOTHING_MISSING,
+        ),
+        ((OLD, flag("bit 40", None, Support.YES)), "6.1", NOTHING_MISSING),
+        ((OLD, flag("PASSES", "7.2", Support.IGNORED)), "6.1", NOTHING_MISSING),
     ],
 )
-def test_level(flags: tuple[FlagReport, ...], release: str, said: str) -> None:
-    assert str(compare.level([report(*flags)], release)) == said
+def test_level(flags: tuple[FlagReport, ...], release: str, sentence: str) -> None:
+    assert str(compare.level([report(*flags)], release)) == sentence
 
 
 @pytest.mark.parametrize(
-    ("one", "taken"),
+    ("one", "support"),
     [
         (OLD, Support.YES),
         (NO_NEW, Support.NO),
@@ -97,23 +106,23 @@ def test_level(flags: tuple[FlagReport, ...], release: str, said: str) -> None:
         (flag("F", "7.2", Support.UNKNOWN), Support.UNKNOWN),
     ],
 )
-def test_require_flag(one: FlagReport, taken: Support) -> None:
-    assert compare.require(report(one), one.name).taken is taken
-    assert compare.require(report(one), f"flags.{one.name}").taken is taken
+def test_require_flag(one: FlagReport, support: Support) -> None:
+    assert compare.require(report(one), one.name).support is support
+    assert compare.require(report(one), f"flags.{one.name}").support is support
     blocked = report(one, reachable=Reachability.BLOCKED)
-    assert compare.require(blocked, one.name).taken is Support.UNKNOWN
+    assert compare.require(blocked, one.name).support is Support.UNKNOWN
 
 
 def test_require_field() -> None:
-    assert compare.require(report(OLD), "flags").taken is Support.YES
-    assert compare.require(report(OLD), "late").taken is Support.NO
+    assert compare.require(report(OLD), "flags").support is Support.YES
+    assert compare.require(report(OLD), "late").support is Support.NO
     for reachable in Reachability:
         with pytest.raises(KeyError):
             compare.require(report(OLD, reachable=reachable), "nonsense")
 
 
 @pytest.mark.parametrize(
-    ("taken", "result"),
+    ("supports", "result"),
     [
         ([Support.YES, Support.YES], Support.YES),
         ([Support.YES, Support.UNKNOWN], Support.UNKNOWN),
@@ -121,8 +130,8 @@ def test_require_field() -> None:
         ([Support.YES, Support.IGNORED], Support.NO),
     ],
 )
-def test_overall(taken: list[Support], result: Support) -> None:
-    assert compare.overall([compare.Required("F", one) for one in taken]) is result
+def test_overall(supports: list[Support], result: Support) -> None:
+    assert compare.overall([compare.Required("F", one) for one in supports]) is result
 
 
 ROW = {
@@ -155,27 +164,61 @@ def test_differences() -> None:
     fewer = {**ROW, "fields": []}
     found = compare.differences(compare.facts([ROW]), compare.facts([fewer]))
     assert {one.settled for one in found} == {False}
-    assert {one.what for one in found} == {"present", "mask", "accepted", "in_mask"}
+    assert {one.what for one in found} == {"present", "accepted", "in_mask"}
+
+
+def with_mask(mask: str, method: str) -> dict[str, object]:
+    field = {"name": "flags", "present": "yes", "mask": mask, "mask_method": method, "flags": []}
+    return {**ROW, "fields": [field]}
 
 
 @pytest.mark.parametrize(
-    "row",
+    ("here", "there", "differ"),
     [
-        {},
-        {"syscall": 1},
-        {"syscall": "x"},
-        {"syscall": "x", "fields": [1]},
-        {"syscall": "x", "fields": [{"name": "f"}]},
-        7,
+        (("0x1", "check-fields"), ("0x3", "check-fields"), True),
+        (("0x1", "probe"), ("0x3", "probe"), False),
+        (("0x1", "probe"), ("0x3", "check-fields"), False),
+        (("0x1", "check-fields"), ("0x3", "probe"), False),
+        (("0x1", "self-described"), ("0x3", "self-described"), False),
     ],
 )
-def test_facts_of_something_else(row: object) -> None:
-    with pytest.raises(ValueError, match="is missing"):
-        compare.facts([row])  # type: ignore[list-item]
+def test_masks_that_were_probed_are_not_whole(here: tuple[str, str], there: tuple[str, str], differ: bool) -> None:
+    found = compare.differences(compare.facts([with_mask(*here)]), compare.facts([with_mask(*there)]))
+    assert bool(found) is differ
 
 
-def test_sizes_agree() -> None:
-    one = report(OLD)
-    assert one.sizes_agree is None
-    assert replace(one, size_btf=24).sizes_agree is True
-    assert replace(one, size_btf=24, size_check_fields=40).sizes_agree is False
+def test_disabled_may_be_the_user() -> None:
+    found = compare.differences(compare.facts([ROW]), compare.facts([{**ROW, "reachable": "disabled"}]))
+    assert [one.settled for one in found] == [False]
+    found = compare.differences(compare.facts([ROW]), compare.facts([{**ROW, "reachable": "blocked"}]))
+    assert [one.settled for one in found] == [True]
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        None,
+        7,
+        "x",
+        {},
+        [7],
+        [{}],
+        [{"syscall": 1}],
+        [{"syscall": "x"}],
+        [{"syscall": "x", "fields": {}}],
+        [{"syscall": "x", "fields": [1]}],
+        [{"syscall": "x", "fields": [{"name": "f"}]}],
+        [{"syscall": "x", "fields": [{"name": ["f"], "flags": []}]}],
+        [{"syscall": "x", "fields": [{"name": "f", "flags": ["x"]}]}],
+        [{"syscall": "x", "fields": [{"name": "f", "flags": [{"name": None}]}]}],
+        [{"syscall": "x", "fields": [], "reachable": []}],
+        [{"syscall": "x", "fields": [], "size": {}}],
+        [{"syscall": "x", "fields": [], "size": 1.5}],
+        [{"syscall": "x", "fields": [{"name": "f", "flags": [], "present": []}]}],
+        [{"syscall": "x", "fields": [{"name": "f", "flags": [], "mask_method": {}}]}],
+        [{"syscall": "x", "fields": [{"name": "f", "flags": [{"name": "F", "accepted": {}}]}]}],
+    ],
+)
+def test_facts_of_something_else(results: object) -> None:
+    with pytest.raises(ValueError, match="' is "):
+        compare.facts(results)

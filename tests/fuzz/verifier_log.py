@@ -33,7 +33,7 @@ def one(data: bytes) -> None:
     except Error:
         return
     diagnosis_rows(diagnosis)
-    page(diagnosis)
+    page(diagnosis, {"hostname": "h", "release": "r", "time": "t"})
     for line in render(Document("verifier-log", {}, [], picture=list(picture(diagnosis)))):
         if CONTROL & set(line):
             raise AssertionError(repr(line))

@@ -1,8 +1,10 @@
-"""Readers of what -o prometheus and -o nrpe print, as strict as those who read it in earnest."""
+"""Readers of what -o prometheus, nrpe, github and sarif print, as strict as those who read it in earnest."""
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
 LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\["\\n])*)"(?:,|$)')
@@ -60,3 +62,40 @@ def nrpe(text: str) -> tuple[str, dict[str, int], list[str]]:
     assert not any("|" in line for line in rest)
     figures = dict(pair.split("=") for pair in (found["figures"] or "").split())
     return found["state"], {name: int(value) for name, value in figures.items()}, rest
+
+
+ANNOTATION = re.compile(r"::(?P<level>error|warning) (?P<properties>[^:]*)::(?P<text>.*)")
+
+
+def github(line: str) -> tuple[str, dict[str, str], str]:
+    """Level, properties and text of a workflow command."""
+    found = ANNOTATION.fullmatch(line)
+    assert found, line
+    properties = dict(pair.split("=", 1) for pair in found["properties"].split(","))
+    assert set(properties) <= {"file", "line", "col", "title"}
+    return found["level"], {name: unquoted(value) for name, value in properties.items()}, unquoted(found["text"])
+
+
+def unquoted(text: str) -> str:
+    for code, char in (("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")):
+        text = text.replace(code, char)
+    return text
+
+
+def sarif(text: str) -> list[dict[str, Any]]:
+    """The results of a SARIF log: of every rule that is named, and with places that are whole."""
+    log = json.loads(text)
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert len(set(rules)) == len(rules)
+    for result in run["results"]:
+        assert result["ruleId"] in rules
+        assert result["level"] in {"error", "warning"}
+        assert result["message"]["text"]
+        for location in result.get("locations", []):
+            place = location["physicalLocation"]
+            assert place["artifactLocation"]["uri"]
+            assert place["region"]["startLine"] >= 1
+    results: list[dict[str, Any]] = run["results"]
+    return results

@@ -75,6 +75,10 @@ def test_every_command_in_every_format(name: str, output: Output, capsys: Capsys
             formats.nrpe(text)
         case Output.LINE:
             assert text.count("\n") == 1 and len(text.encode()) <= 81
+        case Output.GITHUB:
+            assert all(formats.github(line) for line in text.splitlines())
+        case Output.SARIF:
+            assert formats.sarif(text)
         case Output.TABLE | Output.WIDE:
             assert all(line == line.rstrip() for line in text.splitlines())
 

@@ -76,12 +76,25 @@ class Plugin:
 
 
 @dataclass(frozen=True)
+class Annotation:
+    """A remark about a line of source, for code hosts and editors. ``level`` is error or warning."""
+
+    level: str
+    rule: str
+    title: str
+    text: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+
+@dataclass(frozen=True)
 class Document:
     """One command's answer. ``name`` is that of its schema.
 
     ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables, the lines of
     a ``picture`` and ``summary`` lines are for people only, ``metrics``, ``plugin`` and the one-line ``verdict``
-    for the formats of monitoring.
+    for the formats of monitoring, ``annotations`` for those of code hosts.
     ``heading`` is the first line for people.
     A warning tells how to read the rows; an error, what is missing.
     """
@@ -97,6 +110,7 @@ class Document:
     warnings: Sequence[str] = ()
     metrics: Sequence[Metric] = ()
     plugin: Plugin | None = None
+    annotations: Sequence[Annotation] = ()
     verdict: str | None = None
     heading: str | None = None
 

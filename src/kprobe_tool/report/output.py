@@ -33,6 +33,8 @@ class Output(StrEnum):
     PROMETHEUS = "prometheus"
     NRPE = "nrpe"
     LINE = "line"
+    GITHUB = "github"
+    SARIF = "sarif"
 
     @property
     def for_people(self) -> bool:

@@ -10,7 +10,7 @@ import click
 from kprobe_tool import files
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
-from kprobe_tool.report.output import Output, emit
+from kprobe_tool.report.output import COMMON, Output, emit
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.diagnosis import Diagnosis
@@ -45,14 +45,24 @@ def diagnosed(path: str, errno: str | None) -> Diagnosis:
     help="The error that the load ended with, such as EACCES or 13.",
 )
 @click.option("--object", "object_path", metavar="FILE.o", help="Take lines of source from this object file.")
+@click.option("--prog", "program", metavar="NAME", help="The program of FILE.o, if the log does not name it.")
 @click.option("--redact", is_flag=True, help="Leave out addresses of the kernel.")
 @click.option("--html", "html_path", metavar="FILE", help="Also write a page to step through the path.")
-@output_option()
+@click.option(
+    "--fail-on",
+    type=click.Choice(["rejected", "unknown", "never"]),
+    default="unknown",
+    show_default=True,
+    help="Exit with 1 if the program was rejected, else with 3 if the log does not say.",
+)
+@output_option(*COMMON, Output.GITHUB, Output.SARIF)
 def command(
     *,
     path: str,
     errno: str | None,
     object_path: str | None,
+    program: str | None,
+    fail_on: str,
     redact: bool,
     html_path: str | None,
     output: Output,
@@ -62,7 +72,7 @@ def command(
     FILE is a log of any kernel from 5.x on, at any level, also with what a loader, dmesg or the journal put around
     it; standard input without one. Only its end is read, as far as needed.
     """
-    from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
+    from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture, source_annotations
     from kprobe_tool.probes import host
     from kprobe_tool.probes.verifier.diagnosis import Outcome
     from kprobe_tool.report.document import Document, Table
@@ -71,7 +81,7 @@ def command(
     if object_path is not None:
         from kprobe_tool.probes.verifier.explaining.sources import add_sources
 
-        diagnosis = add_sources(diagnosis, object_path)
+        diagnosis = add_sources(diagnosis, object_path, program)
     if redact:
         from kprobe_tool.probes.verifier.explaining.redact import redact as redacted
 
@@ -80,16 +90,21 @@ def command(
         from kprobe_tool import files
         from kprobe_tool.commands.verifier_log.html import page
 
-        files.replace(html_path, page(diagnosis).splitlines(), 0o644)
+        files.replace(html_path, page(diagnosis, host.identity()).splitlines(), 0o644)
     people = output.for_people
     emit(
         Document(
             "verifier-log-explain",
             host.identity(),
             [] if people else [Table((), diagnosis_rows(diagnosis))],
+            annotations=source_annotations(diagnosis),
             picture=list(picture(diagnosis, whole=output is Output.WIDE)) if people else (),
         ),
         output,
     )
+    if fail_on == "never":
+        return ExitCode.OK
+    if fail_on == "rejected" and diagnosis.outcome is Outcome.REJECTED:
+        return ExitCode.FOUND
     explained = diagnosis.recognised and diagnosis.outcome is not Outcome.UNKNOWN
     return ExitCode.OK if explained else ExitCode.CANNOT_TELL

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape as quote
 
 from kprobe_tool.commands.verifier_log.picture import contexts, where
@@ -58,14 +58,18 @@ def text(value: object) -> str:
     return quote(escape(str(value)))
 
 
-def page(diagnosis: Diagnosis) -> str:
-    """The whole page."""
+def page(diagnosis: Diagnosis, host: Mapping[str, object]) -> str:
+    """The whole page; ``host`` is where it was made."""
     title = text(diagnosis.problem or diagnosis.reason[:80])
+    made = f"Explained on {host['hostname']}, kernel {host['release']}, {host['time']}"
+    if diagnosis.program is not None:
+        made = f"Program {diagnosis.program}. {made}"
     body = "\n".join(line for each in (diagnosis, *diagnosis.others) for line in section(each))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n"
+        f'<p class="quiet">{text(made)}</p>\n'
         f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 

@@ -7,9 +7,13 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, Event, Line, Place, Truncation
-from kprobe_tool.report.document import Row, Span
+from kprobe_tool.report.document import Annotation, Row, Span
+from kprobe_tool.report.text import width as terminal_width
 
 WIDTH = 100
+"""Columns, where the output is no terminal."""
+WIDTH_MAX = 160
+"""Columns beyond which lines are hard to read."""
 OTHERS_MAX = 8
 """Further diagnoses that are drawn."""
 DETAILS_MAX = 4
@@ -25,6 +29,11 @@ CAUSES = {
 }
 """Whose fault it is, in words."""
 COLOURS = {"lost-bound": "magenta", "invalidated": "magenta", "acquired": "yellow", "branch": "blue", "note": "cyan"}
+
+
+def width() -> int:
+    """Columns to use: those of the terminal, or WIDTH where there is none."""
+    return max(40, min(WIDTH_MAX, terminal_width() or WIDTH))
 
 
 def line_row(line: Line) -> Row:
@@ -89,8 +98,27 @@ def diagnosis_rows(diagnosis: Diagnosis) -> list[Row]:
     return [diagnosis_row(each) for each in (diagnosis, *diagnosis.others)]
 
 
+def source_annotations(diagnosis: Diagnosis) -> list[Annotation]:
+    """What a code host shows at the line where a program was rejected."""
+    return [
+        Annotation(
+            level="error",
+            rule=each.rule or "bpf-verifier",
+            title=f"BPF verifier: {each.problem or 'rejected'}",
+            text="\n".join(
+                filter(None, (each.message, each.reason, each.suggestion, where(each.place, each.program)))
+            ),
+            file=each.place.file,
+            line=each.place.line,
+            column=each.place.column,
+        )
+        for each in (diagnosis, *diagnosis.others)
+        if each.outcome == "rejected"
+    ]
+
+
 def picture(diagnosis: Diagnosis, *, whole: bool = False) -> Iterator[list[Span]]:
-    """The lines of a log's diagnoses, WIDTH columns wide, in the manner of a compiler's error.
+    """The lines of a log's diagnoses, as wide as the terminal, in the manner of a compiler's error.
 
     What is long is shortened, unless the whole is wanted.
     """
@@ -172,7 +200,7 @@ def excerpt(place: Place, label: str, colour: str) -> Iterator[list[Span]]:
     """The source around a place, else its instructions, with a caret and a label below the line that it is."""
     source, instructions = contexts(place)
     if source:
-        yield from lane(source, place.line, label, colour, place.column)
+        yield from lane(source, place.line, label, colour, place.caret)
         label = ""
     yield from lane(instructions, place.insn, label, colour, None)
 
@@ -185,7 +213,7 @@ def contexts(place: Place) -> tuple[Sequence[Line], Sequence[Line]]:
 
 
 def lane(
-    lines: Sequence[Line], marked: int | None, label: str, colour: str, column: int | None
+    lines: Sequence[Line], marked: int | None, label: str, colour: str, caret: int | None
 ) -> Iterator[list[Span]]:
     """Numbered lines; the marked one with a caret below it, where there is a label."""
     if not lines:
@@ -194,42 +222,35 @@ def lane(
     yield [Span(f"{'':>{gutter}} |", "blue")]
     for line in lines:
         here = line.number == marked
-        text = cut(line.text.expandtabs(8), WIDTH - gutter - 3)
+        text = cut(line.text.expandtabs(8), width() - gutter - 3)
         number = "" if line.number is None else str(line.number)
         yield [Span(f"{number:>{gutter}} | ", "blue", here), Span(text, bold=here)]
         if here and label:
-            indent = caret(line.text, column)
-            first, *others = wrap(label, WIDTH - gutter - 5 - indent)
+            blank = len(line.text.expandtabs(8)) - len(line.text.expandtabs(8).lstrip())
+            indent = min(blank if caret is None else caret, width() // 2)
+            first, *others = wrap(label, width() - gutter - 5 - indent)
             yield [Span(f"{'':>{gutter}} | ", "blue"), Span(f"{'':{indent}}^ {first}", colour, True)]
             for other in others:
                 yield [Span(f"{'':>{gutter}} | ", "blue"), Span(f"{'':{indent}}  {other}", colour, True)]
 
 
-def caret(text: str, column: int | None) -> int:
-    """Where the caret stands below a line: at its column if the line is whole, else where its text begins."""
-    blank = len(text.expandtabs(8)) - len(text.expandtabs(8).lstrip())
-    if column is not None and text[:1].isspace() and 0 < column <= len(text):
-        blank = len(text[: column - 1].expandtabs(8))
-    return min(blank, WIDTH // 2)
-
-
 def event(head: str, step: Event) -> Iterator[list[Span]]:
     """One step: what happened, and below it where."""
     colour = COLOURS.get(step.kind, "cyan")
-    first, *others = wrap(step.message, WIDTH - 20)
+    first, *others = wrap(step.message, width() - 20)
     yield [Span(f"{head:<18}", colour, True), Span(f"  {first}")]
     for other in others:
         yield [Span(f"{'':20}{other}")]
     place = where(step.place)
     if place:
         yield [
-            Span(cut(f"{'':20}{place}: {step.place.source or step.place.instruction or ''}", WIDTH), "bright_black")
+            Span(cut(f"{'':20}{place}: {step.place.source or step.place.instruction or ''}", width()), "bright_black")
         ]
 
 
 def labelled(label: str, text: str, colour: str = "cyan") -> Iterator[list[Span]]:
     """``label: text``, wrapped below itself."""
-    first, *others = wrap(text, WIDTH - len(label) - 2)
+    first, *others = wrap(text, width() - len(label) - 2)
     yield [Span(label, colour, True), Span(f": {first}")]
     for other in others:
         yield [Span(f"{'':{len(label) + 2}}{other}")]

@@ -67,7 +67,8 @@ class Line:
 class Place:
     """Where in the program: the instruction's index, and the line of source that it was made from.
 
-    ``instruction`` is the disassembly. The context is what stands around both, the place's own lines included.
+    ``instruction`` is the disassembly, ``caret`` the column of a screen at which a mark below the line of source
+    stands, where that is known. The context is what stands around both, the place's own lines included.
     """
 
     insn: int | None = None
@@ -79,6 +80,7 @@ class Place:
     instruction: str | None = None
     source_context: tuple[Line, ...] = ()
     instruction_context: tuple[Line, ...] = ()
+    caret: int | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from kprobe_tool.errors import ExitCode
 from tests.corpus import LOGS
 from tests.skips import skip
 
+from ... import formats
+
 DATA = Path(__file__).parents[2] / "data" / "verifier"
 LOG = str(DATA / "null-check-6.18.txt")
 OBJECT = str(DATA / "null-check.o")
@@ -40,7 +42,8 @@ def failed(capsys: Capsys, *args: str) -> str:
     return captured.err
 
 
-def test_like_a_compiler(capsys: Capsys) -> None:
+def test_like_a_compiler(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     assert shown(capsys, LOG) == (
         "error[Register Type Safety]: Invalid dereference\n"
         "  --> null.c:13, instruction 7 of program count\n"
@@ -269,3 +272,35 @@ def test_a_million_lines(tmp_path: Path) -> None:
     assert took < 0.5
     # The peak of the program itself: that of wait4(2) has the process in it that started it.
     assert int(done.stderr.split()[1]) * 1024 < 60_000_000
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_as_wide_as_the_terminal(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    widths = [len(line) for line in shown(capsys, LOG).splitlines()]
+    assert columns - 20 < max(widths) <= columns
+
+
+def test_fail_on(capsys: Capsys, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("0: (bf) r6 = r3\nR3 !read_ok\nprocessed 1 insns (limit 1000000)\n", encoding="utf-8")
+    shown(capsys, str(log), code=ExitCode.OK)
+    shown(capsys, str(log), "--fail-on", "rejected", code=ExitCode.FOUND)
+    log.write_text("7: (95) exit\nsomething new\nprocessed 9 insns (limit 1000000)\n", encoding="utf-8")
+    shown(capsys, str(log), "--fail-on", "never", code=ExitCode.OK)
+
+
+def test_annotations(capsys: Capsys, tmp_path: Path) -> None:
+    """With the file and line that the log has; without them they stand for the run as a whole."""
+    log = tmp_path / "log"
+    log.write_text("; x = *p; @ prog.c:12\n0: (bf) r6 = r3\nR3 !read_ok\nprocessed 1 insns (limit 1000000)\n")
+    level, where, text = formats.github(shown(capsys, str(log), "-o", "github").rstrip("\n"))
+    assert (level, where["file"], where["line"]) == ("error", "prog.c", "12")
+    assert where["title"] == "BPF verifier: Unreadable register"
+    assert text.startswith("R3 !read_ok\n")
+    (result,) = formats.sarif(shown(capsys, str(log), "-o", "sarif"))
+    assert result["ruleId"] == "unreadable-register"
+    assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 12}
+    log.write_text("0: (95) exit\nprocessed 1 insns (limit 1000000)\n")
+    assert shown(capsys, str(log), "-o", "github") == ""
+    assert formats.sarif(shown(capsys, str(log), "-o", "sarif")) == []

@@ -68,7 +68,7 @@ def show(diagnosis: Diagnosis) -> None:
         assert "\x1b]" not in line
         assert not set(line.replace("\x1b", "")) & set(map(chr, range(32)))
     assert diagnosis_rows(redact(diagnosis))
-    html = page(diagnosis)
+    html = page(diagnosis, {"hostname": "h", "release": "r", "time": "t"})
     assert html.count("<script") == 1
     assert html.count("<section>") == 1 + len(diagnosis.others)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kprobe_tool.probes.verifier.diagnosis import Event
 from kprobe_tool.probes.verifier.explaining.bounds import lost_bounds
+from kprobe_tool.probes.verifier.explaining.slots import may_write
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
 from kprobe_tool.probes.verifier.log.path import Path, PathInsn
 from kprobe_tool.probes.verifier.log.states import Value, describe, value
@@ -263,6 +264,8 @@ def effect_on(
             return f"R0 is what {instruction.name}() returned{contents(visit, 'R0')}", "update", True
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:
             return f"{target.name} is lost in the call of {instruction.name}()", "invalidated", True
+        if may_write(target.name, number, visits):
+            return f"{instruction.name}() may have written to {target.name}, which it was given", "update", True
         return None
     if operation is Operation.SPILL and instruction.slot == target.name:
         if instruction.reads is None:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What stands behind a message: the type that those who look for causes return."""
+"""What stands behind a message: what those who look for causes get, and what they return."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
+from kprobe_tool.probes.verifier.log.disasm import Instruction
+from kprobe_tool.probes.verifier.log.path import Path
+from kprobe_tool.probes.verifier.messages.row import Match
 
 
 @dataclass(frozen=True)
@@ -19,3 +22,22 @@ class Cause:
     suggestion: str | None = None
     cause_class: CauseClass = CauseClass.UNKNOWN
     evidence: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known when a cause is looked for."""
+
+    match: Match
+    message: str
+    details: tuple[str, ...]
+    path: Path
+    register: str | None
+
+    @property
+    def instruction(self) -> Instruction | None:
+        return self.path.visits[-1].instruction if self.path.visits else None
+
+    @property
+    def text(self) -> str:
+        return self.path.visits[-1].text if self.path.visits else ""

@@ -135,9 +135,9 @@ def explain_log(data: Data, errno: str | None, wrapping: Wrapping) -> Diagnosis:
 
 def recognisable(run: Sequence[str], beginning: Sequence[str]) -> bool:
     """Whether text without a single line about a program is a log all the same."""
-    return any(text.startswith(diagnostics.HEADER) or match(text) is not None for text in run[-END_MAX:]) or any(
-        entry.kind in OURS for text in beginning for entry in entries(text)
-    )
+    return any(
+        text.startswith(diagnostics.HEADER) or match(text.strip()) is not None for text in run[-END_MAX:]
+    ) or any(entry.kind in OURS for text in beginning for entry in entries(text))
 
 
 def judge(end: End, errno: str | None) -> Diagnosis:

@@ -72,6 +72,14 @@ def number_as_pointer(register: str, path: Path, what: str) -> Cause | None:
             CauseClass.SOURCE,
             f"instruction {visit.insn} reads the value out of the context",
         )
+    if visit.instruction.operation is Operation.CALL and origin.name.startswith("fp"):
+        return Cause(
+            f"{register} was read from the stack, where {visit.instruction.name}() has written it (instruction "
+            f"{visit.insn}): a number to the verifier, even if it is an address; {what}.",
+            f"Copy what it points to into a variable on the stack first, and pass that one's address. {READ_IT}",
+            CauseClass.SOURCE,
+            f"instruction {visit.insn} writes the value to the stack",
+        )
     if visit.instruction.operation is Operation.CALL:
         return Cause(
             f"{visit.instruction.name}() returned a number (instruction {visit.insn}), and {what}.",

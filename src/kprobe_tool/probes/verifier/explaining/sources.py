@@ -18,16 +18,19 @@ CODE = ".text"
 """The section of functions that are called; programs have sections of their own."""
 
 
-def add_sources(diagnosis: Diagnosis, path: str) -> Diagnosis:
-    """The diagnosis with the lines of source that an object file has for its places. Raises Error."""
+def add_sources(diagnosis: Diagnosis, path: str, program: str | None = None) -> Diagnosis:
+    """The diagnosis with the lines of source that an object file has for its places. Raises Error.
+
+    ``program`` is the name of the one that the log is about, where its loader has not printed it.
+    """
     try:
         found = bpf_object.read(path)
     except OSError as error:
         raise Error.from_os(path, error) from error
     except ValueError as error:
         raise Error(path, f"this is no BPF object file: {error}") from error
-    program = choose(found, diagnosis.program, path)
-    return Sources(found, program).diagnosis(diagnosis)
+    chosen = choose(found, program or diagnosis.program, path)
+    return Sources(found, chosen).diagnosis(replace(diagnosis, program=chosen.name))
 
 
 def choose(found: BpfObject, name: str | None, path: str) -> Function:
@@ -38,7 +41,9 @@ def choose(found: BpfObject, name: str | None, path: str) -> Function:
         return (named or programs)[0]
     names = ", ".join(sorted(function.name for function in programs)[:16]) or "none"
     raise Error(
-        path, f"it has no program '{name}'" if name else "the log does not say which program", hint=f"it has {names}"
+        path,
+        f"it has no program '{name}'" if name else "the log does not say which program",
+        hint=f"it has {names}; --prog NAME says which",
     )
 
 
@@ -49,7 +54,8 @@ class Sources:
         self.program = program
         self.lines = found.lines
         own = [line for line in found.lines if line.section == program.section]
-        self.own = sorted(own, key=lambda line: line.insn)
+        # Line 0 is code that the compiler made; the line before it is the nearest real one.
+        self.own = sorted((line for line in own if line.line), key=lambda line: line.insn)
         self.starts = [line.insn for line in self.own]
 
     def line_of(self, place: Place) -> SourceLine | None:
@@ -79,6 +85,7 @@ class Sources:
             line=line.line,
             column=line.column,
             source=line.text,
+            caret=len(line.text[: line.column - 1].expandtabs(8)) if line.column else None,
             source_context=tuple(Line(number, near[number]) for number in sorted(near)),
         )
 

@@ -17,7 +17,7 @@ HEADER = "Verification failed: "
 SECTIONS = ("Reason:", "At:", "Active lock:", "Causal path:", "Suggestion:")
 
 LANE = re.compile(r"  (>>> |    ) {0,9}(\d{1,9}) \| ?(.*)")
-ANNOTATION = re.compile(r" {2,40}\| {0,120}\^-- ([a-z-]{1,20}): ?(.*)")
+ANNOTATION = re.compile(r" {2,40}\| ?( {0,120})\^-- ([a-z-]{1,20}): ?(.*)")
 CONTINUED = re.compile(r" {2,40}\|  {3,160}(\S.*)")
 INSN = re.compile(r"  insn (\d{1,7})")
 LOCATION = re.compile(r"  (?:(?P<function>\S{1,128}) @ )?(?P<file>.{1,255}):(?P<line>\d{1,9}):(?P<column>\d{1,9})")
@@ -46,6 +46,7 @@ class Location:
     label: str = "note"
     message: list[str] = field(default_factory=list)
     lane: str = ""
+    caret: int | None = None
 
     def add(self, text: str) -> None:
         """One more line of it."""
@@ -59,7 +60,8 @@ class Location:
             return
         found = ANNOTATION.fullmatch(text)
         if found is not None:
-            self.label, self.message = found[1], [found[2]]
+            self.caret = len(found[1]) if self.lane == "Source" else None
+            self.label, self.message = found[2], [found[3]]
             return
         found = CONTINUED.fullmatch(text)
         if found is not None and self.message:
@@ -83,6 +85,7 @@ class Location:
             instruction=insn.text if insn is not None else None,
             source_context=tuple(line for _, line in self.source),
             instruction_context=tuple(line for _, line in self.instructions),
+            caret=self.caret,
         )
 
 

@@ -59,6 +59,8 @@ SAFE = re.compile(r"(\d{1,7}): safe")
 CUT = re.compile(r"\d{1,7}(?:: ?(?:\([0-9a-f]{0,2}\)?)?)?")
 """The beginning of an instruction, where a log that was too long ends."""
 LOCATION = re.compile(r"(.*) @ ([^@]{1,255}):(\d{1,9})", re.DOTALL)
+PASTED_MAX = 80
+"""Blanks before the verifier's last line, where somebody has indented it."""
 ELLIPSIS = re.compile(
     r"\s{0,80}(?:\.{2,80}|\u2026|[\[<(](?:\.{2,4}|\u2026|snip|cut|skipped|truncated|omitted)[\])>])\s{0,80}"
 )
@@ -117,8 +119,8 @@ def entries(text: str) -> tuple[Entry, ...]:
         if found is not None:
             kind = Kind.SAFE if found[3] == " safe" else Kind.FROM
             return (Entry(kind, text, int(found[2]), state=found[3].strip(), origin=int(found[1])),)
-    if text.startswith("processed ") and " insns" in text:
-        return (Entry(Kind.TRAILER, text),)
+    if "processed " in text[:PASTED_MAX] and " insns" in text and text.lstrip().startswith("processed "):
+        return (Entry(Kind.TRAILER, text.lstrip()),)
     if text.startswith(TRAILERS) or SUBPROG.match(text):
         return (Entry(Kind.TRAILER, text),)
     if OLD_STATE.match(text):

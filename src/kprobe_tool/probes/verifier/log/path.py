@@ -108,6 +108,9 @@ class Sources:
 
     def see(self, entry: Entry) -> None:
         """Take the entry that stands before those seen so far."""
+        if entry.kind is Kind.SOURCE and entry.line == 0:
+            # A line that the compiler made: what stands before it is the nearest real one.
+            return
         if entry.kind is Kind.SOURCE:
             for insn in self.waiting:
                 self.of.setdefault(insn, entry)

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Causes that the message and its instruction tell alone: sizes, fields, opcodes, what compilers do."""
+
+from __future__ import annotations
+
+import re
+
+from kprobe_tool.probes.verifier.diagnosis import CauseClass
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
+from kprobe_tool.probes.verifier.explaining.origins import state_of
+from kprobe_tool.probes.verifier.explaining.packets import packet_cause
+from kprobe_tool.probes.verifier.log.disasm import Operation
+
+MAP_STRUCT = re.compile(
+    r"bpf_(?:map|array|htab|lru|ringbuf|lpm|dtab|stack|queue|local_storage|cpu_map|shtab)\w{0,40}"
+)
+SK_BUFF = (
+    "len",
+    "pkt_type",
+    "mark",
+    "queue_mapping",
+    "protocol",
+    "vlan_present",
+    "vlan_tci",
+    "vlan_proto",
+    "priority",
+    "ingress_ifindex",
+    "ifindex",
+    "tc_index",
+    "cb[0]",
+    "cb[1]",
+    "cb[2]",
+    "cb[3]",
+    "cb[4]",
+    "hash",
+    "tc_classid",
+    "data",
+    "data_end",
+    "napi_id",
+    "family",
+    "remote_ip4",
+    "local_ip4",
+    "remote_ip6[0]",
+    "remote_ip6[1]",
+    "remote_ip6[2]",
+    "remote_ip6[3]",
+    "local_ip6[0]",
+    "local_ip6[1]",
+    "local_ip6[2]",
+    "local_ip6[3]",
+    "remote_port",
+    "local_port",
+    "data_meta",
+)
+"""struct __sk_buff of include/uapi/linux/bpf.h: its fields of 4 bytes, in order."""
+BOUNDS = re.compile(
+    r"invalid access to (?:map value|memory|map key|scalar), ?(?:value_size|mem_size|key_size)=(-?\d{1,12}) "
+    r"off=(-?\d{1,20}) size=(-?\d{1,20})"
+)
+NOT_A_STRUCT = re.compile(r"func '(\S{1,128})' arg(\d{1,2}) (?:type (\w{1,32}) is not a struct|has .{1,80})")
+OPCODES = {
+    "8d": (
+        "The instruction is a call through a register (callx), which the kernel does not know: the compiler did not "
+        "see which function is called.",
+        "Compile with -O2: without optimization helpers are called through pointers. Call no function "
+        "through a pointer that is not a constant.",
+        "opcode 8d is what a compiler makes of a call through a pointer",
+    ),
+    "00": (
+        "The instruction is empty: the compiler left it to be filled in, and the loader did not. That is a call of a "
+        "function which does not exist for BPF (strcmp(), memcmp() and others of the C library), or a constant or "
+        "global variable with a loader that knows none.",
+        "Call no function of the C library (write the loop, or use bpf_strncmp() or __builtin_memcmp() with a small "
+        'constant size); put strings on the stack (char s[] = "...") where the loader, such as bcc, has no global '
+        "data.",
+        "opcode 00 is a relocation that was not done",
+    ),
+}
+
+
+def object_bounds(found: Found) -> Cause | None:
+    """Bounds of map values and other memory, in numbers."""
+    figures = next((each for text in (found.message, *found.details) if (each := BOUNDS.match(text))), None)
+    if figures is None:
+        return packet_cause(found.message, found.details, found.path)
+    whole, off, size = (int(each) for each in figures.groups())
+    register = found.register
+    state = None
+    if register is not None and found.path.visits:
+        state = state_of(found.path, register, len(found.path.visits) - 1)
+    called = found.instruction is not None and found.instruction.operation is Operation.CALL
+    if size == 0:
+        return Cause(
+            "The size that is passed may be 0 on this path, and this function takes none of 0. "
+            "What may be wrong about a size of 0 is checked at its smallest value.",
+            "Leave where the size is 0 (if (size == 0) return ...;), in the very register that is passed: an "
+            "unsigned comparison directly before the call.",
+            CauseClass.SOURCE,
+            "the kernel tried the access with a size of 0",
+        )
+    reason = (
+        f"The access is of {size} {'byte' if size == 1 else 'bytes'} at offset {off}, and the object has {whole}."
+    )
+    if called and off <= whole and size > whole:
+        return Cause(
+            f"{reason} The size may be as large as {size} here.",
+            f"Bound the size by what the object holds: if (size > {max(0, whole - max(off, 0))}) return ...; "
+            f"a mask such as & {size:#x} lets more through. Or give the object a larger type.",
+            CauseClass.SOURCE,
+            f"a size of up to {size} is used for an object of {whole} bytes",
+        )
+    largest = None if state is None else state.bound("umax")
+    if largest is not None and off > whole - size:
+        allowed = largest - (off - (whole - size))
+        if allowed >= 0:
+            return Cause(
+                f"{reason} The number that was added can be as large as {largest}; up to {allowed} the access would "
+                "lie within.",
+                "Offset and size are bounded each on its own, and their largest values count together. Bound "
+                f"the sum in the code: the offset {allowed} at the most where the size may be {size}."
+                if called
+                else f"Bound it so that it is {allowed} at the most (in bytes: an index times the size of an "
+                "element), in the "
+                "register that is added to the pointer. sizeof() of an array counts bytes, not elements.",
+                CauseClass.SOURCE,
+                f"the offset is at most {largest} where {allowed} is allowed",
+            )
+    if off >= whole and found.match.row.rule in {"object-bounds", "bounds-minimum"}:
+        return Cause(
+            f"{reason} It begins behind the end.",
+            "Declare the map's value, or the memory, as large as what is read or written there (sizeof of "
+            "the type, not of a pointer to it), or bound the offset.",
+            CauseClass.SOURCE,
+            f"the access begins at {off} of {whole}",
+        )
+    return None
+
+
+def beyond_variable(found: Found) -> Cause | None:
+    """A function that reads more than the variable has whose address it is given."""
+    off, size = int(found.match.fields["off"]), int(found.match.fields["size"])
+    if not -512 <= off < 0 < off + size:
+        return None
+    return Cause(
+        f"{size} bytes are read or written at offset {off} of the stack, where only {-off} are left: the "
+        f"variable there has {-off} bytes at the most.",
+        f"Pass the address of a variable of {size} bytes. What maps take as keys and values is as large as "
+        "the map says (key_size, value_size): declare the variable with the map's own type.",
+        CauseClass.SOURCE,
+        f"{size} bytes are wanted where {-off} are left",
+    )
+
+
+def map_object(found: Found) -> Cause | None:
+    name = found.match.fields.get("type", "")
+    if not MAP_STRUCT.fullmatch(name):
+        return None
+    return Cause(
+        f"The pointer is the map itself (struct {name} of the kernel), not one of its values.",
+        "Get a value with bpf_map_lookup_elem(&map, &key), compare it with NULL, and use that; a map that is "
+        "declared like a variable is no memory of the program.",
+        CauseClass.SOURCE,
+        f"the kernel names struct {name}, which is how it keeps the map",
+    )
+
+
+def opcode(found: Found) -> Cause | None:
+    about = OPCODES.get(found.match.fields.get("hex", ""))
+    if about is None:
+        return None
+    return Cause(about[0], about[1], CauseClass.COMPILER, about[2])
+
+
+def pointer_arithmetic(found: Found) -> Cause | None:
+    if found.instruction is None or found.instruction.operator not in {"<<=", "|=", ">>=", "&="}:
+        return None
+    return Cause(
+        f"{found.match.reason()} Nobody writes {found.instruction.operator} on such a pointer in C: the "
+        "compiler has put two fields that it read, such as data and data_end, into one number.",
+        'Read the two fields so that the compiler keeps them apart: through volatile, or with asm volatile("" ::: '
+        '"memory"); between them.',
+        CauseClass.COMPILER,
+        f"the instruction is {found.text}",
+    )
+
+
+def pointer_bitwise(found: Found) -> Cause | None:
+    if "|=" not in found.text:
+        return None
+    return Cause(
+        f"{found.match.reason()} In C this was an addition: the compiler knew that the low bits of the "
+        "pointer are 0, and made | of +.",
+        'Hide the offset from the compiler before it is added (asm volatile("" : "+r"(i));), or move the data into '
+        "a map value, of which it knows no alignment. In calls of bpf_trace_printk() pass %d and %s their own "
+        "arguments.",
+        CauseClass.COMPILER,
+        f"the instruction is {found.text} on a stack pointer",
+    )
+
+
+def pointer_minus(found: Found) -> Cause | None:
+    if found.instruction is None or found.instruction.operator != "-=":
+        return None
+    return Cause(
+        "A pointer is subtracted from a number: the length between two pointers, of which the verifier takes "
+        "one for a number.",
+        "Keep lengths in variables instead of differences of pointers. In Rust this is code for panics and "
+        "formatting: index with get() and avoid unwrap() and format macros, and build with --release.",
+        CauseClass.SOURCE,
+        f"the instruction is {found.text}",
+    )
+
+
+def context(found: Found) -> Cause | None:
+    argument = next((each for text in found.details if (each := NOT_A_STRUCT.match(text))), None)
+    if argument is not None:
+        return Cause(
+            f"Argument {int(argument[2]) + 1} of {argument[1]}() (arg{argument[2]}) is no pointer to a structure "
+            f"({argument[3] or 'of a type the verifier does not take'}), and this kernel lets programs read none but "
+            "those, and numbers.",
+            "Read it with bpf_get_func_arg() (from v5.17 on), or attach a kprobe and take PT_REGS_PARMn(); "
+            "newer kernels pass pointers to pointers on as numbers.",
+            CauseClass.ENVIRONMENT,
+            argument.string,
+        )
+    off, size = int(found.match.fields.get("off", -1)), found.match.fields.get("size")
+    source = " ".join(filter(None, (each.source.text for each in found.path.visits[:64] if each.source is not None)))
+    if "__sk_buff" in source and off % 4 == 0 and 0 <= off < 4 * len(SK_BUFF) and size in {"4", "8"}:
+        return Cause(
+            f"Offset {off} of struct __sk_buff is {SK_BUFF[off // 4]}, and programs of this type may not "
+            "access it like this.",
+            "Socket filters read the packet with bpf_skb_load_bytes(), not through data and data_end. Else use the "
+            "program type whose context has the field (cls/act for most of them)."
+            if SK_BUFF[off // 4] in {"data", "data_end", "data_meta"}
+            else "Use the program type whose context has the field, or do without it.",
+            CauseClass.ENVIRONMENT,
+            f"the context is a struct __sk_buff, in which offset {off} is {SK_BUFF[off // 4]}",
+        )
+    return None

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Slots of the stack that a call may have written, because it was given their address."""
+
+from __future__ import annotations
+
+import re
+
+from kprobe_tool.probes.verifier.log.disasm import Operation
+from kprobe_tool.probes.verifier.log.path import PathInsn
+
+ARGUMENTS = ("R1", "R2", "R3", "R4", "R5")
+ARGUMENTS_BACK = 24
+"""Instructions before a call in which its arguments are looked for."""
+WRITTEN_MAX = 16
+"""Bytes from the address it was given that a call is taken to write, if nothing tells the size."""
+READS_ONLY = re.compile(
+    r"bpf_(?:map_(?:lookup|update|delete|push)\w{0,20}|perf_event_output|ringbuf_output|trace_printk|trace_vprintk"
+    r"|sk_storage_get|redirect\w{0,16}|tail_call|skb_store_bytes|csum_diff)|[123]|map_\w{0,20}"
+)
+"""Helpers that read what they are given; those of the first kernels are written as numbers."""
+FRAME_POINTER = re.compile(r"fp(-\d{1,4})")
+ADDED = re.compile(r"r\d{1,2} \+= (-?\d{1,6})")
+
+
+def may_write(slot: str, number: int, visits: list[PathInsn]) -> bool:
+    """Whether a call was given the address of a slot, or of one below it, and is not known to read only."""
+    if not slot.startswith("fp") or READS_ONLY.fullmatch(visits[number].instruction.name or ""):
+        return False
+    offsets = [offset for name in ARGUMENTS if (offset := stack_address(name, number, visits)) is not None]
+    # How much of it is written the log does not say; what is above the next variable is not.
+    return any(offset <= int(slot[2:]) < offset + WRITTEN_MAX for offset in offsets)
+
+
+def stack_address(name: str, number: int, visits: list[PathInsn]) -> int | None:
+    """The offset from the frame pointer that a register holds before a call, if it holds one."""
+    offset = 0
+    for before in range(number - 1, max(-1, number - ARGUMENTS_BACK), -1):
+        visit = visits[before]
+        instruction = visit.instruction
+        if visit.depth != visits[number].depth or instruction.writes != name:
+            continue
+        held = FRAME_POINTER.fullmatch(visit.after.get(name, ""))
+        if held is not None:
+            return int(held[1]) + offset
+        if instruction.operation is Operation.COPY and instruction.reads == "R10":
+            return offset
+        if instruction.operation is Operation.ALU and (added := ADDED.fullmatch(visit.text)) is not None:
+            offset += int(added[1])
+            continue
+        return None
+    return None

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What stands behind a message, and whose fault it is, in logs small enough to be followed by eye."""
+
+from __future__ import annotations
+
+import pytest
+
+from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
+
+TRAILER = "processed 9 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0"
+START = "0: R1=ctx() R10=fp0"
+END = "0: (61) r2 = *(u32 *)(r1 +80)          ; R1=ctx() R2=pkt_end()"
+
+
+def explained(*lines: str) -> Diagnosis:
+    return explain_bytes("".join(f"{line}\n" for line in (*lines, TRAILER)).encode())
+
+
+def check(diagnosis: Diagnosis, cause_class: CauseClass, *words: str) -> None:
+    """The class, with evidence; the words stand in the reason or the suggestion."""
+    assert diagnosis.cause_class is cause_class
+    assert diagnosis.evidence
+    for word in words:
+        assert word in f"{diagnosis.reason} {diagnosis.suggestion}"
+
+
+@pytest.mark.parametrize("word", ["inv", "scalar"])
+def test_number_from_the_context(word: str) -> None:
+    diagnosis = explained(
+        START,
+        "0: (79) r6 = *(u64 *)(r1 +112)        ; R1=ctx() R6=scalar()",
+        "1: (69) r2 = *(u16 *)(r6 +20)",
+        f"R6 invalid mem access '{word}'",
+    )
+    check(diagnosis, CauseClass.SOURCE, "read out of the context", "BPF_CORE_READ()", "instruction 0")
+
+
+@pytest.mark.parametrize(("value", "words"), [(0, "that is NULL"), (16, "NULL and the offset of a field")])
+def test_constant_as_pointer(value: int, words: str) -> None:
+    diagnosis = explained(
+        START,
+        f"0: (b7) r3 = {value}                    ; R3={value}",
+        "1: (63) *(u32 *)(r3 +0) = r1",
+        "R3 invalid mem access 'scalar'",
+    )
+    check(diagnosis, CauseClass.SOURCE, words)
+
+
+def test_number_of_a_helper() -> None:
+    diagnosis = explained(
+        START,
+        "0: (85) call bpf_get_current_task#35   ; R0=scalar()",
+        "1: (79) r1 = *(u64 *)(r0 +8)",
+        "R0 invalid mem access 'scalar'",
+    )
+    check(diagnosis, CauseClass.SOURCE, "bpf_get_current_task() returned a number", "bpf_get_current_task_btf()")
+
+
+def test_slot_that_a_helper_has_written() -> None:
+    diagnosis = explained(
+        START,
+        "0: (b7) r6 = 0                        ; R6=0",
+        "1: (7b) *(u64 *)(r10 -8) = r6         ; R6=0 R10=fp0 fp-8=0",
+        "2: (bf) r1 = r10                      ; R1=fp0 R10=fp0",
+        "3: (07) r1 += -8                      ; R1=fp-8",
+        "4: (85) call bpf_probe_read_kernel#113 ; R0=scalar() fp-8=mmmmmmmm",
+        "5: (79) r7 = *(u64 *)(r10 -8)         ; R7=scalar() R10=fp0 fp-8=mmmmmmmm",
+        "6: (79) r1 = *(u64 *)(r7 +0)",
+        "R7 invalid mem access 'scalar'",
+    )
+    check(diagnosis, CauseClass.SOURCE, "bpf_probe_read_kernel() has written it (instruction 4)")
+    assert [event.place.insn for event in diagnosis.path] == [4, 5]
+
+
+def test_arguments_that_programs_do_not_have() -> None:
+    diagnosis = explained(START, "0: (bf) r6 = r3", "R3 !read_ok")
+    check(diagnosis, CauseClass.SOURCE, "Programs are called with one argument", "BPF_KPROBE()")
+
+
+def test_register_lost_in_a_call() -> None:
+    diagnosis = explained(
+        START, "0: (85) call bpf_ktime_get_ns#5        ; R0=scalar()", "1: (bf) r6 = r2", "R2 !read_ok"
+    )
+    check(diagnosis, CauseClass.SOURCE, "lost in the call of bpf_ktime_get_ns() (instruction 0)")
+
+
+def test_legacy_load() -> None:
+    diagnosis = explained(START, "0: (30) r0 = *(u8 *)skb[12]", "R6 !read_ok")
+    check(diagnosis, CauseClass.SOURCE, "through R6")
+
+
+def test_read_again_after_the_check() -> None:
+    diagnosis = explained(
+        START,
+        "0: (bf) r6 = r1                       ; R1=ctx() R6=ctx()",
+        "1: (79) r1 = *(u64 *)(r6 +184)        ; R1=sock_or_null(id=1) R6=ctx()",
+        "2: (15) if r1 == 0x0 goto pc+5        ; R1=sock()",
+        "3: (79) r2 = *(u64 *)(r6 +184)        ; R2=sock_or_null(id=2) R6=ctx()",
+        "4: (85) call bpf_sk_storage_get#107",
+        "R2 type=sock_or_null expected=sock_common, sock, tcp_sock",
+    )
+    check(diagnosis, CauseClass.SOURCE, "instruction 3 reads the same place again", "local variable")
+
+
+def test_null_not_compared_at_all() -> None:
+    diagnosis = explained(
+        START,
+        "0: (85) call bpf_map_lookup_elem#1    ; R0=map_value_or_null(id=1,ks=4,vs=8)",
+        "1: (79) r1 = *(u64 *)(r0 +0)",
+        "R0 invalid mem access 'map_value_or_null'",
+    )
+    check(diagnosis, CauseClass.SOURCE)
+
+
+def test_copy_that_an_old_kernel_does_not_follow() -> None:
+    diagnosis = explained(
+        "0: (85) call 1",
+        "1: (bf) r7 = r0",
+        "2: (15) if r0 == 0x0 goto pc+3",
+        " R0=map_value R7=map_value_or_null R10=fp",
+        "3: (79) r1 = *(u64 *)(r7 +0)",
+        "R7 invalid mem access 'map_value_or_null'",
+    )
+    check(diagnosis, CauseClass.ENVIRONMENT, "does not carry the result over to copies")
+
+
+def packet(*lines: str) -> Diagnosis:
+    return explained(START, END, "1: (61) r3 = *(u32 *)(r1 +76)          ; R1=ctx() R3=pkt(r=0)", *lines)
+
+
+def test_packet_not_compared() -> None:
+    diagnosis = packet(
+        "2: (71) r0 = *(u8 *)(r3 +9)",
+        "invalid access to packet, off=9 size=1, R3(id=0,off=0,r=0)",
+        "R3 offset is outside of the packet",
+    )
+    check(diagnosis, CauseClass.SOURCE, "No comparison with data_end", "if (data + 10 > data_end)")
+
+
+def test_packet_compared_one_byte_short() -> None:
+    diagnosis = packet(
+        "2: (bf) r4 = r3                       ; R3=pkt(r=0) R4=pkt(r=0)",
+        "3: (07) r4 += 14                      ; R4=pkt(off=14,r=0)",
+        "4: (2d) if r4 > r2 goto pc+5          ; R2=pkt_end() R4=pkt(off=14,r=14)",
+        "5: (71) r0 = *(u8 *)(r3 +14)",
+        "invalid access to packet, off=14 size=1, R3(id=0,off=0,r=14)",
+        "R3 offset is outside of the packet",
+    )
+    check(diagnosis, CauseClass.SOURCE, "1 byte is missing", "instruction 4", "if (data + 15 > data_end)")
+
+
+def test_packet_offset_too_large() -> None:
+    diagnosis = packet(
+        "2: (69) r5 = *(u16 *)(r10 -8)         ; R5=scalar(umax=65535,var_off=(0x0; 0xffff))",
+        "3: (0f) r3 += r5                      ; R3=pkt(id=1,r=0,umax=65535,var_off=(0x0; 0xffff))",
+        "4: (bf) r4 = r3                       ; R4=pkt(id=1,r=0,umax=65535,var_off=(0x0; 0xffff))",
+        "5: (07) r4 += 2                       ; R4=pkt(id=1,off=2,r=0,umax=65535,var_off=(0x0; 0xffff))",
+        "6: (2d) if r4 > r2 goto pc+5          ; R2=pkt_end() R4=pkt(id=1,off=2,r=0,umax=65535)",
+        "7: (69) r0 = *(u16 *)(r3 +0)",
+        "invalid access to packet, off=0 size=2, R3(id=1,off=0,r=0)",
+        "R3 offset is outside of the packet",
+    )
+    check(diagnosis, CauseClass.VERIFIER_LIMIT, "65535", "if (R3 + 2 > data_end)")
+
+
+def test_packet_sum_made_twice() -> None:
+    diagnosis = packet(
+        "2: (bf) r6 = r3                       ; R3=pkt(r=0) R6=pkt(r=0)",
+        "3: (0f) r6 += r7                      ; R6=pkt(id=1,r=0,umax=60) R7=scalar(umax=60)",
+        "4: (bf) r9 = r6                       ; R9=pkt(id=1,r=0,umax=60)",
+        "5: (07) r9 += 4                       ; R9=pkt(id=1,off=4,r=0,umax=60)",
+        "6: (2d) if r9 > r2 goto pc+5          ; R2=pkt_end() R9=pkt(id=1,off=4,r=4,umax=60)",
+        "7: (bf) r0 = r3                       ; R0=pkt(r=0)",
+        "8: (0f) r0 += r7                      ; R0=pkt(id=2,r=0,umax=60) R7=scalar(umax=60)",
+        "9: (61) r0 = *(u32 *)(r0 +0)",
+        "invalid access to packet, off=0 size=4, R0(id=2,off=0,r=0)",
+        "R0 offset is outside of the packet",
+    )
+    check(diagnosis, CauseClass.COMPILER, "made it again", "barrier_var")
+
+
+def test_packet_counted_two_short() -> None:
+    """Up to v5.15 a comparison with >= is taken to prove two bytes less than it does."""
+    diagnosis = packet(
+        "2: (0f) r3 += r5                      ; R3=pkt(id=1,r=0,umax=60)",
+        "3: (07) r3 += 14                      ; R3=pkt(id=1,off=14,r=0,umax=60)",
+        "4: (3d) if r3 >= r2 goto pc+5         ; R2=pkt_end() R3=pkt(id=1,off=14,r=13,umax=60)",
+        "5: (71) r0 = *(u8 *)(r3 +0)",
+        "invalid access to packet, off=14 size=1, R3(id=1,off=14,r=13)",
+        "R3 offset is outside of the packet",
+    )
+    check(diagnosis, CauseClass.VERIFIER_FALSE_POSITIVE, "2fa7d94afc1a")
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "cause_class", "word"),
+    [
+        ("0: (85) call bpf_get_stack#67", "unknown opcode 8d", CauseClass.COMPILER, "-O2"),
+        ("0: (b7) r0 = 0", "unknown opcode 00", CauseClass.COMPILER, "C library"),
+        (
+            "0: (7b) *(u64 *)(r1 +0) = r2",
+            "only read from bpf_array is supported",
+            CauseClass.SOURCE,
+            "map_lookup_elem",
+        ),
+        (
+            "0: (85) call bpf_map_update_elem#2",
+            "invalid indirect access to stack R3 off=-4 size=8",
+            CauseClass.SOURCE,
+            "a variable of 8 bytes",
+        ),
+        (
+            "0: (4f) r2 |= r1",
+            "R2 pointer arithmetic on pkt_end prohibited",
+            CauseClass.COMPILER,
+            "keeps them apart",
+        ),
+        ("0: (85) call bpf_redirect#23", "unknown func bpf_redirect#23", CauseClass.ENVIRONMENT, "program type"),
+        ("0: (95) exit", "Unreleased reference id=2 alloc_insn=0", CauseClass.SOURCE, "Release it"),
+        ("0: (05) goto pc-1", "infinite loop detected at insn 0", CauseClass.SOURCE, "counter"),
+    ],
+)
+def test_one_instruction(line: str, message: str, cause_class: CauseClass, word: str) -> None:
+    check(explained(START, line, message), cause_class, word)
+
+
+def test_map_value_and_size() -> None:
+    diagnosis = explained(
+        START,
+        "0: (85) call bpf_probe_read_user#112",
+        "invalid access to map value, value_size=70 off=0 size=16383",
+        "R1 min value is outside of the allowed memory range",
+    )
+    check(diagnosis, CauseClass.SOURCE, "if (size > 70)")
+
+
+def test_nothing_is_made_up() -> None:
+    """An excerpt without what made the value says so, and blames nobody."""
+    diagnosis = explained("7: (79) r1 = *(u64 *)(r6 +8)", "R6 invalid mem access 'scalar'")
+    assert diagnosis.cause_class is CauseClass.UNKNOWN
+    assert diagnosis.evidence is None
+    assert "does not show what made it" in diagnosis.reason
+
+
+@pytest.mark.parametrize(
+    ("message", "rule"),
+    [
+        ("libbpf: prog 'p': failed to find kernel BTF type ID of 'execve': -3", "attach-target-not-found"),
+        ("kfunc 'bpf_x' is referenced but wasn't resolved", "kfunc-not-resolved"),
+        ("BPF map 'm' is referenced but wasn't created", "map-not-created"),
+        ("<invalid CO-RE relocation>", "core-not-resolved"),
+    ],
+)
+def test_words_of_libbpf(message: str, rule: str) -> None:
+    diagnosis = explained(message)
+    assert diagnosis.rule == rule
+    assert diagnosis.cause_class is CauseClass.ENVIRONMENT
+
+
+def test_refused_after_the_verifier() -> None:
+    text = f"libbpf: prog 'p': BPF program load failed: -524\n0: (95) exit\n{TRAILER}\n"
+    diagnosis = explain_bytes(text.encode())
+    assert diagnosis.problem == "Refused after verification"
+    assert "JIT" in diagnosis.reason

@@ -60,6 +60,7 @@ def test_like_a_compiler(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> Non
         "  1. update         R0 is what bpf_map_lookup_elem() returned: a pointer to a map value, or NULL\n"
         "                    null.c:11, instruction 6: long *value = bpf_map_lookup_elem(&counts, &key);\n"
         "\n"
+        "cause: the program's source (nothing on the path compares R0 with NULL)\n"
         "help: Compare the pointer with NULL first and access it only where it is not NULL.\n"
     )
 
@@ -274,7 +275,7 @@ def test_a_million_lines(tmp_path: Path) -> None:
     assert int(done.stderr.split()[1]) * 1024 < 60_000_000
 
 
-@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("columns", [60, 80])
 def test_as_wide_as_the_terminal(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     widths = [len(line) for line in shown(capsys, LOG).splitlines()]

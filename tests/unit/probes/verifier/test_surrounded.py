@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import quopri
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from html import escape
@@ -149,3 +150,14 @@ def test_one_line_for_all(line: str, message: str, insn: int | None, errno: str 
     assert (diagnosis.message, diagnosis.place.insn, diagnosis.errno) == (message, insn, errno)
     assert diagnosis.recognised
     assert diagnosis.truncated is None
+
+
+def test_no_prefix_makes_matching_slow() -> None:
+    """A prefix is made a regular expression: nothing in it may be matched in more than one way."""
+    for piece in ("a_", "1_", "a.", "a ", "_", " a", "a-1", "\t-"):
+        prefix = piece * (190 // len(piece)) + ": "
+        lines = [f"{prefix}{number}: (b7) r1 = 0" for number in range(20)]
+        lines += [piece * 2000, "a" * 4000, "_" * 4000, "a_" * 2000 + "!"]
+        begin = time.process_time()
+        explain_bytes("\n".join([*lines, *lines[20:] * 50, "R1 !read_ok"]).encode())
+        assert time.process_time() - begin < 5

@@ -133,7 +133,7 @@ def pattern(body: str) -> str:
         return r"[+\- ]"
     shape = ""
     for token in TOKEN.findall(body):
-        if token.isdigit() or token.isalpha():
+        if token.isdigit() or token.isalpha() or token == "_":
             # A name with digits in it, such as a hash, is one word.
             shape = shape if shape.endswith(r"\w+") else shape + r"\w+"
         elif token.isspace():

@@ -26,6 +26,9 @@ from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
 from kprobe_tool.probes.verifier.log.path import Path
 from kprobe_tool.probes.verifier.messages.row import Match
 
+CHANGES = re.compile(r"^(?:lock )?\*\(|atomic|xchg")
+"""Instructions that change memory."""
+
 
 def find_cause(match: Match, message: str, details: tuple[str, ...], path: Path) -> Cause | None:
     """The cause behind a message, or None where the log shows none."""
@@ -56,7 +59,7 @@ def misaligned(found: Found) -> Cause | None:
     state = state_of(found.path, f"R{base[1]}", len(found.path.visits) - 1)
     if state is None or not (state.scalar or state.type.startswith(("ptr_", "untrusted_ptr_"))):
         return None
-    if state.scalar:
+    if state.scalar and not CHANGES.search(found.text):
         return number_as_pointer(f"R{base[1]}", found.path, "it is used as an address")
     return Cause(
         f"R{base[1]} points into memory of the kernel or of a process of which the verifier knows nothing more, and "

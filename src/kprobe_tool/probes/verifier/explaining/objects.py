@@ -101,7 +101,7 @@ def object_bounds(found: Found) -> Cause | None:
     reason = (
         f"The access is of {size} {'byte' if size == 1 else 'bytes'} at offset {off}, and the object has {whole}."
     )
-    if called and off <= whole and size > whole:
+    if (called or off == 0) and off <= whole and size > whole:
         return Cause(
             f"{reason} The size may be as large as {size} here.",
             f"Bound the size by what the object holds: if (size > {max(0, whole - max(off, 0))}) return ...; "

@@ -70,6 +70,14 @@ class Access:
         return f"if ({self.register} + {self.reach} > data_end) return ...; with {self.register} as it is here."
 
     @property
+    def alternative(self) -> str:
+        """Of a function that is given a size, fewer bytes may do."""
+        fewer = self.proved - self.off
+        return (
+            f" Or pass a size of {fewer} at the most, bounded in its own register." if 0 < fewer < self.size else ""
+        )
+
+    @property
     def figures(self) -> str:
         start = "the beginning of the packet" if self.constant else "the variable part of the pointer"
         return f"The access ends at byte {self.needed} counted from {start}, and {self.proved} are proved."
@@ -120,7 +128,8 @@ def packet_cause(message: str, details: tuple[str, ...], path: Path) -> Cause | 
         f"{access.figures} No comparison with data_end on this path is about {access.register}."
         if path.visits and path.cut is None
         else access.figures,
-        f"Before this access: {access.comparison} And again after any helper that can move packet data.",
+        f"Before this access: {access.comparison}{access.alternative} And again after any helper that can "
+        "move packet data.",
         CauseClass.SOURCE if path.visits and path.cut is None else CauseClass.UNKNOWN,
         "no comparison with the packet's end is on the path" if path.visits and path.cut is None else None,
     )
@@ -145,7 +154,7 @@ def too_short(access: Access, check: Check, path: Path) -> Cause:
     return Cause(
         f"{access.figures} The comparison at instruction {visit.insn} proves {access.proved}: {missing} "
         f"{'byte is' if missing == 1 else 'bytes are'} missing.",
-        f"Compare the end of the access, not its beginning: {access.comparison}",
+        f"Compare the end of the access, not its beginning: {access.comparison}{access.alternative}",
         CauseClass.SOURCE,
         f"the comparison at instruction {visit.insn} proves {access.proved} of {access.needed} bytes",
     )

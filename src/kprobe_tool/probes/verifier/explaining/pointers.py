@@ -16,7 +16,7 @@ from kprobe_tool.probes.verifier.explaining.origins import (
     state_of,
 )
 from kprobe_tool.probes.verifier.log.disasm import Operation
-from kprobe_tool.probes.verifier.log.path import Path
+from kprobe_tool.probes.verifier.log.path import Path, PathInsn
 
 LDIMM64 = 0x18
 ADDRESS_MIN = 1 << 47
@@ -74,7 +74,7 @@ def number_as_pointer(register: str, path: Path, what: str) -> Cause | None:
         )
     if visit.instruction.operation is Operation.CALL and origin.name.startswith("fp"):
         return Cause(
-            f"{register} was read from the stack, where {visit.instruction.name}() has written it (instruction "
+            f"{register} was read from the stack, where {called(visit)} has written it (instruction "
             f"{visit.insn}): a number to the verifier, even if it is an address; {what}.",
             f"Copy what it points to into a variable on the stack first, and pass that one's address. {READ_IT}",
             CauseClass.SOURCE,
@@ -82,10 +82,10 @@ def number_as_pointer(register: str, path: Path, what: str) -> Cause | None:
         )
     if visit.instruction.operation is Operation.CALL:
         return Cause(
-            f"{visit.instruction.name}() returned a number (instruction {visit.insn}), and {what}.",
+            f"{called(visit)} returned a number (instruction {visit.insn}), and {what}.",
             f"Use a function that returns a typed pointer (bpf_get_current_task_btf() for the task). {READ_IT}",
             CauseClass.SOURCE,
-            f"instruction {visit.insn} calls {visit.instruction.name}()",
+            f"instruction {visit.insn} calls {called(visit)}",
         )
     if visit.instruction.operation in {Operation.LOAD, Operation.FILL}:
         return Cause(
@@ -96,6 +96,12 @@ def number_as_pointer(register: str, path: Path, what: str) -> Cause | None:
             f"instruction {visit.insn} reads the value from memory",
         )
     return unknown_number(register, what)
+
+
+def called(visit: PathInsn) -> str:
+    """What a call calls; the first kernels write helpers as numbers."""
+    name = visit.instruction.name or ""
+    return f"helper #{name}" if name.isdigit() else f"{name}()"
 
 
 def unknown_number(register: str, what: str) -> Cause:

@@ -46,6 +46,8 @@ FIELDS = {
 
 PART = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 
+ONE = re.compile(r"(?<![\d.-])1 bytes\b")
+
 MATCH_MAX = 1024
 """Characters of a line that are looked at; the kernel's own messages are far shorter."""
 
@@ -131,7 +133,7 @@ class Match:
     fields: Fields
 
     def reason(self) -> str:
-        return self.row.reason.format_map(self.fields)
+        return ONE.sub("1 byte", self.row.reason.format_map(self.fields))
 
     def suggestion(self) -> str:
         return self.row.suggestion.format_map(self.fields)

@@ -214,8 +214,8 @@ GROUPS = (
                     "invalid stack off={off} size={size}": "5.4",
                 },
                 reason=(
-                    "{size} bytes at offset {off} from the frame pointer do not lie in the frame, which has the 512 "
-                    "bytes below it."
+                    "An access of {size} bytes at offset {off} from the frame pointer is not within the "
+                    "frame, which has the 512 bytes below it."
                 ),
                 suggestion="Keep offsets between -512 and 0, and the end of the access at or below 0.",
             ),

@@ -21,8 +21,17 @@ class open_how(ctypes.Structure):
 LAYOUT = places(open_how)
 SIZE_VER0 = 24
 
-# asm/fcntl.h: architectures differ, and Python has what this one was built with, but O_LARGEFILE, which the C library
-# defines as 0 where off_t always has 64 bits.
+
+def o_largefile(machine: str) -> int:
+    """asm/fcntl.h: the C library defines it as 0 where off_t always has 64 bits."""
+    if machine.startswith(("arm", "aarch64")):
+        return 0o400000
+    if machine.startswith("ppc"):
+        return 0o200000
+    return 0o20000 if machine.startswith("mips") else 0o100000
+
+
+# asm/fcntl.h: architectures differ, and Python has what this one was built with.
 O_FLAGS = {
     "O_WRONLY": os.O_WRONLY,
     "O_RDWR": os.O_RDWR,
@@ -35,7 +44,7 @@ O_FLAGS = {
     "O_DSYNC": os.O_DSYNC,
     "O_ASYNC": os.O_ASYNC,
     "O_DIRECT": os.O_DIRECT,
-    "O_LARGEFILE": {"aarch64": 0o400000, "ppc64le": 0o200000}.get(platform.machine(), 0o100000),
+    "O_LARGEFILE": o_largefile(platform.machine()),
     "O_DIRECTORY": os.O_DIRECTORY,
     "O_NOFOLLOW": os.O_NOFOLLOW,
     "O_NOATIME": os.O_NOATIME,

@@ -18,7 +18,8 @@ BADPTR = -1
 
 SIZE_T_BITS = struct.calcsize("N") * 8
 
-# asm/unistd.h. From 424 (pidfd_send_signal) on, the numbers are the same on every architecture but alpha.
+# asm/unistd.h. From 424 (pidfd_send_signal) on, the numbers are the same on every architecture but alpha, and MIPS
+# counts from MIPS_N64 on.
 COMMON = {
     "io_uring_register": 427,
     "pidfd_open": 434,
@@ -42,7 +43,10 @@ OF_MACHINE = {
     "loongarch64": GENERIC,
     "ppc64le": dict(zip(OLDER, (355, 356, 319, 361, 54), strict=True)),
     "s390x": dict(zip(OLDER, (345, 346, 331, 351, 54), strict=True)),
+    "mips64": dict(zip(OLDER, (309, 310, 292, 315, 15), strict=True)),
 }
+MIPS_N64 = 5000
+"""Of 64-bit programs. 32-bit ones count from 4000 or 6000 on, and nothing here tells which."""
 
 libc.syscall.restype = ctypes.c_long
 
@@ -52,10 +56,12 @@ def number(name: str) -> int | None:
 
     A 32-bit program has other numbers than its machine's name says, except for the common ones.
     """
-    if platform.machine() == "alpha":
+    machine = platform.machine()
+    if machine == "alpha" or (machine.startswith("mips") and SIZE_T_BITS < 64):
         return None
-    of_machine = OF_MACHINE.get(platform.machine(), {}) if SIZE_T_BITS == 64 else {}
-    return COMMON.get(name) or of_machine.get(name)
+    of_machine = OF_MACHINE.get(machine, {}) if SIZE_T_BITS == 64 else {}
+    found = COMMON.get(name) or of_machine.get(name)
+    return found + MIPS_N64 if found and machine.startswith("mips") else found
 
 
 def call(name: str, *args: int) -> int:

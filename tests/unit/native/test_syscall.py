@@ -26,6 +26,15 @@ def test_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert syscall.number("openat2") is None
 
 
+def test_numbers_of_mips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: "mips64")
+    assert syscall.number("openat2") == 5437
+    assert syscall.number("ioctl") == 5015
+    assert syscall.number("no_such_call") is None
+    monkeypatch.setattr(syscall, "SIZE_T_BITS", 32)
+    assert syscall.number("openat2") is None, "o32 and n32 count from different numbers on"
+
+
 def test_number_not_known() -> None:
     with pytest.raises(OSError, match="number not known") as error:
         syscall.call("no_such_call")

@@ -163,11 +163,13 @@ class Recipe(ABC):
                     low = middle
                 else:
                     high = middle
+            # An end of the search is no place where something was found.
+            if high == PAGE_SIZE:
+                return Size(reason="no byte is beyond the struct")
+            if high == self.first_size and not self.is_inside(prober, high - 1):
+                return Size(reason="every byte is beyond the struct")
         except SizeUnclear as error:
             return Size(reason=str(error))
-        if high in {self.first_size, PAGE_SIZE}:
-            # An end of the search is no place where something was found.
-            return Size(reason="no byte is beyond the struct" if high == PAGE_SIZE else "every byte is beyond it")
         return Size(high, ProbeMethod.E2BIG)
 
     def is_inside(self, prober: Prober, place: int) -> bool:

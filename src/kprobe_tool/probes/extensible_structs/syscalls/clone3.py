@@ -116,11 +116,12 @@ class Clone3(Recipe):
         return native.clone3(bits, size)
 
     def bit_combinations(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
+        thread = flag.value == sched.CLONE_THREAD
         for bits in super().bit_combinations(field, flag, size):
             yield bits | self.company(size)
-            if flag.value == sched.CLONE_THREAD and size >= native.SIZE_VER2:
-                # Threads have pidfds since Linux v6.9 only.
-                yield bits | sched.CLONE_INTO_CGROUP
+            if thread and size >= native.SIZE_VER1:
+                # Threads have pidfds since Linux v6.9 only: before, the taken pid and the cgroup are to fail.
+                yield bits | (self.company(size) & ~sched.CLONE_PIDFD)
 
     def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
         if answer.signal is None and answer.errno == errnos.EFAULT and bits & sched.CLONE_PIDFD:
@@ -128,6 +129,8 @@ class Clone3(Recipe):
         return super().judge(field, bits, answer)
 
     def ask_flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> FlagResult:
+        if flag.value == sched.CLONE_THREAD and size < native.SIZE_VER1:
+            return FlagResult(Support.UNKNOWN, note="before Linux v5.5, to ask for a thread would be to make one")
         namespace = NAMESPACES.get(flag.value)
         if namespace is None:
             return super().ask_flag(prober, field, flag, size)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""openat2(): the flags that need others, the mode in one call, and bit 26."""
+
+from __future__ import annotations
+
+import errno as errnos
+
+import pytest
+
+from kprobe_tool.native import openat2
+from kprobe_tool.native.prober import Answer, Call
+from kprobe_tool.probes.extensible_structs import table
+from kprobe_tool.probes.extensible_structs.model import Field, FlagResult, Support
+
+from ..fake import FakeProber, Kernel, Openat2Kernel, killed, says
+
+ENTRY = table.entry("openat2")
+FLAGS, MODE, RESOLVE = ENTRY.fields
+
+
+def ask(kernel: Kernel, field: Field, name: str) -> FlagResult:
+    flag = next(flag for flag in field.flags if flag.name == name)
+    return ENTRY.recipe.ask_flags(FakeProber(kernel), field, [flag], 24)[flag]
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [(FLAGS, "O_PATH"), (FLAGS, "__O_TMPFILE"), (MODE, "S_ISUID"), (RESOLVE, "RESOLVE_IN_ROOT")],
+)
+def test_accepted(field: Field, name: str) -> None:
+    assert ask(Openat2Kernel(), field, name).accepted is Support.YES
+
+
+def test_mode_is_asked_in_one_call() -> None:
+    """And one by one where not all of it is taken."""
+    prober = FakeProber(Openat2Kernel())
+    found = ENTRY.recipe.ask_flags(prober, MODE, MODE.flags, 24)
+    assert ({result.accepted for result in found.values()}, prober.calls) == ({Support.YES}, 1)
+    assert len(found) == 12
+
+    def no_sticky_bit(call: Call) -> Answer:
+        how = openat2.open_how.from_buffer_copy(call.args[2].data)  # type: ignore[union-attr]
+        return says(errnos.EINVAL if how.mode & 0o1000 else errnos.EFAULT, call)
+
+    prober = FakeProber(no_sticky_bit)
+    found = ENTRY.recipe.ask_flags(prober, MODE, MODE.flags, 24)
+    assert [flag.name for flag, result in found.items() if result.accepted is not Support.YES] == ["S_ISVTX"]
+    assert prober.calls == 1 + 12
+
+
+def test_other_fields_are_asked_one_by_one() -> None:
+    prober = FakeProber(Openat2Kernel())
+    ENTRY.recipe.ask_flags(prober, RESOLVE, RESOLVE.flags, 24)
+    assert prober.calls == len(RESOLVE.flags)
+
+
+def bit_26(answer_to_empty_path: Kernel) -> Kernel:
+    """Takes the bit, and answers as told where the path is empty."""
+
+    def kernel(call: Call) -> Answer:
+        return says(errnos.EFAULT, call) if call.args[1] == -1 else answer_to_empty_path(call)
+
+    return kernel
+
+
+@pytest.mark.parametrize(
+    ("kernel", "support"),
+    [
+        (lambda call: says(errnos.EBADF, call), Support.YES),
+        (lambda call: says(errnos.ENOENT, call), Support.IGNORED),
+        (lambda call: says(errnos.EACCES, call), Support.UNKNOWN),
+        (killed, Support.UNKNOWN),
+        (lambda call: Answer(errnos.EBADF, 0, (), signal=31), Support.UNKNOWN),
+        (lambda call: Answer(errnos.ENOENT, 0, (), signal=31), Support.UNKNOWN),
+    ],
+)
+def test_empty_path(kernel: Kernel, support: Support) -> None:
+    assert ask(bit_26(kernel), FLAGS, "O_EMPTYPATH").accepted is support
+
+
+def test_empty_path_is_asked_for_bit_26_only() -> None:
+    def kernel(call: Call) -> Answer:
+        assert call.args[1] == -1
+        return says(errnos.EFAULT, call)
+
+    assert ask(kernel, FLAGS, "OPENAT2_REGULAR").accepted is Support.YES
+    assert ask(lambda call: says(errnos.EINVAL, call), FLAGS, "O_EMPTYPATH").accepted is Support.NO
+
+
+@pytest.mark.parametrize(
+    ("machine", "value"),
+    [
+        ("x86_64", 0o100000),
+        ("i686", 0o100000),
+        ("s390x", 0o100000),
+        ("aarch64", 0o400000),
+        ("armv7l", 0o400000),
+        ("armv5tel", 0o400000),
+        ("ppc64le", 0o200000),
+        ("mips64", 0o20000),
+    ],
+)
+def test_o_largefile(machine: str, value: int) -> None:
+    assert openat2.o_largefile(machine) == value

@@ -306,6 +306,20 @@ def test_diff(tmp_path: Path) -> None:
     assert "no answer for bpf" in missing.stderr
 
 
+def test_diff_of_two_users_of_one_kernel(tmp_path: Path) -> None:
+    """What one of them may not ask is no difference."""
+    saved = tmp_path / "saved.json"
+    saved.write_text(run("--all", "-o", "json", user=NOBODY).stdout)
+    document = answer("--all", "--diff", str(saved))
+    settled = [
+        one
+        for one in document["diff"]["differences"]
+        if not {"unknown", "disabled", None} & {one["here"], one["there"]}
+    ]
+    assert settled == []
+    assert run("--all", "--diff", str(saved)).returncode == (3 if document["diff"]["differences"] else 0)
+
+
 def test_jsonl() -> None:
     lines = [json.loads(line) for line in run("openat2", "clone3", "-o", "jsonl").stdout.splitlines()]
     assert [line["type"] for line in lines] == ["header", "result", "result"]

@@ -6,7 +6,7 @@ from kprobe_tool.checks.model import Check, Needs, Root, Severity
 CHECKS: tuple[Check, ...] = (
     Check(
         id="openat2-usize-limit",
-        title="openat2(2) takes a struct of more than a page",
+        title="Size limit of the struct of openat2(2)",
         severity=Severity.LOW,
         system="extensible-structs",
         needs=Needs(others=("openat2(2) not blocked by a seccomp filter",)),
@@ -26,7 +26,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="copy-struct-to-user",
-        title="sched_getattr(2) does not clear the rest of a larger struct",
+        title="sched_getattr(2) into larger and smaller structs",
         severity=Severity.LOW,
         system="extensible-structs",
         needs=Needs(others=("sched_getattr(2) not blocked by a seccomp filter",)),
@@ -43,7 +43,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="extensible-struct-reachability",
-        title="A seccomp filter hides extensible system calls",
+        title="Seccomp filters on extensible system calls",
         severity=Severity.LOW,
         system="extensible-structs",
         needs=Needs(Root.SOMETIMES, others=("/proc/kallsyms or BTF where a filter answers ENOSYS",)),

@@ -110,7 +110,10 @@ def command(
     summary = [f"{report.syscall}: {reason}" for report in reports for reason in report.reasons]
     rows = [syscall_row(report) for report in reports]
     if there is None:
-        tables = [Table(COLUMNS, table_rows(report), title=heading(report)) for report in reports]
+        tables = [
+            Table(COLUMNS, table_rows(report), title=heading(report), empty="only its size can be asked")
+            for report in reports
+        ]
         summary.append(str(level))
         errors: list[Error] = []
         code = ExitCode.OK

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import errno as errnos
+import os
 
 import pytest
 
 from kprobe_tool.native import openat2
 from kprobe_tool.native.prober import Answer, Call
 from kprobe_tool.probes.extensible_structs import table
-from kprobe_tool.probes.extensible_structs.model import Field, FlagResult, Support
+from kprobe_tool.probes.extensible_structs.model import Field, FlagResult, ProbeMethod, Support
 
 from ..fake import FakeProber, Kernel, Openat2Kernel, killed, says
 
@@ -37,6 +38,8 @@ def test_mode_is_asked_in_one_call() -> None:
     found = ENTRY.recipe.ask_flags(prober, MODE, MODE.flags, 24)
     assert ({result.accepted for result in found.values()}, prober.calls) == ({Support.YES}, 1)
     assert len(found) == 12
+    (call,) = prober.asked
+    assert call == openat2.openat2(flags=os.O_RDWR | os.O_CREAT, mode=0o7777)
 
     def no_sticky_bit(call: Call) -> Answer:
         how = openat2.open_how.from_buffer_copy(call.args[2].data)  # type: ignore[union-attr]
@@ -75,7 +78,8 @@ def bit_26(answer_to_empty_path: Kernel) -> Kernel:
     ],
 )
 def test_empty_path(kernel: Kernel, support: Support) -> None:
-    assert ask(bit_26(kernel), FLAGS, "O_EMPTYPATH").accepted is support
+    result = ask(bit_26(kernel), FLAGS, "O_EMPTYPATH")
+    assert (result.accepted, result.method) == (support, ProbeMethod.PROBE)
 
 
 def test_empty_path_is_asked_for_bit_26_only() -> None:
@@ -102,3 +106,12 @@ def test_empty_path_is_asked_for_bit_26_only() -> None:
 )
 def test_o_largefile(machine: str, value: int) -> None:
     assert openat2.o_largefile(machine) == value
+
+
+def test_calls_that_fail_whatever_the_kernel_has() -> None:
+    prober = FakeProber(Openat2Kernel())
+    ENTRY.recipe.ask_reach(prober)
+    accepted, refused = ENTRY.recipe.controls(24)
+    assert [call.args[3] for call in (*prober.asked, accepted.call, refused.call)] == [0, 24, 24]
+    assert accepted.call == openat2.openat2()
+    assert refused.call == openat2.openat2(flags=1 << 63)

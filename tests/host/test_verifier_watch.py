@@ -23,7 +23,7 @@ from kprobe_tool.commands.verifier_log.watch import Lines, missing, report_row
 from kprobe_tool.native import bpf, cgroup, host
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
-from kprobe_tool.probes.verifier.watching.watch import Filters, Group, Groups, Source, Watch, explained
+from kprobe_tool.probes.verifier.watching.watch import Filters, Group, Groups, Source, Watch, explained, wall_clock
 
 from .. import loads
 from ..loads import Told
@@ -265,6 +265,29 @@ def test_one_process(watch: Watch) -> None:
             each.answer()
         reports, _ = collect(watch, {one.pid, other.pid})
     assert [report.last.load.pid for report in reports] == [one.pid] * 3
+
+
+@pytest.mark.parametrize("offset", [863_913_600, -1])
+def test_in_a_time_namespace(offset: int) -> None:
+    """BPF programs read the clock of the initial one."""
+    code = (
+        "import sys; from kprobe_tool.probes.verifier.watching.watch import wall_clock;"
+        "print(wall_clock(int(sys.argv[1])).timestamp())"
+    )
+    command = ["unshare", "--fork", "--time", "--monotonic", str(offset), sys.executable, "-c", code]
+    done = subprocess.run(
+        [*command, str(host.kernel_monotonic_ns())], check=False, capture_output=True, text=True, timeout=60
+    )
+    if "unshare" in done.stderr:
+        skip(done.stderr)
+    assert abs(float(done.stdout) - time.time()) < 60
+
+
+@pytest.mark.parametrize("seconds", [10**6, 253_402_300_800, -(10**12), 10**18])
+def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time of day that no datetime can hold is none that it could be."""
+    monkeypatch.setattr(time, "time_ns", lambda: seconds * 10**9)
+    assert 1970 <= wall_clock(time.monotonic_ns()).astimezone().year <= 9998
 
 
 def test_in_a_pid_namespace() -> None:

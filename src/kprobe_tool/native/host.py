@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from kprobe_tool.native.libc import text
@@ -90,3 +92,19 @@ def readable(path: str) -> bool:
 
 def exists(path: str) -> bool:
     return Path(path).exists()
+
+
+def kernel_monotonic_ns() -> int:
+    """CLOCK_MONOTONIC as BPF programs read it, which know of no time namespace (time_namespaces(7)); ns."""
+    return time.monotonic_ns() - monotonic_offset()
+
+
+@cache
+def monotonic_offset() -> int:
+    """By how many ns our time namespace is ahead; 0 in a kernel without them (before Linux v5.6)."""
+    try:
+        with open("/proc/self/timens_offsets", encoding="ascii") as file:
+            found = {name: int(seconds) * 10**9 + int(rest) for name, seconds, rest in map(str.split, file)}
+    except OSError:
+        return 0
+    return found.get("monotonic", 0)

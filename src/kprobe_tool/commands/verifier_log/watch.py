@@ -264,11 +264,11 @@ def command(
     are one report. Nothing is changed, and nothing stays attached.
     """
     from kprobe_tool.probes.live import Limits
+    from kprobe_tool.probes.verifier import prog_types
     from kprobe_tool.probes.verifier.watching.watch import Filters
-    from kprobe_tool.probes.verifier.watching.watch import prog_type as type_number
 
     if once and count is not None:
         raise click.UsageError("--once is --count 1")
-    number = None if prog_type is None else type_number(prog_type)
+    number = None if prog_type is None else prog_types.number_of(prog_type)
     question = Question(Filters(everything, pid, comm, number), max_log, reload, explain, redact)
     return run(question, Limits(count=1 if once else count, duration=duration), output)

@@ -16,8 +16,7 @@ from functools import lru_cache
 from types import TracebackType
 
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import bcc, bpf, btf, cgroup, kprobe, procfs
-from kprobe_tool.native.bpf import PROG_TYPES
+from kprobe_tool.native import bcc, bpf, btf, cgroup, host, kprobe, procfs
 from kprobe_tool.native.programs import verifier_watch
 from kprobe_tool.native.sched import TASK_COMM_LEN
 from kprobe_tool.probes.live import COUNTERS, Counters, Feed, Limits
@@ -71,7 +70,7 @@ class Filters:
 
     def packed(self) -> bytes:
         """struct settings of the program. Raises Error for a name that no thread can have."""
-        comm = (self.comm or "").encode()
+        comm = os.fsencode(self.comm or "")
         if self.comm is not None and not 0 < len(comm) <= COMM_MAX:
             raise Error(f"comm '{self.comm}'", f"a thread's name has 1 to {COMM_MAX} bytes")
         has_type = self.prog_type is not None
@@ -80,16 +79,6 @@ class Filters:
                 comm=comm, pid=self.pid or 0, all=self.everything, has_type=has_type, type=self.prog_type or 0
             )
         )
-
-
-def prog_type(name: str) -> int:
-    """A program type by its name (``xdp``, ``BPF_PROG_TYPE_XDP``) or number. Raises Error."""
-    short = name.lower().removeprefix("bpf_prog_type_")
-    if short.isdecimal():
-        return int(short)
-    if short not in PROG_TYPES:
-        raise Error(f"program type '{name}'", "no such type", hint=f"one of {', '.join(PROG_TYPES)}, or a number")
-    return PROG_TYPES.index(short)
 
 
 def pages(size: int) -> int:
@@ -166,10 +155,14 @@ class Explained:
     note: str | None = None
 
 
+LATEST = datetime(9998, 1, 1, tzinfo=UTC).timestamp()
+"""A clock may be set later than that; a datetime cannot."""
+
+
 def wall_clock(monotonic: int) -> datetime:
-    """The time of day of a CLOCK_MONOTONIC time in ns, as the clock is set now."""
-    seconds = (time.time_ns() - time.monotonic_ns() + monotonic) / 1e9
-    return datetime.fromtimestamp(seconds, UTC)
+    """The time of day of a CLOCK_MONOTONIC time of the kernel's in ns, as the clock is set now."""
+    seconds = (time.time_ns() - host.kernel_monotonic_ns() + monotonic) / 1e9
+    return datetime.fromtimestamp(min(max(0.0, seconds), LATEST), UTC)
 
 
 def explained(report: Report, *, again: bool = False, redacted: bool = False) -> Explained:
@@ -309,11 +302,11 @@ class Reports:
 
     def _folded(self) -> Iterator[Report]:
         assembler, folder = Assembler(), Folder()
-        now = time.monotonic_ns()
+        now = host.kernel_monotonic_ns()
         for batch in self._feed.batches():
             for record in batch:
                 assembler.add(record)
-            now = time.monotonic_ns()
+            now = host.kernel_monotonic_ns()
             for attempt in assembler.take(now):
                 yield from folder.add(attempt)
             yield from folder.expired(now)

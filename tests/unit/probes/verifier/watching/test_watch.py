@@ -15,7 +15,7 @@ from kprobe_tool.probes.verifier.watching import attempts
 from kprobe_tool.probes.verifier.watching.attempts import RETRY, Assembler, Attempt, Folder, Report
 from kprobe_tool.probes.verifier.watching.kernel_format import formatted
 from kprobe_tool.probes.verifier.watching.reload import Unable, file_descriptors
-from kprobe_tool.probes.verifier.watching.watch import Filters, Source, explained, pages, prog_type
+from kprobe_tool.probes.verifier.watching.watch import Filters, Source, explained, pages
 
 from ....fake_loads import LOG, SECOND, THREAD, load, pieces, said
 
@@ -284,12 +284,6 @@ def test_filters() -> None:
     for comm in ("", "x" * 16, "é" * 8):
         with pytest.raises(Error, match="1 to 15 bytes"):
             Filters(comm=comm).packed()
-
-
-def test_program_types() -> None:
-    assert prog_type("xdp") == prog_type("XDP") == prog_type("BPF_PROG_TYPE_XDP") == prog_type("6") == 6
-    with pytest.raises(Error, match="program type 'xpd': no such type"):
-        prog_type("xpd")
 
 
 def test_pages() -> None:

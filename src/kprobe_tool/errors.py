@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno as errnos
 import os
 from enum import IntEnum
+from functools import partial
 
 
 class ExitCode(IntEnum):
@@ -83,6 +84,10 @@ class Error(Exception):
         self.errno = errno
         self.hint = hint
         super().__init__(str(self))
+
+    def __reduce__(self) -> tuple[partial[Error], tuple[str, str]]:
+        """For pickle: what a child process met is told by its parent."""
+        return partial(type(self), errno=self.errno, hint=self.hint), (self.subject, self.reason)
 
     @classmethod
     def from_os(cls, subject: str, error: OSError, *, hint: str | None = None) -> Error:

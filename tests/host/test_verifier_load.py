@@ -151,6 +151,53 @@ def test_c_for_bcc(tmp_path: Path, capsys: Capsys) -> None:
     assert "clang -g -O2 -target bpf -c" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("needs_bcc")
+def test_llvm_gives_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It ends the process that compiles, with exit code 1: that is no program that was rejected."""
+    path = tmp_path / "big.c"
+    path.write_text(
+        "int kprobe__big(struct pt_regs *ctx)\n"
+        "{ char a[600]; bpf_get_current_comm(a, sizeof(a)); return a[bpf_get_smp_processor_id() & 255]; }\n"
+    )
+    assert run(["verifier-log", "load", str(path)]) == ExitCode.CANNOT_RUN
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert "big.c: function kprobe__big: " in err
+    assert "stack limit of 512 bytes" in err
+
+
+def test_a_log_behind_a_symbolic_link(tmp_path: Path, capsys: Capsys) -> None:
+    path, victim, link = tmp_path / "hex", tmp_path / "victim", tmp_path / "link"
+    path.write_text(RETURNS_TWO)
+    victim.write_text("kept")
+    link.symlink_to(victim)
+    argv = ["verifier-log", "load", str(path), "--raw", "--type", "cgroup_skb", "--log"]
+    assert run([*argv, str(link)]) == ExitCode.CANNOT_RUN
+    assert "a symbolic link is not followed" in capsys.readouterr().err
+    assert victim.read_text() == "kept"
+
+
+def test_a_licence_in_any_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "hex"
+    path.write_text(RETURNS_TWO)
+    argv = ["verifier-log", "load", str(path), "--raw", "--type", "cgroup_skb", "--license"]
+    assert run([*argv, os.fsdecode(b"\xff\xfe")]) == ExitCode.FOUND
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/urandom"])
+@pytest.mark.parametrize("more", [[], ["--raw", "--type", "xdp"]])
+def test_files_without_an_end(path: str, more: list[str], capsys: Capsys) -> None:
+    assert run(["verifier-log", "load", path, *more]) == ExitCode.CANNOT_RUN
+    assert f"{path}: neither a file nor a pipe" in capsys.readouterr().err
+
+
+def test_a_fifo(tmp_path: Path, capsys: Capsys) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert run(["verifier-log", "load", str(tmp_path / "fifo")]) == ExitCode.CANNOT_RUN
+    assert "not a regular file" in capsys.readouterr().err
+
+
 @pytest.fixture
 def needs_bcc() -> None:
     try:

@@ -100,17 +100,29 @@ def from_distribution() -> Any | None:
     return module
 
 
+def noise_file() -> int:
+    """Memory for :func:`captured` that outlives a child process in which LLVM gives up."""
+    return os.memfd_create("kprobe-tool-bcc")
+
+
+def noise_in(memory: int) -> str:
+    return text(os.pread(memory, NOISE_MAX, 0))
+
+
 @contextmanager
-def captured() -> Iterator[Callable[[], str]]:
-    """Catches what libbcc and LLVM write to file descriptors 1 and 2; yields a function giving it as text."""
+def captured(into: int | None = None) -> Iterator[Callable[[], str]]:
+    """Catches what libbcc and LLVM write to file descriptors 1 and 2; yields a function giving it as text.
+
+    ``into`` keeps it.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
-    memory = os.memfd_create("kprobe-tool-bcc")
+    memory = noise_file() if into is None else os.dup(into)
     kept = [(fd, os.dup(fd)) for fd in (1, 2)]
     for fd, _ in kept:
         os.dup2(memory, fd)
     try:
-        yield lambda: text(os.pread(memory, NOISE_MAX, 0))
+        yield lambda: noise_in(memory)
     finally:
         libc.fflush(None)
         for fd, copy in kept:
@@ -156,10 +168,13 @@ class Object:
     ``btf.fields()`` the READ macro of kprobe_tool.h reads them. Nothing is pinned and everything hangs on file
     descriptors of this process, so it goes with the ``with`` block, and with the process however that ends.
 
+    LLVM ends the process where it cannot go on (a stack above 512 bytes, no memory): what anybody may have written is
+    compiled in a child, and ``noise`` is the :func:`noise_file` that tells why.
+
     Raises Error: no bcc, no privilege, what does not compile, maps that cannot be made.
     """
 
-    def __init__(self, name: str, defines: Mapping[str, int] | None = None) -> None:
+    def __init__(self, name: str, defines: Mapping[str, int] | None = None, noise: int | None = None) -> None:
         require_privileges(f"BPF program {name}")
         self.name = name
         self._fds: list[int] = []
@@ -176,12 +191,12 @@ class Object:
             **(defines or {}),
         }
         flags = [f"-D{key}={value}".encode() for key, value in macros.items()]
-        with captured() as noise, kernel_source(SOURCES):
+        with captured(noise) as told, kernel_source(SOURCES):
             ctypes.set_errno(0)
             self._module = self._lib.bpf_module_create_c_from_string(
                 (SOURCES / name).read_bytes(), 0, (ctypes.c_char_p * len(flags))(*flags), len(flags), True, None
             )
-            said, number = noise(), ctypes.get_errno()
+            said, number = told(), ctypes.get_errno()
         if not self._module:
             # errno is left over from anything that LLVM tried; only the kernel's refusal is worth telling.
             raise failure(f"BPF program {name}", number if number == errnos.EPERM else 0, said)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno as errnos
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -22,12 +24,12 @@ if TYPE_CHECKING:
 
 def verdict_row(verdict: Verdict) -> Row:
     """The JSON object of one program."""
-    from kprobe_tool.probes.verifier.load import type_name
+    from kprobe_tool.probes.verifier import prog_types
 
     return {
         "program": verdict.asked.name,
         "section": verdict.asked.section,
-        "prog_type": type_name(verdict.asked.prog_type),
+        "prog_type": prog_types.name_of(verdict.asked.prog_type),
         "insn_count": verdict.asked.insn_count,
         "outcome": "accepted" if verdict.accepted else "rejected",
         "errno": verdict.errno,
@@ -59,9 +61,9 @@ def verdicts(
     path: str, wanted: tuple[str, ...], prog_type: str | None, level: int, *, raw: bool, licence: str
 ) -> Iterator[Verdict | Error]:
     """Each program of a file, or why it could not be loaded. Raises Error."""
-    from kprobe_tool.probes.verifier import load
+    from kprobe_tool.probes.verifier import load, prog_types
 
-    number = None if prog_type is None else load.type_number(prog_type)
+    number = None if prog_type is None else prog_types.number_of(prog_type)
     if raw:
         if number is None:
             raise click.UsageError("--raw instructions have no section that tells a type; give it with --type")
@@ -144,8 +146,11 @@ def command(
 
 
 def write(path: str, log: bytes) -> None:
+    """Raises Error, also for a symbolic link: whoever made that would say what root overwrites."""
     try:
-        with open(path, "wb") as file:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with open(descriptor, "wb") as file:
             file.write(log)
     except OSError as error:
-        raise Error.from_os(path, error) from error
+        hint = "a symbolic link is not followed" if error.errno == errnos.ELOOP else None
+        raise Error.from_os(path, error, hint=hint) from error

@@ -10,25 +10,27 @@ from __future__ import annotations
 import errno as errnos
 import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from kprobe_tool.errors import Error, errno_name
+from kprobe_tool import files
+from kprobe_tool.errors import Error, FileError, errno_name
 from kprobe_tool.names import did_you_mean
-from kprobe_tool.native import bpf, elf, host
+from kprobe_tool.native import bcc, bounded, bpf, elf, host
 from kprobe_tool.native.libc import text
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.log.stats import Stats, stats
+from kprobe_tool.probes.verifier.prog_types import TYPES
+
+COMPILE_SECONDS = 3600.0
+"""For a C file and all of its programs: nobody is kept waiting by what LLVM never ends."""
 
 FILE_MAX = 256 << 20
 """Bytes of an object; of bare instructions a million, which is all that any kernel verifies, take 8 MiB."""
 
-
-# What else people call a type: sections of libbpf, and names of bpftool.
-ALIASES = {"tc": "sched_cls", "classifier": "sched_cls", "action": "sched_act", "socket": "socket_filter"}
-ALIASES |= {"fentry": "tracing", "raw_tp": "raw_tracepoint", "tp": "tracepoint", "uprobe": "kprobe"}
-TYPES = {name: number for number, name in enumerate(bpf.PROG_TYPES) if number}
 
 # bcc's prefixes of functions that it attaches by itself.
 PREFIXES = {
@@ -80,19 +82,6 @@ class Verdict:
     @property
     def accepted(self) -> bool:
         return self.errno is None
-
-
-def type_number(name: str) -> int:
-    """The number of a program type by name. Raises Error, with the nearest one."""
-    known = ALIASES.get(name, name)
-    if known not in TYPES:
-        hint = did_you_mean(name, [*TYPES, *ALIASES]) or f"there are {', '.join(TYPES)}"
-        raise Error(f"program type '{name}'", "is not known", hint=hint)
-    return TYPES[known]
-
-
-def type_name(number: int) -> str | None:
-    return bpf.PROG_TYPES[number] if 0 < number < len(bpf.PROG_TYPES) else None
 
 
 def log_level(level: int) -> int:
@@ -179,32 +168,57 @@ def not_asked(subject: str, number: int, messages: Sequence[str]) -> Error:
     )
 
 
-def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Iterator[Verdict | Error]:
-    """Each function of a C file for bcc, loaded alone. Raises Error."""
-    from kprobe_tool.native.bcc import Object
-
-    line = pinned_table(text(read(path)))
+def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Sequence[Verdict | Error]:
+    """Each function of a C file for bcc, loaded alone, in a process that LLVM may end. Raises Error."""
+    line = pinned_table(text(files.read(path, FILE_MAX)))
     if line is not None:
         raise Error(
             path,
             f"line {line}: a pinned table, which bcc would take from others or make on this host",
             hint="nothing is pinned here: declare it as BPF_TABLE, without a path",
         )
+    noise = bcc.noise_file()
     try:
-        module = Object(os.path.abspath(path))
+        function = partial(compiled, wanted=wanted, prog_type=prog_type, level=level, noise=noise)
+        ((_, answer),) = bounded.each([path], function, COMPILE_SECONDS)
+        said = bcc.noise_in(noise)
+    finally:
+        os.close(noise)
+    if isinstance(answer, OSError):
+        raise given_up(path, answer, said)
+    if isinstance(answer, Error):
+        raise answer
+    return answer
+
+
+def compiled(
+    path: str, *, wanted: Sequence[str], prog_type: int | None, level: int, noise: int
+) -> list[Verdict | Error] | Error:
+    """The same by this process; the Error is that of the file."""
+    try:
+        with bcc.Object(os.path.abspath(path), noise=noise) as module:
+            names = chosen(path, module.functions(), wanted)
+            return [of_function(path, module, name, prog_type, level) for name in names]
     except Error as error:
-        raise not_compiled(path, error) from error
-    with module:
-        for name in chosen(path, module.functions(), wanted):
-            prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
-            kind = prog_type if prog_type is not None else TYPES[PREFIXES[prefix]] if prefix else None
-            if kind is None:
-                yield Error(
-                    f"{path}: {name}", "its name does not tell the type of program", hint="give it with --type"
-                )
-                continue
-            answer, insn_count = module.ask(name, kind, log_level(level))
-            yield judged(Asked(name, None, kind, insn_count), answer)
+        return not_compiled(path, error)
+
+
+def of_function(path: str, module: bcc.Object, name: str, prog_type: int | None, level: int) -> Verdict | Error:
+    prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
+    kind = prog_type if prog_type is not None else TYPES[PREFIXES[prefix]] if prefix else None
+    if kind is None:
+        return Error(f"{path}: {name}", "its name does not tell the type of program", hint="give it with --type")
+    answer, insn_count = module.ask(name, kind, log_level(level))
+    return judged(Asked(name, None, kind, insn_count), answer)
+
+
+def given_up(path: str, error: OSError, noise: str) -> Error:
+    """Why the process that compiles gave no answer."""
+    if re.search(r"bad_alloc|out of memory", noise):
+        return Error(path, errno=errnos.ENOMEM, hint="compiling takes some 300 MiB of memory")
+    if noise.strip():
+        return not_compiled(path, bcc.failure(path, 0, noise))
+    return Error.from_os(path, error)
 
 
 def pinned_table(source: str) -> int | None:
@@ -216,9 +230,12 @@ def pinned_table(source: str) -> int | None:
 
 def not_compiled(path: str, error: Error) -> Error:
     """clang calls what bcc gives it /virtual/main.c. What has its own headers is no program for bcc."""
-    match = re.fullmatch(r"/virtual/main\.c:(\d+):\d+: (?:fatal )?(?:error: )?(.*)", error.reason)
+    match = re.fullmatch(r"(?:error: )?/virtual/main\.c:(\d+):\d+: (?:fatal )?(?:error: )?(.*)", error.reason)
     if match is None:
         return error
+    if behind := re.fullmatch(r"in function (\S+) .*?: (.*)", match[2]):
+        # LLVM's own, with a line of what bcc has made of the source.
+        return Error(path, f"function {behind[1]}: {behind[2]}")
     hint = (
         "a program for libbpf needs 'clang -g -O2 -target bpf -c' first: give the object"
         if "file not found" in match[2]
@@ -241,29 +258,20 @@ def instructions(path: str, data: bytes) -> bytes:
 
 def of_instructions(path: str, prog_type: int, level: int, licence: str) -> Verdict | Error:
     """Bare instructions. Raises Error."""
-    insns = instructions(path, read(path))
+    insns = instructions(path, files.read(path, FILE_MAX))
     try:
-        answer = bpf.load(bpf.Program(insns, prog_type, license=licence.encode()), log_level(level))
+        answer = bpf.load(bpf.Program(insns, prog_type, license=os.fsencode(licence)), log_level(level))
     except OSError as error:
         raise Error.from_os(path, error) from error
     return judged(Asked(os.path.basename(path), None, prog_type, len(insns) // 8), answer)
 
 
-def read(path: str, size: int = FILE_MAX) -> bytes:
-    """A file, or its first bytes. Raises Error."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read(size + 1)
-    except OSError as error:
-        raise Error.from_os(path, error) from error
-    if len(data) > size == FILE_MAX:
-        raise Error(path, f"has more than {FILE_MAX >> 20} MiB", hint="that is no BPF program")
-    return data[:size]
-
-
 def is_object(path: str) -> bool:
-    """Whether a file is an ELF object for BPF. Raises Error for an ELF file of another machine."""
-    head = read(path, elf.IDENT_SIZE)
+    """Whether a file is an ELF object for BPF. Raises Error for an ELF file of another machine, FileError."""
+    with files.opened(path) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise FileError(path, "not a regular file", hint="libbpf and bcc read it by its name, more than once")
+        head = file.read(elf.IDENT_SIZE)
     if not head:
         raise Error(path, "is empty")
     machine = elf.machine(head)

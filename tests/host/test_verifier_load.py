@@ -167,6 +167,17 @@ def test_llvm_gives_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Non
     assert "stack limit of 512 bytes" in err
 
 
+@pytest.mark.usefixtures("needs_bcc")
+def test_from_a_directory_that_is_gone(tmp_path: Path) -> None:
+    path, gone = tmp_path / "x.c", tmp_path / "gone"
+    path.write_text("int kprobe__fine(struct pt_regs *ctx) { return 0; }\n")
+    gone.mkdir()
+    script = f"rmdir {gone}; exec {sys.executable} -m kprobe_tool verifier-log load {path}"
+    done = subprocess.run(["sh", "-c", script], cwd=gone, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+    assert "kprobe__fine: accepted" in done.stdout
+
+
 def test_a_log_behind_a_symbolic_link(tmp_path: Path, capsys: Capsys) -> None:
     path, victim, link = tmp_path / "hex", tmp_path / "victim", tmp_path / "link"
     path.write_text(RETURNS_TWO)

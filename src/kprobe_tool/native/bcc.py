@@ -393,7 +393,11 @@ class RingBuffer:
 
 @contextmanager
 def kernel_source(directory: Path) -> Iterator[None]:
-    """Where bcc is to look for kernel headers."""
+    """Where bcc is to look for kernel headers. It goes there and back, and cannot where we are in no directory."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        os.chdir("/")
     before = os.environ.get("BCC_KERNEL_SOURCE")
     os.environ["BCC_KERNEL_SOURCE"] = str(directory)
     try:

@@ -196,8 +196,14 @@ def stats(data: Data, *, lines: bool = True) -> Stats:
     )
 
 
+HEAD = 4096
+"""What tells whether a file is text; behind the end of a log there may be more of the buffer that it was in."""
+
+
 def of_log(data: Data, subject: str) -> Stats:
-    """The statistics of a log. Raises Error for what is none."""
+    """The statistics of a log. Raises Error for what is none, without reading all of what is no text."""
+    if b"\0" in data[:HEAD]:
+        raise Error(subject, "holds no statistics of the BPF verifier: it begins with bytes that are no text")
     found = stats(data)
     if found.insns_processed is None and not found.insns_shown:
         raise Error(

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from pathlib import Path
 
@@ -87,14 +86,25 @@ def test_what_is_no_log(data: bytes) -> None:
         of_log(data, "x")
 
 
-def test_a_pipe(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
+def test_what_is_no_text_is_not_read_to_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "zeros"
+    with path.open("wb") as file:
+        file.truncate(1 << 32)
+    begin = time.process_time()
+    with pytest.raises(Error, match="holds no statistics of the BPF verifier: it begins with bytes that are no text"):
+        of_file(str(path))
+    assert time.process_time() - begin < 1
+
+
+def test_a_pipe() -> None:
+    """As a shell's <(command) gives it: written and closed before it is read, here."""
     data = log("6.18.44", "accepted-with-branches")
-    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
-    writer.start()
-    assert of_file(str(pipe)) == stats(data)
-    writer.join()
+    reading, writing = os.pipe()
+    # Less than a pipe holds.
+    assert os.write(writing, data) == len(data) < 1 << 16
+    os.close(writing)
+    assert of_file(f"/dev/fd/{reading}") == stats(data)
+    os.close(reading)
 
 
 def test_what_is_too_long_is_cut() -> None:

@@ -28,7 +28,7 @@ COMMANDS = {
         "kprobe_tool.commands.nvme_queues",
         "Show NVMe I/O queues, and what breaks at the next reconnect.",
     ),
-    "rds-info": ("kprobe_tool.commands.rds_info", "Show RDS sockets, connections, messages and counters."),
+    "rds-info": ("kprobe_tool.commands.rds_info.command", "Show RDS sockets, connections, messages and counters."),
     "schema": ("kprobe_tool.commands.schema", "Print the JSON Schema of a document, or list them."),
     "skmsg": ("kprobe_tool.commands.skmsg", "Check or watch the copy bits of sk_msg elements."),
     "verifier-log": ("kprobe_tool.commands.verifier_log", "Explain what the BPF verifier says about a program."),

@@ -15,8 +15,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from kprobe_tool import checks
 from kprobe_tool.cli import run
-from kprobe_tool.commands import rds_info
-from kprobe_tool.commands.rds_info import Question, document_of, with_deltas
+from kprobe_tool.commands.rds_info import command as rds_info
+from kprobe_tool.commands.rds_info.command import Question, document_of, with_deltas
 from kprobe_tool.commands.skmsg import rows as skmsg_rows
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import rds
@@ -29,11 +29,11 @@ from kprobe_tool.probes import host
 from kprobe_tool.probes.nvme.request import RequestSource
 from kprobe_tool.probes.nvme.split import HCTX_TYPES, Algorithm
 from kprobe_tool.probes.nvme.types import TypeSource
-from kprobe_tool.probes.rds import experiment, info, savefile
+from kprobe_tool.probes.rds import entries, experiment, savefile
 from kprobe_tool.probes.rds import presence as presence_module
-from kprobe_tool.probes.rds.capture import Capture, Reading
+from kprobe_tool.probes.rds.ask import Capture, Reading
 from kprobe_tool.probes.rds.experiment import Experiment, OptionResult, judge
-from kprobe_tool.probes.rds.filters import Filters
+from kprobe_tool.probes.rds.filter import Filters
 from kprobe_tool.probes.rds.presence import Presence
 from kprobe_tool.probes.skmsg import cases as skmsg_cases
 from kprobe_tool.probes.skmsg import experiment as skmsg_experiment
@@ -239,7 +239,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert verifier["truncation"]["properties"]["lost"]["enum"] == list(Lost)
     rows = SCHEMAS["rds-info"]["properties"]["results"]["items"]["oneOf"]
     sources = [row["$ref"].removeprefix("#/$defs/").removesuffix("_row") for row in rows]
-    assert sources == list(info.SOURCES)
+    assert sources == list(entries.SOURCES)
     assert list(SCHEMAS["rds-info"]["properties"]["sources"]["properties"]) == sources
     for source in sources:
         assert SCHEMAS["rds-info"]["$defs"][f"{source}_row"]["properties"]["source"]["const"] == source
@@ -346,7 +346,7 @@ def test_capture(answers: Sequence[InfoAnswer], leaking: bool, tmp_path: Path, c
     savefile.save(path, capture_of(answers, leaking=leaking), host.identity())
     check(SCHEMAS["rds-capture"], json.loads(Path(path).read_text(encoding="utf-8")))
     document = check_command(capsys, "rds-info", "rds-info", "--from", path)
-    assert {row["source"] for row in document["results"]} == set(info.SOURCES)
+    assert {row["source"] for row in document["results"]} == set(entries.SOURCES)
     for row in document["results"]:
         for wrong in ({**row, "surprise": 1}, {**row, "source": "x"}, {**row, "netns": 1}):
             with pytest.raises(ValidationError):

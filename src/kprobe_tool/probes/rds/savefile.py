@@ -20,7 +20,7 @@ from kprobe_tool.native import rds
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer
-from kprobe_tool.probes.rds.capture import Capture, Reading
+from kprobe_tool.probes.rds.ask import Capture, Reading
 
 NAME = "rds-capture"
 """Of the document, and of its schema."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kprobe_tool import cli
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.rds import savefile
-from kprobe_tool.probes.rds.info import SOURCES, availability, rows
+from kprobe_tool.probes.rds.entries import SOURCES, availability, rows
 
 DATA = Path(__file__).parents[2] / "data" / "rds"
 CAPTURES = sorted(DATA.glob("*.json"))

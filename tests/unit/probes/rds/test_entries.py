@@ -10,9 +10,9 @@ from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import Connection, InfoAnswer, Socket, TcpSocket
 from kprobe_tool.probes.rds import savefile
-from kprobe_tool.probes.rds.capture import Capture, Reading
-from kprobe_tool.probes.rds.filters import Filters, network
-from kprobe_tool.probes.rds.info import SOURCES, availability, merged, rows, state, with_tos
+from kprobe_tool.probes.rds.ask import Capture, Reading
+from kprobe_tool.probes.rds.entries import SOURCES, availability, merged, rows, state, with_tos
+from kprobe_tool.probes.rds.filter import Filters, network
 
 DATA = Path(__file__).parents[2] / "data" / "rds"
 CAPTURES = sorted(DATA.glob("*.json"))

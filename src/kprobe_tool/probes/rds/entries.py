@@ -13,7 +13,7 @@ from kprobe_tool.native import rds
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import Connection, InfoOption, Message, RdmaConnection, Record, Socket, TcpSocket
-from kprobe_tool.probes.rds.capture import Capture, Reading
+from kprobe_tool.probes.rds.ask import Capture, Reading
 
 Row = dict[str, object]
 

@@ -13,14 +13,15 @@ import fcntl
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from kprobe_tool.native import syscall
+from kprobe_tool.native import bounded, syscall
 from kprobe_tool.native.libc import libc, oserror, text
 from kprobe_tool.native.procfs import fd_targets, pids, unescape_mount
 from kprobe_tool.native.sched import CLONE_NEWNET, setns
+from kprobe_tool.native.stat import cached_status
 
 NAMED = "/run/netns"
 """Where ip-netns(8) binds its names."""
@@ -31,6 +32,9 @@ NS_GET_NSTYPE = 0xB703
 # linux/fcntl.h and fs/nsfs.c: file handles of namespaces
 FD_NSFS_ROOT = -10003
 FILEID_NSFS = 0xF1
+
+FOREIGN_SECONDS = 2.0
+"""Time for a path that others chose to show what is behind it."""
 
 T = TypeVar("T")
 
@@ -79,15 +83,29 @@ class Netns:
 
     def open(self) -> int:
         """A file descriptor of the namespace. Raises OSError; ESTALE when the path leads elsewhere by now."""
-        if self.path is not None:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        else:
-            fd = open_ns_id(self.ns_id or 0)
+        fd = open_ns_id(self.ns_id or 0) if self.path is None else open_nsfs(self.path)
         status = os.fstat(fd)
         if (status.st_dev, status.st_ino) != self.identity:
             os.close(fd)
             raise OSError(errnos.ESTALE, "another namespace is there by now", self.path)
         return fd
+
+
+def open_nsfs(path: str) -> int:
+    """Open a namespace file. Raises OSError; EINVAL when the path leads to anything else.
+
+    A path can be anything, and so can an open file of a process: opening a device or a FIFO has effects, and asking a
+    dead file server takes for ever. So it is looked at with O_PATH and by what the kernel has cached, and opened only
+    when it is on nsfs.
+    """
+    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        status = cached_status(fd)
+        if status.dev != os.stat("/proc/self/ns/net").st_dev or not stat.S_ISREG(status.mode):
+            raise OSError(errnos.EINVAL, "not a namespace file", path)
+        return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    finally:
+        os.close(fd)
 
 
 def own() -> Netns:
@@ -97,24 +115,14 @@ def own() -> Netns:
 
 
 def at_path(path: str, *, name: str | None = None, pid: int | None = None) -> Netns:
-    """The namespace behind a path. Raises OSError; EINVAL when the path is no network namespace.
-
-    A path can be anything, and opening a device or a FIFO has effects, so it is looked at with O_PATH first and
-    opened only when it is on nsfs.
-    """
-    fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    """The namespace behind a path. Raises OSError; EINVAL when the path is no network namespace."""
+    fd = open_nsfs(path)
     try:
+        if fcntl.ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET:
+            raise OSError(errnos.EINVAL, "a namespace, but not a network namespace", path)
         status = os.fstat(fd)
-        if status.st_dev != os.stat("/proc/self/ns/net").st_dev or not stat.S_ISREG(status.st_mode):
-            raise OSError(errnos.EINVAL, "not a namespace file", path)
-        real = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     finally:
         os.close(fd)
-    try:
-        if fcntl.ioctl(real, NS_GET_NSTYPE) != CLONE_NEWNET:
-            raise OSError(errnos.EINVAL, "a namespace, but not a network namespace", path)
-    finally:
-        os.close(real)
     return Netns(status.st_dev, status.st_ino, name=name, pid=pid, path=path)
 
 
@@ -149,28 +157,40 @@ def of_open_files() -> Iterator[Netns]:
     """Namespaces that a process keeps by an open file only.
 
     A file opened through a bind mount that is gone by now reads as ``/`` (fs/d_path.c: the name of an nsfs file is
-    made up, unless it is the root of its mount).
+    made up, unless it is the root of its mount). So does the root of any other file system that was unmounted.
     """
-    for pid in pids():
-        for path, target in fd_targets(pid):
-            if target == "/" or target.startswith("net:["):
-                try:
-                    yield at_path(path)
-                except OSError:
-                    continue
+    return at_foreign_paths(
+        [path for pid in pids() for path, target in fd_targets(pid) if target == "/" or target.startswith("net:[")]
+    )
 
 
 def of_mounts() -> Iterator[Netns]:
     """Namespaces bound to a path anywhere in our mount namespace, as container runtimes do."""
+    paths = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         for line in file:
             words = line.split()
             if len(words) > 4 and words[3].startswith("net:["):
-                path = unescape_mount(words[4])
-                try:
-                    yield at_path(path)
-                except OSError:
-                    continue
+                paths.append(unescape_mount(words[4]))
+    return at_foreign_paths(paths)
+
+
+def at_foreign_paths(paths: Sequence[str]) -> Iterator[Netns]:
+    """The namespaces behind those of the paths that lead to one.
+
+    Looked at in a child that can be left behind: the way to a path can lead through a dead file server, and not every
+    file system answers from its cache. What does not answer is no namespace, since nsfs waits for nobody.
+    """
+    for _, answer in bounded.each(paths, at_path_or_none, FOREIGN_SECONDS):
+        if isinstance(answer, Netns):
+            yield answer
+
+
+def at_path_or_none(path: str) -> Netns | None:
+    try:
+        return at_path(path)
+    except OSError:
+        return None
 
 
 def open_ns_id(ns_id: int) -> int:

@@ -25,7 +25,9 @@ install = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\n' $(1) 
 
 FUZZ_SECONDS := 300
 
-.PHONY: run test test-fast test-uml mutants fuzz shell clean run-packages test-packages
+SOAK_ROUNDS := 20
+
+.PHONY: run test test-fast test-uml soak mutants fuzz shell clean run-packages test-packages
 
 # The audit, what this kernel understands of a system call, and why a verifier rejected a program.
 run: $(VENV)/.run
@@ -48,6 +50,10 @@ test-uml: $(VENV)/.test
 	@$(call install,$(UML_PACKAGES))
 	$(VENV)/bin/python -m tests.kernels.uml.build
 	KPROBE_TOOL_UML=1 $(VENV)/bin/pytest tests/kernels/uml
+
+# Each experiment SOAK_ROUNDS times on each kernel, idle and beside a load, and how often each check said what.
+soak: $(VENV)/.test
+	KPROBE_TOOL_SOAK=$(SOAK_ROUNDS) KPROBE_TOOL_GUEST_TIMEOUT=14400 $(VENV)/bin/pytest -rP tests/kernels/guest/test_soak.py
 
 # Changes the judging code in small ways and runs its unit tests each time: all of it, or MUTANTS='FILE... | --changed'.
 mutants: $(VENV)/.test

@@ -27,6 +27,8 @@ GUESTS = int(os.environ.get("KPROBE_TOOL_GUESTS", max(1, len(os.sched_getaffinit
 BOOTS = 2
 #: The directories of this many sessions are kept.
 KEEP = 5
+#: What the tests in the guest read of the environment.
+PASSED_ON = ("KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_SOAK", "PYTHONPATH")
 #: Seconds that a guest gets for it.
 POWER_OFF = 30
 
@@ -249,7 +251,11 @@ class Lab:
             environment={
                 "KPROBE_TOOL_GUEST": guest.kernel.release,
                 "KPROBE_TOOL_PLAN": f"{boot.HOST}{plan}",
-                **{k: v for k, v in os.environ.items() if k in ("KPROBE_TOOL_REQUIRE", "PYTHONPATH")},
+                **{
+                    k: v
+                    for k, v in os.environ.items()
+                    if k in ("KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_SOAK", "PYTHONPATH")
+                },
             },
             directories=needed_directories(self.rootdir),
         )

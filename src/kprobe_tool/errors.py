@@ -53,6 +53,7 @@ KEPT_BACK = frozenset(
         errnos.EAGAIN,
         errnos.ENOSYS,
         errnos.ECHILD,
+        errnos.EAFNOSUPPORT,
     }
 )
 """What a host answers that could answer the same question to another caller, or later."""

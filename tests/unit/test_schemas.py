@@ -15,11 +15,11 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from kprobe_tool import checks
 from kprobe_tool.cli import run
-from kprobe_tool.commands.rds_info import command as rds_info
-from kprobe_tool.commands.rds_info.command import Question, document_of, with_deltas
+from kprobe_tool.commands.rds_info import command as rds_command
+from kprobe_tool.commands.rds_info.command import Selection, document_of, with_deltas
 from kprobe_tool.commands.skmsg import rows as skmsg_rows
 from kprobe_tool.errors import Error, ExitCode
-from kprobe_tool.native import rds
+from kprobe_tool.native import rds_info
 from kprobe_tool.native.kmod import AliasTarget
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
@@ -29,11 +29,12 @@ from kprobe_tool.probes import host
 from kprobe_tool.probes.nvme.request import RequestSource
 from kprobe_tool.probes.nvme.split import HCTX_TYPES, Algorithm
 from kprobe_tool.probes.nvme.types import TypeSource
-from kprobe_tool.probes.rds import entries, experiment, savefile
+from kprobe_tool.probes.rds import checks as rds_checks
+from kprobe_tool.probes.rds import experiment, judge, lists, savefile
 from kprobe_tool.probes.rds import presence as presence_module
 from kprobe_tool.probes.rds.ask import Capture, Reading
-from kprobe_tool.probes.rds.experiment import Experiment, OptionResult, judge
-from kprobe_tool.probes.rds.filter import Filters
+from kprobe_tool.probes.rds.experiment import DeliveryAttempt, Experiment, OptionAnswer
+from kprobe_tool.probes.rds.filter import InfoFilter
 from kprobe_tool.probes.rds.presence import Presence
 from kprobe_tool.probes.skmsg import cases as skmsg_cases
 from kprobe_tool.probes.skmsg import experiment as skmsg_experiment
@@ -211,9 +212,9 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert finding["method"]["enum"] == list(checks.Method)
     assert finding["severity"]["enum"] == list(checks.Severity)
     option = SCHEMAS["rds-info-leak-check"]["$defs"]["option"]["properties"]
-    assert option["outcome"]["enum"] == list(experiment.Outcome)
-    assert option["optname"]["enum"] == list(rds.OPTIONS)
-    assert SCHEMAS["rds-capture"]["$defs"]["answer"]["properties"]["optname"]["enum"] == list(rds.OPTIONS)
+    assert option["outcome"]["enum"] == list(judge.Isolation)
+    assert option["optname"]["enum"] == list(rds_info.OPTIONS)
+    assert SCHEMAS["rds-capture"]["$defs"]["answer"]["properties"]["optname"]["enum"] == list(rds_info.OPTIONS)
     symbols = SCHEMAS["audit"]["$defs"]["leak_evidence"]["properties"]["symbols_of_unfixed_kernels"]
     assert symbols["items"]["enum"] == list(experiment.SYMBOLS)
     nvme = SCHEMAS["nvme-queues"]
@@ -239,7 +240,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert verifier["truncation"]["properties"]["lost"]["enum"] == list(Lost)
     rows = SCHEMAS["rds-info"]["properties"]["results"]["items"]["oneOf"]
     sources = [row["$ref"].removeprefix("#/$defs/").removesuffix("_row") for row in rows]
-    assert sources == list(entries.SOURCES)
+    assert sources == list(lists.LISTS)
     assert list(SCHEMAS["rds-info"]["properties"]["sources"]["properties"]) == sources
     for source in sources:
         assert SCHEMAS["rds-info"]["$defs"][f"{source}_row"]["properties"]["source"]["const"] == source
@@ -282,7 +283,7 @@ def port(number: int) -> Any:
 
 def answer(optname: str, *rows: Json, cut: int = 0) -> InfoAnswer:
     """A kernel's answer; ``cut`` bytes are missing at the end of each row, as on older kernels."""
-    option = rds.OPTIONS[optname]
+    option = rds_info.OPTIONS[optname]
     raw = [bytes(option.struct(**row)) for row in rows]
     size = len(bytes(option.struct())) - cut
     return InfoAnswer(option, size, b"".join(row[:size] for row in raw))
@@ -328,7 +329,7 @@ OLDER = (
 def capture_of(answers: Sequence[InfoAnswer], *, leaking: bool) -> Capture:
     here, blue = Netns(4, 4026531840, pid=1), Netns(4, 4026532000, name="blue")
     by_name = {item.option.name: item for item in answers}
-    failures = {name: "ENOPROTOOPT" for name in rds.OPTIONS if name not in by_name}
+    failures = {name: "ENOPROTOOPT" for name in rds_info.OPTIONS if name not in by_name}
     return Capture(
         readings=[Reading(None if leaking else here, by_name, failures, frozenset({5}))],
         selected=[here, blue],
@@ -346,7 +347,7 @@ def test_capture(answers: Sequence[InfoAnswer], leaking: bool, tmp_path: Path, c
     savefile.save(path, capture_of(answers, leaking=leaking), host.identity())
     check(SCHEMAS["rds-capture"], json.loads(Path(path).read_text(encoding="utf-8")))
     document = check_command(capsys, "rds-info", "rds-info", "--from", path)
-    assert {row["source"] for row in document["results"]} == set(entries.SOURCES)
+    assert {row["source"] for row in document["results"]} == set(lists.LISTS)
     for row in document["results"]:
         for wrong in ({**row, "surprise": 1}, {**row, "source": "x"}, {**row, "netns": 1}):
             with pytest.raises(ValidationError):
@@ -354,33 +355,57 @@ def test_capture(answers: Sequence[InfoAnswer], leaking: bool, tmp_path: Path, c
 
 
 def test_watch() -> None:
-    question = Question((), False, (), rds_info.SOURCES, Filters())
+    selection = Selection((), False, (), rds_command.SOURCES, InfoFilter())
     more = {"rds": Presence(True, ("rds",), None).evidence()}
-    document = document_of(capture_of(NEWER, leaking=False), host.identity(), question, more)
+    document = document_of(capture_of(NEWER, leaking=False), host.identity(), selection, more)
     previous: dict[str, int] = {}
     for delta in (None, 0):
-        instance = json.loads("\n".join(report_json.render(with_deltas(document, question.wanted, previous))))
+        instance = json.loads("\n".join(report_json.render(with_deltas(document, selection.wanted, previous))))
         check(SCHEMAS["rds-info"], instance)
         assert [row["delta"] for row in instance["results"] if row["source"] == "counters"] == [delta]
 
 
-def every_outcome() -> list[OptionResult]:
-    """Options judged so that each outcome is among them."""
-    return [
-        judge("RDS_INFO_COUNTERS", {"seen": 36, "own": 0, "counted": 36}, 36),
-        judge("RDS_INFO_CONNECTIONS", {"seen": 2, "own": 0, "counted": 2}, 1),
-        judge("RDS_INFO_RECV_MESSAGES", {"seen": 0, "own": 0, "counted": 1}, 1),
-        judge("RDS6_INFO_SOCKETS", {"seen": 1, "own": 1, "counted": 1}, 1),
-        judge("RDS_INFO_IB_CONNECTIONS", {"errno": "ENOPROTOOPT"}, 0),
-        judge("RDS_INFO_SEND_MESSAGES", {"errno": "EPERM"}, 0),
-        judge("RDS_INFO_RETRANS_MESSAGES", {"seen": 0, "own": 0, "counted": 0}, 0),
-    ]
+EVERY_OUTCOME = {
+    # What the observer saw, and how many rows were there to be seen.
+    "RDS_INFO_COUNTERS": (OptionAnswer(1, 0, 1), 1),
+    "RDS_INFO_CONNECTIONS": (OptionAnswer(2, 0, 2), 1),
+    "RDS_INFO_RECV_MESSAGES": (OptionAnswer(0, 0, 1), 1),
+    "RDS6_INFO_SOCKETS": (OptionAnswer(1, 1, 1), 1),
+    "RDS_INFO_IB_CONNECTIONS": (OptionAnswer(errno="ENOPROTOOPT"), 0),
+    "RDS_INFO_SEND_MESSAGES": (OptionAnswer(errno="EPERM"), 0),
+    "RDS_INFO_RETRANS_MESSAGES": (OptionAnswer(), 0),
+}
+
+
+def experiment_of(
+    answers: dict[str, tuple[OptionAnswer, int]],
+    delivery: DeliveryAttempt,
+    bind_errno: str | None,
+    symbols: dict[str, str | None] | None,
+) -> Experiment:
+    return Experiment(
+        {name: answer for name, (answer, _) in answers.items()},
+        {name: rows for name, (_, rows) in answers.items()},
+        delivery,
+        bind_errno,
+        symbols,
+        "made",
+    )
 
 
 EXPERIMENTS = {
-    "everything": Experiment(every_outcome(), True, "x", True, "x", {"rds_sock_count": "rds"}, "made"),
-    "nothing": Experiment([judge("RDS_INFO_SOCKETS", {"errno": "EPERM"}, 0)], None, "x", None, "x", None, "x"),
-    "isolated": Experiment(every_outcome()[3:], False, "x", False, "x", {}, "rds_tcp is not loaded"),
+    "everything": experiment_of(
+        EVERY_OUTCOME, DeliveryAttempt(True, None, 0, True, True), "EADDRINUSE", {"rds_sock_count": "rds"}
+    ),
+    "nothing": experiment_of(
+        {"RDS_INFO_SOCKETS": (OptionAnswer(errno="EPERM"), 0)},
+        DeliveryAttempt(False, "EPERM", None, False, False),
+        "EPERM",
+        None,
+    ),
+    "isolated": experiment_of(
+        {"RDS6_INFO_SOCKETS": (OptionAnswer(1, 1, 1), 1)}, DeliveryAttempt(False, None, 0, True, True), None, {}
+    ),
 }
 
 
@@ -388,10 +413,10 @@ EXPERIMENTS = {
 def test_leak_check(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     loaded = Presence(True, ("rds", "rds_tcp"), None)
     monkeypatch.setattr(presence_module, "presence", lambda: loaded)
-    monkeypatch.setattr(experiment, "presence", lambda: loaded)
-    monkeypatch.setattr(experiment, "experiment", lambda: EXPERIMENTS[name])
+    monkeypatch.setattr(rds_checks, "presence", lambda: loaded)
+    monkeypatch.setattr(experiment, "attempt", lambda: EXPERIMENTS[name])
     document = check_command(capsys, "rds-info-leak-check", "rds-info", "--leak-check")
-    assert len(document["results"]) == len(EXPERIMENTS[name].options)
+    assert len(document["results"]) == len(EXPERIMENTS[name].observed)
     audit = check_command(capsys, "audit", "audit")
     assert [row for row in audit["results"] if row["system"] == "rds"] == document["findings"]
     for finding in document["findings"]:
@@ -405,17 +430,14 @@ def test_leak_check(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) 
 
 
 def test_every_outcome_is_tried() -> None:
-    assert {option.outcome for option in every_outcome()} == set(experiment.Outcome)
+    assert {result.outcome for result in judge.judge_options(EXPERIMENTS["everything"])} == set(judge.Isolation)
 
 
 def test_leak_check_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
-    def refuse() -> Experiment:
-        raise Error("leak check", errno=1, hint="root")
-
     loaded = Presence(True, ("rds",), None)
     monkeypatch.setattr(presence_module, "presence", lambda: loaded)
-    monkeypatch.setattr(experiment, "presence", lambda: loaded)
-    monkeypatch.setattr(experiment, "experiment", refuse)
+    monkeypatch.setattr(rds_checks, "presence", lambda: loaded)
+    monkeypatch.setattr(experiment, "attempt", lambda: Error("leak check", errno=1, hint="root"))
     document = check_command(capsys, "rds-info-leak-check", "rds-info", "--leak-check")
     assert [error["errno"] for error in document["errors"]] == ["EPERM"]
 
@@ -453,6 +475,12 @@ def test_what_a_socket_would_load(blocked: str | None) -> None:
     presence = Presence(False, (), AliasTarget("rds", "/lib/modules/6.12/modules.alias", blocked))
     schema = SCHEMAS["rds-info"]
     check(part(schema, schema["$defs"]["presence"]), presence.evidence())
+
+
+def test_where_it_cannot_be_found_out_what_a_socket_would_load() -> None:
+    presence = Presence(False, (), None, Error("/lib/modules/6.12/modules.alias", errno=2))
+    for name in ("rds-info", "rds-info-leak-check", "audit"):
+        check(part(SCHEMAS[name], SCHEMAS[name]["$defs"]["presence"]), presence.evidence())
 
 
 def test_there_are_captures() -> None:

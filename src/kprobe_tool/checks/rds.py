@@ -3,77 +3,92 @@
 
 from kprobe_tool.checks.model import Check, Needs, Root, Severity
 
+NEEDS = Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",))
+FUNCTION = "kprobe_tool.probes.rds.checks:check"
+UNLOAD = (
+    "Boot a kernel with the fix. Until then unload rds_tcp, rds_rdma and rds, and keep them from being loaded again "
+    "with 'install rds /bin/false' in /etc/modprobe.d; both only where nobody uses RDS."
+)
+
 CHECKS: tuple[Check, ...] = (
     Check(
         id="rds-info-netns-leak",
-        title="RDS_INFO_* rows of other network namespaces are readable",
+        title="What RDS shows of other network namespaces",
         severity=Severity.MEDIUM,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
+        needs=NEEDS,
         references=("CVE-2026-97476", 'Linux "rds: filter RDS_INFO_* getsockopt by caller\'s netns"'),
         meaning=(
-            "getsockopt(SOL_RDS, RDS_INFO_*) on an unprivileged socket returns the sockets, connections and "
-            "queued messages of every network namespace: addresses, ports, sequence numbers and inodes of other "
-            "containers and of the host."
+            "An affected kernel shows the RDS sockets, connections and queued messages of every container and of the "
+            "host to any user who asks for the own ones: addresses, ports, sequence numbers and inodes. The question "
+            "is getsockopt(SOL_RDS, RDS_INFO_*), which needs no privilege."
         ),
         look_for=(
-            "In options, outcome 'leaks' and more rows_seen than rows_own: rows of the canary in another namespace, "
-            "which this caller must not see. symbols_of_unfixed_kernels names what only kernels without the fix have."
+            "In options, outcome 'leaks' and more rows_seen than rows_own: rows that the check had made in another "
+            "network namespace, or that were there. Outcome 'inconclusive' is a list that had nothing to show "
+            "(canary_rows is 0) or could not be read. symbols_of_unfixed_kernels names what only kernels without the "
+            "fix have."
         ),
-        remedy=(
-            "Boot a kernel with the fix. Until then unload rds_tcp, rds_rdma and rds, or keep them from being "
-            "loaded with 'install rds /bin/false' in modprobe.d."
-        ),
-        function="kprobe_tool.probes.rds.experiment:check",
+        remedy=UNLOAD,
+        function=FUNCTION,
     ),
     Check(
         id="rds-info-count-leak",
-        title="RDS_INFO_* probes count the rows of other network namespaces",
+        title="Whether RDS counts other network namespaces in its sizes",
         severity=Severity.LOW,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
+        needs=NEEDS,
         references=("CVE-2026-97476", 'Linux "rds: filter RDS_INFO_* getsockopt by caller\'s netns"'),
         meaning=(
-            "A zero-length getsockopt(SOL_RDS, RDS_INFO_*) answers with the buffer size needed. Where that size "
-            "counts rows of other network namespaces, an unprivileged caller can watch how many there are."
+            "Asked how large a buffer has to be (getsockopt(SOL_RDS, RDS_INFO_*) with length 0), an affected kernel "
+            "counts the sockets, connections and messages of other containers and of the host as well: any user can "
+            "watch how many there are."
         ),
-        look_for="In options, outcome 'leaks' or 'count-leaks': count_probe stands for more rows than rows_own.",
-        remedy="Boot a kernel with the fix, or unload the rds modules.",
-        function="kprobe_tool.probes.rds.experiment:check",
+        look_for=(
+            "In options, outcome 'leaks' or 'count-leaks': count_probe, the rows that the size stands for, is more "
+            "than rows_own."
+        ),
+        remedy=UNLOAD,
+        function=FUNCTION,
     ),
     Check(
         id="rds-netns-delivery",
-        title="RDS delivers loopback messages into other network namespaces",
+        title="Whether RDS messages stay in their network namespace",
         severity=Severity.HIGH,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
+        needs=NEEDS,
         references=('Linux "rds: drop incoming messages that cross network namespace boundaries"',),
         meaning=(
-            "A message sent to a loopback address in one network namespace is queued on the RDS socket that is "
-            "bound to this address in another one: an unprivileged user can inject messages into containers and "
-            "into the host."
+            "On an affected kernel a message that is sent to a loopback address in one network namespace arrives at "
+            "the RDS socket that is bound to this address and port in another one: any user can send messages to RDS "
+            "programs in other containers and on the host, past every firewall."
         ),
         look_for=(
-            "delivered is true: the owner of the address received a message that was sent in another namespace. "
-            "Its own message, which must arrive, is the control."
+            "delivered is true: a message arrived in another network namespace than the one it was sent in. It is "
+            "false only where the message had left its sender's queues (still_queued is 0), the sender's next "
+            "message to itself arrived (sender_control), and so did one of the receiver to itself after that "
+            "(owner_control)."
         ),
-        remedy="Boot a kernel with the fix (6.1.183, 6.12.101 or later), or unload the rds modules.",
-        function="kprobe_tool.probes.rds.experiment:check",
+        remedy=UNLOAD,
+        function=FUNCTION,
     ),
     Check(
         id="rds-bind-netns",
-        title="The RDS bind table is shared by all network namespaces",
+        title="Whether RDS ports are separate in each network namespace",
         severity=Severity.LOW,
         system="rds",
-        needs=Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",)),
+        needs=NEEDS,
         references=("Linux net/rds/bind.c, rds_add_bound()",),
         meaning=(
-            "bind() of an address and port that is bound in another network namespace answers EADDRINUSE: an "
-            "unprivileged user can test which RDS endpoints exist on the host, and can take them away from "
-            "other namespaces."
+            "On an affected kernel all network namespaces share one table of RDS addresses and ports: any user can "
+            "find out which are in use in other containers and on the host, since bind() answers EADDRINUSE, and "
+            "can occupy those that are not."
         ),
-        look_for="bind_taken is true: bind() in a new namespace answered EADDRINUSE for a port bound in another one.",
-        remedy="No released kernel separates the table. Unload the rds modules where they are not used.",
-        function="kprobe_tool.probes.rds.experiment:check",
+        look_for="bind_taken is true: bind() answered EADDRINUSE for a port bound in another network namespace.",
+        remedy=(
+            "No released kernel separates the table. Unload the rds modules where nobody uses RDS, and keep them "
+            "from being loaded again with 'install rds /bin/false' in /etc/modprobe.d."
+        ),
+        function=FUNCTION,
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,22 +17,32 @@ MODPROBE_DIRECTORIES = (
     "/usr/lib/modprobe.d",
     "/lib/modprobe.d",
 )
+MODULES = "/lib/modules"
 CONFIG_MAX = 1 << 20
+PROC = "/proc"
+PROC_PID_INIT_INO = 0xEFFFFFFC
+"""Inode of the initial pid namespace (include/linux/proc_ns.h)."""
 
 
-def loaded(module: str) -> bool:
-    """Whether a module is in the kernel: in /sys/module, or built in, which shows there only with parameters."""
-    return os.path.isdir(f"/sys/module/{module}") or module in built_in(os.uname().release)
+def loaded(module: str) -> bool | None:
+    """Whether a module is in the kernel: in /sys/module, or built in, which shows there only with parameters.
+
+    None where it may be built in and modules.builtin, which would say so, cannot be read (in a container, say).
+    """
+    if os.path.isdir(f"/sys/module/{module}"):
+        return True
+    names = built_in(os.uname().release)
+    return None if names is None else module in names
 
 
 @cache
-def built_in(release: str) -> frozenset[str]:
-    """Names of the modules that are part of the kernel image, as far as its package says so (modules.builtin)."""
+def built_in(release: str) -> frozenset[str] | None:
+    """Names of the modules that are part of the kernel image; None where modules.builtin cannot be read."""
     try:
-        with open(f"/lib/modules/{release}/modules.builtin", encoding="utf-8", errors="backslashreplace") as file:
+        with open(f"{MODULES}/{release}/modules.builtin", encoding="utf-8", errors="backslashreplace") as file:
             paths = file.read(CONFIG_MAX).split()
     except (FileNotFoundError, PermissionError):
-        return frozenset()
+        return None
     return frozenset(os.path.basename(path).removesuffix(".ko").replace("-", "_") for path in paths)
 
 
@@ -40,7 +50,8 @@ def built_in(release: str) -> frozenset[str]:
 class AliasTarget:
     """What modprobe would do about an alias, and which file says so.
 
-    ``blocked`` is the line that keeps it from loading the module (blacklist, or install of something else).
+    ``blocked`` is what keeps it from loading the module: a line of modprobe.d (blacklist, or install of something
+    else), or a setting of the kernel.
     """
 
     module: str
@@ -48,8 +59,19 @@ class AliasTarget:
     blocked: str | None
 
 
+def in_container() -> bool:
+    """Whether this process is in a pid namespace of its own, and its modprobe.d not the one that counts: modprobe
+    runs on the host (kernel/module/kmod.c)."""
+    return os.stat("/proc/self/ns/pid").st_ino != PROC_PID_INIT_INO
+
+
 def config_lines() -> Iterator[tuple[str, list[str]]]:
-    """(file, words) of each line in modprobe.d(5); a file hides those of its name in later directories."""
+    """(file, words) of each line in modprobe.d(5); a file hides those of its name in later directories.
+
+    Nothing in a container.
+    """
+    if in_container():
+        return
     seen = set()
     for directory in MODPROBE_DIRECTORIES:
         for path in sorted(Path(directory).glob("*.conf")):
@@ -70,29 +92,27 @@ def config_lines() -> Iterator[tuple[str, list[str]]]:
 def alias_target(alias: str, release: str) -> AliasTarget | None:
     """What ``modprobe ALIAS`` would load into kernel ``release``, or None when no alias names a module.
 
-    Reads modules.alias and modprobe.d as modprobe does; runs nothing.
+    Reads modules.alias and modprobe.d as modprobe does; runs nothing. Raises OSError where modules.alias cannot be
+    read and nothing else settles it: then nobody knows.
     """
+    blocked = loading_disabled()
     configuration = list(config_lines())
-    found: tuple[str, str] | None = None
-    for source, words in configuration:
-        if words[0] == "alias" and len(words) == 3 and fnmatch.fnmatchcase(alias, words[1]):
-            found = (words[2], source)
+    source = f"{MODULES}/{release}/modules.alias"
+    for path, words in configuration:
+        if is_alias(words, alias):
+            module, source = words[2], path
             break
     else:
-        path = f"/lib/modules/{release}/modules.alias"
         try:
-            with open(path, encoding="utf-8", errors="backslashreplace") as file:
-                for line in file:
-                    words = line.split()
-                    if len(words) == 3 and words[0] == "alias" and fnmatch.fnmatchcase(alias, words[1]):
-                        found = (words[2], path)
-                        break
-        except (FileNotFoundError, PermissionError):
+            with open(source, encoding="utf-8", errors="backslashreplace") as file:
+                found = next((words[2] for words in map(str.split, file) if is_alias(words, alias)), None)
+        except OSError:
+            if blocked is None:
+                raise
             return None
-    if found is None:
-        return None
-    module, source = found
-    blocked = None
+        if found is None:
+            return None
+        module = found
     for path, words in configuration:
         named = len(words) > 1 and words[1].replace("-", "_") == module.replace("-", "_")
         if named and (words[0] == "blacklist" or (words[0] == "install" and len(words) > 2)):
@@ -101,3 +121,21 @@ def alias_target(alias: str, release: str) -> AliasTarget | None:
     if module == "off":
         blocked = f"alias {alias} off ({source})"
     return AliasTarget(module, source, blocked)
+
+
+def is_alias(words: Sequence[str], alias: str) -> bool:
+    return len(words) == 3 and words[0] == "alias" and fnmatch.fnmatchcase(alias, words[1])
+
+
+def loading_disabled() -> str | None:
+    """What keeps the kernel from loading any module at anybody's call, if there is something."""
+    if not os.path.exists(f"{PROC}/modules"):
+        return "this kernel is built without modules"
+    for name, value in (("modules_disabled", "1"), ("modprobe", "")):
+        try:
+            with open(f"{PROC}/sys/kernel/{name}", encoding="utf-8", errors="backslashreplace") as file:
+                if file.read(4096).strip() == value:
+                    return f"kernel.{name} is {value or 'empty'}"
+        except (FileNotFoundError, PermissionError):
+            continue
+    return None

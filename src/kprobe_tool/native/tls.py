@@ -11,7 +11,7 @@ import ctypes
 import os
 import socket
 
-from kprobe_tool.native import kmod
+from kprobe_tool.native import kmod, procfs
 
 # linux/tcp.h
 TCP_ULP = 31
@@ -23,6 +23,9 @@ TLS_1_2_VERSION = 0x0303
 TLS_CIPHER_AES_GCM_128 = 51
 
 MODULE = "tls"
+SYMBOL = "tls_sw_sendmsg"
+"""In /proc/kallsyms wherever tls is, in a module or built in (net/tls/tls_sw.c)."""
+AVAILABLE_ULP = "/proc/sys/net/ipv4/tcp_available_ulp"
 CIPHER = "gcm(aes)"
 """What the kernel's crypto calls TLS_CIPHER_AES_GCM_128 (net/tls/tls_main.c, tls_cipher_desc)."""
 CRYPTO_MAX = 1 << 20
@@ -39,16 +42,21 @@ class tls12_crypto_info_aes_gcm_128(ctypes.Structure):
     )
 
 
-def loaded() -> bool:
-    """Whether TCP_ULP "tls" finds the module without loading it."""
+def loaded() -> bool | None:
+    """Whether TCP_ULP "tls" finds what it names without loading a module; None where that cannot be seen."""
     try:
-        with open("/proc/sys/net/ipv4/tcp_available_ulp", encoding="ascii") as file:
-            if MODULE in file.read(4096).split():
-                return True
-    except FileNotFoundError:
+        with open(AVAILABLE_ULP, encoding="ascii") as file:
+            return MODULE in file.read(4096).split() or kmod.loaded(MODULE)
+    except OSError:
         # It is there in the initial network namespace only.
         pass
-    return kmod.loaded(MODULE)
+    if kmod.loaded(MODULE):
+        return True
+    try:
+        # A container has no modules.builtin of the host's kernel, and /sys/module shows only what has parameters.
+        return SYMBOL in procfs.kernel_symbols({SYMBOL})
+    except OSError:
+        return None
 
 
 def cipher_loaded() -> bool:

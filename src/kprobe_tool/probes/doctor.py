@@ -153,6 +153,11 @@ def seccomp() -> Item:
 
 
 def module(name: str) -> Item:
-    if kmod.loaded(name):
+    loaded = kmod.loaded(name)
+    if loaded is None:
+        return Item(
+            f"module-{name}", None, "not loaded; modules.builtin, which would say if it is built in, is not here"
+        )
+    if loaded:
         return Item(f"module-{name}", True, "loaded or built in")
     return Item(f"module-{name}", False, "not loaded", f"'modprobe {name}' if it is meant to be used here")

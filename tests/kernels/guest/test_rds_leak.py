@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 
 from kprobe_tool.lab.offers import Kernel
-from kprobe_tool.native import netns, rds
+from kprobe_tool.native import netns, rds_info
 from kprobe_tool.probes.rds import experiment
+from kprobe_tool.probes.rds.children import connections_hold_namespace
 
 from .conftest import Run
 from .tool import ARGV, tool
 
-PER_NAMESPACE = {name for name in rds.OPTIONS if name != "RDS_INFO_COUNTERS" and "IB_" not in name}
+PER_NAMESPACE = {name for name in rds_info.OPTIONS if name != "RDS_INFO_COUNTERS" and "IB_" not in name}
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,11 @@ def test_audit_says_the_same(kernel: Kernel) -> None:
     check = tool("rds-info", "--leak-check", "-o", "json").json
     rds_rows = {row["id"]: row["status"] for row in audit["results"] if row["system"] == "rds"}
     assert rds_rows == verdicts(check)
+
+
+def test_the_tcp_canary_is_made(kernel: Kernel) -> None:
+    row = tool("audit", "--only", "rds-info-netns-leak", "-o", "json").json["results"][0]
+    assert (row["evidence"]["tcp_canary"] == "made") == connections_hold_namespace(kernel.release)
 
 
 def test_the_second_witness_agrees(kernel: Kernel) -> None:

@@ -1,5 +1,6 @@
 """What modprobe would do, from its configuration, in a directory of our own."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,21 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("etc", "usr"):
         (tmp_path / name).mkdir()
     monkeypatch.setattr(kmod, "MODPROBE_DIRECTORIES", (str(tmp_path / "etc"), str(tmp_path / "usr")))
+    monkeypatch.setattr(kmod, "MODULES", str(tmp_path))
+    monkeypatch.setattr(kmod, "PROC", str(tmp_path / "proc"))
+    monkeypatch.setattr(kmod, "in_container", lambda: False)
+    kmod.built_in.cache_clear()
+    (tmp_path / "proc" / "sys" / "kernel").mkdir(parents=True)
+    (tmp_path / "proc" / "modules").touch()
+    release = tmp_path / "6.12"
+    release.mkdir()
+    (release / "modules.alias").write_text("alias net-pf-2 unix\nalias net-pf-2[2-9] other\n")
+    (release / "modules.builtin").write_text("kernel/net/tls/tls.ko\nkernel/fs/not-there.ko\n")
     return tmp_path
 
 
-def target(tree: Path) -> AliasTarget | None:
-    return kmod.alias_target("net-pf-21", "no-such-release")
+def target(tree: Path, release: str = "6.12") -> AliasTarget | None:
+    return kmod.alias_target("net-pf-21", release)
 
 
 def test_no_alias(tree: Path) -> None:
@@ -62,3 +73,67 @@ def test_a_file_hides_those_of_its_name_in_later_directories(tree: Path) -> None
 def test_odd_bytes(tree: Path) -> None:
     (tree / "etc" / "a.conf").write_bytes(b"\xff\xfe\0 \x80\nalias net-pf-21 rds\n")
     assert target(tree) is not None
+
+
+def test_modules_alias(tree: Path) -> None:
+    assert target(tree) is None
+    path = tree / "6.12" / "modules.alias"
+    path.write_text("alias net-pf-21 rds\n")
+    assert target(tree) == AliasTarget("rds", str(path), None)
+
+
+def test_without_modules_alias_nobody_knows(tree: Path) -> None:
+    """It was "nothing would be loaded" once."""
+    with pytest.raises(FileNotFoundError):
+        target(tree, "6.13")
+    # modprobe.d may settle it all the same.
+    (tree / "etc" / "a.conf").write_text("alias net-pf-21 off\n")
+    found = target(tree, "6.13")
+    assert found is not None and found.blocked is not None
+
+
+def test_a_kernel_without_modules_loads_nothing(tree: Path) -> None:
+    (tree / "proc" / "modules").unlink()
+    assert target(tree, "6.13") is None
+    (tree / "6.12" / "modules.alias").write_text("alias net-pf-21 rds\n")
+    found = target(tree)
+    assert found is not None and found.blocked == "this kernel is built without modules"
+
+
+def test_modprobe_d_of_a_container_is_not_the_one_that_counts(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tree / "6.12" / "modules.alias").write_text("alias net-pf-21 rds\n")
+    (tree / "etc" / "a.conf").write_text("blacklist rds\n")
+    found = target(tree)
+    assert found is not None and found.blocked is not None
+    monkeypatch.setattr(kmod, "in_container", lambda: True)
+    found = target(tree)
+    assert found is not None and found.blocked is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "blocked"),
+    [
+        ("modules_disabled", "1\n", "kernel.modules_disabled is 1"),
+        ("modules_disabled", "0\n", None),
+        ("modprobe", "\n", "kernel.modprobe is empty"),
+        ("modprobe", "/sbin/modprobe\n", None),
+    ],
+)
+def test_a_kernel_that_loads_nothing(tree: Path, name: str, text: str, blocked: str | None) -> None:
+    (tree / "proc" / "sys" / "kernel" / name).write_text(text)
+    (tree / "etc" / "a.conf").write_text("alias net-pf-21 rds\n")
+    found = target(tree)
+    assert found is not None and found.blocked == blocked
+
+
+def test_loaded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def release(name: str) -> None:
+        monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "h", name, "v", "m")))
+
+    release("6.12")
+    assert kmod.loaded("tls") is True
+    assert kmod.loaded("not_there") is True
+    assert kmod.loaded("kprobe_tool_none") is False
+    # It may be built in, and nothing here says so.
+    release("6.13")
+    assert kmod.loaded("kprobe_tool_none") is None

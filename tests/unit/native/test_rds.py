@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.native import rds
+from kprobe_tool.native import rds, rds_info
 from kprobe_tool.probes.rds import savefile
 
 from ...skips import skip
 
 DATA = Path(__file__).parents[1] / "data" / "rds"
-STRUCTS = sorted({option.struct for option in rds.OPTIONS.values()}, key=lambda struct: struct.__name__)
+STRUCTS = sorted({option.struct for option in rds_info.OPTIONS.values()}, key=lambda struct: struct.__name__)
 
 
 def test_structures_are_those_of_the_uapi_header(tmp_path: Path) -> None:
@@ -25,14 +25,14 @@ def test_structures_are_those_of_the_uapi_header(tmp_path: Path) -> None:
         lines.append(f'printf("{name} %zu\\n", sizeof(struct {name}));')
         for field, *_ in struct._fields_:
             lines.append(f'printf("{name}.{field} %zu\\n", offsetof(struct {name}, {field}));')
-    lines += [f'printf("{option.name} %d\\n", {option.name});' for option in rds.OPTIONS.values()]
+    lines += [f'printf("{option.name} %d\\n", {option.name});' for option in rds_info.OPTIONS.values()]
     headers = "#include <stdio.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <linux/rds.h>\n"
     source = tmp_path / "sizes.c"
     source.write_text(headers + "int main(void) {\n" + "\n".join(lines) + "\nreturn 0;\n}\n")
     subprocess.run(["gcc", "-o", str(tmp_path / "sizes"), str(source)], check=True)
     printed = subprocess.run([str(tmp_path / "sizes")], check=True, capture_output=True, text=True).stdout
     header = {name: int(number) for name, number in (line.split() for line in printed.splitlines())}
-    ours = {option.name: option.value for option in rds.OPTIONS.values()}
+    ours = {option.name: option.value for option in rds_info.OPTIONS.values()}
     for struct in STRUCTS:
         ours[struct.__name__] = ctypes.sizeof(struct)
         for field, *_ in struct._fields_:
@@ -67,16 +67,16 @@ def test_record_sizes_of_real_kernels(path: Path) -> None:
     ],
 )
 def test_sizes_that_kernels_had(name: str, size: int, tos: int | None) -> None:
-    option = rds.OPTIONS[name]
+    option = rds_info.OPTIONS[name]
     option.check_record_size(size)
     (record,) = rds.InfoAnswer(option, size, bytes(size)).records()
     assert vars(record)["tos"] == tos
 
 
-@pytest.mark.parametrize("size", [-1, 0, 1, 24, rds.RECORD_SIZE_MAX + 1])
+@pytest.mark.parametrize("size", [-1, 0, 1, 24, rds_info.RECORD_SIZE_MAX + 1])
 def test_sizes_that_none_had(size: int) -> None:
     with pytest.raises(ValueError, match=f"records of {size} bytes"):
-        rds.OPTIONS["RDS_INFO_SEND_MESSAGES"].check_record_size(size)
+        rds_info.OPTIONS["RDS_INFO_SEND_MESSAGES"].check_record_size(size)
 
 
 @pytest.mark.parametrize(

@@ -13,19 +13,19 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from kprobe_tool.checks import CHECKS, evaluate
 from kprobe_tool.commands.options import output_option
-from kprobe_tool.commands.rds_info.rows import LEAK_COLUMNS, tables
-from kprobe_tool.commands.verdicts import FINDING_COLUMNS, FailOn, exit_code, fail_on_option, finding_row
+from kprobe_tool.commands.rds_info.leak_check import run_leak_check
+from kprobe_tool.commands.rds_info.rows import entry_row, tables
+from kprobe_tool.commands.verdicts import FailOn, fail_on_option
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
-from kprobe_tool.report.document import Document, Row, Table
+from kprobe_tool.report.document import Document, Row
 from kprobe_tool.report.output import Output, emit
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.namespaces import Netns
     from kprobe_tool.probes.rds.ask import Capture
-    from kprobe_tool.probes.rds.filter import Filters
+    from kprobe_tool.probes.rds.filter import InfoFilter
 
 EVERY = "*"
 PORT = click.IntRange(0, 65535)
@@ -33,56 +33,28 @@ SOURCES = ("sockets", "connections", "tcp", "ib", "send", "retrans", "recv", "co
 
 
 @dataclass(frozen=True)
-class Question:
-    """What the command line asked for. ``chosen`` sources were named, ``wanted`` are those or all."""
+class Selection:
+    """What the command line asks for. ``chosen`` lists were named, ``wanted`` are those or all."""
 
     netns: Sequence[str]
     all_netns: bool
     chosen: Sequence[str]
     wanted: Sequence[str]
-    filters: Filters
+    filter: InfoFilter
     save: str | None = None
 
 
 LEAKING = (
     "this kernel shows the rows of every network namespace to every caller; they are attributed by process and "
-    "local address, and NETNS is '-' where neither tells"
+    "local address, and NETNS is '-' where neither proves anything"
+)
+PERHAPS_LEAKING = (
+    "whether this kernel shows the rows of other network namespaces could not be found out (that takes user "
+    "namespaces or root): NETNS is '-' where a row may be anybody's"
 )
 
 
-def run_leak_check(output: Output, fail_on: FailOn) -> ExitCode:
-    """``--leak-check``: the options one by one, and the checks that audit runs."""
-    from kprobe_tool.probes.rds.experiment import experiment
-    from kprobe_tool.probes.rds.presence import presence
-
-    status = presence()
-    findings = [(check, evaluate(check)) for check in CHECKS if check.system == "rds"]
-    rows = [finding_row(check, finding) for check, finding in findings]
-    options: list[Row] = []
-    errors = []
-    summary = []
-    if status.registered:
-        try:
-            done = experiment()
-            options = [option.as_dict() for option in done.options]
-            summary = [done.second_witness()]
-        except Error as error:
-            errors.append(error)
-    document = Document(
-        "rds-info-leak-check",
-        host.identity(),
-        [Table(LEAK_COLUMNS, options, title="RDS_INFO options")] if options else [],
-        errors,
-        more={"rds": status.evidence(), "findings": rows},
-        aside=[Table(FINDING_COLUMNS, rows, title="Verdicts")],
-        summary=summary,
-    )
-    emit(document, output)
-    # Every kernel so far shares the bind table, so that it would drown the answer that scripts ask for here.
-    return exit_code([row for row in findings if row[0].id != "rds-bind-netns"], fail_on)
-
-
-def select(netns: Sequence[str], all_netns: bool) -> tuple[list[Netns], list[Error]]:
+def find_namespaces(netns: Sequence[str], all_netns: bool) -> tuple[list[Netns], list[Error]]:
     """The namespaces that the options name, and what kept others of --all-netns from being seen. Raises Error."""
     from kprobe_tool.probes import namespaces
 
@@ -93,60 +65,62 @@ def select(netns: Sequence[str], all_netns: bool) -> tuple[list[Netns], list[Err
     return list(named.values()) or [namespaces.own()], []
 
 
-def ask(question: Question) -> Document:
+def ask(selection: Selection) -> Document:
     """Ask the running kernel once. Raises Error when nothing at all could be read."""
-    from kprobe_tool.probes.rds import entries, savefile
+    from kprobe_tool.probes.rds import savefile
     from kprobe_tool.probes.rds.ask import capture
+    from kprobe_tool.probes.rds.lists import options_of
     from kprobe_tool.probes.rds.presence import presence
 
-    spaces, errors = select(question.netns, question.all_netns)
+    spaces, errors = find_namespaces(selection.netns, selection.all_netns)
     status = presence()
     asked = host.identity()
     if not status.registered:
-        if question.save:
-            raise Error(question.save, f"nothing to save: {status.absence()}")
+        if selection.save:
+            raise Error(selection.save, f"nothing to save: {status.absence()}")
         more = {"rds": status.evidence(), "sources": {}, "leaking": None}
         return Document("rds-info", asked, [], more=more, summary=[status.absence()])
-    found = capture(spaces, entries.options_of(question.wanted))
+    found = capture(spaces, options_of(selection.wanted))
     found = replace(found, errors=[*errors, *found.errors])
-    if question.save:
-        savefile.save(question.save, found, asked)
-    return document_of(found, asked, question, {"rds": status.evidence()})
+    if selection.save:
+        savefile.save(selection.save, found, asked)
+    return document_of(found, asked, selection, {"rds": status.evidence()})
 
 
 def document_of(
-    capture: Capture, asked: Mapping[str, object], question: Question, more: Mapping[str, object]
+    capture: Capture, asked: Mapping[str, object], selection: Selection, more: Mapping[str, object]
 ) -> Document:
-    """The rows of one capture that the question is about."""
-    from kprobe_tool.probes.rds.entries import SOURCES, availability, rows
+    """The rows of one capture that the selection is about."""
+    from kprobe_tool.probes.rds.entries import entries
+    from kprobe_tool.probes.rds.lists import LISTS, availability
 
-    sources = availability(capture)
+    sources = availability(capture.readings)
     absent = []
-    for name in question.chosen:
+    for name in selection.chosen:
         if sources.get(name) == "unavailable":
-            module = SOURCES[name].module
+            module = LISTS[name].module
             hint = None if module == "rds" else f"it is there when {module} is loaded"
             absent.append(Error(name, "the kernel has no such list", errno=errno.ENOPROTOOPT, hint=hint))
         elif name not in sources:
             absent.append(Error(name, "was not asked for when this was saved"))
-    found = [row for row in rows(capture, question.wanted) if question.filters.match(row)]
+    found = [entry_row(entry) for entry in entries(capture, selection.wanted) if selection.filter.match(entry)]
     return Document(
         "rds-info",
         asked,
-        tables(found, sources, question.wanted),
+        tables(found, sources, selection.wanted),
         [*capture.errors, *absent],
         more={**more, "sources": sources, "leaking": capture.leaking},
-        warnings=[LEAKING] if capture.leaking else [],
+        warnings=[] if capture.leaking is False else [LEAKING if capture.leaking else PERHAPS_LEAKING],
     )
 
 
 def finish(document: Document, output: Output) -> ExitCode:
-    """Print it; what could not be read makes the answer incomplete."""
+    """Print it; where something could not be read the answer is incomplete."""
     emit(document, output)
     return ExitCode.CANNOT_TELL if document.errors else ExitCode.OK
 
 
-def watch_kernel(question: Question, output: Output, seconds: float, count: int | None) -> ExitCode:
+def watch_kernel(selection: Selection, output: Output, seconds: float, count: int | None) -> ExitCode:
     """Ask again and again, each counter with its change since the last time."""
     previous: dict[str, int] = {}
     code = ExitCode.OK
@@ -155,10 +129,10 @@ def watch_kernel(question: Question, output: Output, seconds: float, count: int 
             time.sleep(seconds)
             if output is not Output.JSONL:
                 click.echo()
-        document = ask(question)
+        document = ask(selection)
         if output is not Output.JSONL:
             click.echo(document.host["time"])
-        code = finish(with_deltas(document, question.wanted, previous), output)
+        code = finish(with_deltas(document, selection.wanted, previous), output)
     return code
 
 
@@ -254,9 +228,9 @@ def command(
     """Show RDS sockets, connections, message queues, TCP and InfiniBand connections, and counters.
 
     All sources are shown unless some are chosen. Where RDS is not loaded this says so, asks nothing and loads
-    nothing. Filters of one kind are alternatives; rows without the field that a filter looks at are left out.
+    nothing. InfoFilter of one kind are alternatives; rows without the field that a filter looks at are left out.
     """
-    from kprobe_tool.probes.rds.filter import Filters, network
+    from kprobe_tool.probes.rds.filter import InfoFilter, network
 
     given = {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     if leak_check:
@@ -271,7 +245,7 @@ def command(
         raise click.UsageError("--count goes with --watch")
     if from_file and (netns or all_netns or save):
         raise click.UsageError("--from reads what was saved and goes with neither --netns, --all-netns nor --save")
-    filters = Filters(
+    info_filter = InfoFilter(
         laddr=tuple(map(network, laddr)),
         faddr=tuple(map(network, faddr)),
         lport=lport,
@@ -283,11 +257,11 @@ def command(
         counter=counter,
     )
     chosen = [name for name in SOURCES if sources[name]]
-    question = Question(netns, all_netns, chosen, chosen or list(SOURCES), filters, save)
+    selection = Selection(netns, all_netns, chosen, chosen or list(SOURCES), info_filter, save)
     if from_file:
         from kprobe_tool.probes.rds import savefile
 
-        return finish(document_of(*savefile.load(from_file), question, {}), output)
+        return finish(document_of(*savefile.load(from_file), selection, {}), output)
     if watch:
-        return watch_kernel(question, output, watch, count)
-    return finish(ask(question), output)
+        return watch_kernel(selection, output, watch, count)
+    return finish(ask(selection), output)

@@ -1,11 +1,30 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What people see of each rds-info source: titles and columns."""
+"""The JSON rows of rds-info, and what people see of them: titles and columns."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from kprobe_tool.probes.rds.entries import Entry
 from kprobe_tool.report.document import Column, Row, Table
+
+
+def entry_row(entry: Entry) -> Row:
+    """The JSON object of one entry: ``source``, ``netns`` ({name, inode, pid}, or None where it is not known), the
+    fields of the kernel's structure, ``state`` and ``sending`` of connections, and ``pid comm holders`` of the
+    processes that hold the socket."""
+    space, record = entry.netns, entry.record
+    row: dict[str, object] = {"source": entry.source, "netns": None, **vars(record)}
+    if space is not None:
+        row["netns"] = {"name": space.name, "inode": space.inode, "pid": space.pid}
+    if entry.state is not None:
+        row["state"] = entry.state
+        row["sending"] = entry.sending
+    if entry.processes is not None:
+        row["pid"] = entry.processes[0].pid if entry.processes else None
+        row["comm"] = entry.processes[0].comm if entry.processes else None
+        row["holders"] = [process.pid for process in entry.processes]
+    return row
 
 
 def netns_cell(row: Row) -> object:
@@ -21,13 +40,6 @@ def holder_cell(row: Row) -> object:
 
 def state_colour(value: object) -> str | None:
     return {"connected": "green", "error": "red", "connecting": "yellow"}.get(str(value))
-
-
-OUTCOME_COLOURS = {"leaks": "red", "count-leaks": "red", "isolated": "green", "inconclusive": "yellow"}
-
-
-def outcome_colour(value: object) -> str | None:
-    return OUTCOME_COLOURS.get(str(value))
 
 
 NETNS = Column("NETNS", netns_cell)
@@ -116,16 +128,6 @@ EMPTY = {
 }
 """What stands in the place of rows, by the state of the source."""
 NO_MODULE = {"tcp": "none: rds_tcp is not loaded", "ib": "none: rds_rdma is not loaded"}
-
-LEAK_COLUMNS = (
-    Column("OPTNAME", "optname"),
-    Column("OUTCOME", "outcome", colour=outcome_colour),
-    Column("SEEN", "rows_seen", right=True),
-    Column("OWN", "rows_own", right=True),
-    Column("PROBE", "count_probe", right=True),
-    Column("CANARY", "canary_rows", right=True),
-    Column("ERRNO", "errno", wide=True),
-)
 
 
 def tables(

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import link, netns, procfs, rds, sched
+from kprobe_tool.native import link, netns, procfs, rds, rds_info, sched
 from kprobe_tool.native.child import Child, Request
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
-from kprobe_tool.native.rds import InfoAnswer, InfoOption
+from kprobe_tool.native.rds import InfoAnswer
+from kprobe_tool.native.rds_info import InfoOption
 from kprobe_tool.probes import namespaces
 
 STRANGER_DEADLINE = 20.0
@@ -24,10 +25,10 @@ STRANGER_DEADLINE = 20.0
 
 @dataclass(frozen=True)
 class Reading:
-    """What one RDS socket was told: raw answers, and the errno's name for each option that gave none.
+    """What the kernel answered one RDS socket: raw answers, and the errno's name for each option that gave none.
 
-    ``netns`` is None where the kernel told the rows of all namespaces at once and the rows must be attributed.
-    ``own_inodes`` are the tool's own sockets, which are no news to anyone.
+    ``netns`` is None where the rows can be those of any namespace and must be attributed. ``own_inodes`` are the
+    tool's own sockets, which are no news to anyone.
     """
 
     netns: Netns | None
@@ -40,9 +41,10 @@ class Reading:
 class Capture:
     """Everything read in one go.
 
-    ``selected`` are the namespaces asked for. ``leaking`` is None where that could not be told.
-    ``local_addresses``, of all visible namespaces by inode, is filled only where the kernel leaks. ``holders``
-    knows the processes behind socket inodes.
+    ``selected`` are the namespaces asked for. ``leaking`` is None where that could not be found out: then no row is
+    taken for one of the namespace that was asked, unless something else proves it. ``local_addresses``, by inode, is
+    empty where the kernel separates the rows, and where there are namespaces that could not be looked into: an
+    address that two of them have proves nothing. ``holders`` are the processes behind socket inodes.
     """
 
     readings: Sequence[Reading]
@@ -115,39 +117,49 @@ def capture(spaces: Sequence[Netns], options: Sequence[InfoOption]) -> Capture:
             answers, failures, new = read(sock, options)
             own_inodes = frozenset({rds.socket_inode(sock)})
         errors += new
-        readings.append(Reading(None if leaking else space, answers, failures, own_inodes))
+        readings.append(Reading(space if leaking is False else None, answers, failures, own_inodes))
     if not readings:
         raise errors[0]
-    if leaking:
-        everyone, _ = namespaces.every()
-        local_addresses, new = addresses_of(everyone)
-        errors += new
+    if leaking is not False:
+        everyone, hidden = namespaces.every()
+        found, unread = addresses_of(everyone)
+        if leaking:
+            errors += unread
+        if not hidden and not unread:
+            local_addresses = found
     return Capture(readings, spaces, leaking, local_addresses, holders_of(readings), errors)
 
 
 @cache
 def kernel_leaks() -> bool | None:
-    """Whether our socket is told of one in a throw-away namespace; None where we may make no such namespace.
+    """Whether our socket is shown one in a throw-away namespace; None where we may make no such namespace.
 
-    Unbound sockets are in the RDS6 list only, so a kernel without it gives None as well.
+    The other socket is bound, since the older option, which every kernel has, lists no other.
     """
 
     def stranger(request: Request) -> Request:
         sched.leave_for_new_netns()
+        link.loopback_up()
         strangers.append(rds.open_socket())
-        return {"inode": rds.socket_inode(strangers[0])}
+        rds.bind(strangers[0].fileno(), "127.0.0.1", 0)
+        listed = inodes(strangers[0])
+        return {"inode": rds.socket_inode(strangers[0]), "control": rds.socket_inode(strangers[0]) in listed}
+
+    def inodes(sock: socket.socket) -> set[int]:
+        answer = rds.read_info(sock.fileno(), rds_info.OPTIONS["RDS_INFO_SOCKETS"])
+        return {record.inum for record in answer.records() if isinstance(record, rds_info.Socket)}
 
     strangers: list[socket.socket] = []
     try:
         with Child(stranger, time.monotonic() + STRANGER_DEADLINE) as child, rds.open_socket() as sock:
-            inode = child.ask()["inode"]
-            answer = rds.read_info(sock.fileno(), rds.OPTIONS["RDS6_INFO_SOCKETS"])
+            found = child.ask()
+            return found["inode"] in inodes(sock) if found["control"] else None
     except OSError:
         return None
-    return any(record.inum == inode for record in answer.records() if isinstance(record, rds.Socket))
 
 
 def addresses_of(spaces: Iterable[Netns]) -> tuple[dict[int, frozenset[str]], list[Error]]:
+    """The addresses of each namespace by its inode, and why others could not be read."""
     found: dict[int, frozenset[str]] = {}
     errors = []
     for space in spaces:
@@ -165,6 +177,6 @@ def holders_of(readings: Iterable[Reading]) -> dict[int, list[Process]]:
         for reading in readings
         for answer in reading.answers.values()
         for record in answer.records()
-        if isinstance(record, rds.Socket) and record.inum not in reading.own_inodes
+        if isinstance(record, rds_info.Socket) and record.inum not in reading.own_inodes
     }
     return procfs.socket_holders(inodes)

@@ -1,21 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which rows a user wants to see."""
+"""Which entries a user wants to see."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from kprobe_tool.errors import Error
+from kprobe_tool.native.rds_info import Counter
+from kprobe_tool.probes.rds.entries import Entry, local_end, remote_end
 
 Network = IPv4Network | IPv6Network
-
-LOCAL_ADDRESS = ("bound_addr", "local_addr", "laddr", "src_addr")
-REMOTE_ADDRESS = ("connected_addr", "peer_addr", "faddr", "dst_addr")
-LOCAL_PORT = ("bound_port", "local_port", "lport")
-REMOTE_PORT = ("connected_port", "peer_port", "fport")
 
 
 def network(text: str) -> Network:
@@ -27,10 +24,11 @@ def network(text: str) -> Network:
 
 
 @dataclass(frozen=True)
-class Filters:
-    """Every filter that is set must match; a row that has no such field does not.
+class InfoFilter:
+    """Every condition that is set must hold; an entry that has no such field does not meet it.
 
-    The values of one filter are alternatives. ``pid`` matches any process that holds the socket.
+    The values of one condition are alternatives. ``pid`` matches any process that holds the socket, ``counter``
+    is a glob, for counters only.
     """
 
     laddr: tuple[Network, ...] = ()
@@ -43,40 +41,30 @@ class Filters:
     pid: tuple[int, ...] = ()
     counter: tuple[str, ...] = ()
 
-    def match(self, row: Mapping[str, object]) -> bool:
-        if row["source"] == "counters":
-            name = str(row["name"])
-            restricted = any(getattr(self, key) for key in self.__dataclass_fields__ if key != "counter")
-            return not restricted and (not self.counter or any(fnmatchcase(name, glob) for glob in self.counter))
+    def match(self, entry: Entry) -> bool:
+        record = entry.record
+        laddr, lport = local_end(record)
+        faddr, fport = remote_end(record)
         return (
-            address_in(row, LOCAL_ADDRESS, self.laddr)
-            and address_in(row, REMOTE_ADDRESS, self.faddr)
-            and value_in(row, LOCAL_PORT, self.lport)
-            and value_in(row, REMOTE_PORT, self.fport)
-            and value_in(row, ("tos",), self.tos)
-            and value_in(row, ("state",), self.state)
-            and value_in(row, ("transport",), self.transport)
-            and (not self.pid or not self.pid_missing(row))
+            (not isinstance(record, Counter) or not self.counter or named_by(record.name, self.counter))
+            and one_in(laddr, self.laddr)
+            and one_in(faddr, self.faddr)
+            and one_of(lport, self.lport)
+            and one_of(fport, self.fport)
+            and one_of(getattr(record, "tos", None), self.tos)
+            and one_of(entry.state, self.state)
+            and one_of(getattr(record, "transport", None), self.transport)
+            and (not self.pid or any(process.pid in self.pid for process in entry.processes or ()))
         )
 
-    def pid_missing(self, row: Mapping[str, object]) -> bool:
-        holders = row.get("holders")
-        return not isinstance(holders, list) or not set(self.pid) & set(holders)
+
+def one_of(value: object, wanted: Collection[object]) -> bool:
+    return not wanted or value in wanted
 
 
-def first(row: Mapping[str, object], names: Iterable[str]) -> object:
-    return next((row[name] for name in names if name in row), None)
+def one_in(address: str | None, networks: Collection[Network]) -> bool:
+    return not networks or (address is not None and any(ip_address(address) in each for each in networks))
 
 
-def value_in(row: Mapping[str, object], names: Iterable[str], wanted: tuple[object, ...]) -> bool:
-    return not wanted or first(row, names) in wanted
-
-
-def address_in(row: Mapping[str, object], names: Iterable[str], wanted: tuple[Network, ...]) -> bool:
-    if not wanted:
-        return True
-    text = first(row, names)
-    if text is None:
-        return False
-    address = ip_address(str(text))
-    return any(address in net for net in wanted)
+def named_by(name: str, globs: Collection[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)

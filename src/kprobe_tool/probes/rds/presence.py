@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from kprobe_tool.checks import Finding, Method, Status
 from kprobe_tool.errors import Error
 from kprobe_tool.native import kmod, procfs
 
@@ -18,12 +19,14 @@ ALIAS = "net-pf-21"
 class Presence:
     """``registered`` alone decides whether a socket may be opened; the rest is for the reader.
 
-    ``autoload`` is what a socket() call of any user would load, None when nothing answers to the alias.
+    ``autoload`` is what a socket() call of any user would load, None when nothing answers to the alias;
+    ``autoload_error`` is why that could not be found out.
     """
 
     registered: bool
     modules: tuple[str, ...]
     autoload: kmod.AliasTarget | None
+    autoload_error: Error | None = None
 
     def evidence(self) -> dict[str, object]:
         """As JSON-able data."""
@@ -34,20 +37,39 @@ class Presence:
             "autoload": None
             if target is None
             else {"module": target.module, "source": target.source, "blocked": target.blocked},
+            "autoload_error": None if self.autoload_error is None else self.autoload_error.as_dict(),
         }
 
     def absence(self) -> str:
-        """Why nothing was asked, and whether a socket() call would have changed that."""
+        """What it means for the host that RDS is not registered."""
         target = self.autoload
+        if self.autoload_error is not None:
+            return f"RDS is not loaded; whether any user can have it loaded is not known: {self.autoload_error}"
         if target is None:
-            would = f"no alias {ALIAS}, so a socket() call would not load it"
-        elif target.blocked is not None:
-            would = f"a socket() call would not load it: {target.blocked}"
+            return f"RDS is not loaded and cannot be auto-loaded (nothing answers to the alias {ALIAS})"
+        if target.blocked is not None:
+            return f"RDS is not loaded and cannot be auto-loaded ({target.blocked})"
+        return (
+            f"RDS is not loaded, but any user can have it loaded by opening an RDS socket (alias {ALIAS} of module "
+            f"{target.module} in {target.source})"
+        )
+
+    def finding(self) -> Finding:
+        """The verdict on every question about an RDS that is not registered.
+
+        Where nobody but root can load it there is nothing to be affected. Where any user can, or where that is not
+        known, the host may be affected the moment after: only asking would tell, and asking would load it.
+        """
+        if self.autoload_error is None and (self.autoload is None or self.autoload.blocked is not None):
+            return Finding(Status.NOT_APPLICABLE, self.absence(), Method.CONFIG, self.evidence())
+        if self.autoload_error is not None:
+            settle = "asking where the running kernel's /lib/modules can be read: on the host, not in a container"
         else:
-            would = (
-                f"a socket() call by any user would load module {target.module} (alias {ALIAS} in {target.source})"
+            settle = (
+                "'modprobe rds' and the same check again; or, where RDS is not used, 'install rds /bin/false' in "
+                "/etc/modprobe.d, which keeps everybody from loading it"
             )
-        return f"RDS is not loaded, and was not asked; {would}"
+        return Finding(Status.UNKNOWN, self.absence(), Method.CONFIG, self.evidence(), settle)
 
 
 def presence() -> Presence:
@@ -56,8 +78,13 @@ def presence() -> Presence:
         registered = "RDS" in procfs.protocols()
     except OSError as error:
         raise Error.from_os("/proc/net/protocols", error, hint="is /proc mounted?") from error
-    return Presence(
-        registered=registered,
-        modules=tuple(module for module in MODULES if kmod.loaded(module)),
-        autoload=None if registered else kmod.alias_target(ALIAS, os.uname().release),
-    )
+    modules = tuple(module for module in MODULES if kmod.loaded(module))
+    if registered:
+        return Presence(registered, modules, None)
+    try:
+        return Presence(registered, modules, kmod.alias_target(ALIAS, os.uname().release))
+    except OSError as error:
+        failure = Error.from_os(
+            error.filename or "modules.alias", error, hint="containers and images often have no /lib/modules"
+        )
+        return Presence(registered, modules, None, failure)

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from kprobe_tool import __version__, files
 from kprobe_tool.errors import Error
-from kprobe_tool.native import rds
+from kprobe_tool.native import rds_info
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer
@@ -192,14 +192,14 @@ def parse_reading(item: dict[str, Any], spaces: Mapping[int, Netns]) -> Reading:
 
 def parse_answer(item: dict[str, Any]) -> InfoAnswer:
     name = expect(str, item["optname"], "optname")
-    if name not in rds.OPTIONS:
+    if name not in rds_info.OPTIONS:
         raise ValueError(f"unknown optname {name!r:.60}")
     size = expect(int, item["record_size"], "record_size")
-    rds.OPTIONS[name].check_record_size(size)
+    rds_info.OPTIONS[name].check_record_size(size)
     try:
         data = base64.b64decode(expect(str, item["data"], "data"), validate=True)
     except binascii.Error as error:
         raise ValueError(f"data of {name}: {error}") from error
     if len(data) % size:
         raise ValueError(f"{name}: {len(data)} bytes are no whole records of {size}")
-    return InfoAnswer(rds.OPTIONS[name], size, data)
+    return InfoAnswer(rds_info.OPTIONS[name], size, data)

@@ -1,113 +1,128 @@
-"""What an observer's numbers mean. The experiment itself runs in booted kernels."""
+"""What the experiment's answers mean. The experiment itself runs in booted kernels."""
 
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from kprobe_tool.checks import CHECKS, Status, evaluate
 from kprobe_tool.errors import Error
-from kprobe_tool.native.kmod import AliasTarget
-from kprobe_tool.probes.rds import experiment as experiment_module
-from kprobe_tool.probes.rds.experiment import Experiment, OptionResult, Outcome, judge
+from kprobe_tool.probes.rds import checks, experiment
+from kprobe_tool.probes.rds.experiment import DeliveryAttempt, Experiment, OptionAnswer
+from kprobe_tool.probes.rds.judge import finding_of, judge_option, second_witness
 from kprobe_tool.probes.rds.presence import Presence
 
-
-def seen(seen: int, own: int, counted: int) -> dict[str, Any]:
-    return {"seen": seen, "own": own, "counted": counted}
+OK, AFFECTED, UNKNOWN = Status.OK, Status.AFFECTED, Status.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("optname", "answer", "canary", "outcome"),
     [
-        ("RDS_INFO_CONNECTIONS", seen(0, 0, 0), 3, "isolated"),
-        ("RDS_INFO_CONNECTIONS", seen(3, 0, 3), 3, "leaks"),
+        ("RDS_INFO_CONNECTIONS", OptionAnswer(0, 0, 0), 3, "isolated"),
+        ("RDS_INFO_CONNECTIONS", OptionAnswer(3, 0, 3), 3, "leaks"),
         # Rows of others prove it, canary or not.
-        ("RDS_INFO_CONNECTIONS", seen(1, 0, 1), 0, "leaks"),
-        ("RDS_INFO_CONNECTIONS", seen(0, 0, 3), 3, "count-leaks"),
+        ("RDS_INFO_CONNECTIONS", OptionAnswer(1, 0, 1), 0, "leaks"),
+        ("RDS_INFO_CONNECTIONS", OptionAnswer(0, 0, 3), 3, "count-leaks"),
+        ("RDS_INFO_CONNECTIONS", OptionAnswer(0, 0, 1), 1, "count-leaks"),
         # Nothing there, nothing seen: an idle host that leaks looks the same.
-        ("RDS_INFO_CONNECTIONS", seen(0, 0, 0), 0, "inconclusive"),
-        ("RDS_INFO_CONNECTIONS", {"errno": "ENOPROTOOPT"}, 0, "unavailable"),
-        ("RDS_INFO_CONNECTIONS", {"errno": "EPERM"}, 3, "inconclusive"),
-        ("RDS_INFO_COUNTERS", seen(42, 0, 42), 42, "global"),
-        ("RDS6_INFO_SOCKETS", seen(1, 1, 1), 2, "isolated"),
-        ("RDS6_INFO_SOCKETS", seen(3, 1, 3), 2, "leaks"),
+        ("RDS_INFO_CONNECTIONS", OptionAnswer(0, 0, 0), 0, "inconclusive"),
+        ("RDS_INFO_CONNECTIONS", OptionAnswer(errno="ENOPROTOOPT"), 0, "unavailable"),
+        ("RDS_INFO_CONNECTIONS", OptionAnswer(errno="EPERM"), 3, "inconclusive"),
+        ("RDS_INFO_COUNTERS", OptionAnswer(42, 0, 42), 42, "global"),
+        ("RDS6_INFO_SOCKETS", OptionAnswer(1, 1, 1), 2, "isolated"),
+        ("RDS6_INFO_SOCKETS", OptionAnswer(3, 1, 3), 2, "leaks"),
         # The observer's own unbound socket is counted here and not listed.
-        ("RDS_INFO_SOCKETS", seen(0, 0, 1), 2, "isolated"),
-        ("RDS_INFO_SOCKETS", seen(0, 0, 3), 2, "count-leaks"),
+        ("RDS_INFO_SOCKETS", OptionAnswer(0, 0, 1), 2, "isolated"),
+        ("RDS_INFO_SOCKETS", OptionAnswer(0, 0, 2), 2, "count-leaks"),
     ],
 )
-def test_judge(optname: str, answer: dict[str, Any], canary: int, outcome: str) -> None:
-    assert judge(optname, answer, canary).outcome == outcome
+def test_judge_option(optname: str, answer: OptionAnswer, canary: int, outcome: str) -> None:
+    assert judge_option(optname, answer, canary).outcome == outcome
 
 
-def option(name: str, outcome: Outcome) -> OptionResult:
-    return OptionResult(name, outcome, 0, 0, 0, 1)
+ISOLATED, LEAKS, COUNTS = OptionAnswer(), OptionAnswer(2, 0, 2), OptionAnswer(0, 0, 3)
+ABSENT, REFUSED = OptionAnswer(errno="ENOPROTOOPT"), OptionAnswer(errno="EPERM")
+DROPPED = DeliveryAttempt(arrived=False, errno=None, queued=0, sender_control=True, owner_control=True)
+SOCKETS, SEND, RETRANS = "RDS_INFO_SOCKETS", "RDS6_INFO_SEND_MESSAGES", "RDS_INFO_RETRANS_MESSAGES"
+TCP, IB = "RDS_INFO_TCP_SOCKETS", "RDS_INFO_IB_CONNECTIONS"
 
 
-def experiment(
-    outcomes: dict[str, Outcome], delivered: bool | None = False, bind_taken: bool | None = False
-) -> Experiment:
-    options = [option(name, outcome) for name, outcome in outcomes.items()]
-    return Experiment(options, delivered, "d", bind_taken, "b", {}, "made")
-
-
-def statuses(monkeypatch: pytest.MonkeyPatch, done: Experiment | Error, registered: bool = True) -> dict[str, Status]:
-    monkeypatch.setattr(experiment_module, "presence", lambda: Presence(registered, (), None))
-    monkeypatch.setattr(experiment_module, "attempt", lambda: done)
-    return {check.id: evaluate(check).status for check in CHECKS if check.system == "rds"}
-
-
-SOCKETS, SEND = "RDS_INFO_SOCKETS", "RDS_INFO_SEND_MESSAGES"
-UNKNOWN, OK, AFFECTED = Status.UNKNOWN, Status.OK, Status.AFFECTED
+def experiment_of(answers: dict[str, OptionAnswer], empty: frozenset[str] = frozenset()) -> Experiment:
+    """With a canary in every list but the ``empty`` ones."""
+    rows = {name: 0 if name in empty else 2 for name in answers}
+    return Experiment(answers, rows, DROPPED, None, {}, "rds_tcp did not accept a connection")
 
 
 @pytest.mark.parametrize(
-    ("done", "rows", "counts", "delivery", "bind"),
+    ("answers", "empty", "rows", "counts"),
     [
-        (experiment({SOCKETS: Outcome.ISOLATED, SEND: Outcome.ISOLATED}), OK, OK, OK, OK),
-        (experiment({SOCKETS: Outcome.LEAKS, SEND: Outcome.ISOLATED}), AFFECTED, AFFECTED, OK, OK),
-        (experiment({SOCKETS: Outcome.COUNT_LEAKS, SEND: Outcome.ISOLATED}), OK, AFFECTED, OK, OK),
-        (experiment({SOCKETS: Outcome.ISOLATED, SEND: Outcome.INCONCLUSIVE}), OK, OK, OK, OK),
-        (experiment({SOCKETS: Outcome.INCONCLUSIVE, SEND: Outcome.ISOLATED}), UNKNOWN, UNKNOWN, OK, OK),
-        (experiment({SOCKETS: Outcome.ISOLATED}, None, None), OK, OK, UNKNOWN, UNKNOWN),
-        (experiment({SOCKETS: Outcome.ISOLATED}, True, True), OK, OK, AFFECTED, AFFECTED),
-        (Error("leak check", "no", hint="root"), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN),
+        ({SOCKETS: ISOLATED, SEND: ISOLATED}, "", OK, OK),
+        ({SOCKETS: LEAKS, SEND: ISOLATED}, "", AFFECTED, AFFECTED),
+        ({SOCKETS: ISOLATED, SEND: LEAKS}, "", AFFECTED, AFFECTED),
+        ({SOCKETS: COUNTS, SEND: ISOLATED}, "", OK, AFFECTED),
+        # A list that nothing was in may leak; one that does, does.
+        ({SOCKETS: ISOLATED, SEND: ISOLATED}, SOCKETS, UNKNOWN, UNKNOWN),
+        ({SOCKETS: ISOLATED, SEND: LEAKS}, SOCKETS, AFFECTED, AFFECTED),
+        ({SOCKETS: REFUSED, SEND: ISOLATED}, "", UNKNOWN, UNKNOWN),
+        ({SEND: ISOLATED}, "", UNKNOWN, UNKNOWN),
+        # Without a transport nothing waits to be sent, in any namespace.
+        ({SOCKETS: ISOLATED, SEND: ISOLATED, TCP: ABSENT, IB: ABSENT}, SEND, OK, OK),
+        ({SOCKETS: ISOLATED, RETRANS: ISOLATED, TCP: ABSENT, IB: ABSENT}, RETRANS, OK, OK),
+        ({SOCKETS: ISOLATED, SEND: REFUSED, TCP: ABSENT, IB: ABSENT}, SEND, UNKNOWN, UNKNOWN),
+        ({SOCKETS: ISOLATED, SEND: ISOLATED, TCP: ISOLATED, IB: ABSENT}, SEND, UNKNOWN, UNKNOWN),
+        ({SOCKETS: ISOLATED, SEND: ISOLATED, TCP: ABSENT, IB: ISOLATED}, SEND, UNKNOWN, UNKNOWN),
+        ({SOCKETS: ISOLATED, SEND: ISOLATED, TCP: ISOLATED, IB: ISOLATED}, IB, UNKNOWN, UNKNOWN),
     ],
 )
-def test_verdicts(
-    done: Experiment | Error,
-    rows: Status,
-    counts: Status,
-    delivery: Status,
-    bind: Status,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert statuses(monkeypatch, done) == {
-        "rds-info-netns-leak": rows,
-        "rds-info-count-leak": counts,
-        "rds-netns-delivery": delivery,
-        "rds-bind-netns": bind,
-    }
+def test_lists(answers: dict[str, OptionAnswer], empty: str, rows: Status, counts: Status) -> None:
+    done = experiment_of(answers, frozenset({empty}))
+    assert finding_of("rds-info-netns-leak", done).status is rows
+    assert finding_of("rds-info-count-leak", done).status is counts
+
+
+@pytest.mark.parametrize(
+    ("attempt", "status", "delivered"),
+    [
+        (DROPPED, OK, False),
+        (replace(DROPPED, arrived=True), AFFECTED, True),
+        # What arrived, arrived, whatever else went wrong.
+        (DeliveryAttempt(True, None, None, False, False), AFFECTED, True),
+        # Each of these was an "ok" once: the message had not been handed over, or nothing could be.
+        (replace(DROPPED, queued=1), UNKNOWN, None),
+        (replace(DROPPED, queued=None), UNKNOWN, None),
+        (replace(DROPPED, sender_control=False), UNKNOWN, None),
+        (replace(DROPPED, owner_control=False), UNKNOWN, None),
+        (replace(DROPPED, errno="EAGAIN"), UNKNOWN, None),
+    ],
+)
+def test_delivery(attempt: DeliveryAttempt, status: Status, delivered: bool | None) -> None:
+    finding = finding_of("rds-netns-delivery", replace(experiment_of({}), delivery=attempt))
+    assert finding.status is status
+    assert finding.evidence["delivered"] is delivered
+
+
+@pytest.mark.parametrize(
+    ("errno", "status", "taken"), [(None, OK, False), ("EADDRINUSE", AFFECTED, True), ("EACCES", UNKNOWN, None)]
+)
+def test_bind(errno: str | None, status: Status, taken: bool | None) -> None:
+    finding = finding_of("rds-bind-netns", replace(experiment_of({}), bind_errno=errno))
+    assert finding.status is status
+    assert finding.evidence["bind_taken"] is taken
+
+
+def verdicts(monkeypatch: pytest.MonkeyPatch, done: Experiment | Error, present: Presence) -> set[Status]:
+    monkeypatch.setattr(checks, "presence", lambda: present)
+    monkeypatch.setattr(experiment, "attempt", lambda: done)
+    return {evaluate(check).status for check in CHECKS if check.system == "rds"}
+
+
+def test_an_experiment_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    present = Presence(True, ("rds",), None)
+    assert verdicts(monkeypatch, Error("leak check", "no", hint="root"), present) == {UNKNOWN}
 
 
 def test_rds_that_is_not_there_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = statuses(monkeypatch, Error("must", "not be asked"), registered=False)
-    assert set(found.values()) == {Status.NOT_APPLICABLE}
-
-
-@pytest.mark.parametrize(
-    ("autoload", "words"),
-    [
-        (None, "no alias net-pf-21"),
-        (
-            AliasTarget("rds", "/lib/modules/x/modules.alias", None),
-            "a socket() call by any user would load module rds",
-        ),
-        (AliasTarget("rds", "a", "blacklist rds (b)"), "would not load it: blacklist rds (b)"),
-    ],
-)
-def test_absence_says_whether_a_socket_would_load_it(autoload: AliasTarget | None, words: str) -> None:
-    assert words in Presence(False, (), autoload).absence()
+    found = verdicts(monkeypatch, Error("must", "not be asked"), Presence(False, (), None))
+    assert found == {Status.NOT_APPLICABLE}
 
 
 @pytest.mark.parametrize(
@@ -119,4 +134,4 @@ def test_absence_says_whether_a_socket_would_load_it(autoload: AliasTarget | Non
     ],
 )
 def test_second_witness(symbols: dict[str, str | None] | None, words: str) -> None:
-    assert words in Experiment([], False, "d", False, "b", symbols, "made").second_witness()
+    assert words in second_witness(symbols)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from kprobe_tool import cli
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.rds import savefile
-from kprobe_tool.probes.rds.entries import SOURCES, availability, rows
+from kprobe_tool.probes.rds.entries import entries
+from kprobe_tool.probes.rds.lists import LISTS, availability
 
 DATA = Path(__file__).parents[2] / "data" / "rds"
 CAPTURES = sorted(DATA.glob("*.json"))
@@ -28,7 +29,7 @@ def test_round_trip(path: Path, tmp_path: Path) -> None:
     savefile.save(str(target), capture, host)
     again, host_again = savefile.load(str(target))
     assert host_again == host
-    assert rows(again, SOURCES) == rows(capture, SOURCES)
+    assert entries(again, LISTS) == entries(capture, LISTS)
     assert target.stat().st_mode & 0o777 == 0o600
 
 
@@ -131,8 +132,8 @@ def test_any_value_anywhere_is_read_or_refused(place: tuple[Any, ...], value: An
         capture, _ = savefile.parse(changed(list(place), value))
     except (ValueError, TypeError, KeyError):
         return
-    availability(capture)
-    rows(capture, SOURCES)
+    availability(capture.readings)
+    entries(capture, LISTS)
 
 
 @pytest.mark.parametrize("seed", range(20))

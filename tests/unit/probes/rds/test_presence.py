@@ -1,0 +1,50 @@
+"""RDS that is not loaded: what that means depends on who can have it loaded."""
+
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.checks import Status
+from kprobe_tool.errors import Error
+from kprobe_tool.native import kmod, procfs
+from kprobe_tool.native.kmod import AliasTarget
+from kprobe_tool.probes.rds.presence import Presence, presence
+
+TARGET = AliasTarget("rds", "/lib/modules/x/modules.alias", None)
+BLOCKED = AliasTarget("rds", "a", "blacklist rds (b)")
+UNREADABLE = Error("/lib/modules/x/modules.alias", errno=2)
+
+
+@pytest.mark.parametrize(
+    ("autoload", "error", "status", "words"),
+    [
+        (None, None, Status.NOT_APPLICABLE, "cannot be auto-loaded (nothing answers to the alias net-pf-21)"),
+        (BLOCKED, None, Status.NOT_APPLICABLE, "cannot be auto-loaded (blacklist rds (b))"),
+        (TARGET, None, Status.UNKNOWN, "any user can have it loaded"),
+        # Not being able to look was "it would not be loaded" once.
+        (None, UNREADABLE, Status.UNKNOWN, "is not known: /lib/modules/x/modules.alias: No such file"),
+    ],
+)
+def test_finding(autoload: AliasTarget | None, error: Error | None, status: Status, words: str) -> None:
+    finding = Presence(False, (), autoload, error).finding()
+    assert finding.status is status
+    assert words in finding.reason
+    assert bool(finding.settle) is (status is Status.UNKNOWN)
+
+
+def test_a_host_without_modules_alias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "protocols", frozenset)
+    monkeypatch.setattr(kmod, "MODULES", str(tmp_path))
+    monkeypatch.setattr(kmod, "MODPROBE_DIRECTORIES", ())
+    monkeypatch.setattr(kmod, "loading_disabled", lambda: None)
+    found = presence()
+    assert found.autoload is None
+    assert found.autoload_error is not None and found.autoload_error.errno == 2
+    assert found.finding().status is Status.UNKNOWN
+
+
+def test_registered_is_all_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "protocols", lambda: frozenset({"TCP", "RDS"}))
+    found = presence()
+    assert found.registered
+    assert (found.autoload, found.autoload_error) == (None, None)

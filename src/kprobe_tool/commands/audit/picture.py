@@ -34,6 +34,8 @@ INDENT = 8
 """Columns in front of the text of a block."""
 COUNTS = 14
 """Columns in front of what is counted."""
+NAMED = 4
+"""So many checks that were not run, and more, are not named."""
 
 
 def for_people(audited: Audited, fail_on: FailOn, *, everything: bool, verbose: bool, quiet: bool) -> Document:
@@ -135,7 +137,9 @@ def counts(audited: Audited) -> Iterator[Line]:
     hint = f"this was not root, which may settle {len(settling)}" if settling else ""
     yield from plain(wrapped(hint, COUNTS, counted("unknown", len(unknown))))
     if audited.left_out:
-        yield from plain(wrapped(", ".join(audited.left_out), COUNTS, counted("not run", len(audited.left_out))))
+        number = len(audited.left_out)
+        names = ", ".join(audited.left_out) if number < NAMED else "left out by --only or --skip"
+        yield from plain(wrapped(names, COUNTS, counted("not run", number)))
 
 
 def counted(what: str, number: int) -> str:

@@ -105,7 +105,8 @@ class Audited:
             text += f", {unknown} unknown" if unknown else ""
         else:
             text = f"could not tell, {unknown} unknown" if unknown else "nothing found"
-        return f"{text}. {self.applied()} of {len(self.verdicts)} checks applied"
+        number = len(self.verdicts)
+        return f"{text}. {self.applied()} of {number} {'check' if number == 1 else 'checks'} applied"
 
     def warnings(self) -> list[str]:
         found = [

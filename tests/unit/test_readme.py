@@ -1,0 +1,37 @@
+"""README.md shows what the program prints, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from kprobe_tool.cli import COMMANDS, cli
+
+from . import readme
+from .test_man import parse
+
+TEXT = readme.README.read_text(encoding="utf-8")
+
+
+def test_transcripts_are_those_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Written anew by: python -m tests.unit.readme"""
+    monkeypatch.chdir(readme.ROOT)
+    assert readme.BLOCK.findall(TEXT) == list(readme.COMMANDS)
+    assert readme.written(TEXT) == TEXT
+
+
+def test_commands_parse() -> None:
+    """Those of the table, in back quotes, and those of the indented lines."""
+    lines = re.findall(r"`kprobe-tool ([^`]*)`", TEXT) + re.findall(r"^    kprobe-tool ([^#\n]*)", TEXT, re.MULTILINE)
+    assert len(lines) > 10
+    for line in lines:
+        words = shlex.split(line)
+        if words[0] in COMMANDS:
+            parse(cli, "kprobe-tool", words)
+
+
+def test_every_command_answers_a_question() -> None:
+    for name in COMMANDS:
+        assert f"kprobe-tool {name}" in TEXT

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kprobe_tool.checks import Finding, Method, Status
 from kprobe_tool.probes.nvme.ask import Subject, Survey
-from kprobe_tool.probes.nvme.controllers import Controller, Hctx, Path
+from kprobe_tool.probes.nvme.controllers import Hctx, Path
+from kprobe_tool.probes.nvme.needs import NotRead, granted_of, is_rdma_or_tcp, mapped_path, not_read, transport_of
 from kprobe_tool.probes.nvme.request import QueueRequest, has_no_io_queues, is_discovery
 from kprobe_tool.probes.nvme.split import Algorithm, Options, Split, deadly_grants, request
 from kprobe_tool.probes.nvme.types import poll_on_zero
@@ -21,14 +22,6 @@ ROOT = "root on the live host: the kernel shows neither the options nor, to othe
 
 NEWEST_READ = (7, 3)
 """The newest Linux whose nvmf_set_io_queues() was read, and keeps stale counts. A later one may be fixed."""
-
-
-class NotRead(Exception):
-    """A judge needs something of a controller that was not read."""
-
-    def __init__(self, what: str, settle: str) -> None:
-        super().__init__(what)
-        self.settle = settle
 
 
 def absent(reason: str) -> Finding:
@@ -50,49 +43,6 @@ def affected(reason: str, method: Method = Method.PROBE, **evidence: object) -> 
 def count(number: int, noun: str) -> str:
     """``1 queue``, ``2 queues``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def not_read(controller: Controller, what: str) -> NotRead:
-    """Why something of this controller is not known, and what to do about it."""
-    if controller.problems:
-        return NotRead(
-            f"its {what} could not be read: {controller.problems[0].as_error()}",
-            "a controller that can be read; if it hangs, the kernel log may say why",
-        )
-    return NotRead(f"what was captured does not have its {what}", "the live host, or a copy of all of its /sys")
-
-
-def transport_of(controller: Controller) -> str:
-    """Raises NotRead."""
-    if controller.transport is None:
-        raise not_read(controller, "transport")
-    return controller.transport
-
-
-def is_rdma_or_tcp(controller: Controller) -> bool:
-    """Raises NotRead."""
-    logged = controller.logged
-    if controller.transport is None and logged is not None and logged.split is not None:
-        # Nobody else logs "mapped D/R/P", and PCI controllers are known by their own words.
-        return True
-    return transport_of(controller) in {"rdma", "tcp"}
-
-
-def granted_of(controller: Controller) -> int:
-    """Raises NotRead."""
-    if controller.granted is None:
-        raise not_read(controller, "queue_count")
-    return controller.granted
-
-
-def mapped_path(controller: Controller) -> Path | None:
-    """The path whose queues stand for all, None for a controller that has none. Raises NotRead."""
-    path = controller.path
-    if path is not None and path.complete:
-        return path
-    if path is not None or not controller.paths_read:
-        raise not_read(controller, "queues")
-    return None
 
 
 NO_QUEUES = "no namespace, so no queues are mapped"

@@ -57,7 +57,7 @@ def survey_document(survey: Survey, directory: str | None, *, people: bool) -> D
     guessed = any(not subject.request.exact and subject.request.value is not None for subject in survey.subjects)
     summary = []
     if any(controller.split for controller in controllers):
-        summary.append("MAPPED counts queues for all I/O (or writes), for reads and for polled I/O, which CPUs use.")
+        summary.append("MAPPED: queues for all I/O (or for writes), for reads, and for polled I/O.")
     if guessed:
         summary.append("ASKED with '?' may have been another number; -o wide shows where it is from.")
     if any(controller.logged for controller in controllers):

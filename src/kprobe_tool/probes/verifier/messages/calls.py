@@ -78,6 +78,12 @@ GROUPS = (
                 follow=Follow.REGISTER,
             ),
             KernelMessage(
+                rule="dynptr-of-other-memory",
+                wordings={"Unsupported reg type {type} for bpf_dynptr_from_mem data": "6.12"},
+                reason="bpf_dynptr_from_mem() takes map values only, and it is given memory of type {type}.",
+                suggestion="Pass a pointer into a map value, or use the dynptr of a ring buffer, skb or xdp.",
+            ),
+            KernelMessage(
                 rule="argument-dynptr-type",
                 wordings={"Expected a dynptr of type {type} as {arg}": "6.1-7.3"},
                 reason="{arg} must be a dynptr of type {type}, and this one was made from something else.",

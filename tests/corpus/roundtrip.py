@@ -10,7 +10,7 @@ from pathlib import Path
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
-from kprobe_tool.probes.verifier.explaining.explain import explain_file
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.load import Asked, Verdict, judged
 
 from .kernel import Absent, Symbols, load
@@ -48,7 +48,7 @@ def loaded(program: Program, known: Symbols, directory: Path) -> tuple[Verdict |
         return verdict, None
     path = directory / "log.txt"
     path.write_bytes(verdict.log)
-    return verdict, explain_file(str(path), verdict.errno)
+    return verdict, explain_bytes(path.read_bytes(), verdict.errno)
 
 
 def by_command(run: Run, source: Path, directory: Path) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.probes.verifier.explaining.explain import explain_file
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 
 from ...corpus import LOGS
 from ...corpus.loaders import DIRECTORY as SURROUNDED
@@ -110,6 +110,6 @@ def test_every_c_program_is_a_function() -> None:
 def test_what_loaders_print(name: str) -> None:
     """Whatever stands around a log, it is explained like the log alone."""
     program = next(program for program in PROGRAMS if program.name == LOADERS[name]["program"])
-    diagnosis = explain_file(str(SURROUNDED / f"{name}.txt"))
+    diagnosis = explain_bytes((SURROUNDED / f"{name}.txt").read_bytes())
     assert (diagnosis.category, diagnosis.problem) == program.expected("6.18.44")
     assert diagnosis.errno == index("6.18.44")[program.name]["errno"]

@@ -57,14 +57,8 @@ def explain_bytes(log: bytes, errno: str | None = None) -> Diagnosis:
     return explain(log, errno)
 
 
-def explain_file(path: str, errno: str | None = None) -> Diagnosis:
-    """The same for a file of any length, of which only the end is read. Raises Error, OSError."""
-    with open(path, "rb") as file:
-        return explain_fd(file.fileno(), errno)
-
-
 def explain_fd(fd: int, errno: str | None = None) -> Diagnosis:
-    """The same for what is open: a file is mapped, of a pipe the end is kept. Raises Error, OSError."""
+    """The same for what is open: a file of any length is mapped, of a pipe the end is kept. Raises Error, OSError."""
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode) or found.st_size == 0:
         return explain(read_tail(fd), errno)

@@ -30,6 +30,7 @@ DEADLINE = 180.0
 """Seconds for everything; it takes one, on an emulated machine two minutes."""
 SUBJECT = "BPF on sockets"
 PAGE = 4096
+NO_NETNS = frozenset({errnos.EPERM, errnos.EACCES, errnos.ENOSYS, errnos.EINVAL, errnos.ENOSPC})
 TLS_MERGE_OPEN_RECORD = "tls_merge_open_record"
 
 
@@ -66,23 +67,29 @@ class Run:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that was seen. ``dev`` and ``ino`` are the file's, ``no_tls`` says why kTLS was not tried."""
+    """Everything that was seen. ``dev`` and ``ino`` are the file's, ``no_tls`` says why kTLS was not tried, and
+    ``tls_loaded`` is None where it cannot be seen whether the kernel has kTLS."""
 
     runs: Sequence[Run]
     dev: int
     ino: int
     controls: Controls | None
     no_tls: str | None
-    tls_loaded: bool
+    tls_loaded: bool | None
     own_netns: bool
     merge_open_record: bool | None
 
 
 def enter_netns() -> bool:
-    """A network namespace of our own with a working loopback; False where we must not make one."""
+    """A network namespace of our own with a working loopback; False where none is to be had.
+
+    Without the privilege, where a filter refuses it, without CONFIG_NET_NS or beyond user.max_net_namespaces.
+    """
     try:
         sched.unshare(sched.CLONE_NEWNET)
-    except PermissionError:
+    except OSError as error:
+        if error.errno not in NO_NETNS:
+            raise
         return False
     link.loopback_up()
     return True
@@ -129,11 +136,11 @@ class Experimenter:
         return {"own_netns": own_netns, "dev": stat.st_dev, "ino": stat.st_ino}
 
     def control(self, request: Request) -> Request:
-        """The three control calls."""
+        """The three control calls: last the one that shows that kTLS was there all the time."""
         return {
-            "tls": outcome(tls.take_over, tls.encrypt),
             "sockmap_then_tls": outcome(self.program.take, tls.take_over, tls.encrypt),
             "tls_then_sockmap": outcome(tls.take_over, tls.encrypt, self.program.take),
+            "tls": outcome(tls.take_over, tls.encrypt),
         }
 
     def content(self) -> str:
@@ -193,8 +200,11 @@ def run(child: Child, number: int, kind: Socket) -> Request:
 
 def why_no_tls() -> str | None:
     """What keeps kTLS from being tried without loading a module."""
-    if not tls.loaded():
-        return "the module tls is not loaded, and this tool loads none"
+    loaded = tls.loaded()
+    if loaded is None:
+        return "whether this kernel has kTLS cannot be seen here (no /proc/kallsyms)"
+    if not loaded:
+        return "nothing uses kTLS here: the module tls is not loaded, and this tool loads none"
     if not tls.cipher_loaded():
         return f"the cipher {tls.CIPHER} is not registered, and using it would load a module"
     return None

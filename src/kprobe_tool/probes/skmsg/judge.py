@@ -10,7 +10,7 @@ from mmap import PAGESIZE
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native.programs.skmsg_check import HELPERS, Record
-from kprobe_tool.native.sk_msg import Element
+from kprobe_tool.native.sk_msg import Element, PageKind
 from kprobe_tool.probes.skmsg.cases import CASES, Case, Must, Socket
 from kprobe_tool.probes.skmsg.experiment import TLS_MERGE_OPEN_RECORD, Experiment, Run
 
@@ -26,7 +26,10 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-CLOSED = "the kernel refuses kTLS on a socket in a sockmap and the other way round (EINVAL); kTLS alone works"
+CLOSED = (
+    "no BPF program can be put on a kTLS socket: the kernel refuses kTLS on a socket in a sockmap, and the other way "
+    "round (EINVAL); kTLS alone works"
+)
 SETTLE = "a kernel on which the tool can send from a loopback socket in a sockmap"
 
 
@@ -70,7 +73,7 @@ def judge(done: Experiment, run: Run) -> Verdict:
 
     case = run.case
     if run.unchanged is False:
-        return Verdict(Outcome.AFFECTED, "sending the file changed its content")
+        return Verdict(Outcome.AFFECTED, "the cached file was changed when it was sent")
     if run.failure is not None:
         return unknown(run.failure)
     seen = run.record(case.seen)
@@ -78,11 +81,18 @@ def judge(done: Experiment, run: Run) -> Verdict:
         return unknown("the verdict program was not called")
     sent = next((element for element in seen.sg.elements if is_the_file(element)), None)
     if sent is None:
+        if not seen.sg.elements or any(element.copy for element in seen.sg.elements):
+            # Not a copy, and not known for what it is: newer kernels may keep it in a way that is not read here.
+            return unknown("what the message refers to could not be made out", "a newer kprobe-tool")
         return Verdict(
-            Outcome.NOT_APPLICABLE, "the kernel copies what is sent: no page of the file is in the message"
+            Outcome.NOT_APPLICABLE,
+            "no BPF program gets at the cached file this way: the kernel copies what is sent",
         )
     if sent.exposed:
-        return Verdict(Outcome.AFFECTED, "the file's page comes without its copy bit")
+        return Verdict(
+            Outcome.AFFECTED,
+            "a BPF program could overwrite the cached file: its page is sent without a copy bit",
+        )
     failed = next((record for record in run.records if record.error < 0), None)
     if failed is not None:
         step = case.plans[failed.call].steps[failed.after - 1]
@@ -99,21 +109,32 @@ def judge(done: Experiment, run: Run) -> Verdict:
 
 def judge_exposed(last: Record, element: Element, within: int, *, in_file: bool) -> Verdict:
     if not in_file:
-        return Verdict(Outcome.OK, "the program gets a copy, which is the message's own")
+        if element.kind not in {PageKind.KERNEL, PageKind.ANON}:
+            return unknown("what took the place of the file's page could not be made out", "a newer kprobe-tool")
+        return Verdict(Outcome.OK, "the cached file is safe: the program gets a copy, which is the message's own")
     if last.length == 0:
-        return Verdict(Outcome.OK, "the element keeps its copy bit: the program gets nothing to write to")
+        # Two witnesses: what the program was given, and the kernel's own bit.
+        if not element.copy:
+            return unknown("the program got nothing to write to, and yet the file's page has no copy bit")
+        return Verdict(
+            Outcome.OK,
+            "the cached file is safe: its page keeps its copy bit, and a program gets nothing to write",
+        )
     if last.page_offset != (element.offset + within) % PAGESIZE:
         return unknown("the range is not in the element that it should be in")
     amount = "1 byte" if last.length == 1 else f"{last.length} bytes"
-    return Verdict(Outcome.AFFECTED, f"the program could write to {amount} of the page cache of the file")
+    return Verdict(Outcome.AFFECTED, f"a BPF program could overwrite {amount} of the cached file")
 
 
 def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool) -> Verdict:
     if in_file or element.index != sent.index:
         return unknown("nothing took the place of the file's element")
     if element.copy or last.length == 0:
-        return Verdict(Outcome.AFFECTED, "the bit of the element that was replaced hides a page of the message's own")
-    return Verdict(Outcome.OK, "the bit goes with the element that was replaced")
+        return Verdict(
+            Outcome.AFFECTED,
+            "a BPF program is kept from data that it should see: the copy bit of a replaced page is still set",
+        )
+    return Verdict(Outcome.OK, "a BPF program sees what took the place of the file: the copy bit went with the page")
 
 
 def without_run(done: Experiment) -> Verdict:
@@ -121,7 +142,7 @@ def without_run(done: Experiment) -> Verdict:
     controls = done.controls
     if controls is None:
         reason = done.no_tls or "kTLS was not tried"
-        if not done.tls_loaded:
+        if done.tls_loaded is False:
             return Verdict(Outcome.NOT_APPLICABLE, reason)
         return unknown(reason, "a host on which kTLS is in use, or the cipher loaded by hand")
     if controls.closed:

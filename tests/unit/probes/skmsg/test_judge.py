@@ -17,6 +17,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import host, sk_msg
 from kprobe_tool.native.programs import skmsg_check
 from kprobe_tool.native.programs.skmsg_check import Kind, Plan, Record, Step
+from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.skmsg import checks, experiment
 from kprobe_tool.probes.skmsg.cases import CASES, Must, Socket
 from kprobe_tool.probes.skmsg.experiment import Controls, Experiment, Run, experiment_of
@@ -88,6 +89,7 @@ EXPOSED = list(runs(UNFIXED, Must.NOT_EXPOSE))
 STALE = list(runs(UNFIXED, Must.NOT_BE_STALE))
 KEPT = list(runs(FIXED, Must.NOT_EXPOSE))
 GONE = list(runs(FIXED, Must.NOT_BE_STALE))
+COPIED = [(done, run) for done in (seen(UNFIXED), seen(CLOSED)) for run in done.runs if run.socket is Socket.TCP]
 
 
 def name(value: object) -> str:
@@ -103,12 +105,42 @@ def test_a_range_elsewhere_is_no_verdict(done: Experiment, run: Run) -> None:
 
 @pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
 def test_no_range_is_no_exposure(done: Experiment, run: Run) -> None:
-    assert judge(done, with_last(run, replace(last_of(run), length=0))).outcome is Outcome.OK
+    """Only where the kernel's own bit says so as well."""
+    last = last_of(run)
+    for copy, outcome in ((False, Outcome.UNKNOWN), (True, Outcome.OK)):
+        elements = tuple(replace(element, copy=copy, exposed=not copy) for element in last.sg.elements)
+        kept = replace(last, length=0, sg=replace(last.sg, elements=elements))
+        assert judge(done, with_last(run, kept)).outcome is outcome
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT], ids=name)
-def test_another_file_is_not_ours(done: Experiment, run: Run) -> None:
-    assert judge(replace(done, ino=done.ino + 1), run).outcome is Outcome.NOT_APPLICABLE
+def test_a_page_that_was_not_made_out_is_no_copy(done: Experiment, run: Run) -> None:
+    """It has a copy bit, so it is somebody's page: perhaps the file's, in a way that a newer kernel keeps it."""
+    assert judge(replace(done, ino=done.ino + 1), run).outcome is Outcome.UNKNOWN
+    assert judge(replace(done, dev=done.dev + 1), run).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
+def test_a_message_of_nothing_is_no_copy(done: Experiment, run: Run) -> None:
+    assert judge(done, run).outcome is Outcome.NOT_APPLICABLE
+    place = run.case.seen
+    empty = [
+        replace(record, sg=replace(record.sg, elements=())) if (record.call, record.after) == place else record
+        for record in run.records
+    ]
+    assert judge(done, replace(run, records=empty)).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [(PageKind.KERNEL, Outcome.OK), (PageKind.NONE, Outcome.UNKNOWN), (PageKind.CACHE, Outcome.UNKNOWN)],
+)
+def test_what_took_the_place_of_the_file(done: Experiment, run: Run, kind: PageKind, outcome: Outcome) -> None:
+    last = last_of(run)
+    elements = tuple(replace(element, kind=kind, ino=None, dev=None) for element in last.sg.elements)
+    other = replace(last, sg=replace(last.sg, elements=elements))
+    assert judge(done, with_last(run, other)).outcome is outcome
 
 
 @pytest.mark.parametrize(("done", "run"), [*STALE, *GONE], ids=name)
@@ -148,7 +180,7 @@ def test_a_bit_that_was_never_set(done: Experiment, run: Run) -> None:
     assert judge(done, replace(run, records=[bare, *run.records[1:]])).outcome is Outcome.AFFECTED
 
 
-def without_tls(*, loaded: bool) -> Experiment:
+def without_tls(*, loaded: bool | None) -> Experiment:
     done = seen(FIXED)
     tcp = [run for run in done.runs if run.socket is Socket.TCP]
     return replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=loaded)
@@ -164,8 +196,9 @@ def test_without_tls() -> None:
     assert statement(done)["present"] is None
 
 
-def test_without_the_cipher() -> None:
-    done = without_tls(loaded=True)
+@pytest.mark.parametrize("loaded", [True, None], ids=["without-cipher", "cannot-be-seen"])
+def test_ktls_that_was_not_tried(loaded: bool | None) -> None:
+    done = without_tls(loaded=loaded)
     assert outcomes(done, Socket.KTLS) == {"unknown"}
     finding = checks.finding(done, "skmsg-tls-split-copy")
     assert finding.status is Status.UNKNOWN

@@ -30,7 +30,7 @@ COMMANDS = {
     ),
     "rds-info": ("kprobe_tool.commands.rds_info.command", "Show RDS sockets, connections, messages and counters."),
     "schema": ("kprobe_tool.commands.schema", "Print the JSON Schema of a document, or list them."),
-    "skmsg": ("kprobe_tool.commands.skmsg", "Check or watch the copy bits of sk_msg elements."),
+    "skmsg": ("kprobe_tool.commands.skmsg", "Check whether BPF socket programs could overwrite cached file pages."),
     "verifier-log": ("kprobe_tool.commands.verifier_log", "Explain what the BPF verifier says about a program."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""

@@ -177,9 +177,11 @@ def test_no_btf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ("place", "told"),
     [
         ("probes.skmsg.experiment.sched.unshare", PermissionError(1, "Operation not permitted")),
+        ("probes.skmsg.experiment.sched.unshare", OSError(28, "No space left on device")),
+        ("probes.skmsg.experiment.sched.unshare", OSError(22, "Invalid argument")),
         (None, None),
     ],
-    ids=["without a namespace", "with one"],
+    ids=["refused", "limited", "without namespaces", "with one"],
 )
 def test_where_it_happens(place: str | None, told: OSError | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without CAP_SYS_ADMIN the loopback device of the host does."""

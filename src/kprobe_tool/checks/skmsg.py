@@ -22,15 +22,16 @@ LOOK_FOR = (
 CHECKS: tuple[Check, ...] = (
     Check(
         id="skmsg-tls-split-copy",
-        title="A kTLS record that is split loses the copy bit of its page-cache pages",
+        title="Protection of cached file pages when kernel TLS splits a record",
         severity=Severity.HIGH,
         system="skmsg",
         needs=NEEDS,
         references=(*REFERENCES, EXCLUSION, "net/tls/tls_sw.c tls_split_open_record()"),
         meaning=(
-            "Where a BPF program passes a part of a kTLS record (bpf_msg_apply_bytes), the rest is given to it again "
-            "without its copy bit. What the program writes there goes to the page cache of the file that was sent, "
-            "which the sender may only be allowed to read."
+            "A BPF program on a kernel TLS socket can overwrite the cached pages of a file that is being sent, also "
+            "of one that the sender may only read: the change is there for everybody. Where the program passes a "
+            "part of a record (bpf_msg_apply_bytes), the rest is given to it again without the copy bit that "
+            "protects it."
         ),
         look_for=LOOK_FOR,
         remedy=REMEDY,
@@ -38,14 +39,15 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="skmsg-push-pop-copy",
-        title="bpf_msg_push_data() and bpf_msg_pop_data() lose copy bits",
+        title="Protection of cached file pages when BPF socket programs move message data",
         severity=Severity.HIGH,
         system="skmsg",
         needs=NEEDS,
         references=(*REFERENCES, "net/core/filter.c sk_msg_shift_left(), sk_msg_shift_right()"),
         meaning=(
-            "These helpers move or split the elements of a message and leave the copy bits where they were. A "
-            "program that then writes to the message writes to the page cache of the file that was sent."
+            "A BPF program on a socket can overwrite the cached pages of a file that is being sent. The helpers that "
+            "insert and remove data (bpf_msg_push_data, bpf_msg_pop_data) move or split the elements of a message "
+            "and leave the copy bits, which protect them, where they were."
         ),
         look_for=LOOK_FOR,
         remedy=REMEDY,
@@ -53,15 +55,15 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         id="skmsg-stale-copy",
-        title="The copy bit of an sk_msg element stays when its page is replaced",
+        title="What BPF socket programs see after a page of a message was replaced",
         severity=Severity.LOW,
         system="skmsg",
         needs=NEEDS,
         references=(*REFERENCES, "net/core/skmsg.c sk_msg_alloc(), sk_msg_free_elem()"),
         meaning=(
-            "After bpf_msg_pull_data() or bpf_msg_pop_data() a page of the message's own is still marked as one to "
-            "be copied. A program cannot see this data without pulling it again, and filters that look at it pass "
-            "what they should not, or drop what they should pass."
+            "A BPF program that filters messages is kept from data that it should see, and passes what it should "
+            "drop, or the other way round: after bpf_msg_pull_data() or bpf_msg_pop_data() a page of the message's "
+            "own is still marked as one to be copied."
         ),
         look_for="In results, outcome 'affected': an element with of_file false and copy true, and a length of 0.",
         remedy=REMEDY,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``kprobe-tool skmsg``: the copy bits of sk_msg scatterlists."""
+"""``kprobe-tool skmsg``: could BPF programs on sockets overwrite cached file pages?"""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ import click
 from kprobe_tool.lazy import LazyGroup
 
 COMMANDS = {
-    "check": ("kprobe_tool.commands.skmsg.check", "Check that sk_msg elements keep their copy bits."),
-    "watch": ("kprobe_tool.commands.skmsg.watch", "Watch messages and the copy bits of their elements."),
+    "check": ("kprobe_tool.commands.skmsg.check", "Check whether they could, on sockets of the tool's own."),
+    "watch": ("kprobe_tool.commands.skmsg.watch", "Watch messages in which they could, on the whole host."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, short_help="Check or watch the copy bits of sk_msg elements.")
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    short_help="Check whether BPF socket programs could overwrite cached file pages.",
+)
 def command() -> None:
-    """Check or watch the copy bits of sk_msg elements.
+    """Check whether BPF socket programs could overwrite cached file pages.
 
-    A message on a socket with a BPF verdict program is a list of elements. A set copy bit keeps such a program from
-    writing to an element's page, which may be the page cache of a file that the sender can only read.
+    What sendfile(2) and splice(2) send is not copied: a BPF program on the socket (SK_MSG, in a sockmap) is handed
+    the file's own pages in the page cache. A copy bit for each of them keeps the program from writing there, which
+    would change the file for everybody. Some kernels lose that bit.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""``kprobe-tool skmsg check``: do the copy bits of sk_msg elements survive, tried on sockets of the tool's own."""
+"""``kprobe-tool skmsg check``: could a BPF program overwrite cached file pages, tried on sockets of our own."""
 
 from __future__ import annotations
 
@@ -14,15 +14,27 @@ from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Table
 from kprobe_tool.report.output import Output, Progress, emit
 
+SHARED = (
+    "the connections were made in this network namespace, since none of our own was to be had: "
+    "what filters or redirects loopback traffic here takes part in the answer"
+)
 
-@click.command(short_help="Check that sk_msg elements keep their copy bits.")
+
+@click.command(short_help="Check whether they could, on sockets of the tool's own.")
 @output_option()
 @fail_on_option(FailOn.UNKNOWN)
 def command(output: Output, fail_on: FailOn) -> ExitCode:
-    """Check that sk_msg elements keep their copy bits when they are split, moved and replaced.
+    """Check whether BPF socket programs could overwrite cached file pages.
 
-    This is tried with a BPF program on loopback sockets and a file in memory of the tool's own, as root. The program
-    records what it could write to, and writes nothing. Nothing is loaded or left behind.
+    It sends a file in memory of its own over loopback connections of its own, with and without kernel TLS, has a BPF
+    program split, move and replace parts of the message, and looks whether the program could then write to the file's
+    pages. The program writes nothing. No module is loaded, and nothing is left behind. Needs root.
+
+    \b
+    Examples:
+      kprobe-tool skmsg check
+      modprobe tls; kprobe-tool skmsg check -o wide     with kernel TLS, where nothing has loaded it yet
+      kprobe-tool skmsg check -o json | jq '.results[] | select(.outcome == "affected")'
     """
     from kprobe_tool.probes.skmsg.experiment import experiment
     from kprobe_tool.probes.skmsg.judge import controls_row, results, statement
@@ -44,6 +56,7 @@ def command(output: Output, fail_on: FailOn) -> ExitCode:
             "file": {"dev": done.dev, "ino": done.ino},
             "own_netns": done.own_netns,
         },
+        warnings=[] if done.own_netns else [SHARED],
         aside=[Table(FINDING_COLUMNS, rows, title="Verdicts")],
         summary=[f"by symbol, not tried: {said['text']}"],
     )

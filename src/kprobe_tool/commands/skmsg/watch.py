@@ -122,7 +122,7 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
     return ExitCode.after(stopped())
 
 
-@click.command(short_help="Watch messages and the copy bits of their elements.")
+@click.command(short_help="Watch messages in which they could, on the whole host.")
 @click.option("--all", "everything", is_flag=True, help="Show every message, not only those with an exposed element.")
 @click.option("--pid", type=click.IntRange(1), metavar="PID", help="Only messages that this process sends.")
 @click.option("--netns", metavar="NAME|PID|PATH|INODE", help="Only sockets of this network namespace.")
@@ -146,10 +146,17 @@ def command(
     duration: float | None,
     output: Output,
 ) -> ExitCode:
-    """Watch messages of sockmap and kTLS sockets, and the copy bits of their elements.
+    """Watch messages on sockets with BPF programs, and whose pages they are.
 
-    Shows each message with an element of the page cache that has lost its copy bit, until Ctrl-C, and then how many
-    messages there were. Nothing is changed, and nothing stays attached.
+    Shows each message in which a BPF program could overwrite a cached file: one with a page of the page cache that
+    has lost its copy bit (EXPOSED). Ends with Ctrl-C, and then says how many messages there were. Those of kernel
+    TLS are seen as well. Nothing is changed, and nothing stays attached. Needs root.
+
+    \b
+    Examples:
+      kprobe-tool skmsg watch
+      kprobe-tool skmsg watch --all --pid 4711
+      kprobe-tool skmsg watch --duration 60 -o jsonl
     """
     from kprobe_tool.probes import namespaces
     from kprobe_tool.probes.live import Limits

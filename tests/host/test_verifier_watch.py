@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.commands.verifier_log.watch import Lines, missing, report_row
+from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf, cgroup, host
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
@@ -433,7 +434,7 @@ def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
     if number is signal.SIGKILL:
         assert rest == []
     else:
-        assert process.returncode == 0
+        assert process.returncode == ExitCode.after(number)
         summary = rest[-1]
         assert (summary["type"], summary["ended"]) == ("summary", "signal")
         assert summary["seen"] == summary["emitted"] + summary["dropped"]
@@ -463,7 +464,7 @@ def test_the_reader_goes(watch: Watch) -> None:
 
 def test_nobody() -> None:
     done = subprocess.run(as_nobody(ARGV), check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (ExitCode.CANNOT_TELL, "")
     assert done.stderr.count("\n") == 1
     assert "loads of BPF programs: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
 

@@ -27,6 +27,7 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType
@@ -47,6 +48,12 @@ JUDGING = (
     "probes/extensible_structs/syscalls/*.py",
 )
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
+PRELOADED = ("click", "hypothesis", "jsonschema")
+"""What most tests import, and none of ours: loaded once, not once for each change."""
+
+ARGUMENTS = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""The warning is about what is preloaded."""
+
 SLOWEST = 10.0
 """Seconds that a run may take at least, before it counts as hung."""
 
@@ -93,6 +100,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     modules = judging() if options.changed or not options.paths else list(files(options.paths))
     if options.changed:
         modules = [path for path in modules if path in changed()]
+    for name in PRELOADED:
+        import_module(name)
     found = enums([path.read_text() for path in SOURCES.rglob("*.py")])
     tallies = []
     for path in modules:
@@ -168,6 +177,7 @@ def examine(path: Path, tests: Sequence[Path], known_enums: dict[str, tuple[str,
             equivalent += 1
         else:
             survivors.append(run.mutant)
+            tell(path, lines, run.mutant)
 
     for mutant in mutants(source, known_enums):
         total += 1
@@ -195,7 +205,7 @@ def fork(path: Path, mutant: Mutant | None, tests: Sequence[Path]) -> int:
         sys.dont_write_bytecode = True
         if mutant is not None:
             load_instead(path, compile(mutant.module, str(path), "exec"))
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *map(str, tests)])
+        code = pytest.main([*ARGUMENTS, *map(str, tests)])
     finally:
         os._exit(code)
 
@@ -242,12 +252,15 @@ def progress(path: Path, number: int) -> None:
         print(f"\r{path.relative_to(SOURCES)}: {number}\033[K", end="\r", file=sys.stderr)
 
 
+def tell(path: Path, lines: Sequence[str], mutant: Mutant) -> None:
+    """One survivor, as soon as it is known."""
+    place = f"{path.relative_to(ROOT)}:{mutant.line}:{mutant.column + 1}"
+    print(f"{place}: {mutant.change}: {lines[mutant.line - 1].strip()}", flush=True)
+
+
 def report(tally: Tally) -> None:
-    """The survivors of a file, then its figures."""
-    lines = tally.path.read_text().splitlines()
+    """The figures of a file."""
     name = tally.path.relative_to(ROOT)
-    for mutant in tally.survivors:
-        print(f"{name}:{mutant.line}:{mutant.column + 1}: {mutant.change}: {lines[mutant.line - 1].strip()}")
     for _, line, change in tally.stale:
         print(f"{name}: no such survivor, remove it from {EQUIVALENT.name}: {change}: {line}")
     kept = f", {tally.equivalent} make no difference" if tally.equivalent else ""

@@ -117,21 +117,6 @@ def test_witnesses_that_disagree() -> None:
     assert "the witnesses of the size disagree" in report.reasons
 
 
-@pytest.mark.parametrize("size", [24, 32, 40, 104, 2048, PAGE_SIZE - 8])
-def test_size_by_bisection(size: int) -> None:
-    prober = FakeProber(Openat2Kernel(size=size))
-    found = OPENAT2.recipe.ask_size(prober, [24])
-    assert found.value == size
-    assert prober.calls <= 2 + 13
-
-
-def test_size_that_cannot_be_found() -> None:
-    assert OPENAT2.recipe.ask_size(FakeProber(lambda call: says(errnos.EFAULT, call)), [24]).value is None
-    assert OPENAT2.recipe.ask_size(FakeProber(lambda call: says(errnos.E2BIG, call)), [24]).value is None
-    assert OPENAT2.recipe.ask_size(FakeProber(lambda call: says(errnos.EPERM, call)), [24]).value is None
-    assert OPENAT2.recipe.ask_size(FakeProber(killed), [24]).value is None
-
-
 def test_check_fields_from_a_32_bit_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ask, "SIZE_T_BITS", 32)
     prober = FakeProber(killed)

@@ -86,6 +86,12 @@ def scribbles(call: Call) -> Answer:
     return says(0, call, answer.memory[0][:-1] + b"\x01")
 
 
+def leaves_a_byte(call: Call) -> Answer:
+    """Clears the tail of a larger struct, but for its last byte."""
+    answer = sched_getattr()(call)
+    return says(0, call, answer.memory[0][:-1] + b"\x01") if call.args[2] == checks.LARGER else answer
+
+
 @pytest.mark.parametrize(
     ("kernel", "status", "tail"),
     [
@@ -93,6 +99,7 @@ def scribbles(call: Call) -> Answer:
         (sched_getattr(size=48), Status.OK, "zero"),
         (sched_getattr(clears=False), Status.AFFECTED, "untouched"),
         (scribbles, Status.AFFECTED, "other"),
+        (leaves_a_byte, Status.AFFECTED, "other"),
         (sched_getattr(overruns=True, truncates=True), Status.AFFECTED, "zero"),
         (sched_getattr(truncates=False), Status.AFFECTED, "zero"),
     ],

@@ -72,6 +72,8 @@ NOTHING_MISSING = "All flags asked about that Linux 6.1 has are there."
     [
         ((OLD, NO_NEW), "6.1.192", NOTHING_MISSING),
         ((OLD, NEW), "6.1.192", "This kernel 6.1 has features of Linux 7.2."),
+        ((OLD, NEW), "7.1", "This kernel 7.1 has features of Linux 7.2."),
+        ((OLD, NO_NEW), "7.1", "All flags asked about that Linux 7.1 has are there."),
         ((OLD, NEW), "7.2.12+deb13-amd64", "All flags asked about that Linux 7.2 has are there."),
         ((OLD, NO_NEW), "7.3-rc7", "This kernel lacks what Linux 7.3 has: openat2.flags.NEW."),
         ((flag("OLD", "5.6", Support.UNKNOWN),), "6.1", "No flag tells how old this kernel's features are."),

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What all recipes share: the size by E2BIG, yes and no by errno, and what a kernel says of itself."""
+
+from __future__ import annotations
+
+import errno as errnos
+import signal
+from collections.abc import Sequence
+
+import pytest
+
+from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.syscall import PAGE_SIZE
+from kprobe_tool.probes.extensible_structs import recipe, table
+from kprobe_tool.probes.extensible_structs.model import Field, Flag, FlagResult, ProbeMethod, Size, Support
+
+from .fake import FakeProber, Kernel, Openat2Kernel, killed, says
+
+OPENAT2 = table.entry("openat2").recipe
+FIELD = Field("flags", 0, 8, "5.6")
+
+
+def errno(number: int, memory: bytes = b"") -> Answer:
+    return Answer(number, -1 if number else 0, (memory,))
+
+
+@pytest.mark.parametrize(
+    ("size", "guesses", "calls"),
+    [
+        (24, [24], 2),
+        (40, [40, 24], 2),
+        (24, [40, 24], 4),
+        (24, [24, 24], 2),
+        (40, [24], 14),
+        (PAGE_SIZE - 1, [24], 14),
+    ],
+)
+def test_size(size: int, guesses: Sequence[int], calls: int) -> None:
+    """A guess costs two calls, bisecting a page twelve; the same guess is not asked twice."""
+    prober = FakeProber(Openat2Kernel(size=size))
+    assert OPENAT2.ask_size(prober, guesses) == Size(size, ProbeMethod.E2BIG)
+    assert prober.calls <= calls
+
+
+def test_size_of_the_first_version_by_bisection() -> None:
+    assert OPENAT2.ask_size(FakeProber(Openat2Kernel(size=24)), [40]) == Size(24, ProbeMethod.E2BIG)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "reason"),
+    [
+        (lambda call: says(errnos.EFAULT, call), "no byte is beyond the struct"),
+        (lambda call: says(errnos.E2BIG, call), "every byte is beyond the struct"),
+        (lambda call: says(errnos.EPERM, call), "EPERM tells nothing about the size"),
+        (killed, "SIGSYS tells nothing about the size"),
+        (lambda call: Answer(errnos.E2BIG, 0, (), signal=9), "SIGKILL tells nothing about the size"),
+    ],
+)
+def test_size_that_cannot_be_found(kernel: Kernel, reason: str) -> None:
+    assert OPENAT2.ask_size(FakeProber(kernel), [24]) == Size(reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (errno(0), "success"),
+        (errno(errnos.EFAULT), "EFAULT"),
+        (errno(errnos.EOPNOTSUPP), "EOPNOTSUPP"),
+        (errno(9999), "errno 9999"),
+        (Answer(0, 0, (), signal.SIGSYS), "SIGSYS"),
+        (Answer(0, 0, (), 0), "the end of the caller"),
+    ],
+)
+def test_answer_name(answer: Answer, name: str) -> None:
+    assert recipe.answer_name(answer) == name
+
+
+@pytest.mark.parametrize(
+    ("answer", "support"),
+    [
+        (errno(errnos.EFAULT), Support.YES),
+        (errno(errnos.EINVAL), Support.NO),
+        (errno(errnos.EPERM), Support.UNKNOWN),
+        (Answer(errnos.EFAULT, 0, (), signal.SIGSYS), Support.UNKNOWN),
+        (Answer(errnos.EINVAL, 0, (), signal.SIGSYS), Support.UNKNOWN),
+    ],
+)
+def test_judge(answer: Answer, support: Support) -> None:
+    result = OPENAT2.judge(FIELD, 1, answer)
+    assert (result.accepted, result.method) == (support, ProbeMethod.PROBE)
+    assert (result.note is None) is (support is not Support.UNKNOWN)
+
+
+def test_flag_is_tried_with_others_while_the_answer_is_no() -> None:
+    flag = Flag("F", 1, "5.6", (2, 4, 8))
+    field = Field("flags", 0, 8, "5.6", (flag,))
+
+    def kernel(call: Call) -> Answer:
+        memory = call.args[2]
+        assert isinstance(memory, Memory)
+        return says(errnos.EFAULT if memory.data[0] & 4 else errnos.EINVAL, call)
+
+    prober = FakeProber(kernel)
+    assert OPENAT2.ask_flags(prober, field, [flag], 24) == {
+        flag: FlagResult(Support.YES, ProbeMethod.PROBE, errnos.EFAULT)
+    }
+    assert [call.args[2].data[0] for call in prober.asked if isinstance(call.args[2], Memory)] == [1, 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("answer", "size"),
+    [
+        (errno(errnos.E2BIG, (56).to_bytes(4, "little")), Size(56, ProbeMethod.WRITE_BACK)),
+        (errno(errnos.E2BIG, (48).to_bytes(4, "little")), Size(48, ProbeMethod.WRITE_BACK)),
+        (errno(errnos.E2BIG, (47).to_bytes(4, "little")), Size(reason="no size was written back (E2BIG)")),
+        (errno(errnos.EPERM, (56).to_bytes(4, "little")), Size(reason="no size was written back (EPERM)")),
+    ],
+)
+def test_size_written_back(answer: Answer, size: Size) -> None:
+    assert recipe.size_written_back(answer, lambda memory: int.from_bytes(memory, "little"), 48) == size
+
+
+def test_size_written_back_by_nobody() -> None:
+    answer = Answer(errnos.E2BIG, 0, ((56).to_bytes(4, "little"),), signal.SIGSYS)
+    assert recipe.size_written_back(answer, lambda memory: int.from_bytes(memory, "little"), 48).value is None
+
+
+A, B = Flag("A", 1, "6.8"), Flag("B", 2, "6.11")
+
+
+def test_self_described() -> None:
+    """By the mask of what is supported, or by what was filled, where an empty bit says nothing."""
+    found = recipe.self_described((A, B), filled=0, supported=1, note="note")
+    assert found == {
+        A: FlagResult(Support.YES, ProbeMethod.SELF, in_mask=Support.YES),
+        B: FlagResult(Support.NO, ProbeMethod.SELF, in_mask=Support.NO),
+    }
+    found = recipe.self_described((A, B), filled=2, supported=None, note="note")
+    assert found == {
+        A: FlagResult(Support.UNKNOWN, ProbeMethod.SELF, note="note"),
+        B: FlagResult(Support.YES, ProbeMethod.SELF),
+    }
+
+
+def test_page() -> None:
+    page = recipe.page(24, b"\x01")
+    assert len(page) == PAGE_SIZE
+    assert [place for place, byte in enumerate(page) if byte] == [0, 24]
+
+
+def test_unnamed_flag() -> None:
+    flag = OPENAT2.unnamed_flag(FIELD, 40)
+    assert (flag.name, flag.value, flag.since) == ("bit 40", 1 << 40, "")
+    assert len(flag.tried_with) == 3
+    assert OPENAT2.unnamed_flag(Field("resolve", 16, 8, "5.6"), 40).tried_with == ()
+
+
+def test_entry_without_symbols_is_its_own() -> None:
+    assert table.entry("openat2").symbols == ("openat2",)
+    assert table.entry("PIDFD_GET_INFO").symbols == ("pidfd_open", "ioctl")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kprobe_tool.probes.extensible_structs import compare
@@ -93,6 +95,27 @@ NOTHING_MISSING = "All flags asked about that Linux 6.1 has are there."
 )
 def test_level(flags: tuple[FlagReport, ...], release: str, sentence: str) -> None:
     assert str(compare.level([report(*flags)], release)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("since", "method", "missing"),
+    [
+        ("6.1", ProbeMethod.PROBE, True),
+        ("6.0", ProbeMethod.PROBE, True),
+        ("6.12", ProbeMethod.PROBE, False),
+        ("5.6", ProbeMethod.PROCFS, False),
+    ],
+)
+def test_missing(since: str, method: ProbeMethod, missing: bool) -> None:
+    """What /proc says is missing is a matter of the configuration."""
+    one = FlagReport("F", 1, since, FlagResult(Support.NO, method))
+    assert compare.level([report(one)], "6.1").missing == (("openat2.flags.F",) if missing else ())
+
+
+def test_require_of_what_is_not_reachable_says_why() -> None:
+    blocked = report(OLD, reachable=Reachability.BLOCKED)
+    assert compare.require(blocked, "OLD").reason == "blocked"
+    assert compare.require(replace(blocked, reasons=("EPERM", "more")), "OLD").reason == "EPERM; more"
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,8 @@ def test_require_of_what_is_not_reachable_says_why() -> None:
     blocked = report(OLD, reachable=Reachability.BLOCKED)
     assert compare.require(blocked, "OLD").reason == "blocked"
     assert compare.require(replace(blocked, reasons=("EPERM", "more")), "OLD").reason == "EPERM; more"
+    unprobed = replace(report(flag("F", "7.2", Support.UNKNOWN)), reasons=("not probed",))
+    assert compare.require(unprobed, "F").reason == "not probed"
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,7 @@ def fill(prefix: bytes) -> bytes:
         (errnos.EINVAL, fill(b""), True, CheckFields.UNKNOWN),
         (134, fill(MASKS), False, CheckFields.UNKNOWN),
         (134, bytes(PAGE_SIZE), False, CheckFields.UNKNOWN),
+        (134, b"\x01" + bytes(PAGE_SIZE - 1), False, CheckFields.YES),
         (134, b"\x01" * (PAGE_SIZE // 2) + bytes(PAGE_SIZE // 2), False, CheckFields.YES),
         (134, b"\x01" * (PAGE_SIZE // 2 + 1) + bytes(PAGE_SIZE // 2 - 1), False, CheckFields.UNKNOWN),
         (0, MASKS.ljust(PAGE_SIZE, b"\0"), False, CheckFields.UNKNOWN),
@@ -215,6 +216,7 @@ def member(name: str, offset: int, size: int = 8, bits: int = 0) -> btf.Member:
     return btf.Member(name, offset, size, 0, bits, 1)
 
 
+UNION = btf.Struct("mnt_id_req", 24, (member("spare", 4, 4), member("mnt_ns_fd", 4, 4)))
 STRUCT = btf.Struct("mnt_id_req", 32, (member("size", 0, 4), member("spare", 4, 4), member("mnt_id", 8)))
 
 
@@ -224,6 +226,8 @@ STRUCT = btf.Struct("mnt_id_req", 32, (member("size", 0, 4), member("spare", 4, 
         (Field("size", 0, 4, "6.8"), 24, STRUCT, Support.YES),
         (Field("mnt_ns_fd", 4, 4, "6.18"), 24, STRUCT, Support.NO),
         (Field("mnt_ns_fd", 4, 4, "6.18"), 24, None, Support.YES),
+        (Field("mnt_ns_fd", 4, 4, "6.18"), 24, UNION, Support.YES),
+        (Field("param", 16, 8, "6.8"), None, None, Support.YES),
         (Field("mnt_ns_id", 24, 8, "6.11"), 24, None, Support.NO),
         (Field("mnt_ns_id", 24, 8, "6.11"), 32, None, Support.YES),
         (Field("mnt_ns_id", 24, 8, "6.11"), 24, STRUCT, Support.YES),

@@ -15,7 +15,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def flag() -> Iterator[Callable[[], signal.Signals | None]]:
     """Within the block SIGINT and SIGTERM only set a flag; yields a function giving the last of them, or None.
 
-    Main thread only. A second signal of the kind acts as it did before the block, for those who cannot wait.
+    Main thread only. A second signal of the kind acts as it did before the block, for those who cannot wait; so does
+    the first one where the block fails.
     """
     seen: list[signal.Signals] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
@@ -26,8 +27,12 @@ def flag() -> Iterator[Callable[[], signal.Signals | None]]:
 
     for number in SIGNALS:
         signal.signal(number, note)
+    failed = True
     try:
         yield lambda: seen[-1] if seen else None
+        failed = False
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        if failed and seen:
+            signal.raise_signal(seen[-1])

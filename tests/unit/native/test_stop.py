@@ -22,3 +22,10 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
     with pytest.raises(KeyboardInterrupt), stop.flag():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_block_that_fails_does_not_swallow_the_signal() -> None:
+    """What failed was told to end: by the signal, not as a failure of its own."""
+    with pytest.raises(KeyboardInterrupt), stop.flag():
+        os.kill(os.getpid(), signal.SIGINT)
+        raise OSError

@@ -101,7 +101,7 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
             means = "fentry (kprobes cannot be used)" if (method, watch.method) == (None, "fentry") else watch.method
             reason = f"unknown, none of the functions it passes can be watched by {means}: {watch.hooks[0].reason}"
             shown.finish(summary, [Error("sk_msg", reason)], None)
-            return ExitCode.CANNOT_TELL
+            return ExitCode.CANNOT_TELL if stopped() is None else ExitCode.after(stopped())
         if output is Output.TABLE:
             say(f"watching {', '.join(attached)} by {watch.method}; Ctrl-C ends")
 

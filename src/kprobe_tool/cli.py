@@ -103,6 +103,9 @@ def run(args: list[str]) -> int:
         return refuse(error.format_message(), path, args)
     except BrokenPipeError:
         return ExitCode.BROKEN_PIPE
+    except ImportError as error:
+        reason = Error("installation", f"{error}", hint="a file is missing, or the system refuses to let it be read")
+        return refuse(reason, path, args, ExitCode.CANNOT_TELL)
     except MemoryError:
         return refuse("there is not enough memory (ENOMEM)", path, args, ExitCode.CANNOT_TELL)
     except OSError as error:

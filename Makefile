@@ -27,7 +27,7 @@ FUZZ_SECONDS := 300
 
 SOAK_ROUNDS := 20
 
-.PHONY: run test test-fast test-uml soak mutants fuzz shell clean run-packages test-packages
+.PHONY: run test test-fast test-uml soak harm mutants fuzz shell clean run-packages test-packages
 
 # The audit, what this kernel understands of a system call, and why a verifier rejected a program.
 run: $(VENV)/.run
@@ -54,6 +54,10 @@ test-uml: $(VENV)/.test
 # Each experiment SOAK_ROUNDS times on each kernel, idle and beside a load, and how often each check said what.
 soak: $(VENV)/.test
 	KPROBE_TOOL_SOAK=$(SOAK_ROUNDS) KPROBE_TOOL_GUEST_TIMEOUT=14400 $(VENV)/bin/pytest -rP tests/kernels/guest/test_soak.py
+
+# Every command into signals, refused system calls and poor environments, at length; 'make test' does a part of it.
+harm: $(VENV)/.test
+	KPROBE_TOOL_HARM=full $(VENV)/bin/pytest tests/harm
 
 # Changes the judging code in small ways and runs its unit tests each time: all of it, or MUTANTS='FILE... | --changed'.
 mutants: $(VENV)/.test

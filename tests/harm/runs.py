@@ -1,0 +1,184 @@
+"""Runs of the tool in a room (see ``room``), and how the host was before and after."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kprobe_tool.native.libc import libc
+
+from .invocations import TESTS, TOOL
+
+ROOM = Path(__file__).with_name("room.py")
+TIMEOUT = 600
+
+# linux/bpf.h, linux/unistd.h
+BPF_GET_NEXT_ID = {"programs": 11, "maps": 12, "btf": 23, "links": 31}
+NR_BPF = {"x86_64": 321, "aarch64": 280}
+GONE_AFTER = 20.0
+"""Seconds: the kernel frees what belonged to a dead process in its own time."""
+
+TRACEFS = ("kprobe_events", "uprobe_events", "synthetic_events", "dynamic_events", "set_event", "instances")
+VOLATILE = (
+    "/proc/sys/kernel/random/",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/kernel/pty/nr",
+    "/proc/sys/kernel/keys/",
+    "/proc/sys/fs/",
+    "/proc/sys/net/netfilter/",
+    "/proc/sys/net/ipv4/route/",
+    "/proc/sys/net/ipv6/route/",
+)
+"""Counters among the sysctls, and files that act when they are read."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a command line: its exit status (negative for a signal), what it printed and what it left."""
+
+    code: int
+    seconds: float
+    late: bool
+    stdout: str
+    stderr: str
+    left: tuple[str, ...]
+
+
+def run(
+    arguments: Sequence[str],
+    *,
+    signal: int = 0,
+    after: float = 0,
+    tool: Sequence[str] = TOOL,
+    prefix: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Run:
+    """Run the tool, or what stands for it, in a room, with a signal after so many seconds."""
+    reader, writer = os.pipe()
+    keep = [f"--keep={path}" for path in sorted({str(TESTS.parent), sys.prefix, sys.base_prefix})]
+    options = [f"--report={writer}", f"--signal={signal}", f"--after={after:.6f}", *keep]
+    process = subprocess.Popen(
+        [sys.executable, "-I", str(ROOM), *options, "--", *prefix, *tool, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=(writer,),
+        env=None if environment is None else {**os.environ, **environment},
+        text=True,
+        errors="backslashreplace",
+    )
+    os.close(writer)
+    try:
+        stdout, stderr = process.communicate(timeout=TIMEOUT)
+    finally:
+        process.kill()
+    with open(reader, encoding="utf-8") as file:
+        report = file.read()
+    assert report, stderr
+    answer = json.loads(report)
+    left = (*(f"process: {line}" for line in answer["processes"]), *(f"file: {path}" for path in answer["files"]))
+    return Run(answer["code"], answer["seconds"], answer["late"], stdout, stderr, left)
+
+
+def bpf_ids(command: int) -> frozenset[int]:
+    """The ids of all BPF objects of a kind; empty where we may not ask."""
+    attr = (ctypes.c_uint32 * 16)()
+    found: set[int] = set()
+    while (
+        libc.syscall(ctypes.c_long(NR_BPF[os.uname().machine]), command, ctypes.byref(attr), ctypes.sizeof(attr)) == 0
+    ):
+        attr[0] = attr[1]
+        found.add(attr[1])
+    return frozenset(found)
+
+
+def sysctls() -> Mapping[str, str]:
+    found = {}
+    for path in Path("/proc/sys").rglob("*"):
+        name = str(path)
+        if name.startswith(VOLATILE) or not os.access(path, os.R_OK) or not path.is_file():
+            continue
+        try:
+            found[name] = path.read_text(errors="replace")
+        except OSError:
+            # Some answer nothing, or only on some machines.
+            continue
+    return found
+
+
+def lines(path: str) -> frozenset[str]:
+    try:
+        return frozenset(Path(path).read_text(errors="replace").splitlines())
+    except OSError:
+        return frozenset()
+
+
+def names(path: str) -> frozenset[str]:
+    try:
+        return frozenset(os.listdir(path))
+    except OSError:
+        return frozenset()
+
+
+def tree(path: str) -> frozenset[str]:
+    return frozenset(str(found) for found in Path(path).rglob("*")) if os.path.isdir(path) else frozenset()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of the host that outlives processes. ``growing`` must not have got more, ``same`` must be equal."""
+
+    growing: Mapping[str, frozenset[object]]
+    same: Mapping[str, object]
+
+    def left(self, earlier: Snapshot) -> set[str]:
+        """What was not there earlier, or is not as it was."""
+        more = {f"{name}: {new}" for name, now in self.growing.items() for new in now - earlier.growing[name]}
+        return more | {f"{name} changed" for name, now in self.same.items() if now != earlier.same[name]}
+
+
+def snapshot() -> Snapshot:
+    tracing = next((path for path in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing") if names(path)), None)
+    growing: dict[str, frozenset[object]] = {
+        f"bpf {name}": frozenset(bpf_ids(n)) for name, n in BPF_GET_NEXT_ID.items()
+    }
+    growing["pins"] = frozenset(tree("/sys/fs/bpf"))
+    growing["netns names"] = frozenset(names("/run/netns"))
+    growing["cgroups"] = frozenset(tree("/sys/fs/cgroup")) if os.path.isdir("/sys/fs/cgroup") else frozenset()
+    growing["mounts"] = frozenset(lines("/proc/self/mountinfo"))
+    same: dict[str, object] = {
+        # Without the counts of users, which come and go.
+        "modules": frozenset(line.split()[0] for line in lines("/proc/modules")),
+        "module directories": names("/sys/module"),
+        "protocols": frozenset(line.split()[0] for line in lines("/proc/net/protocols")),
+        "ciphers": frozenset(line for line in lines("/proc/crypto") if line.startswith(("name", "driver"))),
+        "links": frozenset(line.split(":")[0] for line in lines("/proc/net/dev")),
+        "routes": (lines("/proc/net/route"), lines("/proc/net/ipv6_route")),
+        "addresses": (lines("/proc/net/fib_trie"), lines("/proc/net/if_inet6")),
+        "sysctls": sysctls(),
+    }
+    if tracing is not None:
+        for name in TRACEFS:
+            path = f"{tracing}/{name}"
+            same[f"tracefs {name}"] = names(path) if os.path.isdir(path) else lines(path)
+    return Snapshot(growing, same)
+
+
+def assert_unchanged(before: Snapshot) -> None:
+    """The host is as it was, at the latest when the kernel has cleared up behind dead processes.
+
+    What comes and goes meanwhile is somebody else's: only what is there each time is left.
+    """
+    end = time.monotonic() + GONE_AFTER
+    left = snapshot().left(before)
+    while left:
+        assert time.monotonic() < end, sorted(left)
+        time.sleep(0.2)
+        left &= snapshot().left(before)

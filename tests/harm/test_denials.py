@@ -1,0 +1,122 @@
+"""System calls refused, one at a time: an answer may become 'unknown', never another one."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ..skips import skip
+from . import FULL
+from .answers import OPEN, Claims, claims, contradictions
+from .invocations import INVOCATIONS, TOOL, Invocation
+from .refuse import numbers
+from .runs import Run, run
+
+REFUSE = Path(__file__).with_name("refuse.py")
+ERRNOS = ("EPERM", "ENOSYS")
+
+QUESTIONED = frozenset(
+    {
+        *("bpf", "clone3", "file_setattr", "file_getattr", "io_uring_setup", "io_uring_register", "listmount"),
+        *("landlock_create_ruleset", "mount_setattr", "openat2", "perf_event_open", "pidfd_open", "sched_setattr"),
+        *("sched_getattr", "setxattrat", "getxattrat", "statmount", "open_tree_attr"),
+    }
+)
+"""What check-fields asks about: where such a call is refused, that is the answer."""
+
+PART = frozenset(
+    {
+        *(
+            "prctl",
+            "rt_sigaction",
+            "recvfrom",
+            "recvmsg",
+            "sendto",
+            "newfstatat",
+            "mmap",
+            "unshare",
+            "setns",
+            "socket",
+        ),
+        *("socketpair", "prlimit64", "bpf", "openat", "clone", "wait4", "getdents64", "readlink", "statx", "pipe2"),
+    }
+)
+"""What the short form refuses: what once went wrong, and what most is made of."""
+
+SHORT = ("audit -o", "check-fields --all", "nvme-queues -o")
+
+ASKED = [
+    each
+    for each in INVOCATIONS
+    if "json" in each.arguments and not each.endless and (FULL or str(each).startswith(SHORT))
+]
+
+
+@cache
+def table() -> str:
+    if shutil.which("gcc") is None:
+        skip("gcc is not installed, whose headers have the numbers of system calls")
+    return " ".join(f"{name}:{number}" for name, number in numbers().items())
+
+
+def used(invocation: Invocation, tmp_path: Path) -> list[str]:
+    """The system calls that a run of this makes, from the interpreter's start on."""
+    if shutil.which("strace") is None:
+        skip("strace is not installed")
+    path = tmp_path / "calls"
+    argv = ["strace", "-f", "-qq", "-c", "-U", "name", "-o", str(path), *TOOL, *invocation.arguments]
+    subprocess.run(argv, check=False, capture_output=True, stdin=subprocess.DEVNULL)
+    known = {each.partition(":")[0] for each in table().split()}
+    found = set(re.findall(r"^\s*(\w+)\s*$", path.read_text(), re.MULTILINE)) & known
+    assert found, path.read_text()
+    return sorted(found - {"execve", "exit", "exit_group"} if FULL else found & PART)
+
+
+def under(filters: Sequence[str], invocation: Invocation) -> Run:
+    """A run under a filter that refuses this much; under one that refuses nothing, where that is empty."""
+    tool = (sys.executable, str(REFUSE), *filters, "--")
+    environment = {"HARM_NUMBERS": table(), "PYTHONPATH": os.pathsep.join(sys.path)}
+    return run(invocation.arguments, tool=tool, environment=environment)
+
+
+@cache
+def undisturbed(invocation: Invocation) -> Claims:
+    return claims(under((), invocation).stdout)
+
+
+@pytest.mark.parametrize("errno", ERRNOS)
+@pytest.mark.parametrize("invocation", ASKED, ids=str)
+def test_refused(invocation: Invocation, errno: str, tmp_path: Path) -> None:
+    whole = undisturbed(invocation)
+    wrong = []
+    for call in used(invocation, tmp_path):
+        done = under([f"{call}={errno}"], invocation)
+        try:
+            said = claims(done.stdout)
+        except ValueError:
+            wrong.append(f"{call}: no document: {done.stdout[-200:]}")
+            continue
+        different = contradictions(whole, said)
+        if call in QUESTIONED:
+            different = {
+                name: pair for name, pair in different.items() if "reachab" not in name and "absent" not in pair
+            }
+        if different:
+            wrong.append(f"{call}: {different}")
+        if "Traceback" in done.stderr:
+            wrong.append(f"{call}: {done.stderr}")
+        if done.left:
+            wrong.append(f"{call}: {done.left}")
+        if done.code not in {0, 1, 2, 3} or (whole and not said and done.code in {0, 1}):
+            wrong.append(f"{call}: exit status {done.code} {done.stderr[-200:]}")
+        if done.code == 1 and said == {name: value for name, value in said.items() if value in OPEN}:
+            wrong.append(f"{call}: exit status 1, and nothing was found")
+    assert not wrong, "\n".join(wrong)

@@ -1,0 +1,167 @@
+"""Where something is missing that a host usually has: one line that says so, and no verdict that rests on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+
+from ..nobody import as_nobody
+from ..skips import skip
+from . import FULL
+from .answers import claims, contradictions
+from .invocations import INVOCATIONS, Invocation
+from .runs import run
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What is put before a command line. ``mute``: nobody gets an answer there, so no exit status may claim one."""
+
+    name: str
+    prefix: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    mute: bool = False
+    root: bool = False
+
+
+def shell(name: str, script: str, *, mute: bool = False) -> Environment:
+    return Environment(name, ("sh", "-c", f'{script}; exec "$@"', "sh"), mute=mute)
+
+
+def closed(name: str, redirection: str, *, mute: bool) -> Environment:
+    return Environment(name, ("sh", "-c", f'exec "$@" {redirection}', "sh"), mute=mute)
+
+
+def mounted(name: str, script: str) -> Environment:
+    return Environment(name, ("unshare", "--mount", "sh", "-c", f'{script} && exec "$@"', "sh"), root=True)
+
+
+ENVIRONMENTS = (
+    closed("stdin closed", "<&-", mute=False),
+    closed("stdout closed", ">&-", mute=True),
+    closed("stderr closed", "2>&-", mute=False),
+    closed("nothing open", "<&- >&- 2>&-", mute=True),
+    closed("stdout full", ">/dev/full", mute=True),
+    closed("stderr full", "2>/dev/full", mute=False),
+    *(shell(f"{size} MiB of memory", f"ulimit -v {size * 1024}") for size in (40, 60, 100, 200, 500)),
+    *(Environment(f"{number} descriptors", ("prlimit", f"--nofile={number}")) for number in (4, 8, 12)),
+    Environment("no further process", ("prlimit", "--nproc=1")),
+    Environment("no file may grow", ("prlimit", "--fsize=0")),
+    Environment(
+        "1,100 descriptors inherited",
+        ("bash", "-c", 'ulimit -n 4096; for fd in {10..1110}; do eval "exec $fd</dev/null"; done; exec "$@"', "bash"),
+    ),
+    shell("children not waited for", "trap '' CHLD"),
+    shell("working directory gone", 'cd "$(mktemp -d)" && rmdir "$PWD"'),
+    Environment("no home", ("env", "-u", "HOME")),
+    Environment("no environment", ("env", "-i")),
+    Environment("dumb terminal", variables={"TERM": "dumb", "LC_ALL": "C", "COLUMNS": "1"}),
+    Environment("no locale of that name", variables={"LC_ALL": "xx_YY.UTF-8", "LANG": "\udcff"}),
+    mounted("no /proc", "umount -l /proc"),
+    mounted("no /sys", "umount -R -l /sys"),
+    mounted("neither /proc nor /sys", "umount -R -l /sys && umount -l /proc"),
+    mounted("/tmp is read-only", "mount -o remount,ro /tmp"),
+    mounted(
+        "/tmp is full",
+        "mount -o remount,size=4k /tmp && exec 9> /tmp/full && rm /tmp/full && { yes >&9 2>&- || true; }",
+    ),
+    mounted("processes hidden", "mount -t proc -o hidepid=2 proc /proc"),
+    Environment(
+        "a container of a user's",
+        ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"),
+    ),
+    Environment("an interpreter that optimizes", variables={"PYTHONOPTIMIZE": "2"}),
+)
+
+SHORT = ("audit -o", "check-fields openat2 -o", "rds-info --from", "verifier-log load null")
+ASKED = [
+    each
+    for each in INVOCATIONS
+    if "json" in each.arguments and not each.endless and (FULL or str(each).startswith(SHORT))
+]
+
+Undisturbed = dict[Invocation, Mapping[str, str]]
+
+
+@pytest.fixture(scope="session")
+def undisturbed() -> Undisturbed:
+    return {}
+
+
+def here(environment: Environment) -> None:
+    """Skip the test where this environment cannot be made."""
+    if environment.root and os.geteuid() != 0:
+        skip("mounting needs root")
+    # What is mounted over what is the room's: here only whether anything may be.
+    prefix = environment.prefix[:2] if environment.root else environment.prefix
+    if prefix:
+        probe = subprocess.run([*prefix, "true"], check=False, capture_output=True, text=True)
+        if probe.returncode != 0:
+            skip(f"{prefix[0]}: {probe.stderr.strip()}")
+
+
+@pytest.mark.parametrize("invocation", ASKED, ids=str)
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: environment.name)
+def test_environment(environment: Environment, invocation: Invocation, undisturbed: Undisturbed) -> None:
+    here(environment)
+    if invocation not in undisturbed:
+        undisturbed[invocation] = claims(run(invocation.arguments).stdout)
+    done = run(invocation.arguments, prefix=environment.prefix, environment=environment.variables)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert "this is a bug" not in done.stderr, done.stderr
+    assert not done.left
+    if environment.mute:
+        assert done.code in {2, 3}, (done.code, done.stderr)
+        return
+    assert done.code in {0, 1, 2, 3}, (done.code, done.stderr)
+    said = claims(done.stdout)
+    assert not contradictions(undisturbed[invocation], said)
+    if not done.stdout.strip():
+        assert done.code in {2, 3}, (done.code, done.stderr)
+    else:
+        json.loads(done.stdout)
+
+
+def test_as_nobody() -> None:
+    """Every command answers or says what it lacks."""
+    for invocation in ASKED:
+        prefix = as_nobody([])
+        done = run(invocation.arguments, prefix=prefix)
+        assert done.code in {0, 1, 3}, (invocation, done.stderr)
+        assert "Traceback" not in done.stderr
+        assert not done.left
+
+
+HOSTILE = ("\x1b[31m", "\udcff\udcfe", "a\nb", "\u202etxt", "x" * 70000, "-", "--", "", "%s%n", "../../etc/passwd")
+
+
+@pytest.mark.parametrize("word", HOSTILE if FULL else HOSTILE[:5], ids=lambda word: ascii(word[:20]))
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("audit", "--only"),
+        ("audit", "--waivers"),
+        ("check-fields",),
+        ("check-fields", "openat2", "--require"),
+        ("rds-info", "--netns"),
+        ("rds-info", "--counter"),
+        ("nvme-queues", "--sysfs"),
+        ("nvme-queues", "--simulate"),
+        ("verifier-log", "explain", "--errno"),
+        ("verifier-log", "load"),
+        ("explain",),
+        ("schema",),
+    ],
+    ids=" ".join,
+)
+def test_hostile_words(command: tuple[str, ...], word: str) -> None:
+    done = run([*command, word])
+    assert done.code in {0, 2, 3}, (done.code, done.stderr)
+    assert "Traceback" not in done.stderr
+    for stream in (done.stdout, done.stderr):
+        assert not [c for c in stream if c != "\n" and not c.isprintable()], ascii(stream[:300])

@@ -1,0 +1,79 @@
+"""Each command line to its end and into signals at points spread over its run: nothing is left, nobody is misled."""
+
+from __future__ import annotations
+
+import signal
+from functools import cache
+
+import pytest
+
+from . import FULL
+from .invocations import INVOCATIONS, Invocation
+from .runs import Run, assert_unchanged, run, snapshot
+
+POINTS = 20 if FULL else 1
+ENDLESS = 4.0
+"""Seconds over which the signals to a command that does not end by itself are spread."""
+
+of_invocations = pytest.mark.parametrize("invocation", INVOCATIONS, ids=str)
+SIGNALS = {
+    signal.SIGINT: {-signal.SIGINT, 130},
+    signal.SIGTERM: {-signal.SIGTERM, 143},
+    signal.SIGKILL: {-signal.SIGKILL},
+}
+"""The exit statuses that say nothing but that it was a signal."""
+
+
+@cache
+def undisturbed(invocation: Invocation) -> Run:
+    return run(invocation.arguments)
+
+
+def finished(invocation: Invocation, done: Run) -> bool:
+    """Whether the run had said all and was on its way out when the signal came."""
+    if invocation.endless:
+        return done.late
+    whole = undisturbed(invocation)
+    return done.late or (done.code == whole.code and len(done.stdout.splitlines()) == len(whole.stdout.splitlines()))
+
+
+def begun(done: Run) -> bool:
+    """Whether the interpreter had got to the tool, which can do nothing about what is before."""
+    return "KeyboardInterrupt" not in done.stderr or "kprobe_tool" in done.stderr
+
+
+def interrupted(invocation: Invocation, number: signal.Signals, after: float) -> Run:
+    """A run that the signal reached: one that had finished is tried again earlier, one that had not begun later."""
+    while True:
+        done = run(invocation.arguments, signal=number, after=after)
+        if finished(invocation, done):
+            after *= 0.6
+        elif not begun(done):
+            after *= 1.3
+        else:
+            return done
+
+
+@pytest.mark.parametrize("invocation", [each for each in INVOCATIONS if not each.endless], ids=str)
+def test_to_the_end(invocation: Invocation) -> None:
+    before = snapshot()
+    done = run(invocation.arguments)
+    assert done.code in {0, 1, 3}, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not done.left
+    assert_unchanged(before)
+
+
+@of_invocations
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
+def test_signals(invocation: Invocation, number: signal.Signals) -> None:
+    before = snapshot()
+    seconds = ENDLESS if invocation.endless else undisturbed(invocation).seconds
+    for point in range(POINTS):
+        after = seconds * (point + 0.5) / POINTS
+        done = interrupted(invocation, number, after)
+        where = f"after {after:.3f} s: {done.stderr}"
+        assert done.code in SIGNALS[number], f"{where}: {done.code}"
+        assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) <= 1, where
+        assert not done.left, f"{where}: {done.left}"
+    assert_unchanged(before)

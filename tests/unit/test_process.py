@@ -175,7 +175,7 @@ def test_too_little_memory() -> None:
         "from kprobe_tool import cli\n"
         "from kprobe_tool.commands.audit import command\n"
         "def fail(*args, **options): raise MemoryError\n"
-        "command.listed = fail\n"
+        "command.list_document = fail\n"
         "sys.exit(cli.run(['audit', '--list']))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)

@@ -25,7 +25,7 @@ from kprobe_tool.cli import run
 from kprobe_tool.errors import Error, ExitCode, PluginState
 from kprobe_tool.native import host as native_host
 from kprobe_tool.probes import audit, host
-from kprobe_tool.report.output import Output
+from kprobe_tool.report.output import COMMON, Output
 
 from ....processes import ends
 from ... import formats
@@ -197,6 +197,7 @@ OUTCOMES: dict[str, dict[str, Answer]] = {
     "crash": {HIGH: segfault},
 }
 # --fail-on: the codes for high, medium, low, unknown, never; then the same of -o nrpe.
+FORMATS = (*COMMON, Output.PROMETHEUS, Output.NRPE, Output.LINE)
 FAIL_ON = ("high", "medium", "low", "unknown", "never")
 CODES = {
     "nothing": "00000",
@@ -249,7 +250,7 @@ def check_text(output: Output, text: str, outcome: Mapping[str, Answer]) -> None
 
 @pytest.mark.parametrize("fail_on", FAIL_ON)
 @pytest.mark.parametrize("outcome", OUTCOMES)
-@pytest.mark.parametrize("output", Output)
+@pytest.mark.parametrize("output", FORMATS)
 def test_exit_codes_and_formats(
     output: Output, outcome: str, fail_on: str, kernel: Callable[..., None], capsys: Capsys
 ) -> None:
@@ -263,7 +264,7 @@ def test_exit_codes_and_formats(
         assert formats.nrpe(out)[0] == PluginState(code).name
 
 
-@pytest.mark.parametrize("output", Output)
+@pytest.mark.parametrize("output", FORMATS)
 def test_waived_findings_are_seen_and_not_counted(
     output: Output, kernel: Callable[..., None], tmp_path: Path, capsys: Capsys
 ) -> None:
@@ -449,7 +450,7 @@ def test_bad_baselines_are_one_line(
     assert err.count("\n") == 1 and err.startswith(f"kprobe-tool: audit: {path}: ") and words in err
 
 
-@pytest.mark.parametrize("output", Output)
+@pytest.mark.parametrize("output", FORMATS)
 def test_write(output: Output, kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
     kernel({HIGH: AFFECTED})
     path = tmp_path / "x"

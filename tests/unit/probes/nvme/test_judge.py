@@ -431,6 +431,15 @@ def test_balance_by_debugfs() -> None:
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"cpus_per_queue": {0: 3, 1: 1}})
 
 
+def test_balance_of_a_kernel_with_isolated_cpus(tmp_path: PosixPath) -> None:
+    """Two CPUs each, of which one queue's are isolated and in no list; who may not see debugfs cannot tell."""
+    for debugfs, expected in ((True, Status.OK), (False, Status.UNKNOWN)):
+        root = trees.plant(tmp_path / str(debugfs), trees.ISOLATED, "pci", debugfs=debugfs)
+        survey = survey_host(str(root))
+        assert survey.errors == ()
+        assert status(survey, BALANCE) is expected
+
+
 def test_balance_without_possible_cpus() -> None:
     survey = replace(surveying(made_up()), cpus=Cpus(None, (0, 1, 2, 3)))
     assert status(survey, BALANCE) is Status.UNKNOWN

@@ -15,6 +15,9 @@ from typing import Any
 
 DATA = Path(__file__).parents[2] / "data/nvme"
 
+ISOLATED = "../nvme-isolated/6.12.43+deb12-amd64"
+"""The same with isolcpus=2-3 nohz_full=3 on the kernel's command line: a "release" of :func:`plant`."""
+
 RELEASES = sorted(path.stem for path in DATA.glob("*.json"))
 
 

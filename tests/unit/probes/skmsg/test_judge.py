@@ -131,6 +131,50 @@ def test_a_message_of_nothing_is_no_copy(done: Experiment, run: Run) -> None:
     assert judge(done, replace(run, records=empty)).outcome is Outcome.UNKNOWN
 
 
+@pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
+def test_one_page_among_copies_is_no_copy(done: Experiment, run: Run) -> None:
+    """Not made out, and with a copy bit, beside one that was copied."""
+    seen_first = run.record(run.case.seen)
+    assert seen_first is not None
+    element = seen_first.sg.elements[0]
+    both = replace(seen_first, sg=replace(seen_first.sg, elements=(element, replace(element, copy=True))))
+    records = [both if record is seen_first else record for record in run.records]
+    assert judge(done, replace(run, records=records)).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("done", "run"), [each for each in EXPOSED if each[1].case.byte], ids=name)
+def test_a_range_within_an_element(done: Experiment, run: Run) -> None:
+    """It begins as far into the page as into the element."""
+    last, byte = last_of(run), run.case.byte
+    file = next(element for element in last.sg.elements if (element.dev, element.ino) == (done.dev, done.ino))
+    whole = replace(file, offset=100, length=1000)
+    there = replace(last, page_offset=100 + byte, length=1, sg=replace(last.sg, elements=(whole,)))
+    verdict = judge(done, with_last(run, there))
+    assert (verdict.outcome, verdict.reason) == (
+        Outcome.AFFECTED,
+        "a BPF program could overwrite 1 byte of the cached file",
+    )
+    assert judge(done, with_last(run, replace(there, page_offset=100 - byte))).outcome is Outcome.UNKNOWN
+    assert judge(done, with_last(run, replace(there, length=2))).reason.count("2 bytes") == 1
+
+
+@pytest.mark.parametrize(("done", "run"), GONE, ids=name)
+@pytest.mark.parametrize(
+    ("copy", "length", "outcome"),
+    [
+        (False, 1, Outcome.OK),
+        (False, 0, Outcome.AFFECTED),
+        (True, 1, Outcome.AFFECTED),
+        (True, 0, Outcome.AFFECTED),
+    ],
+)
+def test_either_sign_of_a_stale_bit(done: Experiment, run: Run, copy: bool, length: int, outcome: Outcome) -> None:
+    last = last_of(run)
+    elements = tuple(replace(element, copy=copy) for element in last.sg.elements)
+    other = replace(last, length=length, sg=replace(last.sg, elements=elements))
+    assert judge(done, with_last(run, other)).outcome is outcome
+
+
 @pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
 @pytest.mark.parametrize(
     ("kind", "outcome"),

@@ -97,6 +97,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in reports_of(item, lab):
         item.ihook.pytest_runtest_logreport(report=report)
+        lab.news += [str(text) for name, text in report.user_properties if name == "news"]
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
 
@@ -162,5 +163,9 @@ def pytest_terminal_summary(terminalreporter: "pytest.TerminalReporter", config:
         for note in (*k.notes, *guest.trouble, guest.unavailable):
             if note:
                 terminalreporter.line(f"    {note.splitlines()[-1]}")
+    if lab.news:
+        terminalreporter.line("news, of kernels that are newer than what kprobe_tool.checks.history knows:")
+    for text in lab.news:
+        terminalreporter.line(f"    {text}")
     directory = next(iter(lab.guests.values())).directory.parent
     terminalreporter.line(f"consoles and kernel logs: {directory}")

@@ -14,12 +14,18 @@ from typing import Any
 
 import pytest
 
+from kprobe_tool.checks import history
+
+from .guest.expected import Expected
 from .session import Plan
 
 #: The file descriptor that leads to the host, see kprobe_tool.lab.boot.
 CHANNEL = 3
 #: Seconds for one test. Compiling a BPF program takes up to 60 in an emulated machine.
 TEST_LIMIT = 240
+
+EXPECTED = pytest.StashKey[Expected]()
+"""What a test was told about this kernel's release."""
 
 
 def release() -> str | None:
@@ -70,6 +76,24 @@ class GuestPlugin:
         signal.alarm(TEST_LIMIT)
         yield
         signal.alarm(0)
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        """A kernel that is newer than what is known of it, and differs, is news and no failure."""
+        outcome: Any = yield
+        report: pytest.TestReport = outcome.get_result()
+        expected = item.stash.get(EXPECTED, None)
+        if (
+            report.failed
+            and expected is not None
+            and expected.is_news
+            and os.environ.get("KPROBE_TOOL_NEWS") != "fail"
+        ):
+            last = report.longreprtext.strip().splitlines()[-1:]
+            report.user_properties.append(("news", f"{item.nodeid}: {' '.join(last)}"))
+            report.outcome = "skipped"
+            # What pytest shows beside an expected failure.
+            report.wasxfail = f"news: newer than {', '.join(history.SEEN)}"
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self.send(event="start", test=nodeid)

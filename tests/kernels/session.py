@@ -28,7 +28,7 @@ BOOTS = 2
 #: The directories of this many sessions are kept.
 KEEP = 5
 #: What the tests in the guest read of the environment.
-PASSED_ON = ("KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_SOAK", "PYTHONPATH")
+PASSED_ON = ("KPROBE_TOOL_NEWS", "KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_SOAK", "PYTHONPATH")
 #: Seconds that a guest gets for it.
 POWER_OFF = 30
 
@@ -127,6 +127,8 @@ class Lab:
         self.inifile = inifile
         self.archive = Archive()
         self.guests: dict[str, Guest] = {}
+        #: Where kernels that are newer than what is known of them differ from it.
+        self.news: list[str] = []
         self.changed = threading.Condition()
         #: Why no guest can be booted on this machine.
         self.unavailable: str | None = None
@@ -251,11 +253,7 @@ class Lab:
             environment={
                 "KPROBE_TOOL_GUEST": guest.kernel.release,
                 "KPROBE_TOOL_PLAN": f"{boot.HOST}{plan}",
-                **{
-                    k: v
-                    for k, v in os.environ.items()
-                    if k in ("KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_SOAK", "PYTHONPATH")
-                },
+                **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             },
             directories=needed_directories(self.rootdir),
         )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of system calls whose struct grows: what kernels have got wrong, and what filters hide."""
 
+from kprobe_tool.checks import history
 from kprobe_tool.checks.model import Check, Needs, Root, Severity
 
 CHECKS: tuple[Check, ...] = (
@@ -12,7 +13,7 @@ CHECKS: tuple[Check, ...] = (
         needs=Needs(others=("openat2(2) not blocked by a seccomp filter",)),
         references=(
             'Linux kernel commit f92f0a1b0569 ("openat2: explicitly return -E2BIG for (usize > PAGE_SIZE)") '
-            "(in v6.13)",
+            "(in v6.12)",
         ),
         meaning=(
             "Extensible system calls refuse a struct of more than a page with E2BIG. openat2(2) went on to read all "
@@ -20,7 +21,9 @@ CHECKS: tuple[Check, ...] = (
             "much memory as the caller says."
         ),
         look_for="errno is EFAULT where usize is two pages; a kernel with the fix answers E2BIG.",
-        remedy="Boot a kernel with the fix; stable kernels have it as well. Programs should not pass such a size.",
+        remedy=(
+            f"Boot a kernel with the fix ({history.OPENAT2_LIMIT.releases}). Programs should not pass such a size."
+        ),
         function="kprobe_tool.probes.extensible_structs.checks:check",
         default=False,
     ),
@@ -30,14 +33,20 @@ CHECKS: tuple[Check, ...] = (
         severity=Severity.LOW,
         system="extensible-structs",
         needs=Needs(others=("sched_getattr(2) not blocked by a seccomp filter",)),
-        references=("Linux include/linux/uaccess.h, copy_struct_to_user()",),
+        references=(
+            'Linux "sched_getattr: port to copy_struct_to_user" (in v6.13)',
+            "Linux include/linux/uaccess.h, copy_struct_to_user()",
+        ),
         meaning=(
             "A program built for a newer kernel passes a larger struct than this kernel knows. Where the kernel does "
             "not clear the rest, the program reads what was in its own memory before as fields of the answer; where "
             "the kernel wrote beyond a smaller struct, it would overwrite the program's memory."
         ),
         look_for="tail is 'untouched', or written_beyond_smaller is true.",
-        remedy="Clear the struct before the call, and look at the size that the kernel wrote into it.",
+        remedy=(
+            "Clear the struct before the call, and look at the size that the kernel wrote into it, or boot a kernel "
+            f"with the fix ({history.SCHED_GETATTR.releases})."
+        ),
         function="kprobe_tool.probes.extensible_structs.checks:check",
         default=False,
     ),

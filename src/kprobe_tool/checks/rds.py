@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of RDS, the Reliable Datagram Sockets of net/rds."""
 
+from kprobe_tool.checks import history
 from kprobe_tool.checks.model import Check, Needs, Root, Severity
 
 NEEDS = Needs(Root.SOMETIMES, modules=("rds",), others=("user namespaces or root",))
 FUNCTION = "kprobe_tool.probes.rds.checks:check"
 UNLOAD = (
-    "Boot a kernel with the fix. Until then unload rds_tcp, rds_rdma and rds, and keep them from being loaded again "
-    "with 'install rds /bin/false' in /etc/modprobe.d; both only where nobody uses RDS."
+    "Boot a kernel with the fix ({}). Until then unload rds_tcp, rds_rdma and rds, and keep them from being loaded "
+    "again with 'install rds /bin/false' in /etc/modprobe.d; both only where nobody uses RDS."
 )
 
 CHECKS: tuple[Check, ...] = (
@@ -29,7 +30,7 @@ CHECKS: tuple[Check, ...] = (
             "(canary_rows is 0) or could not be read. symbols_of_unfixed_kernels names what only kernels without the "
             "fix have."
         ),
-        remedy=UNLOAD,
+        remedy=UNLOAD.format(history.RDS_INFO_FILTER.releases),
         function=FUNCTION,
     ),
     Check(
@@ -48,7 +49,7 @@ CHECKS: tuple[Check, ...] = (
             "In options, outcome 'leaks' or 'count-leaks': count_probe, the rows that the size stands for, is more "
             "than rows_own."
         ),
-        remedy=UNLOAD,
+        remedy=UNLOAD.format(history.RDS_INFO_FILTER.releases),
         function=FUNCTION,
     ),
     Check(
@@ -69,7 +70,7 @@ CHECKS: tuple[Check, ...] = (
             "message to itself arrived (sender_control), and so did one of the receiver to itself after that "
             "(owner_control)."
         ),
-        remedy=UNLOAD,
+        remedy=UNLOAD.format(history.RDS_DELIVERY.releases),
         function=FUNCTION,
     ),
     Check(

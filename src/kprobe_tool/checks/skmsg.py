@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of sk_msg, the messages that BPF programs on sockets see."""
 
+from kprobe_tool.checks import history
 from kprobe_tool.checks.model import Check, Needs, Root, Severity
 
 NEEDS = Needs(Root.ALWAYS, modules=("tls",), others=("the cipher gcm(aes)", "bcc", "BTF"))
@@ -10,9 +11,8 @@ REFERENCES = (
 )
 EXCLUSION = 'Linux kernel commit 460e6486617c ("tls: reject the combination of TLS and sockmap") (in v7.2)'
 REMEDY = (
-    "Boot a kernel with the fix (v7.2; stable kernels from 5.10.261, 5.15.212, 6.1.177, 6.6.144, 6.12.95, 6.18.38 "
-    "and 7.1.3 on). Until then run no SK_MSG program that writes to messages on sockets whose senders use sendfile "
-    "or splice."
+    f"Boot a kernel with the fix ({history.SG_COPY.releases}). Until then run no SK_MSG program that writes to "
+    "messages on sockets whose senders use sendfile or splice."
 )
 LOOK_FOR = (
     "In results, outcome 'affected' and the test. The records of 'kprobe-tool skmsg check -o json' show it: an "

@@ -12,6 +12,7 @@ import pytest
 from kprobe_tool.lab.offers import Kernel
 
 from .. import in_guest
+from .expected import Expected
 
 NOBODY = 65534
 
@@ -25,6 +26,14 @@ def kernel(request: pytest.FixtureRequest) -> Kernel:
     assert in_guest.release() is not None, "guest tests run in guests only"
     assert isinstance(request.param, Kernel)
     return request.param
+
+
+@pytest.fixture
+def expected(kernel: Kernel, request: pytest.FixtureRequest) -> Expected:
+    """What the kernel's release says about it. A failure on a newer one than was compared is news, see in_guest."""
+    table = Expected(kernel)
+    request.node.stash[in_guest.EXPECTED] = table
+    return table
 
 
 @pytest.fixture(scope="session")

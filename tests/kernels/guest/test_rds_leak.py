@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from kprobe_tool.checks import CHECKS
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import netns, rds_info
 from kprobe_tool.probes.rds import experiment
 from kprobe_tool.probes.rds.children import connections_hold_namespace
 
 from .conftest import Run
+from .expected import Expected
 from .tool import ARGV, tool
 
 PER_NAMESPACE = {name for name in rds_info.OPTIONS if name != "RDS_INFO_COUNTERS" and "IB_" not in name}
@@ -38,8 +40,8 @@ def verdicts(document: Any) -> dict[str, str]:
     return {row["id"]: row["status"] for row in document["findings"]}
 
 
-def expected(kernel: Kernel) -> dict[str, str]:
-    state = "leaks" if "unfixed-6.12" in kernel.roles else "isolated"
+def wanted(expected: Expected) -> dict[str, str]:
+    state = "leaks" if expected.affected("rds-info-netns-leak") else "isolated"
     return {
         **dict.fromkeys(PER_NAMESPACE, state),
         "RDS_INFO_COUNTERS": "global",
@@ -52,26 +54,20 @@ def test_twelve_options() -> None:
     assert len(PER_NAMESPACE) == 12
 
 
-def test_leak_check_as_root(kernel: Kernel) -> None:
+def test_leak_check_as_root(expected: Expected) -> None:
     answer = tool("rds-info", "--leak-check", "-o", "json")
-    assert outcomes(answer.json) == expected(kernel), answer.out
-    unfixed = "unfixed-6.12" in kernel.roles
-    assert verdicts(answer.json) == {
-        "rds-info-netns-leak": "affected" if unfixed else "ok",
-        "rds-info-count-leak": "affected" if unfixed else "ok",
-        "rds-netns-delivery": "affected" if unfixed else "ok",
-        # No kernel has separated the bind table.
-        "rds-bind-netns": "affected",
-    }
+    assert outcomes(answer.json) == wanted(expected), answer.out
+    found = {check.id: expected.affected(check.id) for check in CHECKS if check.system == "rds"}
+    assert verdicts(answer.json) == {name: "affected" if affected else "ok" for name, affected in found.items()}
     # The bind table does not count here.
-    assert answer.code == (1 if unfixed else 0)
+    assert answer.code == (1 if any(found[name] for name in found if name != "rds-bind-netns") else 0)
 
 
-def test_leak_check_as_nobody(kernel: Kernel, as_nobody: Run) -> None:
+def test_leak_check_as_nobody(expected: Expected, as_nobody: Run) -> None:
     done = as_nobody([*ARGV, "rds-info", "--leak-check", "-o", "json"])
     assert not done.stderr, done.stderr
-    assert outcomes(json.loads(done.stdout)) == expected(kernel), done.stdout
-    assert done.returncode == (1 if "unfixed-6.12" in kernel.roles else 0)
+    assert outcomes(json.loads(done.stdout)) == wanted(expected), done.stdout
+    assert done.returncode == (1 if expected.affected("rds-info-netns-leak") else 0)
 
 
 def test_audit_says_the_same(kernel: Kernel) -> None:

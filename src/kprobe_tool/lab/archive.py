@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from pathlib import Path
 from kprobe_tool.errors import Error
 from kprobe_tool.lab.mirror import KEYRING, derive_mirror, machine_sources, render_sources
 from kprobe_tool.lab.offers import PACKAGE, Kernel, Offer, choose, choose_all, parse_madison
-from kprobe_tool.lab.roles import ROLES
+from kprobe_tool.lab.roles import ROLES, SUITES
 
 LISTS_MAX_AGE = 12 * 3600
 #: Sooner, if some of them could not be had.
@@ -46,12 +47,13 @@ class Archive:
     """The Debian archive as this machine's mirror has it, and the kernels already fetched from it.
 
     cache/RELEASE/boot/vmlinuz-RELEASE, cache/RELEASE/lib/modules/RELEASE and cache/RELEASE/offer.json for each
-    kernel; cache/apt/ for apt.
+    kernel; cache/apt-*/ for apt.
     """
 
     def __init__(self, cache: Path | None = None) -> None:
         self.cache = cache or cache_directory()
-        self.apt = self.cache / "apt"
+        # Checkouts that read other suites share the kernels and not the lists.
+        self.apt = self.cache / f"apt-{zlib.crc32(' '.join(SUITES).encode()):08x}"
         self.problems: list[str] = []
 
     def kernels(self) -> list[Kernel]:
@@ -111,7 +113,7 @@ class Archive:
                 (Path(tmp) / "kernel").rename(target)
 
     def fetch_best(self, kernel: Kernel, taken: Iterable[str] = ()) -> Kernel:
-        """Fetches the kernel, or the next best for its role where the mirror lists it and does not have it.
+        """Fetches the kernel, or the next best of its series where the mirror has not what it lists.
 
         Not one of the releases that are `taken`. Raises Error if there is no other.
         """
@@ -125,7 +127,7 @@ class Archive:
                 # A mirror that is not there at all is not asked for kernel after kernel.
                 among = self.offers() if attempt < DOWNLOADS else self.cached()
                 choice = choose(role, [o for o in among if o.release not in tried])
-                if choice is None:
+                if choice is None or not choice.exact:
                     raise
                 offer = choice.offer
                 note = f"{kernel.release} could not be had ({e}); this is the next best"

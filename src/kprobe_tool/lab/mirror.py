@@ -82,7 +82,7 @@ class Mirror:
     security: str | None
 
 
-_CODENAME = r"(?:bookworm|trixie|forky|duke|oldstable|stable|testing|unstable|sid)"
+_CODENAME = r"(?:bullseye|bookworm|trixie|forky|duke|(?:old){0,2}stable|testing|unstable|sid)"
 
 
 def derive_mirror(sources: Iterable[Source]) -> Mirror:

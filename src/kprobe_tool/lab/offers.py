@@ -103,6 +103,11 @@ class Choice:
     exact: bool = True
 
 
+def series_between(release: tuple[int, ...], series: tuple[int, ...]) -> int:
+    """How far a release is from a series, in series; as if every major version had a hundred of them."""
+    return abs(sum((have - wanted) * unit for have, wanted, unit in zip(release, series, (100, 1), strict=False)))
+
+
 def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> Choice | None:
     """What serves the role best. What other roles have `taken` serves it only if nothing else is left.
 
@@ -115,11 +120,10 @@ def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> 
     if not eligible:
         return None
 
-    def distance(offer: Offer) -> list[int]:
-        have = upstream(offer.version)
-        return [abs(h - w) for h, w in zip(have, role.series, strict=False)]
+    def distance(offer: Offer) -> int:
+        return series_between(upstream(offer.version), role.series)
 
-    def rank(offer: Offer) -> tuple[bool, bool, list[int], bool, bool]:
+    def rank(offer: Offer) -> tuple[bool, bool, int, bool, bool]:
         return (
             offer.release in releases,
             offer.release != role.pin,
@@ -133,7 +137,7 @@ def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> 
     best = extreme((o for o in eligible if rank(o) == best_rank), key=functools.cmp_to_key(by_version))
     shared, unpinned, _far, _series, elsewhere = best_rank
     notes = []
-    exact = not any(distance(best))
+    exact = distance(best) == 0
     if not exact:
         notes.append(f"no {'.'.join(map(str, role.series))} offered any more; this is the nearest")
     elif role.pin is not None and unpinned:
@@ -158,14 +162,15 @@ def choose_all(offers: Iterable[Offer], notes: tuple[str, ...] = ()) -> list[Ker
             if choice is not None and (choice.exact or not exact):
                 choices[role.name] = choice
     kernels: dict[str, Kernel] = {}
-    for role in ROLES:
-        if (choice := choices.get(role.name)) is None:
-            continue
+    # A shared kernel is called after the role that asked for it.
+    names = [role.name for role in ROLES if role.name in choices]
+    for name in sorted(names, key=lambda name: not choices[name].exact):
+        choice = choices[name]
         offer = choice.offer
-        said = (f"{role.name}: {choice.note}",) if choice.note else ()
+        said = (f"{name}: {choice.note}",) if choice.note else ()
         old = kernels.get(offer.release)
         if old is None:
-            kernels[offer.release] = Kernel(offer.release, offer.version, offer.suite, (role.name,), notes + said)
+            kernels[offer.release] = Kernel(offer.release, offer.version, offer.suite, (name,), notes + said)
         else:
-            kernels[offer.release] = replace(old, roles=(*old.roles, role.name), notes=old.notes + said)
+            kernels[offer.release] = replace(old, roles=(*old.roles, name), notes=old.notes + said)
     return list(kernels.values())

@@ -28,6 +28,8 @@ class Role:
 
 #: Every suite that is read.
 SUITES = (
+    "bullseye",
+    "bullseye-security",
     "bookworm",
     "bookworm-updates",
     "bookworm-security",
@@ -44,7 +46,7 @@ ROLES = (
         series=(6, 1),
         suites=("bookworm", "bookworm-updates", "bookworm-security"),
         pick="newest",
-        why="oldest series still in wide use, with all its fixes",
+        why="what hosts that are years old run, with all its fixes",
     ),
     Role(
         name="unfixed-6.12",

@@ -137,9 +137,17 @@ def test_the_only_kernel_of_a_series_is_for_who_asks_for_it() -> None:
     }
 
 
+def test_a_series_is_gone() -> None:
+    gone = archive(without=r" 6\.1\.")
+    # The oldest 6.12 is for who asks for it.
+    assert served(gone) == served(archive()) | {"newest-6.1": "6.12.117+deb12"}
+    assert notes(gone) == "newest-6.1: no 6.1 offered any more; this is the nearest"
+
+
 def test_too_few_kernels_are_shared() -> None:
     (only,) = choose_all(archive(without=r"^(?!linux-image-6\.1\.0-56-amd64)"))
-    assert only.roles == tuple(role.name for role in ROLES)
+    assert set(only.roles) == {role.name for role in ROLES}
+    assert only.role == "newest"
     assert not any(note.startswith("newest: ") for note in only.notes)
     assert "stable: nothing in trixie-backports; taken from bookworm-security; nothing else is left" in "\n".join(
         only.notes

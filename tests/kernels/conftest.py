@@ -82,18 +82,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """The kernels boot while the tests run that need none, which come first."""
+    tests: dict[Kernel, list[str]] = {}
+    for item in session.items:
+        if is_guest_test(item):
+            tests.setdefault(kernel_of(item), []).append(item.nodeid)
+    if not tests or session.testsfailed or in_guest.release() is not None or session.config.option.collectonly:
+        return
+    objects.build()
+    session.config.stash[_lab].start(tests)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     if not is_guest_test(item) or in_guest.release() is not None:
         return None
     lab = item.config.stash[_lab]
-    if not lab.guests:
-        tests: dict[Kernel, list[str]] = {}
-        for each in item.session.items:
-            if is_guest_test(each):
-                tests.setdefault(kernel_of(each), []).append(each.nodeid)
-        objects.build()
-        lab.start(tests)
-
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     for report in reports_of(item, lab):
         item.ihook.pytest_runtest_logreport(report=report)

@@ -39,7 +39,7 @@ run: $(VENV)/.run
 
 test: $(VENV)/.test $(VENV12)/.test
 	$(VENV12)/bin/pytest tests/unit tests/host
-	$(VENV)/bin/pytest
+	$(VENV)/bin/pytest --durations=25 --durations-min=5
 
 # Unit tests and this host, without a network and without booting anything.
 test-fast: $(VENV)/.test

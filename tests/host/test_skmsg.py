@@ -146,7 +146,7 @@ def test_doctor_tries_it() -> None:
     before = programs()
     begin = time.monotonic()
     assert [(item.name, item.available) for item in doctor.bpf()] == [("bpf-compile", True), ("sockmap", True)]
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 60
     assert not new_programs(before)
 
 

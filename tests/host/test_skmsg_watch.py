@@ -196,7 +196,7 @@ def test_duration(watch: Watch) -> None:
     start = time.monotonic()
     feed = watch.feed(Limits(duration=0.4))
     assert list(feed) == []
-    assert 0.4 <= time.monotonic() - start < 5
+    assert 0.4 <= time.monotonic() - start < 60
     assert feed.ended == "duration"
 
 

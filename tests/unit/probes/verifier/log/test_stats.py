@@ -124,6 +124,6 @@ def test_bait() -> None:
         + b"\n"
         + b"1: (" * 200000
     )
-    start = time.monotonic()
+    start = time.process_time()
     stats(data)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 5

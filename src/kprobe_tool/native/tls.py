@@ -46,7 +46,7 @@ def loaded() -> bool | None:
     """Whether TCP_ULP "tls" finds what it names without loading a module; None where that cannot be seen."""
     try:
         with open(AVAILABLE_ULP, encoding="ascii") as file:
-            return MODULE in file.read(4096).split() or kmod.loaded(MODULE)
+            return MODULE in file.read(4096).split() or bool(kmod.loaded(MODULE))
     except OSError:
         # It is there in the initial network namespace only.
         pass

@@ -9,6 +9,7 @@ import os
 from typing import NoReturn
 
 libc = ctypes.CDLL(None, use_errno=True)
+libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
 def oserror(call: str, *, needs: str | None = None, on: str | None = None) -> NoReturn:

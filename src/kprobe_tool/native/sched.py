@@ -49,7 +49,6 @@ PR_SET_PDEATHSIG = 1
 
 libc.setns.argtypes = (ctypes.c_int, ctypes.c_int)
 libc.unshare.argtypes = (ctypes.c_int,)
-libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
 def setns(fd: int, nstype: int) -> None:

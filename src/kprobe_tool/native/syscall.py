@@ -34,16 +34,18 @@ COMMON = {
     "file_setattr": 469,
     "listns": 470,
 }
-OLDER = ("sched_setattr", "sched_getattr", "perf_event_open", "bpf", "ioctl")
-GENERIC = dict(zip(OLDER, (274, 275, 241, 280, 29), strict=True))
+OLDER = ("sched_setattr", "sched_getattr", "perf_event_open", "bpf", "ioctl", "mkdirat")
+OLDEST = {"x86_64": {"mkdir": 83}, "ppc64le": {"mkdir": 39}, "s390x": {"mkdir": 39}, "mips64": {"mkdir": 81}}
+"""What newer architectures do not have."""
+GENERIC = dict(zip(OLDER, (274, 275, 241, 280, 29, 34), strict=True))
 OF_MACHINE = {
-    "x86_64": dict(zip(OLDER, (314, 315, 298, 321, 16), strict=True)),
+    "x86_64": dict(zip(OLDER, (314, 315, 298, 321, 16, 258), strict=True)),
     "aarch64": GENERIC,
     "riscv64": GENERIC,
     "loongarch64": GENERIC,
-    "ppc64le": dict(zip(OLDER, (355, 356, 319, 361, 54), strict=True)),
-    "s390x": dict(zip(OLDER, (345, 346, 331, 351, 54), strict=True)),
-    "mips64": dict(zip(OLDER, (309, 310, 292, 315, 15), strict=True)),
+    "ppc64le": dict(zip(OLDER, (355, 356, 319, 361, 54, 287), strict=True)),
+    "s390x": dict(zip(OLDER, (345, 346, 331, 351, 54, 289), strict=True)),
+    "mips64": dict(zip(OLDER, (309, 310, 292, 315, 15, 248), strict=True)),
 }
 MIPS_N64 = 5000
 """Of 64-bit programs. 32-bit ones count from 4000 or 6000 on, and nothing here tells which."""
@@ -59,7 +61,7 @@ def number(name: str) -> int | None:
     machine = platform.machine()
     if machine == "alpha" or (machine.startswith("mips") and SIZE_T_BITS < 64):
         return None
-    of_machine = OF_MACHINE.get(machine, {}) if SIZE_T_BITS == 64 else {}
+    of_machine = {**OF_MACHINE.get(machine, {}), **OLDEST.get(machine, {})} if SIZE_T_BITS == 64 else {}
     found = COMMON.get(name) or of_machine.get(name)
     return found + MIPS_N64 if found and machine.startswith("mips") else found
 

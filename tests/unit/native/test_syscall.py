@@ -17,8 +17,10 @@ def test_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     assert syscall.number("openat2") == 437
     assert syscall.number("bpf") == 321
+    assert syscall.number("mkdir") == 83
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     assert syscall.number("bpf") == 280
+    assert syscall.number("mkdir") is None, "only mkdirat"
     monkeypatch.setattr(syscall, "SIZE_T_BITS", 32)
     assert syscall.number("bpf") is None, "a 32-bit program has another one"
     assert syscall.number("openat2") == 437

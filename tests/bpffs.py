@@ -188,16 +188,33 @@ def bcc_pins_nothing(declaration: str, directory: Path) -> None:
     """A C file with a pinned table is refused before anything is made of it."""
     path = directory / "pinned.c"
     path.write_text(declaration + BCC_PROGRAM)
-    before = objects()
-
-    def loaded() -> tuple[int, dict[str, Any], str, set[Path]]:
-        there = pins()
-        return *load(path), pins() - there
-
-    code, rows, err, left = in_bpffs(loaded)
-    assert left == set()
+    code, rows, err = load_and_leave_nothing(path)
     assert (code, rows) == (ExitCode.CANNOT_RUN, {})
     assert len(err.splitlines()) == 1
     assert f"{path}: line 1: " in err
     assert "pinned" in err
+
+
+def bcc_pins_nothing_unseen(declaration: str, directory: Path) -> None:
+    """Where the declaration stands in another file, bcc tries, and gets no further than its own map."""
+    header = directory / "pinned.h"
+    header.write_text(declaration)
+    path = directory / "innocent.c"
+    path.write_text(f'#include "{header}"{BCC_PROGRAM}')
+    code, rows, err = load_and_leave_nothing(path)
+    assert (code, err) == (ExitCode.OK, "")
+    assert rows["kprobe__fine"]["outcome"] == "accepted"
+
+
+def load_and_leave_nothing(path: Path) -> tuple[int, dict[str, Any], str]:
+    """What :func:`load` gives, once nothing is pinned by it and nothing of it is left."""
+    before = objects()
+
+    def loaded() -> tuple[tuple[int, dict[str, Any], str], set[Path]]:
+        there = pins()
+        return load(path), pins() - there
+
+    answer, left = in_bpffs(loaded)
+    assert left == set()
     assert left_of(before) == {}
+    return answer

@@ -239,6 +239,12 @@ def test_pinned_tables_of_bcc(declaration: str, tmp_path: Path) -> None:
     bpffs.bcc_pins_nothing(declaration, tmp_path)
 
 
+@pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
+@pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
+def test_pinned_tables_of_bcc_in_another_file(declaration: str, tmp_path: Path) -> None:
+    bpffs.bcc_pins_nothing_unseen(declaration, tmp_path)
+
+
 def test_bpftool_sees_the_same(capsys: Capsys) -> None:
     """What we load cannot be seen by others afterwards."""
     if shutil.which("bpftool") is None:

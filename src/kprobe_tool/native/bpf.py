@@ -18,10 +18,17 @@ from kprobe_tool.native.bpf_insn import INSN_SIZE
 from kprobe_tool.native.libc import oserror
 
 # enum bpf_cmd
+BPF_MAP_CREATE = 0
+BPF_MAP_LOOKUP_ELEM = 1
+BPF_MAP_UPDATE_ELEM = 2
+BPF_MAP_DELETE_ELEM = 3
+BPF_MAP_GET_NEXT_KEY = 4
 BPF_PROG_LOAD = 5
 BPF_PROG_GET_NEXT_ID = 11
 BPF_MAP_GET_NEXT_ID = 12
 BPF_OBJ_GET_INFO_BY_FD = 15
+BPF_BTF_LOAD = 18
+BPF_MAP_FREEZE = 22
 BPF_BTF_GET_NEXT_ID = 23
 BPF_LINK_GET_NEXT_ID = 31
 

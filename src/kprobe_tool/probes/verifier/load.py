@@ -196,6 +196,7 @@ def compiled(
 ) -> list[Verdict | Error] | Error:
     """The same by this process; the Error is that of the file."""
     try:
+        bcc.confine()
         with bcc.Object(os.path.abspath(path), noise=noise) as module:
             names = chosen(path, module.functions(), wanted)
             return [of_function(path, module, name, prog_type, level) for name in names]

@@ -49,7 +49,7 @@ ENVIRONMENTS = (
     closed("stdout full", ">/dev/full", mute=True),
     closed("stderr full", "2>/dev/full", mute=False),
     *(shell(f"{size} MiB of memory", f"ulimit -v {size * 1024}") for size in (40, 60, 100, 200, 500)),
-    *(Environment(f"{number} descriptors", ("prlimit", f"--nofile={number}")) for number in (4, 8, 12)),
+    *(Environment(f"{number} descriptors", ("prlimit", f"--nofile={number}")) for number in (6, 8, 12)),
     Environment("no further process", ("prlimit", "--nproc=1")),
     Environment("no file may grow", ("prlimit", "--fsize=0")),
     Environment(

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import errno as errnos
 import fcntl
 import os
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 # linux/sockios.h, linux/if.h
@@ -71,7 +72,12 @@ def netlink() -> Iterator[Any]:
     from pyroute2.netlink.exceptions import NetlinkError
 
     try:
-        with IPRoute() as route:
+        with ExitStack() as stack:
+            try:
+                route = stack.enter_context(IPRoute())
+            except ValueError as error:
+                # asyncio's, of a socket that says it is another one: a filter that fakes answers makes it so.
+                raise OSError(errnos.EPROTO, str(error), "rtnetlink") from error
             yield route
     except NetlinkError as error:
         raise OSError(error.code, os.strerror(error.code), "rtnetlink") from error

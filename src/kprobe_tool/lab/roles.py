@@ -2,7 +2,7 @@
 """The kernels the guest tests run on, by role.
 
 Packages leave the archive as newer ones come, so a role says what a kernel is wanted for and where it may come
-from; packages.py finds the release that serves it today.
+from; offers.py finds the release that serves it today.
 """
 
 from dataclasses import dataclass

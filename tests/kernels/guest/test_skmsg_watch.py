@@ -20,8 +20,8 @@ from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.skmsg import experiment, judge
 from kprobe_tool.probes.skmsg.cases import Must
-from kprobe_tool.probes.skmsg.judge import Outcome
-from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Event, Filters, Method, Watch, boot_time, decode
+from kprobe_tool.probes.skmsg.judge import CaseOutcome
+from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, Event, MessageFilter, Watch, boot_time, decode
 
 from ... import skmsg
 from .expected import Expected
@@ -32,7 +32,7 @@ SENT = 2003
 CAPTURED = 100
 
 NOW = Limits(lambda: "done")
-EVERYTHING = Filters(everything=True)
+EVERYTHING = MessageFilter(everything=True)
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +65,9 @@ def collect(watch: Watch, record_property: Callable[[str, object], None]) -> Col
 
 
 def test_every_function_is_watched(watch: Watch, collect: Collect) -> None:
-    watch.start(Filters())
+    watch.start(MessageFilter())
     assert [(hook.function, hook.reason) for hook in watch.hooks] == [(function.name, None) for function in FUNCTIONS]
-    assert watch.method is Method.KPROBE
+    assert watch.method is AttachMethod.KPROBE
     assert collect() == ([], Counters())
 
 
@@ -92,7 +92,7 @@ def test_push_pop_and_pull(watch: Watch, collect: Collect) -> None:
 
 def test_by_fentry(watch: Watch) -> None:
     """The same without kprobes, but for the function of a module, which bcc does not reach so."""
-    with Watch(Method.FENTRY) as other, skmsg.connection() as (client, peer):
+    with Watch(AttachMethod.FENTRY) as other, skmsg.connection() as (client, peer):
         skmsg.use(other.program, "push_pop_pull", client)
         other.start(EVERYTHING)
         assert [hook.function for hook in other.hooks if not hook.attached] == ["bpf_exec_tx_verdict"]
@@ -177,7 +177,7 @@ def test_agrees_with_skmsg_check(watch: Watch, collect: Collect, expected: Expec
     assert (counters.dropped, counters.missed) == (0, 0)
     for run, seen in zip(done.runs, by_connection(events), strict=True):
         exposed = [element for event in seen for element in event.sg.elements if element.exposed]
-        affected = judge.judge(done, run).outcome is Outcome.AFFECTED and run.case.must is Must.NOT_EXPOSE
+        affected = judge.judge(done, run).outcome is CaseOutcome.AFFECTED and run.case.must is Must.NOT_EXPOSE
         assert bool(exposed) == affected, run.case
         assert {(element.dev, element.ino) for element in exposed} <= {(done.dev, done.ino)}
     unfixed = not (expected.has(history.SG_COPY) or expected.has(history.TLS_OR_SOCKMAP))

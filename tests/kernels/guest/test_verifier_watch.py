@@ -16,7 +16,7 @@ from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
-from kprobe_tool.probes.verifier.watching.watch import Filters, Source, Watch, explained
+from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LogSource, Watch, explained
 
 from ... import loads
 
@@ -39,7 +39,7 @@ def collect(watch: Watch, pids: Set[int]) -> tuple[list[Report], Counters]:
 
 def test_three_loaders(watch: Watch) -> None:
     """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     assert watch.warnings == []
     by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
     told = [*by_hand, *by_libbpf, *by_bcc]
@@ -55,7 +55,7 @@ def test_three_loaders(watch: Watch) -> None:
         loads.agrees(report, each)
         assert len(report.attempts) == (1 if each in by_hand else 2)
         found = explained(report)
-        assert found.source is Source.LOADER
+        assert found.source is LogSource.LOADER
         assert found.diagnosis is not None
         assert found.diagnosis.recognised
         assert found.diagnosis.category
@@ -63,13 +63,13 @@ def test_three_loaders(watch: Watch) -> None:
 
 def test_a_loader_without_a_log(watch: Watch) -> None:
     """What the verifier would have written is what it said to nobody."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = [loads.silently(text) for text, _ in loads.REFUSED]
     reports, _ = collect(watch, {each.pid for each in told})
     assert len(reports) == len(told)
     for report, (_, line) in zip(reports, loads.REFUSED, strict=True):
         found = explained(report)
-        assert found.source is Source.MESSAGES
+        assert found.source is LogSource.MESSAGES
         assert found.log.decode().startswith(line)
         assert found.log.endswith(b"\n")
         assert report.last.messages_lost == 0
@@ -78,7 +78,7 @@ def test_a_loader_without_a_log(watch: Watch) -> None:
 
 
 def test_an_attr_without_log_true_size(watch: Watch) -> None:
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.asked(loads.LONG.format(count=101), 2, 1 << 19, attr_size=loads.OLD_ATTR_SIZE)
     (report,), _ = collect(watch, {told.pid})
     loads.agrees(report, told)
@@ -87,7 +87,7 @@ def test_an_attr_without_log_true_size(watch: Watch) -> None:
 
 def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
     """It cannot be read as the call begins, and can when it has ended."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.untouched(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {told.pid})
     loads.agrees(report, told)
@@ -95,7 +95,7 @@ def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
 
 
 def test_an_attr_that_is_nowhere(watch: Watch) -> None:
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.nowhere()
     (report,), _ = collect(watch, {told.pid})
     assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
@@ -104,7 +104,7 @@ def test_an_attr_that_is_nowhere(watch: Watch) -> None:
 @pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
 def test_a_load_that_seccomp_refuses(watch: Watch, errno: int) -> None:
     """The system call never begins, and its end is seen."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.behind_seccomp(errno)
     (report,), counters = collect(watch, {told.pid})
     load = report.last.load
@@ -122,7 +122,7 @@ def test_in_a_pid_namespace() -> None:
 
 def test_common_attributes(watch: Watch) -> None:
     """Newer kernels take a log there (seen on Linux v7.2); to an older one it is no such command."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.by_common_attrs(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {told.pid})
     loads.agrees(report, told)

@@ -153,7 +153,7 @@ def reachability(monkeypatch: pytest.MonkeyPatch, **unusual: Reachability) -> Fi
 @pytest.mark.parametrize(
     ("unusual", "status", "reason"),
     [
-        ({}, Status.OK, "No seccomp filter blocks any of the 13 system calls probed."),
+        ({}, Status.OK, f"No seccomp filter blocks any of the {len(table.NAMES)} system calls probed."),
         (
             {"openat2": Reachability.BLOCKED, "bpf": Reachability.BLOCKED, "clone3": Reachability.UNKNOWN},
             Status.AFFECTED,
@@ -167,7 +167,8 @@ def reachability(monkeypatch: pytest.MonkeyPatch, **unusual: Reachability) -> Fi
         (
             {"statmount": Reachability.ABSENT, "landlock_create_ruleset": Reachability.DISABLED},
             Status.OK,
-            "No seccomp filter blocks any of the 13 system calls probed. This kernel does not have statmount. "
+            f"No seccomp filter blocks any of the {len(table.NAMES)} system calls probed. "
+            "This kernel does not have statmount. "
             "This host is set up without landlock_create_ruleset.",
         ),
     ],

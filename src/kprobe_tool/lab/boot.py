@@ -193,7 +193,9 @@ def virtme_run(image: Image, script: Path, *, interactive: bool = False) -> list
     else:
         argv += ["--show-boot-console", "--verbose", "--script-sh", f"exec sh {shlex.quote(str(script))}"]
     # Takes all the rest of the line.
-    argv += ["--qemu-opts", "-virtfs"]
+    # One host thread for all virtual CPUs: with one each, emulation may run an instruction that another CPU is just
+    # patching (ftrace, kprobes), and the kernel dies of a breakpoint that is not its own.
+    argv += ["--qemu-opts", "-accel", "tcg,thread=single", "-virtfs"]
     argv += ["local,path=/,mount_tag=kprobe-tool,security_model=none,readonly=on,multidevs=remap"]
     argv += _NVME
     return argv

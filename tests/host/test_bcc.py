@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bcc, bpf, btf, host, kprobe
+from kprobe_tool.native import bcc, bpf, btf, host, kprobe, ringbuf
 
 from ..nobody import as_nobody
 from ..skips import skip
@@ -87,7 +87,7 @@ def test_a_full_ring_counts_what_it_drops(counting: bcc.Object) -> None:
     counting.close_programs()
     kept = [ring.read(0) for _ in range(3)]
     ring.close()
-    assert len(kept[0]) == len(kept[0][: bcc.BATCH_MAX])
+    assert len(kept[0]) == len(kept[0][: ringbuf.BATCH_MAX])
     # 64 KiB hold 2730 records of 16 bytes and their headers of 8.
     assert 2700 < sum(map(len, kept)) < 2740
 

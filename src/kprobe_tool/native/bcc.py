@@ -18,7 +18,7 @@ import re
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf, host, seccomp
 from kprobe_tool.native.bpf import Answer, whole
 from kprobe_tool.native.libc import libc, text
+from kprobe_tool.native.ringbuf import RingBuffer
 
 DISTRIBUTION = Path("/usr/lib/python3/dist-packages/bcc/__init__.py")
 HINT = "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora, openSUSE)"
@@ -37,9 +38,6 @@ SOURCES = Path(__file__).parents[1] / "bpf"
 """The BPF C sources, and below include/ what stands in for kernel headers."""
 
 NOISE_MAX = 1 << 20
-BATCH_MAX = 4096
-BATCH_BYTES = 4 << 20
-"""Records, and bytes of them, after which one read of a ring buffer ends, so that a flood cannot fill the memory."""
 
 
 @dataclass(frozen=True)
@@ -134,24 +132,19 @@ def captured(into: int | None = None) -> Iterator[Callable[[], str]]:
 def require_privileges(subject: str) -> None:
     """Raises Error where BPF will be refused for sure, before bcc is imported for nothing."""
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
-        raise Error(subject, errno=errnos.EPERM, hint="needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN: run as root")
+        raise Error(subject, errno=errnos.EPERM, hint=bpf.refusal_hint())
 
 
 def failure(subject: str, number: int, noise: str) -> Error:
     """The one line about a compilation or load that failed, out of what libbcc wrote about it."""
-    if number in {errnos.EPERM, errnos.EACCES} or os.strerror(errnos.EPERM) in noise:
-        if host.lockdown() == "confidentiality":
-            return Error(subject, errno=errnos.EPERM, hint="the kernel is locked down (confidentiality)")
-        if host.in_initial_user_namespace():
-            hint = "needs CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN; a seccomp filter or an LSM may refuse it as well"
-        else:
-            hint = "needs root of the host, not of a user namespace"
-        if number != errnos.EACCES:
-            return Error(subject, errno=errnos.EPERM, hint=hint)
+    # EACCES is the verifier's word for a program that it rejects, and lockdown's for all of them.
+    denied = number == errnos.EPERM or os.strerror(errnos.EPERM) in noise
+    if denied or (number == errnos.EACCES and host.lockdown() == "confidentiality"):
+        return Error(subject, errno=errnos.EPERM, hint=bpf.refusal_hint())
     if re.search(r"(unknown func|cannot use helper) bpf_probe_read", noise):
         # The verifier has no other words for what lockdown or a missing capability takes away.
         locked = host.lockdown() == "confidentiality"
-        hint = "the kernel is locked down (confidentiality)" if locked else "needs CAP_PERFMON or CAP_SYS_ADMIN"
+        hint = bpf.LOCKED_DOWN if locked else "needs CAP_PERFMON or CAP_SYS_ADMIN"
         return Error(subject, "may not read kernel memory", errno=errnos.EPERM, hint=hint)
     lines = [line.strip() for line in noise.splitlines() if line.strip()]
     told = [line for line in lines if re.search(r"\berror:", line)] or [
@@ -364,47 +357,6 @@ class Object:
         self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
     ) -> None:
         self.close()
-
-
-class RingBuffer:
-    """Reads the records of BPF ring buffers. Raises OSError."""
-
-    def __init__(self, lib: Any, callback_type: Any, fds: Sequence[int]) -> None:
-        self._lib = lib
-        self._records: list[bytes] = []
-        self._bytes = 0
-        # Kept here, since the library keeps only its address.
-        self._callback = callback_type(self._take)
-        ctypes.set_errno(0)
-        self._manager = lib.bpf_new_ringbuf(fds[0], self._callback, None)
-        if not self._manager:
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), "BPF ring buffer")
-        for fd in fds[1:]:
-            done = lib.bpf_add_ringbuf(self._manager, fd, self._callback, None)
-            if done < 0:
-                self.close()
-                raise OSError(-done, os.strerror(-done), "BPF ring buffer")
-
-    def _take(self, context: object, data: int, size: int) -> int:
-        self._records.append(ctypes.string_at(data, size))
-        self._bytes += size
-        return -errnos.ENOBUFS if len(self._records) >= BATCH_MAX or self._bytes >= BATCH_BYTES else 0
-
-    def read(self, timeout: float) -> list[bytes]:
-        """What has come, at most about BATCH_BYTES; waits up to ``timeout`` seconds for the first."""
-        self._records, self._bytes = [], 0
-        done = self._lib.bpf_consume_ringbuf(self._manager)
-        if not self._records and done >= 0:
-            done = self._lib.bpf_poll_ringbuf(self._manager, int(timeout * 1000))
-        if done < 0 and done not in {-errnos.EINTR, -errnos.ENOBUFS}:
-            raise OSError(-done, os.strerror(-done), "BPF ring buffer")
-        return self._records
-
-    def close(self) -> None:
-        if self._manager:
-            self._lib.bpf_free_ringbuf(self._manager)
-            self._manager = None
 
 
 @contextmanager

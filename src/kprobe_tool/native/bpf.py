@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kprobe_tool.native import syscall
+from kprobe_tool.native import host, syscall
 from kprobe_tool.native.bpf_insn import INSN_SIZE
 from kprobe_tool.native.libc import oserror
 
@@ -94,7 +94,6 @@ then on (kernel/bpf/core.c, bpf_check_tail_call())."""
 
 # linux/bpf_verifier.h
 BPF_LOG_LEVEL1 = 1
-BPF_LOG_LEVEL2 = 2
 BPF_LOG_STATS = 4
 
 BPF_OBJ_NAME_LEN = 16
@@ -106,6 +105,24 @@ LOG_SIZE_MAX = 0xFFFFFFFF >> 2
 
 # libbpf's PROG_LOAD_ATTEMPTS: EAGAIN is a signal that came while the verifier was at work.
 ATTEMPTS = 5
+
+
+LOCKED_DOWN = "the kernel is locked down (confidentiality)"
+
+
+def refusal_hint(needs: str = "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN") -> str:
+    """What to do where the kernel refuses BPF with EPERM: the one text about it. ``needs`` are the capabilities."""
+    if host.lockdown() == "confidentiality":
+        return LOCKED_DOWN
+    if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
+        disabled = host.read_line("/proc/sys/kernel/unprivileged_bpf_disabled")
+        setting = "" if disabled in {None, "0"} else f" (kernel.unprivileged_bpf_disabled is {disabled})"
+        return f"needs {needs}: run as root{setting}"
+    if not host.in_initial_user_namespace():
+        return "needs root of the host, not of a user namespace"
+    return (
+        f"needs {needs}; a seccomp filter or an LSM may refuse it, or this kernel does not allow this type of program"
+    )
 
 
 class bpf_attr_prog_load(ctypes.Structure):

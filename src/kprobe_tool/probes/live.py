@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 
 from kprobe_tool.native import bcc
 from kprobe_tool.native.programs.live import COUNTERS
+from kprobe_tool.native.ringbuf import RingBuffer
 from kprobe_tool.native.stop import flag as stop_flag
 
 __all__ = ("COUNTERS", "Counters", "Feed", "Limits", "stop_flag")
@@ -105,7 +106,7 @@ class Feed:
         finally:
             ring.close()
 
-    def _batch(self, ring: bcc.RingBuffer, timeout: float) -> list[bytes]:
+    def _batch(self, ring: RingBuffer, timeout: float) -> list[bytes]:
         batch = ring.read(timeout)
         self._read += sum(map(self._is_event, batch))
         return batch

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import pytest
 
 from kprobe_tool.native import bcc
+from kprobe_tool.native.ringbuf import RingBuffer
 from kprobe_tool.probes import live
 from kprobe_tool.probes.live import COUNTERS, Counters, Feed, Limits
 
 
-class Ring(bcc.RingBuffer):
+class Ring(RingBuffer):
     """Hands out batches; then it is empty."""
 
     def __init__(self, batches: Iterator[list[bytes]]) -> None:

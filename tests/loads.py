@@ -24,7 +24,7 @@ from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import libc
 from kprobe_tool.probes.live import Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
-from kprobe_tool.probes.verifier.watching.watch import Filters, Watch
+from kprobe_tool.probes.verifier.watching.watch import LoadFilter, Watch
 
 from .corpus.asm import Resolve, assemble
 from .corpus.kernel import BPF_MAP_CREATE, MAPS, bpf_attr_map_create
@@ -439,12 +439,12 @@ def in_new_pid_namespace(function: Callable[[], T]) -> T:
 def watched_in_pid_namespace() -> tuple[int, list[int], list[int]]:
     """A process here; which ones --pid with its number reports, of two; and which one loads in a namespace below."""
     with Watch(0) as watch, child(lambda: here(1)) as one, child(lambda: here(1)) as other:
-        watch.start(Filters(pid=one.pid))
+        watch.start(LoadFilter(pid=one.pid))
         for each in (other, one):
             each.start()
             each.answer()
         by_pid = numbers(watch)
-        watch.start(Filters())
+        watch.start(LoadFilter())
         in_new_pid_namespace(lambda: here(1))
         return one.pid, by_pid, numbers(watch)
 

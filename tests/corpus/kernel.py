@@ -112,18 +112,18 @@ def built(program: Program, known: Symbols) -> bpf.Program:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class KernelAnswer:
     """The kernel's answer about one program, and how many instructions that has."""
 
     answer: bpf.Answer
     insn_count: int
 
 
-def load(program: Program, known: Symbols, level: int) -> Verdict:
+def load(program: Program, known: Symbols, level: int) -> KernelAnswer:
     """What the running kernel says about a program. Raises Absent where it cannot be built for it."""
     if program.text:
         raw = built(program, known)
-        return Verdict(as_user(program.who, lambda: bpf.load(raw, level)), len(raw.insns) // 8)
+        return KernelAnswer(as_user(program.who, lambda: bpf.load(raw, level)), len(raw.insns) // 8)
     for kfunc in program.kfuncs:
         known.resolve("kfunc", kfunc)
     path, name = str(object_file(program.source)), program.name.replace("-", "_")
@@ -131,7 +131,7 @@ def load(program: Program, known: Symbols, level: int) -> Verdict:
     if loaded.answer is None:
         raise Absent(f"libbpf: {loaded.messages[-1] if loaded.messages else loaded.errno}")
     counts = {each.name: each.insn_count for each in libbpf.programs(path)}
-    return Verdict(loaded.answer, counts[name])
+    return KernelAnswer(loaded.answer, counts[name])
 
 
 def drop(who: str) -> None:

@@ -29,7 +29,7 @@ from kprobe_tool.native import bpf
 
 from ..kernels.session import needed_directories
 from . import LEVEL2, LOGS, STATS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
-from .kernel import Absent, Symbols, Verdict, built, load, may_load, symbols
+from .kernel import Absent, KernelAnswer, Symbols, built, load, may_load, symbols
 from .programs import PROGRAMS, Program
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ LARGEST = 16 << 20
 Record = dict[str, Any]
 
 
-def entry(name: str, level: int, verdict: Verdict) -> Record:
+def entry(name: str, level: int, verdict: KernelAnswer) -> Record:
     answer = verdict.answer
     return {
         "name": name,
@@ -64,7 +64,7 @@ def record_one(program: Program, known: Symbols) -> Iterator[Record]:
         yield entry(f"{program.name}.stats2", 6, load(program, known, 6))
     if program.name in TRUNCATED:
         raw = built(program, known)
-        verdict = Verdict(bpf.load_once(raw, 1, TRUNCATED_SIZE), len(raw.insns) // 8)
+        verdict = KernelAnswer(bpf.load_once(raw, 1, TRUNCATED_SIZE), len(raw.insns) // 8)
         yield {**entry(f"{program.name}.truncated", 1, verdict), "log_size": TRUNCATED_SIZE}
 
 

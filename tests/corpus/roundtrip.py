@@ -11,7 +11,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
-from kprobe_tool.probes.verifier.load import Asked, Verdict, judged
+from kprobe_tool.probes.verifier.load import LoadRequest, LoadResult, interpret
 
 from .kernel import Absent, Symbols, load
 from .programs import Program
@@ -37,13 +37,13 @@ def left_of(before: dict[str, frozenset[int]], seconds: float = 20) -> dict[str,
         time.sleep(0.2)
 
 
-def loaded(program: Program, known: Symbols, directory: Path) -> tuple[Verdict | Error, Diagnosis | None] | None:
+def loaded(program: Program, known: Symbols, directory: Path) -> tuple[LoadResult | Error, Diagnosis | None] | None:
     """What loading a program means, and what its log does when explained; None where it cannot be built here."""
     try:
         answer = load(program, known, 1)
     except Absent:
         return None
-    verdict = judged(Asked(program.name, None, 0, answer.insn_count), answer.answer)
+    verdict = interpret(LoadRequest(program.name, None, 0, answer.insn_count), answer.answer)
     if isinstance(verdict, Error) or verdict.accepted:
         return verdict, None
     path = directory / "log.txt"

@@ -15,7 +15,7 @@ from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bcc, host, netns
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
-from kprobe_tool.probes.skmsg.watch import Event, Filters, Method, Target, Watch, boot_time, decode
+from kprobe_tool.probes.skmsg.watch import AttachMethod, Event, MessageFilter, Target, Watch, boot_time, decode
 
 from .. import skmsg
 from ..nobody import as_nobody
@@ -36,7 +36,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
         skip("this kernel has no BTF")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bcc, "SOURCES", skmsg.sources(tmp_path_factory.mktemp("bpf")))
-        with Watch(Method.KPROBE) as made:
+        with Watch(AttachMethod.KPROBE) as made:
             yield made
 
 
@@ -52,7 +52,7 @@ def collect(watch: Watch, limits: Limits = NOW) -> tuple[list[Event], Counters]:
 def test_a_message(watch: Watch, address: str) -> None:
     before = time.time()
     with skmsg.connection(address) as (client, peer):
-        watch.start(Filters(everything=True))
+        watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 1, b"message")
         (sport, dport) = client.getsockname()[1], peer.getsockname()[1]
@@ -70,7 +70,7 @@ def test_a_message(watch: Watch, address: str) -> None:
 
 def test_a_message_of_many_pages(watch: Watch) -> None:
     with skmsg.connection() as (client, peer):
-        watch.start(Filters(everything=True))
+        watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 1, b"x" * 300_000)
     events, counters = collect(watch)
@@ -83,7 +83,7 @@ def test_a_message_of_many_pages(watch: Watch) -> None:
 
 def test_only_exposed_ones_unless_all_are_asked_for(watch: Watch) -> None:
     with skmsg.connection() as (client, peer):
-        watch.start(Filters())
+        watch.start(MessageFilter())
         skmsg.use(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 11)
     assert collect(watch) == ([], Counters(filtered=11))
@@ -96,17 +96,17 @@ OTHER_PORT = 1
 @pytest.mark.parametrize(
     ("filters", "shown"),
     [
-        (lambda sport, dport: Filters(pid=os.getpid()), True),
-        (lambda sport, dport: Filters(pid=os.getppid()), False),
-        (lambda sport, dport: Filters(netns=netns.own().inode), True),
-        (lambda sport, dport: Filters(netns=1), False),
-        (lambda sport, dport: Filters(port=sport), True),
-        (lambda sport, dport: Filters(port=dport), True),
-        (lambda sport, dport: Filters(port=OTHER_PORT), False),
-        (lambda sport, dport: Filters(pid=os.getpid(), port=OTHER_PORT), False),
+        (lambda sport, dport: MessageFilter(pid=os.getpid()), True),
+        (lambda sport, dport: MessageFilter(pid=os.getppid()), False),
+        (lambda sport, dport: MessageFilter(netns=netns.own().inode), True),
+        (lambda sport, dport: MessageFilter(netns=1), False),
+        (lambda sport, dport: MessageFilter(port=sport), True),
+        (lambda sport, dport: MessageFilter(port=dport), True),
+        (lambda sport, dport: MessageFilter(port=OTHER_PORT), False),
+        (lambda sport, dport: MessageFilter(pid=os.getpid(), port=OTHER_PORT), False),
     ],
 )
-def test_filters(watch: Watch, filters: Callable[[int, int], Filters], shown: bool) -> None:
+def test_filters(watch: Watch, filters: Callable[[int, int], MessageFilter], shown: bool) -> None:
     with skmsg.connection() as (client, peer):
         asked = filters(client.getsockname()[1], peer.getsockname()[1])
         watch.start(replace(asked, everything=True))
@@ -119,7 +119,7 @@ def test_filters(watch: Watch, filters: Callable[[int, int], Filters], shown: bo
 
 def test_another_network_namespace(watch: Watch) -> None:
     """Entered by a child, whose messages this process sees with the namespace they are sent in."""
-    watch.start(Filters(everything=True))
+    watch.start(MessageFilter(everything=True))
     code = """
 import os, sys
 from kprobe_tool.native import link, sched
@@ -150,7 +150,7 @@ sys.stdin.readline()
 def test_load(watch: Watch) -> None:
     """A ring that is too small for them: what is dropped is counted to the last one."""
     with skmsg.connection() as (client, peer):
-        watch.start(Filters(everything=True))
+        watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, SENT)
     events, counters = collect(watch)
@@ -163,7 +163,7 @@ def test_load(watch: Watch) -> None:
 def test_load_while_it_is_read(watch: Watch) -> None:
     """Sent by another process and read at the same time: nothing is lost, or else counted."""
     with skmsg.connection() as (client, peer):
-        watch.start(Filters(everything=True))
+        watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
         child = os.fork()
         if child == 0:
@@ -183,7 +183,7 @@ def test_load_while_it_is_read(watch: Watch) -> None:
 def test_count(watch: Watch) -> None:
     """What is left in the ring when there are enough is no longer emitted, and counted."""
     with skmsg.connection() as (client, peer):
-        watch.start(Filters(everything=True))
+        watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 7)
     events, counters = collect(watch, Limits(count=5))
@@ -192,7 +192,7 @@ def test_count(watch: Watch) -> None:
 
 
 def test_duration(watch: Watch) -> None:
-    watch.start(Filters(everything=True))
+    watch.start(MessageFilter(everything=True))
     start = time.monotonic()
     feed = watch.feed(Limits(duration=0.4))
     assert list(feed) == []

@@ -24,7 +24,15 @@ from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf, cgroup, host
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
-from kprobe_tool.probes.verifier.watching.watch import Filters, Group, Groups, Source, Watch, explained, wall_clock
+from kprobe_tool.probes.verifier.watching.watch import (
+    Group,
+    Groups,
+    LoadFilter,
+    LogSource,
+    Watch,
+    explained,
+    wall_clock,
+)
 
 from .. import loads
 from ..loads import Told
@@ -53,7 +61,7 @@ def collect(watch: Watch, pids: Set[int], limits: Limits = NOW) -> tuple[list[Re
 
 def test_three_loaders(watch: Watch) -> None:
     """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
     told = [*by_hand, *by_libbpf, *by_bcc]
     reports, counters = collect(watch, {each.pid for each in told})
@@ -64,7 +72,7 @@ def test_three_loaders(watch: Watch) -> None:
         loads.agrees(report, each)
         assert len(report.attempts) == (1 if each in by_hand else 2)
         found = explained(report)
-        assert found.source is Source.LOADER
+        assert found.source is LogSource.LOADER
         assert found.diagnosis is not None
         assert found.diagnosis.recognised
         assert found.diagnosis.category
@@ -79,7 +87,7 @@ def test_names(watch: Watch) -> None:
 
 
 def test_own_loads_are_not_reported(watch: Watch) -> None:
-    watch.start(Filters())
+    watch.start(LoadFilter())
     for text, _ in loads.REFUSED:
         assert bpf.load_once(loads.program(text, "own"), 1, loads.LOG_SIZE).errno
     reports, _ = collect(watch, {os.getpid()})
@@ -88,7 +96,7 @@ def test_own_loads_are_not_reported(watch: Watch) -> None:
 
 def test_a_log_of_46_megabytes(watch: Watch) -> None:
     """The header, and of the log its end up to --max-log."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.asked(loads.LONG.format(count=27_000), 2, 1 << 26)
     (report,), _ = collect(watch, {told.pid})
     load = report.last.load
@@ -105,7 +113,7 @@ def test_a_log_of_46_megabytes(watch: Watch) -> None:
 @pytest.mark.parametrize("max_log", [0, 1, 2047, 2048, 2049, 2048 + 32768, 100_003, 16 << 20])
 def test_max_log(max_log: int) -> None:
     with Watch(max_log) as watch:
-        watch.start(Filters())
+        watch.start(LoadFilter())
         told = loads.asked(loads.LONG.format(count=503), 2, 1 << 20)
         (report,), _ = collect(watch, {told.pid})
     load = report.last.load
@@ -119,7 +127,7 @@ def test_max_log(max_log: int) -> None:
 def test_the_longest_log_that_can_be_asked_for() -> None:
     """All 16 MiB come while nobody reads."""
     with Watch(16 << 20) as watch:
-        watch.start(Filters())
+        watch.start(LoadFilter())
         told = loads.asked(loads.LONG.format(count=11_000), 2, 1 << 25)
         (report,), _ = collect(watch, {told.pid})
     assert report.last.load.length > 16 << 20
@@ -128,7 +136,7 @@ def test_the_longest_log_that_can_be_asked_for() -> None:
 
 def test_an_attr_without_log_true_size(watch: Watch) -> None:
     """The end of the log is found all the same, here behind two megabytes."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.asked(loads.LONG.format(count=1511), 2, 1 << 22, attr_size=loads.OLD_ATTR_SIZE)
     (report,), _ = collect(watch, {told.pid})
     load = report.last.load
@@ -139,7 +147,7 @@ def test_an_attr_without_log_true_size(watch: Watch) -> None:
 
 def test_a_buffer_that_is_too_small(watch: Watch) -> None:
     """ENOSPC: the next attempt, with more room, is the one that counts."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.growing(loads.LONG.format(count=97), 1000, 1 << 20)
     (report,), counters = collect(watch, {told.pid})
     assert [errnos.errorcode[each.load.errno] for each in report.attempts] == ["ENOSPC", "EACCES"]
@@ -149,7 +157,7 @@ def test_a_buffer_that_is_too_small(watch: Watch) -> None:
 
 def test_a_buffer_that_is_nowhere(watch: Watch) -> None:
     """The kernel cannot write there, and neither can we read."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.asked(loads.REFUSED[0][0], 1, loads.LOG_SIZE, address=4096)
     (report,), _ = collect(watch, {told.pid})
     load = report.last.load
@@ -160,7 +168,7 @@ def test_a_buffer_that_is_nowhere(watch: Watch) -> None:
 
 def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
     """It cannot be read as the call begins, and can when it has ended."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.untouched(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {told.pid})
     loads.agrees(report, told)
@@ -170,7 +178,7 @@ def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
 
 def test_an_attr_that_is_nowhere(watch: Watch) -> None:
     """Nothing is known of the program, and that is said."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.nowhere()
     (report,), _ = collect(watch, {told.pid})
     assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
@@ -184,7 +192,7 @@ def test_an_attr_that_is_nowhere(watch: Watch) -> None:
 @pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
 def test_a_load_that_seccomp_refuses(watch: Watch, errno: int) -> None:
     """The system call never begins, and its end is seen."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.behind_seccomp(errno)
     assert told.errno == errno
     (report,), counters = collect(watch, {told.pid})
@@ -195,7 +203,7 @@ def test_a_load_that_seccomp_refuses(watch: Watch, errno: int) -> None:
 
 
 def test_a_load_without_seccomp(watch: Watch) -> None:
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.silently(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {told.pid})
     assert report.last.load.start is not None
@@ -204,7 +212,7 @@ def test_a_load_without_seccomp(watch: Watch) -> None:
 
 def test_a_log_that_changes(watch: Watch) -> None:
     """Whatever stands there, it is bounded by the buffer; nobody reads meanwhile, so the rings may be too small."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.while_scribbled(307)
     reports, counters = collect(watch, {told.pid})
     assert len(reports) == 307
@@ -217,7 +225,7 @@ def test_a_log_that_changes(watch: Watch) -> None:
 
 def test_silent_loads(watch: Watch) -> None:
     """Nothing tells that they belong together, so each is reported."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.silently(loads.REFUSED[0][0], 17)
     reports, _ = collect(watch, {told.pid})
     assert [len(report.attempts) for report in reports] == [1] * 17
@@ -229,11 +237,11 @@ def test_silent_loads(watch: Watch) -> None:
 
 
 def test_accepted_loads(watch: Watch) -> None:
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.silently(loads.FINE)
     assert told.errno == 0
     assert collect(watch, {told.pid})[0] == []
-    watch.start(Filters(everything=True))
+    watch.start(LoadFilter(everything=True))
     told = loads.silently(loads.FINE)
     (report,), _ = collect(watch, {told.pid})
     assert (report.last.load.errno, report.last.load.insn_cnt) == (0, 2)
@@ -243,14 +251,14 @@ def test_accepted_loads(watch: Watch) -> None:
 @pytest.mark.parametrize(
     ("filters", "shown"),
     [
-        (Filters(pid=os.getpid()), False),
-        (Filters(comm=loads.OWN_COMM), True),
-        (Filters(comm="another"), False),
-        (Filters(prog_type=loads.SOCKET_FILTER), True),
-        (Filters(prog_type=0), False),
+        (LoadFilter(pid=os.getpid()), False),
+        (LoadFilter(comm=loads.OWN_COMM), True),
+        (LoadFilter(comm="another"), False),
+        (LoadFilter(prog_type=loads.SOCKET_FILTER), True),
+        (LoadFilter(prog_type=0), False),
     ],
 )
-def test_filters(watch: Watch, filters: Filters, shown: bool) -> None:
+def test_filters(watch: Watch, filters: LoadFilter, shown: bool) -> None:
     watch.start(filters)
     told = loads.by_hand(3)
     reports, counters = collect(watch, {told[0].pid})
@@ -260,7 +268,7 @@ def test_filters(watch: Watch, filters: Filters, shown: bool) -> None:
 
 def test_one_process(watch: Watch) -> None:
     with loads.child(lambda: loads.here(3)) as one, loads.child(lambda: loads.here(3)) as other:
-        watch.start(Filters(pid=one.pid))
+        watch.start(LoadFilter(pid=one.pid))
         for each in (other, one):
             each.start()
             each.answer()
@@ -300,7 +308,7 @@ def test_in_a_pid_namespace() -> None:
 
 def test_a_flood(watch: Watch) -> None:
     """Nobody reads meanwhile: what the rings have no room for is counted to the last one."""
-    watch.start(Filters(comm=loads.FLOOD))
+    watch.start(LoadFilter(comm=loads.FLOOD))
     told = loads.flood(20_011)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     reports, counters = collect(watch, {told.pid})
@@ -316,14 +324,14 @@ def test_a_flood(watch: Watch) -> None:
 
 def test_a_loader_that_is_killed(watch: Watch) -> None:
     """The verifier gives up, and that is what is reported."""
-    watch.start(Filters())
+    watch.start(LoadFilter())
     child = loads.killed(loads.LONG.format(count=480_000))
     (report,), _ = collect(watch, {child})
     assert report.last.load.errno == errnos.EAGAIN
 
 
 def test_a_32_bit_system_call(watch: Watch) -> None:
-    watch.start(Filters())
+    watch.start(LoadFilter())
     try:
         told = loads.by_int80(loads.REFUSED[0][0])
     except EOFError:
@@ -340,13 +348,13 @@ def test_loaded_again(watch: Watch) -> None:
         fd = bpf.bpf(loads.BPF_MAP_CREATE, loads.array_map())
         return loads.silent_here(f"r1 = map {fd}; r0 = r2; exit", lambda kind, name: int(name))
 
-    watch.start(Filters())
+    watch.start(LoadFilter())
     with loads.child(load) as child:
         child.start()
         told = child.answer()
         (report,), _ = collect(watch, {told.pid})
         found = explained(report, again=True)
-        assert (found.source, found.note) == (Source.RELOAD, None)
+        assert (found.source, found.note) == (LogSource.RELOAD, None)
         assert b"R2 !read_ok" in found.log
         assert found.diagnosis is not None
         assert found.diagnosis.message == "R2 !read_ok"
@@ -355,11 +363,11 @@ def test_loaded_again(watch: Watch) -> None:
 
 
 def test_a_program_without_maps_is_loaded_again_when_its_loader_is_gone(watch: Watch) -> None:
-    watch.start(Filters())
+    watch.start(LoadFilter())
     told = loads.silently("; ".join(["r0 = 0", *["r0 += 1"] * 20_000, "r0 = r2", "exit"]))
     (report,), _ = collect(watch, {told.pid})
     assert len(report.last.insns) == 20_003 * 8
-    assert explained(report, again=True).source is Source.RELOAD
+    assert explained(report, again=True).source is LogSource.RELOAD
     assert explained(report).source is None
 
 
@@ -376,7 +384,7 @@ def test_control_group(watch: Watch) -> None:
             (path / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
             return loads.here(1)
 
-        watch.start(Filters())
+        watch.start(LoadFilter())
         told = loads.in_child(load)
         (report,), _ = collect(watch, {told[0].pid})
         number = report.last.load.cgroup
@@ -480,7 +488,7 @@ def test_bpftool(watch: Watch, tmp_path: Path) -> None:
     )
     compiled = source.with_suffix(".o")
     subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-c", str(source), "-o", str(compiled)], check=True)
-    watch.start(Filters(comm="bpftool"))
+    watch.start(LoadFilter(comm="bpftool"))
     process = subprocess.Popen(
         ["bpftool", "prog", "load", str(compiled), str(tmp_path / "pin")],
         stdout=subprocess.PIPE,

@@ -17,7 +17,7 @@ from kprobe_tool.native.programs.verifier_watch import (
     message,
 )
 from kprobe_tool.probes.live import Limits
-from kprobe_tool.probes.verifier.watching.watch import Filters, Group, Reports
+from kprobe_tool.probes.verifier.watching.watch import Group, LoadFilter, Reports
 
 from .probes.test_live import Program
 
@@ -125,7 +125,7 @@ class FakeWatch:
     def __init__(self, max_log: int, *, reload: bool) -> None:
         FakeWatch.asked = {"max_log": max_log, "reload": reload}
 
-    def start(self, filters: Filters) -> None:
+    def start(self, filters: LoadFilter) -> None:
         FakeWatch.asked = {**FakeWatch.asked, "filters": filters}
 
     def feed(self, limits: Limits) -> Reports:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from kprobe_tool.probes.live import Feed, Limits
-from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Filters, Function, Hook, Method
+from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, Function, Hook, MessageFilter
 
 from .probes.test_live import Program
 
@@ -19,16 +19,16 @@ class Fake:
     """A Watch that has seen what is in the capture; ``unwatched`` functions cannot be."""
 
     unwatched: ClassVar[dict[str, str]] = {}
-    asked: ClassVar[list[tuple[Filters, Method | None]]] = []
+    asked: ClassVar[list[tuple[MessageFilter, AttachMethod | None]]] = []
 
-    def __init__(self, method: Method | None) -> None:
+    def __init__(self, method: AttachMethod | None) -> None:
         self.wanted = method
-        self.method = method or Method.KPROBE
+        self.method = method or AttachMethod.KPROBE
 
     def hook(self, function: Function) -> Hook:
         return Hook(function.name, self.method, self.unwatched.get(function.name))
 
-    def start(self, filters: Filters) -> None:
+    def start(self, filters: MessageFilter) -> None:
         self.asked.append((filters, self.wanted))
         self.hooks = tuple(map(self.hook, FUNCTIONS))
 

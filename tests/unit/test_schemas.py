@@ -228,7 +228,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     sent = SCHEMAS["skmsg-check"]["$defs"]
     assert sent["skmsg_result"]["properties"]["test"]["enum"] == [case.name for case in skmsg_cases.CASES]
     assert sent["skmsg_result"]["properties"]["socket"]["enum"] == list(skmsg_cases.Socket)
-    assert sent["skmsg_result"]["properties"]["outcome"]["enum"] == list(skmsg_judge.Outcome)
+    assert sent["skmsg_result"]["properties"]["outcome"]["enum"] == list(skmsg_judge.CaseOutcome)
     assert sent["skmsg_result"]["properties"]["check"]["enum"] == [
         check.id for check in checks.CHECKS if check.system == "skmsg"
     ]

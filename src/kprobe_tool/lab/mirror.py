@@ -14,7 +14,7 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
 @dataclass(frozen=True)
-class Source:
+class AptSource:
     """One line of the machine's apt sources: one URI and one suite."""
 
     uri: str
@@ -23,7 +23,7 @@ class Source:
     signed_by: str
 
 
-def parse_one_line(text: str) -> Iterator[Source]:
+def parse_one_line(text: str) -> Iterator[AptSource]:
     """The sources of a .list file."""
     for line in text.splitlines():
         entry = line.partition("#")[0].strip()
@@ -32,10 +32,10 @@ def parse_one_line(text: str) -> Iterator[Source]:
             continue
         options = dict(o.partition("=")[::2] for o in (m[1] or "").split())
         signed_by = options.get("signed-by", "")
-        yield Source(uri=m[2], suite=m[3], components=tuple(m[4].split()), signed_by=signed_by)
+        yield AptSource(uri=m[2], suite=m[3], components=tuple(m[4].split()), signed_by=signed_by)
 
 
-def parse_deb822(text: str) -> Iterator[Source]:
+def parse_deb822(text: str) -> Iterator[AptSource]:
     """The sources of a .sources file."""
     # A comment may stand in the middle of a stanza and does not end it; only an empty line does.
     lines = [line for line in text.splitlines() if not line.startswith("#")]
@@ -55,7 +55,7 @@ def parse_deb822(text: str) -> Iterator[Source]:
             continue
         for uri in fields.get("uris", "").split():
             for suite in fields.get("suites", "").split():
-                yield Source(
+                yield AptSource(
                     uri=uri,
                     suite=suite,
                     components=tuple(fields.get("components", "").split()),
@@ -63,8 +63,8 @@ def parse_deb822(text: str) -> Iterator[Source]:
                 )
 
 
-def machine_sources(etc: Path = Path("/etc/apt")) -> list[Source]:
-    sources: list[Source] = []
+def machine_sources(etc: Path = Path("/etc/apt")) -> list[AptSource]:
+    sources: list[AptSource] = []
     for path in (etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))):
         if not path.is_file():
             continue
@@ -85,14 +85,14 @@ class Mirror:
 _CODENAME = r"(?:bullseye|bookworm|trixie|forky|duke|(?:old){0,2}stable|testing|unstable|sid)"
 
 
-def derive_mirror(sources: Iterable[Source]) -> Mirror:
+def derive_mirror(sources: Iterable[AptSource]) -> Mirror:
     """Where the machine gets Debian itself from.
 
     Third parties like to call their suite by Debian's codename and their component "main" as well. The keyring
     named, or else the last part of the path, tells them apart; if that was wrong, apt refuses the signature.
     """
 
-    def is_debian(source: Source, path: str) -> bool:
+    def is_debian(source: AptSource, path: str) -> bool:
         if not source.uri.startswith(("http://", "https://", "mirror+http", "file:", "copy:")):
             return False
         if "main" not in source.components:

@@ -6,7 +6,7 @@ import pytest
 
 from kprobe_tool.errors import Error
 from kprobe_tool.lab.mirror import (
-    Source,
+    AptSource,
     derive_mirror,
     machine_sources,
     parse_deb822,
@@ -69,33 +69,33 @@ deb-src http://mirror.example/debian trixie main
 deb http://mirror.example/debian-security trixie-security main
 """
     assert list(parse_one_line(text)) == [
-        Source("http://mirror.example/debian", "trixie", ("main", "contrib"), KEYRING),
-        Source("http://mirror.example/debian-security", "trixie-security", ("main",), ""),
+        AptSource("http://mirror.example/debian", "trixie", ("main", "contrib"), KEYRING),
+        AptSource("http://mirror.example/debian-security", "trixie-security", ("main",), ""),
     ]
 
 
 def test_third_parties_are_not_the_mirror() -> None:
     theirs = [
-        Source("https://vendor.example/apt", "cloud-bookworm", ("main",), ""),
-        Source("https://vendor.example/node", "nodistro", ("main",), "/usr/share/keyrings/vendor.gpg"),
+        AptSource("https://vendor.example/apt", "cloud-bookworm", ("main",), ""),
+        AptSource("https://vendor.example/node", "nodistro", ("main",), "/usr/share/keyrings/vendor.gpg"),
         # Debian's codename, Debian's component, and even the end of the path.
-        Source("https://vendor.example/apt", "bookworm", ("main",), ""),
-        Source("https://vendor.example/linux/debian", "bookworm", ("stable",), ""),
-        Source("https://vendor.example/linux/debian", "bookworm", ("main",), "/usr/share/keyrings/vendor.gpg"),
-        Source("cdrom:[Debian]/debian", "bookworm", ("main",), ""),
+        AptSource("https://vendor.example/apt", "bookworm", ("main",), ""),
+        AptSource("https://vendor.example/linux/debian", "bookworm", ("stable",), ""),
+        AptSource("https://vendor.example/linux/debian", "bookworm", ("main",), "/usr/share/keyrings/vendor.gpg"),
+        AptSource("cdrom:[Debian]/debian", "bookworm", ("main",), ""),
     ]
     with pytest.raises(Error, match="no Debian mirror"):
         derive_mirror(theirs)
-    ours = Source("http://mirror.example/pub/debian", "bookworm", ("main",), "")
+    ours = AptSource("http://mirror.example/pub/debian", "bookworm", ("main",), "")
     assert derive_mirror([*theirs, ours]).main == "http://mirror.example/pub/debian"
     # Only the keyring tells.
-    proxy = Source("http://proxy.example/cached", "bookworm", ("main",), KEYRING)
+    proxy = AptSource("http://proxy.example/cached", "bookworm", ("main",), KEYRING)
     assert derive_mirror([*theirs, proxy]).main == "http://proxy.example/cached"
     assert derive_mirror([*theirs, proxy]).security is None
 
 
 def test_security_is_next_to_the_archive() -> None:
-    ours = Source("http://mirror.example/debian", "bookworm", ("main",), "")
+    ours = AptSource("http://mirror.example/debian", "bookworm", ("main",), "")
     assert derive_mirror([ours]).security == "http://mirror.example/debian-security"
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import click
 
 from kprobe_tool.checks import CHECKS, Check, Finding
-from kprobe_tool.commands.audit.tally import Audited, Verdict
+from kprobe_tool.commands.audit.tally import Audited, AuditRow
 from kprobe_tool.commands.options import complete_check, output_option
 from kprobe_tool.commands.verdicts import FailOn, fail_on_option
 from kprobe_tool.errors import ExitCode
@@ -116,7 +116,7 @@ def command(
     begin = time.monotonic()
     asked_at = host.identity()
     verdicts = [
-        Verdict(check, finding, None if waived.get(check.id) in expired else waived.get(check.id))
+        AuditRow(check, finding, None if waived.get(check.id) in expired else waived.get(check.id))
         for check, finding in run_checks(checks, timeout, quiet=quiet or output is Output.NRPE)
     ]
     audited = Audited(

@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from kprobe_tool.checks import Severity, Status
-from kprobe_tool.commands.audit.tally import WAIVED, Audited, Verdict, count
+from kprobe_tool.commands.audit.tally import WAIVED, Audited, AuditRow, count
 from kprobe_tool.commands.verdicts import FailOn, exit_code
 from kprobe_tool.errors import ExitCode, PluginState
 from kprobe_tool.report.document import Metric, Plugin
@@ -65,5 +65,5 @@ def plugin(audited: Audited, fail_on: FailOn) -> Plugin:
     return Plugin(state, text, {bucket.replace("-", "_"): number for bucket, number in counts.items()}, details)
 
 
-def names(verdicts: list[Verdict]) -> str:
+def names(verdicts: list[AuditRow]) -> str:
     return ", ".join(verdict.check.id for verdict in verdicts)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kprobe_tool.checks import Severity, Status
 from kprobe_tool.commands.audit.baseline import Baseline, Change
-from kprobe_tool.commands.audit.tally import WAIVED, Audited, Verdict
+from kprobe_tool.commands.audit.tally import WAIVED, Audited, AuditRow
 from kprobe_tool.commands.verdicts import FINDING_COLUMNS, STATUS_COLOURS, FailOn
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
@@ -60,7 +60,7 @@ def for_people(audited: Audited, fail_on: FailOn, *, everything: bool, verbose: 
     )
 
 
-def rank(verdict: Verdict) -> tuple[int, int]:
+def rank(verdict: AuditRow) -> tuple[int, int]:
     return ORDER.index(verdict.finding.status), list(Severity).index(verdict.check.severity)
 
 
@@ -94,7 +94,7 @@ def plain(lines: Iterable[str]) -> Iterator[Line]:
     return ((Span(line),) for line in lines)
 
 
-def block(verdict: Verdict) -> list[Line]:
+def block(verdict: AuditRow) -> list[Line]:
     """A finding: how bad and what, what was seen, what to do."""
     check, finding = verdict.check, verdict.finding
     colour = STATUS_COLOURS[finding.status.value]
@@ -146,7 +146,7 @@ def counted(what: str, number: int) -> str:
     return f"{what:<8}{number:>3}   "
 
 
-def why_absent(verdicts: Sequence[Verdict]) -> Iterator[str]:
+def why_absent(verdicts: Sequence[AuditRow]) -> Iterator[str]:
     """Each system whose checks do not apply, with how many they are and the beginning of the commonest reason."""
     reasons: dict[str, Counter[str]] = {}
     for each in verdicts:
@@ -179,7 +179,7 @@ def absent_systems(audited: Audited) -> list[str]:
     return [system for system in systems if system not in there]
 
 
-def evidence(verdicts: Sequence[Verdict]) -> Table:
+def evidence(verdicts: Sequence[AuditRow]) -> Table:
     """A row for each thing that was seen."""
     rows: list[Row] = [
         {"id": each.check.id, "evidence": {name: value}}

@@ -23,7 +23,7 @@ BUCKETS = (*(status.value for status in Status), WAIVED)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class AuditRow:
     """A check, what it found, and the decision to live with it, if there is one."""
 
     check: Check
@@ -40,7 +40,7 @@ class Verdict:
         return finding_row(self.check, self.finding, waived)
 
 
-def count(verdicts: Iterable[Verdict]) -> dict[str, int]:
+def count(verdicts: Iterable[AuditRow]) -> dict[str, int]:
     """How many of each bucket, every one named: what was not told must be seen too."""
     counts = Counter(verdict.bucket for verdict in verdicts)
     return {bucket: counts[bucket] for bucket in BUCKETS}
@@ -52,7 +52,7 @@ class Audited:
     are not heeded any more, ``seconds`` how long it took."""
 
     host: Mapping[str, object]
-    verdicts: Sequence[Verdict]
+    verdicts: Sequence[AuditRow]
     left_out: Sequence[str]
     root: bool
     baseline: Baseline | None
@@ -62,7 +62,7 @@ class Audited:
     def counted(self) -> list[tuple[Check, Finding]]:
         return [(verdict.check, verdict.finding) for verdict in self.verdicts if verdict.bucket != WAIVED]
 
-    def with_bucket(self, bucket: str) -> list[Verdict]:
+    def with_bucket(self, bucket: str) -> list[AuditRow]:
         return [verdict for verdict in self.verdicts if verdict.bucket == bucket]
 
     def systems(self) -> dict[str, dict[str, int]]:

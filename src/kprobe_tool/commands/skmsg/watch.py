@@ -22,7 +22,7 @@ from kprobe_tool.report.text import escape
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.live import Limits
-    from kprobe_tool.probes.skmsg.watch import Filters, Hook, Method
+    from kprobe_tool.probes.skmsg.watch import AttachMethod, Hook, MessageFilter
 
 
 EXPOSED = "EXPOSED"
@@ -65,7 +65,7 @@ ENDINGS = {
 """Why it ended, in JSON and for people; not-started where nothing can be watched."""
 
 
-def told(summary: Row) -> str:
+def summary_line(summary: Row) -> str:
     """The last line for people."""
     return (
         f"{ENDINGS[str(summary['ended'])]}: {summary['seen']} seen, {summary['emitted']} emitted, "
@@ -81,7 +81,7 @@ def not_watched(hooks: Sequence[Hook]) -> list[str]:
     return [f"not watched: {', '.join(functions)}: {reason}" for reason, functions in by_reason.items()]
 
 
-def run(filters: Filters, method: Method | None, limits: Limits, output: Output) -> ExitCode:
+def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, output: Output) -> ExitCode:
     """Watch until something ends it. Raises Error, OSError."""
     from kprobe_tool.probes.live import Counters, stop_flag
     from kprobe_tool.probes.skmsg.watch import Target, Watch, boot_time, decode
@@ -118,7 +118,7 @@ def run(filters: Filters, method: Method | None, limits: Limits, output: Output)
             exposed += event.sg.exposed
             shown.row(event_row(event))
         summary = {**feed.counters().as_dict(), "exposed": exposed, "ended": feed.ended}
-        shown.finish(summary, [], told(summary))
+        shown.finish(summary, [], summary_line(summary))
     return ExitCode.after(stopped())
 
 
@@ -160,8 +160,8 @@ def command(
     """
     from kprobe_tool.probes import namespaces
     from kprobe_tool.probes.live import Limits
-    from kprobe_tool.probes.skmsg.watch import Filters, Method
+    from kprobe_tool.probes.skmsg.watch import AttachMethod, MessageFilter
 
     space = namespaces.resolve(netns).inode if netns is not None else None
-    method = Method(attach) if attach else None
-    return run(Filters(everything, pid, space, port), method, Limits(count=count, duration=duration), output)
+    method = AttachMethod(attach) if attach else None
+    return run(MessageFilter(everything, pid, space, port), method, Limits(count=count, duration=duration), output)

@@ -12,17 +12,17 @@ import click
 
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
-from kprobe_tool.commands.verifier_log.rows import stats_row, told
+from kprobe_tool.commands.verifier_log.rows import stats_line, stats_row
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row, Span, Table
 from kprobe_tool.report.output import Output, Progress, emit
 
 if TYPE_CHECKING:
-    from kprobe_tool.probes.verifier.load import Verdict
+    from kprobe_tool.probes.verifier.load import LoadResult
 
 
-def verdict_row(verdict: Verdict) -> Row:
+def verdict_row(verdict: LoadResult) -> Row:
     """The JSON object of one program."""
     from kprobe_tool.probes.verifier import prog_types
 
@@ -41,11 +41,11 @@ def verdict_row(verdict: Verdict) -> Row:
     }
 
 
-def drawn(verdict: Verdict) -> Iterator[list[Span]]:
+def draw(verdict: LoadResult) -> Iterator[list[Span]]:
     """What people read about one program."""
     asked = verdict.asked
     if verdict.diagnosis is None:
-        figures = told(verdict.stats)
+        figures = stats_line(verdict.stats)
         yield [Span(f"{asked.name}: "), Span("accepted", "green"), Span(f": {figures}" if figures else "")]
         return
     yield [
@@ -59,7 +59,7 @@ def drawn(verdict: Verdict) -> Iterator[list[Span]]:
 
 def verdicts(
     path: str, wanted: tuple[str, ...], prog_type: str | None, level: int, *, raw: bool, licence: str
-) -> Iterator[Verdict | Error]:
+) -> Iterator[LoadResult | Error]:
     """Each program of a file, or why it could not be loaded. Raises Error."""
     from kprobe_tool.probes.verifier import load, prog_types
 
@@ -123,7 +123,7 @@ def command(
                 continue
             rejected |= not verdict.accepted
             rows.append(verdict_row(verdict))
-            pictures += drawn(verdict)
+            pictures += draw(verdict)
             progress.say(f"loading {path}: {len(rows)} programs verified")
             if save is not None:
                 write(save, verdict.log)

@@ -88,7 +88,7 @@ def line_rows(stats: Stats, lines: Sequence[HotLine]) -> list[Row]:
     ]
 
 
-def told(stats: Stats) -> str:
+def stats_line(stats: Stats) -> str:
     """The statistics in one line for people: ``338 instructions verified of 1000000, ...``."""
     parts = []
     if stats.insns_processed is not None:

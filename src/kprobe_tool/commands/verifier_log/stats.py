@@ -13,9 +13,9 @@ from kprobe_tool.commands.verifier_log.rows import (
     LINE_COLUMNS,
     SUBPROGRAM_COLUMNS,
     line_rows,
+    stats_line,
     stats_row,
     subprogram_rows,
-    told,
 )
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
@@ -59,7 +59,7 @@ def tables(path: str, stats: Stats, limit: int, *, several: bool) -> list[Table]
     lines = line_rows(stats, stats.lines[:limit])
     shown = [Table(LINE_COLUMNS, lines, title=f"{where}hottest lines", empty=NO_LINES)]
     if stats.subprograms:
-        shown.insert(0, Table(SUBPROGRAM_COLUMNS, subprogram_rows(stats), title=f"{where}{told(stats)}"))
+        shown.insert(0, Table(SUBPROGRAM_COLUMNS, subprogram_rows(stats), title=f"{where}{stats_line(stats)}"))
     return shown
 
 
@@ -90,7 +90,8 @@ def command(paths: tuple[str, ...], limit: int, output: Output) -> ExitCode:
             continue
         rows.append(log_row(path, stats, limit))
         shown += tables(path, stats, limit, several=len(paths) > 1)
-        summary += [] if stats.subprograms else [f"{path}: {told(stats)}" if len(paths) > 1 else told(stats)]
+        if not stats.subprograms:
+            summary.append(f"{path}: {stats_line(stats)}" if len(paths) > 1 else stats_line(stats))
         if note := coverage(stats):
             notes.append(f"{path}: {note}")
     if not rows:

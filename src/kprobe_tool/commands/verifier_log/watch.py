@@ -24,7 +24,7 @@ from kprobe_tool.report.text import escape
 if TYPE_CHECKING:
     from kprobe_tool.probes.live import Limits
     from kprobe_tool.probes.verifier.watching.attempts import Attempt
-    from kprobe_tool.probes.verifier.watching.watch import Explained, Filters, Watch
+    from kprobe_tool.probes.verifier.watching.watch import Explained, LoadFilter, Watch
 
 
 NONE = "no load failed"
@@ -40,10 +40,10 @@ ENDINGS = {"count": "--count is reached", "duration": "--duration is over", "sig
 
 
 @dataclass(frozen=True)
-class Question:
+class WatchRequest:
     """What the options ask for. ``explain``: the whole diagnosis for people, and not one line of it."""
 
-    filters: Filters
+    filters: LoadFilter
     max_log: int
     reload: bool
     explain: bool
@@ -187,7 +187,7 @@ class Lines:
         yield from missing(shown)
 
 
-def run(question: Question, limits: Limits, output: Output) -> ExitCode:
+def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
     """Watch until something ends it. Raises Error, OSError."""
     from kprobe_tool.probes.live import stop_flag
     from kprobe_tool.probes.verifier.watching.watch import Watch, explained
@@ -265,10 +265,10 @@ def command(
     """
     from kprobe_tool.probes.live import Limits
     from kprobe_tool.probes.verifier import prog_types
-    from kprobe_tool.probes.verifier.watching.watch import Filters
+    from kprobe_tool.probes.verifier.watching.watch import LoadFilter
 
     if once and count is not None:
         raise click.UsageError("--once is --count 1")
     number = None if prog_type is None else prog_types.number_of(prog_type)
-    question = Question(Filters(everything, pid, comm, number), max_log, reload, explain, redact)
+    question = WatchRequest(LoadFilter(everything, pid, comm, number), max_log, reload, explain, redact)
     return run(question, Limits(count=1 if once else count, duration=duration), output)

@@ -144,7 +144,7 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Message:
+class PrintedMessage:
     """What the message function was called with: a printf format, and each argument as a number and as a string."""
 
     thread: int
@@ -159,14 +159,16 @@ def is_load(record: bytes) -> bool:
     return int(key.from_buffer_copy(record).kind) == KIND_LOAD
 
 
-def parse(record: bytes) -> Load | Piece | Message:
+def parse(record: bytes) -> Load | Piece | PrintedMessage:
     """One record of a ring. Raises ValueError for one that is too short."""
     of = key.from_buffer_copy(record)
     if of.kind == KIND_LOAD:
         return load_of(header.from_buffer_copy(record))
     if of.kind == KIND_MESSAGE:
         raw = message.from_buffer_copy(record)
-        return Message(of.thread, of.time, raw.format, tuple(raw.args), tuple(each.value for each in raw.strings))
+        return PrintedMessage(
+            of.thread, of.time, raw.format, tuple(raw.args), tuple(each.value for each in raw.strings)
+        )
     return Piece(of.kind, of.thread, of.time, record[ctypes.sizeof(key) :][: of.size])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kprobe_tool.checks import Finding, Method, Status
 from kprobe_tool.probes.skmsg.experiment import Experiment, experiment
-from kprobe_tool.probes.skmsg.judge import Outcome, Result, controls_row, of_check, results, statement
+from kprobe_tool.probes.skmsg.judge import CaseOutcome, Result, controls_row, of_check, results, statement
 
 
 def check(check_id: str) -> Finding:
@@ -22,7 +22,7 @@ def names(found: Sequence[Result]) -> str:
 def finding(done: Experiment, check: str) -> Finding:
     """The worst of the check's cases; what was refused by the kernel is as good as what was done right."""
     found = of_check(results(done), check)
-    by_outcome = {outcome: [result for result in found if result.outcome is outcome] for outcome in Outcome}
+    by_outcome = {outcome: [result for result in found if result.outcome is outcome] for outcome in CaseOutcome}
     evidence = {
         "results": [
             {
@@ -36,14 +36,14 @@ def finding(done: Experiment, check: str) -> Finding:
         "controls": controls_row(done),
         "statement": statement(done),
     }
-    affected, open_ = by_outcome[Outcome.AFFECTED], by_outcome[Outcome.UNKNOWN]
+    affected, open_ = by_outcome[CaseOutcome.AFFECTED], by_outcome[CaseOutcome.UNKNOWN]
     if affected:
         reason = f"{affected[0].reason}: {names(affected)}"
         return Finding(Status.AFFECTED, reason, evidence=evidence)
     if open_:
         reason = f"{open_[0].reason}: {names(open_)}"
         return Finding(Status.UNKNOWN, reason, evidence=evidence, settle=open_[0].settle)
-    kept, closed = by_outcome[Outcome.OK], by_outcome[Outcome.CLOSED]
+    kept, closed = by_outcome[CaseOutcome.OK], by_outcome[CaseOutcome.CLOSED]
     if kept or closed:
         reasons = [f"{kept[0].reason}: {names(kept)}"] if kept else []
         reasons += [closed[0].reason] if closed else []

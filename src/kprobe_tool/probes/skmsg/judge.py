@@ -15,7 +15,7 @@ from kprobe_tool.probes.skmsg.cases import CASES, Case, Must, Socket
 from kprobe_tool.probes.skmsg.experiment import TLS_MERGE_OPEN_RECORD, Experiment, Run
 
 
-class Outcome(StrEnum):
+class CaseOutcome(StrEnum):
     """What one case on one socket found."""
 
     AFFECTED = "affected"
@@ -39,21 +39,21 @@ class Result:
 
     case: Case
     socket: Socket
-    outcome: Outcome
+    outcome: CaseOutcome
     reason: str
     settle: str | None = None
     run: Run | None = None
 
 
 @dataclass(frozen=True)
-class Verdict:
-    outcome: Outcome
+class CaseVerdict:
+    outcome: CaseOutcome
     reason: str
     settle: str | None = None
 
 
-def unknown(reason: str, settle: str = SETTLE) -> Verdict:
-    return Verdict(Outcome.UNKNOWN, reason, settle)
+def unknown(reason: str, settle: str = SETTLE) -> CaseVerdict:
+    return CaseVerdict(CaseOutcome.UNKNOWN, reason, settle)
 
 
 def element_at(record: Record, byte: int) -> tuple[Element, int] | None:
@@ -65,7 +65,7 @@ def element_at(record: Record, byte: int) -> tuple[Element, int] | None:
     return None
 
 
-def judge(done: Experiment, run: Run) -> Verdict:
+def judge(done: Experiment, run: Run) -> CaseVerdict:
     """The verdict on one run."""
 
     def is_the_file(element: Element) -> bool:
@@ -73,7 +73,7 @@ def judge(done: Experiment, run: Run) -> Verdict:
 
     case = run.case
     if run.unchanged is False:
-        return Verdict(Outcome.AFFECTED, "the cached file was changed when it was sent")
+        return CaseVerdict(CaseOutcome.AFFECTED, "the cached file was changed when it was sent")
     if run.failure is not None:
         return unknown(run.failure)
     seen = run.record(case.seen)
@@ -84,13 +84,13 @@ def judge(done: Experiment, run: Run) -> Verdict:
         if not seen.sg.elements or any(element.copy for element in seen.sg.elements):
             # Not a copy, and not known for what it is: newer kernels may keep it in a way that is not read here.
             return unknown("what the message refers to could not be made out", "a newer kprobe-tool")
-        return Verdict(
-            Outcome.NOT_APPLICABLE,
+        return CaseVerdict(
+            CaseOutcome.NOT_APPLICABLE,
             "no BPF program gets at the cached file this way: the kernel copies what is sent",
         )
     if sent.exposed:
-        return Verdict(
-            Outcome.AFFECTED,
+        return CaseVerdict(
+            CaseOutcome.AFFECTED,
             "a BPF program could overwrite the cached file: its page is sent without a copy bit",
         )
     failed = next((record for record in run.records if record.error < 0), None)
@@ -107,46 +107,50 @@ def judge(done: Experiment, run: Run) -> Verdict:
     return judge_exposed(last, element, within, in_file=is_the_file(element))
 
 
-def judge_exposed(last: Record, element: Element, within: int, *, in_file: bool) -> Verdict:
+def judge_exposed(last: Record, element: Element, within: int, *, in_file: bool) -> CaseVerdict:
     if not in_file:
         if element.kind not in {PageKind.KERNEL, PageKind.ANON}:
             return unknown("what took the place of the file's page could not be made out", "a newer kprobe-tool")
-        return Verdict(Outcome.OK, "the cached file is safe: the program gets a copy, which is the message's own")
+        return CaseVerdict(
+            CaseOutcome.OK, "the cached file is safe: the program gets a copy, which is the message's own"
+        )
     if last.length == 0:
         # Two witnesses: what the program was given, and the kernel's own bit.
         if not element.copy:
             return unknown("the program got nothing to write to, and yet the file's page has no copy bit")
-        return Verdict(
-            Outcome.OK,
+        return CaseVerdict(
+            CaseOutcome.OK,
             "the cached file is safe: its page keeps its copy bit, and a program gets nothing to write",
         )
     if last.page_offset != (element.offset + within) % PAGESIZE:
         return unknown("the range is not in the element that it should be in")
     amount = "1 byte" if last.length == 1 else f"{last.length} bytes"
-    return Verdict(Outcome.AFFECTED, f"a BPF program could overwrite {amount} of the cached file")
+    return CaseVerdict(CaseOutcome.AFFECTED, f"a BPF program could overwrite {amount} of the cached file")
 
 
-def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool) -> Verdict:
+def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool) -> CaseVerdict:
     if in_file or element.index != sent.index:
         return unknown("nothing took the place of the file's element")
     if element.copy or last.length == 0:
-        return Verdict(
-            Outcome.AFFECTED,
+        return CaseVerdict(
+            CaseOutcome.AFFECTED,
             "a BPF program is kept from data that it should see: the copy bit of a replaced page is still set",
         )
-    return Verdict(Outcome.OK, "a BPF program sees what took the place of the file: the copy bit went with the page")
+    return CaseVerdict(
+        CaseOutcome.OK, "a BPF program sees what took the place of the file: the copy bit went with the page"
+    )
 
 
-def without_run(done: Experiment) -> Verdict:
+def without_run(done: Experiment) -> CaseVerdict:
     """Why nothing ran on kTLS."""
     controls = done.controls
     if controls is None:
         reason = done.no_tls or "kTLS was not tried"
         if done.tls_loaded is False:
-            return Verdict(Outcome.NOT_APPLICABLE, reason)
+            return CaseVerdict(CaseOutcome.NOT_APPLICABLE, reason)
         return unknown(reason, "a host on which kTLS is in use, or the cipher loaded by hand")
     if controls.closed:
-        return Verdict(Outcome.CLOSED, CLOSED)
+        return CaseVerdict(CaseOutcome.CLOSED, CLOSED)
     told = ", ".join(f"{name}: {value or 'ok'}" for name, value in vars(controls).items())
     return unknown(f"kTLS on a socket in a sockmap fails, but not as on a kernel that refuses it ({told})")
 

@@ -48,7 +48,7 @@ FIRST = struct.pack("=I", 0)
 AF_INET6 = 10
 
 
-class Method(StrEnum):
+class AttachMethod(StrEnum):
     """How a program is attached to a function of the kernel."""
 
     KPROBE = "kprobe"
@@ -79,7 +79,7 @@ class Hook:
     """Whether one function is watched, and else why not."""
 
     function: str
-    method: Method
+    method: AttachMethod
     reason: str | None
 
     @property
@@ -88,7 +88,7 @@ class Hook:
 
 
 @dataclass(frozen=True)
-class Filters:
+class MessageFilter:
     """Which messages to show; None is any. ``everything``: also those without an exposed element."""
 
     everything: bool = False
@@ -172,10 +172,10 @@ class Target:
         os.close(self.fd)
 
 
-def default_method() -> Method:
+def default_method() -> AttachMethod:
     """Kprobes where there are any and bpf/include/uapi/linux/ptrace.h knows the machine's registers."""
     known = os.uname().machine in KPROBE_MACHINES
-    return Method.KPROBE if known and kprobe.available() else Method.FENTRY
+    return AttachMethod.KPROBE if known and kprobe.available() else AttachMethod.FENTRY
 
 
 class Watch:
@@ -184,15 +184,15 @@ class Watch:
     Raises Error: no bcc, no privilege, no BTF, what does not compile.
     """
 
-    def __init__(self, method: Method | None = None) -> None:
+    def __init__(self, method: AttachMethod | None = None) -> None:
         self.method = method or default_method()
         defines = fields() | {"RING_PAGES": RING_PAGES}
-        if self.method is Method.FENTRY:
+        if self.method is AttachMethod.FENTRY:
             defines["FENTRY"] = 1
         self.program = bcc.Object("skmsg_watch.c", defines)
         self.hooks: tuple[Hook, ...] = ()
 
-    def start(self, filters: Filters) -> None:
+    def start(self, filters: MessageFilter) -> None:
         """Attach to what can be attached to; ``hooks`` says what that is. Raises OSError."""
         settings = skmsg_watch.settings(
             pid=filters.pid or 0, netns=filters.netns or 0, port=filters.port or 0, all=filters.everything
@@ -210,13 +210,13 @@ class Watch:
             reason = str(told).removeprefix(f"{told.subject}: ")
             if function.module and told.errno == errnos.ENOENT:
                 reason = f"{function.module} is not loaded"
-                if self.method is Method.FENTRY:
+                if self.method is AttachMethod.FENTRY:
                     reason += ", or a module, where only kprobes reach"
         return Hook(function.name, self.method, reason)
 
     def _attach(self, function: Function) -> None:
         program, name = self.program, function.name
-        if self.method is Method.FENTRY:
+        if self.method is AttachMethod.FENTRY:
             kind = "kretfunc" if function.at_return else "kfunc"
             # The second is what newer releases of bcc make of it.
             names = {f"{kind}__{name}", f"{kind}__vmlinux__{name}"}

@@ -18,7 +18,7 @@ from functools import partial
 from kprobe_tool import files
 from kprobe_tool.errors import Error, FileError, errno_name
 from kprobe_tool.names import did_you_mean
-from kprobe_tool.native import bcc, bounded, bpf, elf, host
+from kprobe_tool.native import bcc, bounded, bpf, elf
 from kprobe_tool.native.libc import text
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
@@ -54,7 +54,7 @@ PINNED = re.compile(r'\bBPF_\w+_PINNED\w*\s*\(|\bBPF_\w+\s*\(\s*"[^"\n]*:|"maps/
 
 
 @dataclass(frozen=True)
-class Asked:
+class LoadRequest:
     """A program that was loaded: ``name`` of its function, or of the file where there are only instructions."""
 
     name: str
@@ -64,14 +64,14 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LoadResult:
     """What the kernel said about one program.
 
     ``errno`` is the verifier's own, None where it accepted. ``log`` is empty where the kernel refused before it
     looked at the program. ``messages`` are what the loader said besides.
     """
 
-    asked: Asked
+    asked: LoadRequest
     errno: str | None
     log: bytes
     complete: bool
@@ -89,28 +89,18 @@ def log_level(level: int) -> int:
     return level | bpf.BPF_LOG_STATS if level else 0
 
 
-def refused(subject: str, number: int) -> Error:
+def bpf_refused(subject: str, number: int) -> Error:
     """A load that the kernel refused before it looked at the program, for want of privilege."""
-    if host.lockdown() == "confidentiality":
-        hint = "the kernel is locked down (confidentiality)"
-    elif not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
-        disabled = host.read_line("/proc/sys/kernel/unprivileged_bpf_disabled")
-        hint = "needs CAP_BPF, and CAP_PERFMON or CAP_NET_ADMIN by its type: run as root"
-        if disabled not in {None, "0"}:
-            hint += f" (kernel.unprivileged_bpf_disabled is {disabled})"
-    elif not host.in_initial_user_namespace():
-        hint = "needs root of the host, not of a user namespace"
-    else:
-        hint = "a seccomp filter or an LSM may refuse it, or this kernel does not allow this type of program"
+    hint = bpf.refusal_hint("CAP_BPF, and CAP_PERFMON or CAP_NET_ADMIN by its type")
     return Error(subject, errno=number, hint=hint)
 
 
-def judged(asked: Asked, answer: bpf.Answer, messages: Sequence[str] = ()) -> Verdict | Error:
+def interpret(asked: LoadRequest, answer: bpf.Answer, messages: Sequence[str] = ()) -> LoadResult | Error:
     """What an answer means; an Error where it was not the verifier that refused."""
     if answer.errno in {errnos.EPERM, errnos.ENOSYS} and not answer.log:
-        return refused(asked.name, answer.errno)
+        return bpf_refused(asked.name, answer.errno)
     errno = errno_name(answer.errno) if answer.errno else None
-    return Verdict(
+    return LoadResult(
         asked,
         errno,
         answer.log,
@@ -121,7 +111,7 @@ def judged(asked: Asked, answer: bpf.Answer, messages: Sequence[str] = ()) -> Ve
     )
 
 
-def chosen(path: str, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+def choose(path: str, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """The wanted ones of the programs of a file, all without any. Raises Error, with the nearest name."""
     for name in wanted:
         if name not in names:
@@ -132,7 +122,7 @@ def chosen(path: str, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return [name for name in names if not wanted or name in wanted]
 
 
-def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Iterator[Verdict | Error]:
+def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Iterator[LoadResult | Error]:
     """Each program of an ELF object, loaded alone. Raises Error."""
     from kprobe_tool.native import libbpf
 
@@ -140,7 +130,7 @@ def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: in
         programs = {program.name: program for program in libbpf.programs(path)}
     except OSError as error:
         raise Error.from_os(path, error) from error
-    for name in chosen(path, list(programs), wanted):
+    for name in choose(path, list(programs), wanted):
         program = programs[name]
         kind = program.prog_type if prog_type is None else prog_type
         if not kind:
@@ -152,23 +142,23 @@ def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: in
             continue
         loaded = libbpf.load(path, name, log_level(level), prog_type)
         if loaded.answer is None:
-            yield not_asked(f"{path}: {name}", loaded.errno, loaded.messages)
+            yield libbpf_failed(f"{path}: {name}", loaded.errno, loaded.messages)
         else:
-            asked = Asked(name, program.section, kind, program.insn_count)
-            yield judged(asked, loaded.answer, loaded.messages)
+            asked = LoadRequest(name, program.section, kind, program.insn_count)
+            yield interpret(asked, loaded.answer, loaded.messages)
 
 
-def not_asked(subject: str, number: int, messages: Sequence[str]) -> Error:
+def libbpf_failed(subject: str, number: int, messages: Sequence[str]) -> Error:
     """libbpf failed before the kernel saw the program: a map, the BTF, a relocation."""
     told = [line.removeprefix("libbpf: ") for line in messages if not NOISE.match(line)]
     if number == errnos.EPERM:
-        return refused(subject, number)
+        return bpf_refused(subject, number)
     return Error(
         subject, told[-1] if told else os.strerror(number), errno=number, hint="libbpf did not get to load it"
     )
 
 
-def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Sequence[Verdict | Error]:
+def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Sequence[LoadResult | Error]:
     """Each function of a C file for bcc, loaded alone, in a process that LLVM may end. Raises Error."""
     line = pinned_table(text(files.read(path, FILE_MAX)))
     if line is not None:
@@ -185,7 +175,7 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
     finally:
         os.close(noise)
     if isinstance(answer, OSError):
-        raise given_up(path, answer, said)
+        raise compiler_gave_up(path, answer, said)
     if isinstance(answer, Error):
         raise answer
     return answer
@@ -193,32 +183,32 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
 
 def compiled(
     path: str, *, wanted: Sequence[str], prog_type: int | None, level: int, noise: int
-) -> list[Verdict | Error] | Error:
+) -> list[LoadResult | Error] | Error:
     """The same by this process; the Error is that of the file."""
     try:
         bcc.confine()
         with bcc.Object(os.path.abspath(path), noise=noise) as module:
-            names = chosen(path, module.functions(), wanted)
+            names = choose(path, module.functions(), wanted)
             return [of_function(path, module, name, prog_type, level) for name in names]
     except Error as error:
-        return not_compiled(path, error)
+        return compile_error(path, error)
 
 
-def of_function(path: str, module: bcc.Object, name: str, prog_type: int | None, level: int) -> Verdict | Error:
+def of_function(path: str, module: bcc.Object, name: str, prog_type: int | None, level: int) -> LoadResult | Error:
     prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
     kind = prog_type if prog_type is not None else TYPES[PREFIXES[prefix]] if prefix else None
     if kind is None:
         return Error(f"{path}: {name}", "its name does not tell the type of program", hint="give it with --type")
     answer, insn_count = module.ask(name, kind, log_level(level))
-    return judged(Asked(name, None, kind, insn_count), answer)
+    return interpret(LoadRequest(name, None, kind, insn_count), answer)
 
 
-def given_up(path: str, error: OSError, noise: str) -> Error:
+def compiler_gave_up(path: str, error: OSError, noise: str) -> Error:
     """Why the process that compiles gave no answer."""
     if re.search(r"bad_alloc|out of memory", noise):
         return Error(path, errno=errnos.ENOMEM, hint="compiling takes some 300 MiB of memory")
     if noise.strip():
-        return not_compiled(path, bcc.failure(path, 0, noise))
+        return compile_error(path, bcc.failure(path, 0, noise))
     return Error.from_os(path, error)
 
 
@@ -229,7 +219,7 @@ def pinned_table(source: str) -> int | None:
     return None if found is None else bare.count("\n", 0, found.start()) + 1
 
 
-def not_compiled(path: str, error: Error) -> Error:
+def compile_error(path: str, error: Error) -> Error:
     """clang calls what bcc gives it /virtual/main.c. What has its own headers is no program for bcc."""
     match = re.fullmatch(r"(?:error: )?/virtual/main\.c:(\d+):\d+: (?:fatal )?(?:error: )?(.*)", error.reason)
     if match is None:
@@ -257,14 +247,14 @@ def instructions(path: str, data: bytes) -> bytes:
     return data
 
 
-def of_instructions(path: str, prog_type: int, level: int, licence: str) -> Verdict | Error:
+def of_instructions(path: str, prog_type: int, level: int, licence: str) -> LoadResult | Error:
     """Bare instructions. Raises Error."""
     insns = instructions(path, files.read(path, FILE_MAX))
     try:
         answer = bpf.load(bpf.Program(insns, prog_type, license=os.fsencode(licence)), log_level(level))
     except OSError as error:
         raise Error.from_os(path, error) from error
-    return judged(Asked(os.path.basename(path), None, prog_type, len(insns) // 8), answer)
+    return interpret(LoadRequest(os.path.basename(path), None, prog_type, len(insns) // 8), answer)
 
 
 def is_object(path: str) -> bool:

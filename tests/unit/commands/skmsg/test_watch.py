@@ -15,7 +15,7 @@ import pytest
 from kprobe_tool import cli
 from kprobe_tool.commands.skmsg import rows, watch
 from kprobe_tool.errors import ExitCode
-from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Filters, Method
+from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, MessageFilter
 
 from ...fake_watch import CAPTURE, Fake
 from ...test_schemas import SCHEMAS, check_command, check_lines
@@ -56,7 +56,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     definitions = SCHEMAS["skmsg-watch"]["$defs"]
     functions = [function.name for function in FUNCTIONS]
     assert definitions["hook"]["properties"]["function"]["enum"] == functions
-    assert definitions["hook"]["properties"]["method"]["enum"] == list(Method)
+    assert definitions["hook"]["properties"]["method"]["enum"] == list(AttachMethod)
     assert definitions["message"]["properties"]["hook"]["enum"] == functions
     assert definitions["message_element"]["properties"]["page"]["enum"] == list(rows.PAGES)
     ended = SCHEMAS["skmsg-watch"]["properties"]["summary"]["properties"]["ended"]["enum"]
@@ -94,7 +94,10 @@ def test_options_become_filters(capsys: Capsys) -> None:
     own = str(os.getpid())
     run(capsys, *SHORT, "--all", "--pid", own, "--netns", own, "--port", "443", "--attach", "fentry")
     run(capsys, *SHORT)
-    assert Fake.asked == [(Filters(True, os.getpid(), inode, 443), Method.FENTRY), (Filters(), None)]
+    assert Fake.asked == [
+        (MessageFilter(True, os.getpid(), inode, 443), AttachMethod.FENTRY),
+        (MessageFilter(), None),
+    ]
 
 
 def test_names_are_escaped(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import bpf, host
 from kprobe_tool.native.programs import verifier_watch as records
 from kprobe_tool.probes.verifier.watching import watch
-from kprobe_tool.probes.verifier.watching.watch import Filters, Source
+from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LogSource
 
 from ...fake_loads import LOG, FakeWatch
 from ...test_schemas import SCHEMAS, check_command
@@ -115,9 +115,9 @@ def test_options_reach_the_kernel(capsys: Capsys) -> None:
         "--reload",
         *SHORT,
     )
-    assert FakeWatch.asked == {"max_log": 2 << 20, "reload": True, "filters": Filters(True, 7, "x", 6)}
+    assert FakeWatch.asked == {"max_log": 2 << 20, "reload": True, "filters": LoadFilter(True, 7, "x", 6)}
     run(capsys, *SHORT)
-    assert FakeWatch.asked == {"max_log": 256 << 10, "reload": False, "filters": Filters()}
+    assert FakeWatch.asked == {"max_log": 256 << 10, "reload": False, "filters": LoadFilter()}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_wrong_usage(capsys: Capsys, args: list[str], said: str) -> None:
 def test_enumerations_are_those_of_the_code() -> None:
     schema = SCHEMAS["verifier-log-watch"]
     log = schema["$defs"]["verifier_captured_log"]["properties"]
-    assert log["source"]["enum"] == [*Source, None]
+    assert log["source"]["enum"] == [*LogSource, None]
     assert log["missing"]["enum"] == [*records.MISSING[1:], None]
     assert schema["properties"]["summary"]["properties"]["ended"]["enum"] == list(verifier_watch.ENDINGS)
     assert verifier_watch.LOG_MAX == watch.LOG_MAX

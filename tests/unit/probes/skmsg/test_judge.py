@@ -21,7 +21,7 @@ from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.skmsg import checks, experiment
 from kprobe_tool.probes.skmsg.cases import CASES, Must, Socket
 from kprobe_tool.probes.skmsg.experiment import Controls, Experiment, Run, experiment_of
-from kprobe_tool.probes.skmsg.judge import Outcome, judge, results, statement
+from kprobe_tool.probes.skmsg.judge import CaseOutcome, judge, results, statement
 
 DATA = Path(__file__).parents[2] / "data" / "skmsg"
 UNFIXED, FIXED, CLOSED = "6.12.43+deb12-amd64", "6.1.0-56-amd64", "7.2.12+deb13-amd64"
@@ -100,14 +100,14 @@ def name(value: object) -> str:
 def test_a_range_elsewhere_is_no_verdict(done: Experiment, run: Run) -> None:
     last = last_of(run)
     moved = with_last(run, replace(last, page_offset=last.page_offset + 1))
-    assert judge(done, moved).outcome is Outcome.UNKNOWN
+    assert judge(done, moved).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
 def test_no_range_is_no_exposure(done: Experiment, run: Run) -> None:
     """Only where the kernel's own bit says so as well."""
     last = last_of(run)
-    for copy, outcome in ((False, Outcome.UNKNOWN), (True, Outcome.OK)):
+    for copy, outcome in ((False, CaseOutcome.UNKNOWN), (True, CaseOutcome.OK)):
         elements = tuple(replace(element, copy=copy, exposed=not copy) for element in last.sg.elements)
         kept = replace(last, length=0, sg=replace(last.sg, elements=elements))
         assert judge(done, with_last(run, kept)).outcome is outcome
@@ -116,19 +116,19 @@ def test_no_range_is_no_exposure(done: Experiment, run: Run) -> None:
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT], ids=name)
 def test_a_page_that_was_not_made_out_is_no_copy(done: Experiment, run: Run) -> None:
     """It has a copy bit, so it is somebody's page: perhaps the file's, in a way that a newer kernel keeps it."""
-    assert judge(replace(done, ino=done.ino + 1), run).outcome is Outcome.UNKNOWN
-    assert judge(replace(done, dev=done.dev + 1), run).outcome is Outcome.UNKNOWN
+    assert judge(replace(done, ino=done.ino + 1), run).outcome is CaseOutcome.UNKNOWN
+    assert judge(replace(done, dev=done.dev + 1), run).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
 def test_a_message_of_nothing_is_no_copy(done: Experiment, run: Run) -> None:
-    assert judge(done, run).outcome is Outcome.NOT_APPLICABLE
+    assert judge(done, run).outcome is CaseOutcome.NOT_APPLICABLE
     place = run.case.seen
     empty = [
         replace(record, sg=replace(record.sg, elements=())) if (record.call, record.after) == place else record
         for record in run.records
     ]
-    assert judge(done, replace(run, records=empty)).outcome is Outcome.UNKNOWN
+    assert judge(done, replace(run, records=empty)).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
@@ -139,7 +139,7 @@ def test_one_page_among_copies_is_no_copy(done: Experiment, run: Run) -> None:
     element = seen_first.sg.elements[0]
     both = replace(seen_first, sg=replace(seen_first.sg, elements=(element, replace(element, copy=True))))
     records = [both if record is seen_first else record for record in run.records]
-    assert judge(done, replace(run, records=records)).outcome is Outcome.UNKNOWN
+    assert judge(done, replace(run, records=records)).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), [each for each in EXPOSED if each[1].case.byte], ids=name)
@@ -151,10 +151,10 @@ def test_a_range_within_an_element(done: Experiment, run: Run) -> None:
     there = replace(last, page_offset=100 + byte, length=1, sg=replace(last.sg, elements=(whole,)))
     verdict = judge(done, with_last(run, there))
     assert (verdict.outcome, verdict.reason) == (
-        Outcome.AFFECTED,
+        CaseOutcome.AFFECTED,
         "a BPF program could overwrite 1 byte of the cached file",
     )
-    assert judge(done, with_last(run, replace(there, page_offset=100 - byte))).outcome is Outcome.UNKNOWN
+    assert judge(done, with_last(run, replace(there, page_offset=100 - byte))).outcome is CaseOutcome.UNKNOWN
     assert judge(done, with_last(run, replace(there, length=2))).reason.count("2 bytes") == 1
 
 
@@ -162,13 +162,15 @@ def test_a_range_within_an_element(done: Experiment, run: Run) -> None:
 @pytest.mark.parametrize(
     ("copy", "length", "outcome"),
     [
-        (False, 1, Outcome.OK),
-        (False, 0, Outcome.AFFECTED),
-        (True, 1, Outcome.AFFECTED),
-        (True, 0, Outcome.AFFECTED),
+        (False, 1, CaseOutcome.OK),
+        (False, 0, CaseOutcome.AFFECTED),
+        (True, 1, CaseOutcome.AFFECTED),
+        (True, 0, CaseOutcome.AFFECTED),
     ],
 )
-def test_either_sign_of_a_stale_bit(done: Experiment, run: Run, copy: bool, length: int, outcome: Outcome) -> None:
+def test_either_sign_of_a_stale_bit(
+    done: Experiment, run: Run, copy: bool, length: int, outcome: CaseOutcome
+) -> None:
     last = last_of(run)
     elements = tuple(replace(element, copy=copy) for element in last.sg.elements)
     other = replace(last, length=length, sg=replace(last.sg, elements=elements))
@@ -178,9 +180,9 @@ def test_either_sign_of_a_stale_bit(done: Experiment, run: Run, copy: bool, leng
 @pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
 @pytest.mark.parametrize(
     ("kind", "outcome"),
-    [(PageKind.KERNEL, Outcome.OK), (PageKind.NONE, Outcome.UNKNOWN), (PageKind.CACHE, Outcome.UNKNOWN)],
+    [(PageKind.KERNEL, CaseOutcome.OK), (PageKind.NONE, CaseOutcome.UNKNOWN), (PageKind.CACHE, CaseOutcome.UNKNOWN)],
 )
-def test_what_took_the_place_of_the_file(done: Experiment, run: Run, kind: PageKind, outcome: Outcome) -> None:
+def test_what_took_the_place_of_the_file(done: Experiment, run: Run, kind: PageKind, outcome: CaseOutcome) -> None:
     last = last_of(run)
     elements = tuple(replace(element, kind=kind, ino=None, dev=None) for element in last.sg.elements)
     other = replace(last, sg=replace(last.sg, elements=elements))
@@ -192,7 +194,7 @@ def test_a_slot_that_was_not_used_again_is_no_verdict(done: Experiment, run: Run
     last = last_of(run)
     elements = tuple(replace(element, index=element.index + 5) for element in last.sg.elements)
     moved = with_last(run, replace(last, sg=replace(last.sg, elements=elements)))
-    assert judge(done, moved).outcome is Outcome.UNKNOWN
+    assert judge(done, moved).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *STALE, *KEPT, *GONE], ids=name)
@@ -206,14 +208,14 @@ def test_what_keeps_a_test_from_telling(done: Experiment, run: Run) -> None:
         replace(run, records=failed),
     ):
         verdict = judge(done, broken)
-        assert verdict.outcome is Outcome.UNKNOWN
+        assert verdict.outcome is CaseOutcome.UNKNOWN
         assert verdict.settle
     assert "(): ENOMEM" in judge(done, replace(run, records=failed)).reason
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT, *GONE], ids=name)
 def test_content_that_changed(done: Experiment, run: Run) -> None:
-    assert judge(done, replace(run, unchanged=False)).outcome is Outcome.AFFECTED
+    assert judge(done, replace(run, unchanged=False)).outcome is CaseOutcome.AFFECTED
 
 
 @pytest.mark.parametrize(("done", "run"), KEPT, ids=name)
@@ -221,7 +223,7 @@ def test_a_bit_that_was_never_set(done: Experiment, run: Run) -> None:
     first = run.records[0]
     elements = tuple(replace(element, copy=False, exposed=True) for element in first.sg.elements)
     bare = replace(first, sg=replace(first.sg, copy=0, elements=elements))
-    assert judge(done, replace(run, records=[bare, *run.records[1:]])).outcome is Outcome.AFFECTED
+    assert judge(done, replace(run, records=[bare, *run.records[1:]])).outcome is CaseOutcome.AFFECTED
 
 
 def without_tls(*, loaded: bool | None) -> Experiment:

@@ -14,7 +14,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import btf, kprobe
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.skmsg import watch
-from kprobe_tool.probes.skmsg.watch import FUNCTIONS, Event, Method, Target, Watch, decode
+from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, Event, Target, Watch, decode
 
 CAPTURES = sorted((Path(__file__).parents[2] / "data" / "skmsg-watch").glob("*.json"))
 AFFECTED = "6.12.43+deb12-amd64"
@@ -78,9 +78,9 @@ def test_a_kernel_without_btf(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_machines_whose_registers_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kprobe, "available", lambda: True)
     monkeypatch.setattr(watch, "KPROBE_MACHINES", frozenset({os.uname().machine}))
-    assert watch.default_method() is Method.KPROBE
+    assert watch.default_method() is AttachMethod.KPROBE
     monkeypatch.setattr(watch, "KPROBE_MACHINES", frozenset())
-    assert watch.default_method() is Method.FENTRY
+    assert watch.default_method() is AttachMethod.FENTRY
 
 
 def test_no_such_process() -> None:

@@ -18,7 +18,6 @@ from kprobe_tool.probes.verifier.explaining.origins import (
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import Path, PathInsn
 
-LDIMM64 = 0x18
 ADDRESS_MIN = 1 << 47
 """Above this a constant is rather an address of the kernel than a number that somebody wrote."""
 NULL_OFFSET_MAX = 1 << 16

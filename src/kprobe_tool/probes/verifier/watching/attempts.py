@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from kprobe_tool.native.programs import verifier_watch
-from kprobe_tool.native.programs.verifier_watch import Load, Message, Piece
+from kprobe_tool.native.programs.verifier_watch import Load, Piece, PrintedMessage
 from kprobe_tool.probes.verifier.watching.kernel_format import formatted
 
 PATIENCE = 2_000_000_000
@@ -95,7 +95,7 @@ class Assembler:
     def __init__(self) -> None:
         self._loads: dict[tuple[int, int], Load] = {}
         self._pieces: dict[tuple[int, int], Pieces] = {}
-        self._messages: OrderedDict[tuple[int, int], list[Message]] = OrderedDict()
+        self._messages: OrderedDict[tuple[int, int], list[PrintedMessage]] = OrderedDict()
 
     def add(self, record: bytes) -> None:
         """Raises ValueError for a record that is none of ours."""
@@ -107,7 +107,7 @@ class Assembler:
         else:
             self._note(parsed)
 
-    def _note(self, message: Message) -> None:
+    def _note(self, message: PrintedMessage) -> None:
         self._messages.setdefault((message.thread, message.start), []).append(message)
         if len(self._messages) > MESSAGES_MAX:
             self._messages.popitem(last=False)
@@ -134,7 +134,7 @@ class Assembler:
             )
 
 
-class Folder:
+class RetryJoiner:
     """Attempts in, reports out: at once where nothing can follow, else after RETRY."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from kprobe_tool.probes.live import COUNTERS, Counters, Feed, Limits
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.explaining.redact import redact
-from kprobe_tool.probes.verifier.watching.attempts import PATIENCE, Assembler, Attempt, Folder, Report
+from kprobe_tool.probes.verifier.watching.attempts import PATIENCE, Assembler, Attempt, Report, RetryJoiner
 from kprobe_tool.probes.verifier.watching.reload import Unable, reload
 
 MACHINE = os.uname().machine
@@ -60,7 +60,7 @@ COMM_MAX = TASK_COMM_LEN - 1
 
 
 @dataclass(frozen=True)
-class Filters:
+class LoadFilter:
     """Which loads are reported. ``comm`` is the thread's name; ``prog_type`` a number."""
 
     everything: bool = False
@@ -128,7 +128,7 @@ class Groups:
         return Group(number, path, names[-1] if names else None)
 
 
-class Source(StrEnum):
+class LogSource(StrEnum):
     """Where a log is from."""
 
     LOADER = "loader"
@@ -149,7 +149,7 @@ class Explained:
 
     report: Report
     at: datetime
-    source: Source | None
+    source: LogSource | None
     log: bytes
     diagnosis: Diagnosis | None
     note: str | None = None
@@ -171,19 +171,19 @@ def explained(report: Report, *, again: bool = False, redacted: bool = False) ->
     load = attempt.load
     source, log, note = None, b"", None
     if attempt.log:
-        source, log = Source.LOADER, attempt.log
+        source, log = LogSource.LOADER, attempt.log
     elif attempt.messages:
-        source, log = Source.MESSAGES, attempt.messages
+        source, log = LogSource.MESSAGES, attempt.messages
     elif again and load.errno and not load.log_size:
         try:
-            source, log = Source.RELOAD, reload(attempt)
+            source, log = LogSource.RELOAD, reload(attempt)
         except Unable as error:
             source, note = None, str(error)
     at = wall_clock(load.time)
     if not load.errno:
         return Explained(report, at, source, without_addresses(log) if redacted else log, None)
     whole = log
-    if source is Source.LOADER and load.captured < load.length:
+    if source is LogSource.LOADER and load.captured < load.length:
         # The first line is the rest of one.
         whole = log.partition(b"\n")[2] or log
     diagnosis = explain_bytes(whole, errno_name(load.errno))
@@ -229,7 +229,7 @@ class Watch:
             defines |= btf.fields(SECCOMP_FIELDS, types)
         self._program = bcc.Object("verifier_watch.c", defines)
 
-    def start(self, filters: Filters) -> None:
+    def start(self, filters: LoadFilter) -> None:
         """Raises Error: a kernel without these tracepoints, a filter that nothing can pass."""
         self._program.update("settings_map", FIRST, filters.packed())
         self._program.zero_per_cpu("counters", len(COUNTERS))
@@ -301,7 +301,7 @@ class Reports:
             yield report
 
     def _folded(self) -> Iterator[Report]:
-        assembler, folder = Assembler(), Folder()
+        assembler, folder = Assembler(), RetryJoiner()
         now = host.kernel_monotonic_ns()
         for batch in self._feed.batches():
             for record in batch:

@@ -12,10 +12,10 @@ import pytest
 from kprobe_tool.errors import Error
 from kprobe_tool.native.programs import verifier_watch
 from kprobe_tool.probes.verifier.watching import attempts
-from kprobe_tool.probes.verifier.watching.attempts import RETRY, Assembler, Attempt, Folder, Report
+from kprobe_tool.probes.verifier.watching.attempts import RETRY, Assembler, Attempt, Report, RetryJoiner
 from kprobe_tool.probes.verifier.watching.kernel_format import formatted
 from kprobe_tool.probes.verifier.watching.reload import Unable, file_descriptors
-from kprobe_tool.probes.verifier.watching.watch import Filters, Source, explained, pages
+from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LogSource, explained, pages
 
 from ....fake_loads import LOG, SECOND, THREAD, load, pieces, said
 
@@ -105,7 +105,7 @@ def test_messages() -> None:
     assert attempt.messages == b"R3 invalid mem access 'scalar'\nlast\n"
     assert attempt.messages_lost == 0
     found = explained(Report((attempt,)))
-    assert (found.source, found.log) == (Source.MESSAGES, attempt.messages)
+    assert (found.source, found.log) == (LogSource.MESSAGES, attempt.messages)
 
 
 def test_messages_of_a_load_before_are_not_taken() -> None:
@@ -153,7 +153,7 @@ def attempt(time: int, log_size: int = 0, errno: int = errnos.EACCES, name: byte
 
 def folded(*given: Attempt) -> list[list[int]]:
     """The sizes of the logs in each report."""
-    folder = Folder()
+    folder = RetryJoiner()
     reports = [report for each in given for report in folder.add(each)]
     reports += folder.rest()
     return [[each.load.log_size for each in report.attempts] for report in reports]
@@ -183,7 +183,7 @@ def test_folding(given: list[Attempt], reports: list[list[int]]) -> None:
 
 
 def test_a_silent_load_is_reported_when_none_can_follow() -> None:
-    folder = Folder()
+    folder = RetryJoiner()
     assert list(folder.add(attempt(SECOND))) == []
     assert list(folder.expired(SECOND + RETRY)) == []
     (report,) = folder.expired(SECOND + RETRY + 1)
@@ -193,7 +193,7 @@ def test_a_silent_load_is_reported_when_none_can_follow() -> None:
 
 def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "HELD_MAX", 3)
-    folder = Folder()
+    folder = RetryJoiner()
     given = [list(folder.add(attempt(SECOND, name=b"%d" % number))) for number in range(5)]
     assert [[report.last.load.name for report in each] for each in given] == [[], [], [], ["0"], ["1"]]
     monkeypatch.setattr(attempts, "HELD_BYTES", 9)
@@ -278,12 +278,12 @@ def test_programs_that_cannot_be_loaded_again(program: bytes, why: str) -> None:
 
 
 def test_filters() -> None:
-    assert Filters().packed() == bytes(32)
-    packed = Filters(everything=True, pid=7, comm="abc", prog_type=0).packed()
+    assert LoadFilter().packed() == bytes(32)
+    packed = LoadFilter(everything=True, pid=7, comm="abc", prog_type=0).packed()
     assert packed == b"abc".ljust(16, b"\0") + b"".join(number.to_bytes(4, "little") for number in (7, 1, 1, 0))
     for comm in ("", "x" * 16, "é" * 8):
         with pytest.raises(Error, match="1 to 15 bytes"):
-            Filters(comm=comm).packed()
+            LoadFilter(comm=comm).packed()
 
 
 def test_pages() -> None:

@@ -218,9 +218,9 @@ def test_controller_that_hangs(target: Target) -> None:
         wait_until(lambda: in_flight.read_text().split() != ["0", "0"], "a request in flight")
         other = "none" if "[none]" not in scheduler.read_text() else "mq-deadline"
         writer = start("sh", "-c", f"echo {other} > {scheduler}")
-        wait_until(lambda: waits(writer.pid), "the writer waits")
+        wait_until(lambda: waits(writer.pid, "blk_mq_freeze_queue_wait"), "the writer waits")
         reader = start("cat", str(scheduler.parents[1] / "mq/0/cpu_list"))
-        wait_until(lambda: reader.poll() is not None or waits(reader.pid), "read, or waiting")
+        wait_until(lambda: reader.poll() is not None or waits(reader.pid, "blk_mq_hw_sysfs_show"), "read, or waiting")
         if reader.poll() is not None:
             pytest.skip("this kernel lets queues be read while one is frozen")
         answer = tool("nvme-queues", "-o", "json", controller)
@@ -244,9 +244,11 @@ def test_controller_that_hangs(target: Target) -> None:
     assert ids(row_of(tool("nvme-queues", "-o", "json"), controller)) == {STALE}
 
 
-def waits(pid: int) -> bool:
-    """Whether a process is in an uninterruptible sleep."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "D"
+def waits(pid: int, function: str) -> bool:
+    """Whether a process waits in this function of the kernel's, and not for the file system that it is on."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "D" and bool(
+        re.search(rf"\b{function}\b", Path(f"/proc/{pid}/stack").read_text())
+    )
 
 
 def test_cpu_that_came_and_went(target: Target) -> None:

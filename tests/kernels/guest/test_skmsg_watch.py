@@ -15,6 +15,7 @@ import pytest
 
 from kprobe_tool import cli
 from kprobe_tool.checks import history
+from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bcc, kprobe, tracefs
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
@@ -247,7 +248,7 @@ def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
     if number is signal.SIGKILL:
         assert (os.WTERMSIG(status), rest) == (signal.SIGKILL, [])
     else:
-        assert os.waitstatus_to_exitcode(status) == 0
+        assert os.waitstatus_to_exitcode(status) == ExitCode.INTERRUPTED
         (summary,) = rest
         assert (summary["type"], summary["ended"]) == ("summary", "signal")
         assert (summary["seen"], summary["emitted"], summary["dropped"], summary["exposed"]) == (5, 5, 0, 0)

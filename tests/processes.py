@@ -1,5 +1,6 @@
 """Processes that must end."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -19,3 +20,8 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def children() -> set[int]:
+    """The children that this thread has made, also dead ones: other threads may be booting kernels meanwhile."""
+    return set(map(int, Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()))

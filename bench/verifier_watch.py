@@ -18,7 +18,7 @@ from tests import loads
 
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.live import Limits
-from kprobe_tool.probes.verifier.watching.watch import Filters, Watch
+from kprobe_tool.probes.verifier.watching.watch import Filters, LoadWatch
 
 ROUNDS = 15
 
@@ -56,7 +56,7 @@ def seconds(function: Callable[[], None]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def ratio(function: Callable[[], None], watch: Watch, filters: Filters) -> float:
+def ratio(function: Callable[[], None], watch: LoadWatch, filters: Filters) -> float:
     """Time watched by time not watched."""
     watched, alone = [], []
     for _ in range(ROUNDS):
@@ -71,7 +71,7 @@ def ratio(function: Callable[[], None], watch: Watch, filters: Filters) -> float
 def main() -> None:
     everybody, nobody = Filters(), Filters(everything=True)
     straight = "; ".join(["r0 = 0", *["r0 += 1"] * 500, "exit"])
-    with Watch(0) as header_only, Watch(1 << 18) as with_log:
+    with LoadWatch(0) as header_only, LoadWatch(1 << 18) as with_log:
         cases = (
             ("system calls of others (read and write of a byte)", bytes_copied(300_000), header_only, everybody),
             ("successful load of 2 instructions, --max-log 0", load(loads.FINE, 0, 500), header_only, everybody),

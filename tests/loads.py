@@ -24,7 +24,7 @@ from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import libc
 from kprobe_tool.probes.live import Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
-from kprobe_tool.probes.verifier.watching.watch import LoadFilter, Watch
+from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LoadWatch
 
 from .corpus.asm import Resolve, assemble
 from .corpus.kernel import BPF_MAP_CREATE, MAPS, bpf_attr_map_create
@@ -438,7 +438,7 @@ def in_new_pid_namespace(function: Callable[[], T]) -> T:
 
 def watched_in_pid_namespace() -> tuple[int, list[int], list[int]]:
     """A process here; which ones --pid with its number reports, of two; and which one loads in a namespace below."""
-    with Watch(0) as watch, child(lambda: here(1)) as one, child(lambda: here(1)) as other:
+    with LoadWatch(0) as watch, child(lambda: here(1)) as one, child(lambda: here(1)) as other:
         watch.start(LoadFilter(pid=one.pid))
         for each in (other, one):
             each.start()
@@ -449,7 +449,7 @@ def watched_in_pid_namespace() -> tuple[int, list[int], list[int]]:
         return one.pid, by_pid, numbers(watch)
 
 
-def numbers(watch: Watch) -> list[int]:
+def numbers(watch: LoadWatch) -> list[int]:
     """The processes of this pid namespace that have loaded."""
     found = [report.last.load.ns_pid for report in watch.feed(Limits(lambda: "done"))]
     return [number for number in found if number is not None]

@@ -139,7 +139,7 @@ def refuse(
     return PluginState.UNKNOWN
 
 
-class Stream(io.TextIOWrapper):
+class StandardStream(io.TextIOWrapper):
     """Standard output or error, whose failures say what it is that cannot be written."""
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -195,6 +195,6 @@ def main() -> int:
         if sys.stderr is not None:
             say(f"{closed[-1]}: closed")
         return ExitCode.CANNOT_RUN
-    sys.stdout, sys.stderr = map(Stream, (sys.stdout, sys.stderr), STREAMS)
+    sys.stdout, sys.stderr = map(StandardStream, (sys.stdout, sys.stderr), STREAMS)
     code = run(sys.argv[1:])
     return code if finish() or code not in {ExitCode.OK, ExitCode.FOUND} else ExitCode.CANNOT_RUN

@@ -115,7 +115,7 @@ def built(program: Program, known: Symbols) -> bpf.Program:
 class KernelAnswer:
     """The kernel's answer about one program, and how many instructions that has."""
 
-    answer: bpf.Answer
+    answer: bpf.LoadAnswer
     insn_count: int
 
 

@@ -16,7 +16,7 @@ import pytest
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import bcc, bpf, btf, host, link, sk_msg, tls
 from kprobe_tool.native.programs import skmsg_check
-from kprobe_tool.native.programs.skmsg_check import Kind, Plan, Step
+from kprobe_tool.native.programs.skmsg_check import Plan, Step, StepKind
 from kprobe_tool.probes import doctor
 from kprobe_tool.probes.skmsg import experiment
 
@@ -110,19 +110,19 @@ def test_the_ring_is_one_less_than_the_array() -> None:
 
 
 @pytest.fixture
-def program() -> Iterator[skmsg_check.Program]:
-    with skmsg_check.Program() as made:
+def program() -> Iterator[skmsg_check.CheckProgram]:
+    with skmsg_check.CheckProgram() as made:
         yield made
 
 
-def test_a_socket_that_is_not_connected_is_refused(program: skmsg_check.Program) -> None:
+def test_a_socket_that_is_not_connected_is_refused(program: skmsg_check.CheckProgram) -> None:
     with socket.socket() as sock, pytest.raises(OSError, match="BPF map sockets") as refused:
         program.take(sock)
     assert refused.value.errno is not None
 
 
-def test_what_is_pushed_comes_first(program: skmsg_check.Program) -> None:
-    program.begin([Plan((Step(Kind.PUSH, 0, 8),), skmsg_check.SK_DROP)])
+def test_what_is_pushed_comes_first(program: skmsg_check.CheckProgram) -> None:
+    program.begin([Plan((Step(StepKind.PUSH, 0, 8),), skmsg_check.SK_DROP)])
     with experiment.connection() as sock:
         program.take(sock)
         with pytest.raises(PermissionError):
@@ -165,10 +165,10 @@ def test_no_btf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     btf.vmlinux.cache_clear()
     try:
         with pytest.raises(Error, match="BTF: this kernel has none; a kernel with CONFIG_DEBUG_INFO_BTF=y"):
-            skmsg_check.Program()
+            skmsg_check.CheckProgram()
         (tmp_path / "vmlinux").write_bytes(b"nothing")
         with pytest.raises(Error, match="BTF: shorter than its header"):
-            skmsg_check.Program()
+            skmsg_check.CheckProgram()
     finally:
         btf.vmlinux.cache_clear()
 
@@ -225,11 +225,11 @@ def test_a_child_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_child_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     """bcc is a compiler in this process, and has crashed before."""
 
-    def crash(self: skmsg_check.Program, calls: object) -> None:
+    def crash(self: skmsg_check.CheckProgram, calls: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
     before = programs()
-    monkeypatch.setattr(skmsg_check.Program, "begin", crash)
+    monkeypatch.setattr(skmsg_check.CheckProgram, "begin", crash)
     experiment.attempt.cache_clear()
     try:
         with pytest.raises(Error, match=r"^BPF on sockets: the child process died of signal 9$"):

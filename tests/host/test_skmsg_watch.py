@@ -15,7 +15,15 @@ from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bcc, host, netns
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.live import Counters, Limits
-from kprobe_tool.probes.skmsg.watch import AttachMethod, Event, MessageFilter, Target, Watch, boot_time, decode
+from kprobe_tool.probes.skmsg.watch import (
+    AttachMethod,
+    HookEvent,
+    MessageFilter,
+    MessageWatch,
+    TargetProcess,
+    boot_time,
+    decode,
+)
 
 from .. import skmsg
 from ..nobody import as_nobody
@@ -28,7 +36,7 @@ NOW = Limits(lambda: "done")
 
 
 @pytest.fixture(scope="module")
-def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MessageWatch]:
     """Compiled once. No hook is attached: the programs that would be are not asked for."""
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
         skip("BPF needs root")
@@ -36,11 +44,11 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
         skip("this kernel has no BTF")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bcc, "SOURCES", skmsg.sources(tmp_path_factory.mktemp("bpf")))
-        with Watch(AttachMethod.KPROBE) as made:
+        with MessageWatch(AttachMethod.KPROBE) as made:
             yield made
 
 
-def collect(watch: Watch, limits: Limits = NOW) -> tuple[list[Event], Counters]:
+def collect(watch: MessageWatch, limits: Limits = NOW) -> tuple[list[HookEvent], Counters]:
     """What has happened since the start."""
     boot = boot_time()
     feed = watch.feed(limits)
@@ -49,7 +57,7 @@ def collect(watch: Watch, limits: Limits = NOW) -> tuple[list[Event], Counters]:
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_a_message(watch: Watch, address: str) -> None:
+def test_a_message(watch: MessageWatch, address: str) -> None:
     before = time.time()
     with skmsg.connection(address) as (client, peer):
         watch.start(MessageFilter(everything=True))
@@ -68,7 +76,7 @@ def test_a_message(watch: Watch, address: str) -> None:
     assert (element.copy, element.exposed, element.dev, element.ino) == (False, False, None, None)
 
 
-def test_a_message_of_many_pages(watch: Watch) -> None:
+def test_a_message_of_many_pages(watch: MessageWatch) -> None:
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
@@ -81,7 +89,7 @@ def test_a_message_of_many_pages(watch: Watch) -> None:
     assert sum(event.sg.size for event in events) == 300_000
 
 
-def test_only_exposed_ones_unless_all_are_asked_for(watch: Watch) -> None:
+def test_only_exposed_ones_unless_all_are_asked_for(watch: MessageWatch) -> None:
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter())
         skmsg.use(watch.program, "look_and_pass", client)
@@ -106,7 +114,7 @@ OTHER_PORT = 1
         (lambda sport, dport: MessageFilter(pid=os.getpid(), port=OTHER_PORT), False),
     ],
 )
-def test_filters(watch: Watch, filters: Callable[[int, int], MessageFilter], shown: bool) -> None:
+def test_filters(watch: MessageWatch, filters: Callable[[int, int], MessageFilter], shown: bool) -> None:
     with skmsg.connection() as (client, peer):
         asked = filters(client.getsockname()[1], peer.getsockname()[1])
         watch.start(replace(asked, everything=True))
@@ -117,7 +125,7 @@ def test_filters(watch: Watch, filters: Callable[[int, int], MessageFilter], sho
     assert counters.filtered == (0 if shown else 3)
 
 
-def test_another_network_namespace(watch: Watch) -> None:
+def test_another_network_namespace(watch: MessageWatch) -> None:
     """Entered by a child, whose messages this process sees with the namespace they are sent in."""
     watch.start(MessageFilter(everything=True))
     code = """
@@ -147,7 +155,7 @@ sys.stdin.readline()
     assert [event.netns for event in events] == [inode, inode]
 
 
-def test_load(watch: Watch) -> None:
+def test_load(watch: MessageWatch) -> None:
     """A ring that is too small for them: what is dropped is counted to the last one."""
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
@@ -160,7 +168,7 @@ def test_load(watch: Watch) -> None:
     assert counters.dropped > 0
 
 
-def test_load_while_it_is_read(watch: Watch) -> None:
+def test_load_while_it_is_read(watch: MessageWatch) -> None:
     """Sent by another process and read at the same time: nothing is lost, or else counted."""
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
@@ -171,7 +179,7 @@ def test_load_while_it_is_read(watch: Watch) -> None:
                 skmsg.exchange(client, peer, SENT)
             finally:
                 os._exit(0)
-        ended = Target(child)
+        ended = TargetProcess(child)
         with ended:
             events, counters = collect(watch, Limits(lambda: "target-gone" if ended.gone() else None))
         os.waitpid(child, 0)
@@ -180,7 +188,7 @@ def test_load_while_it_is_read(watch: Watch) -> None:
     assert {event.pid for event in events} == {child}
 
 
-def test_count(watch: Watch) -> None:
+def test_count(watch: MessageWatch) -> None:
     """What is left in the ring when there are enough is no longer emitted, and counted."""
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
@@ -191,7 +199,7 @@ def test_count(watch: Watch) -> None:
     assert counters == Counters(seen=7, emitted=5, dropped=2)
 
 
-def test_duration(watch: Watch) -> None:
+def test_duration(watch: MessageWatch) -> None:
     watch.start(MessageFilter(everything=True))
     start = time.monotonic()
     feed = watch.feed(Limits(duration=0.4))
@@ -202,7 +210,7 @@ def test_duration(watch: Watch) -> None:
 
 def test_the_target_of_pid() -> None:
     child = subprocess.Popen(["sleep", "60"])
-    with Target(child.pid) as target:
+    with TargetProcess(child.pid) as target:
         assert not target.gone()
         child.kill()
         child.wait()
@@ -220,7 +228,7 @@ def test_without_privilege() -> None:
     assert "Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
 
 
-def test_this_kernel_is_watched_or_said_not_to_be(watch: Watch) -> None:
+def test_this_kernel_is_watched_or_said_not_to_be(watch: MessageWatch) -> None:
     """By the command itself; what is not attached has its reason."""
     done = subprocess.run(
         [sys.executable, "-m", "kprobe_tool", "skmsg", "watch", "--duration", "0.1", "-o", "json"],

@@ -25,11 +25,11 @@ from kprobe_tool.native import bpf, cgroup, host
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
 from kprobe_tool.probes.verifier.watching.watch import (
-    Group,
-    Groups,
+    ControlGroup,
+    ControlGroups,
     LoadFilter,
+    LoadWatch,
     LogSource,
-    Watch,
     explained,
     wall_clock,
 )
@@ -44,22 +44,22 @@ NOW = Limits(lambda: "done")
 
 
 @pytest.fixture(scope="module")
-def watch() -> Iterator[Watch]:
+def watch() -> Iterator[LoadWatch]:
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
         skip("BPF needs root")
     if not host.readable("/sys/kernel/btf/vmlinux"):
         skip("this kernel has no BTF")
-    with Watch(MAX_LOG, reload=True) as made:
+    with LoadWatch(MAX_LOG, reload=True) as made:
         yield made
 
 
-def collect(watch: Watch, pids: Set[int], limits: Limits = NOW) -> tuple[list[Report], Counters]:
+def collect(watch: LoadWatch, pids: Set[int], limits: Limits = NOW) -> tuple[list[Report], Counters]:
     """What these processes have done since the start."""
     reports = watch.feed(limits)
     return [report for report in reports if report.last.load.pid in pids], reports.counters()
 
 
-def test_three_loaders(watch: Watch) -> None:
+def test_three_loaders(watch: LoadWatch) -> None:
     """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
     watch.start(LoadFilter())
     by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
@@ -78,7 +78,7 @@ def test_three_loaders(watch: Watch) -> None:
         assert found.diagnosis.category
 
 
-def test_names(watch: Watch) -> None:
+def test_names(watch: LoadWatch) -> None:
     """Of this kernel's own types; a number that has none stays one."""
     types = [watch.names.prog_type(number) for number in range(len(bpf.PROG_TYPES))]
     assert types[:31] == list(bpf.PROG_TYPES[:31])
@@ -86,7 +86,7 @@ def test_names(watch: Watch) -> None:
     assert (watch.names.attach_type(0), watch.names.attach_type(37)) == ("cgroup_inet_ingress", "xdp")
 
 
-def test_own_loads_are_not_reported(watch: Watch) -> None:
+def test_own_loads_are_not_reported(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     for text, _ in loads.REFUSED:
         assert bpf.load_once(loads.program(text, "own"), 1, loads.LOG_SIZE).errno
@@ -94,7 +94,7 @@ def test_own_loads_are_not_reported(watch: Watch) -> None:
     assert reports == []
 
 
-def test_a_log_of_46_megabytes(watch: Watch) -> None:
+def test_a_log_of_46_megabytes(watch: LoadWatch) -> None:
     """The header, and of the log its end up to --max-log."""
     watch.start(LoadFilter())
     told = loads.asked(loads.LONG.format(count=27_000), 2, 1 << 26)
@@ -112,7 +112,7 @@ def test_a_log_of_46_megabytes(watch: Watch) -> None:
 
 @pytest.mark.parametrize("max_log", [0, 1, 2047, 2048, 2049, 2048 + 32768, 100_003, 16 << 20])
 def test_max_log(max_log: int) -> None:
-    with Watch(max_log) as watch:
+    with LoadWatch(max_log) as watch:
         watch.start(LoadFilter())
         told = loads.asked(loads.LONG.format(count=503), 2, 1 << 20)
         (report,), _ = collect(watch, {told.pid})
@@ -126,7 +126,7 @@ def test_max_log(max_log: int) -> None:
 
 def test_the_longest_log_that_can_be_asked_for() -> None:
     """All 16 MiB come while nobody reads."""
-    with Watch(16 << 20) as watch:
+    with LoadWatch(16 << 20) as watch:
         watch.start(LoadFilter())
         told = loads.asked(loads.LONG.format(count=11_000), 2, 1 << 25)
         (report,), _ = collect(watch, {told.pid})
@@ -134,7 +134,7 @@ def test_the_longest_log_that_can_be_asked_for() -> None:
     assert report.last.log == told.log[-(16 << 20) :]
 
 
-def test_an_attr_without_log_true_size(watch: Watch) -> None:
+def test_an_attr_without_log_true_size(watch: LoadWatch) -> None:
     """The end of the log is found all the same, here behind two megabytes."""
     watch.start(LoadFilter())
     told = loads.asked(loads.LONG.format(count=1511), 2, 1 << 22, attr_size=loads.OLD_ATTR_SIZE)
@@ -145,7 +145,7 @@ def test_an_attr_without_log_true_size(watch: Watch) -> None:
     assert report.last.log == told.log[-MAX_LOG:]
 
 
-def test_a_buffer_that_is_too_small(watch: Watch) -> None:
+def test_a_buffer_that_is_too_small(watch: LoadWatch) -> None:
     """ENOSPC: the next attempt, with more room, is the one that counts."""
     watch.start(LoadFilter())
     told = loads.growing(loads.LONG.format(count=97), 1000, 1 << 20)
@@ -155,7 +155,7 @@ def test_a_buffer_that_is_too_small(watch: Watch) -> None:
     assert counters.emitted >= 2
 
 
-def test_a_buffer_that_is_nowhere(watch: Watch) -> None:
+def test_a_buffer_that_is_nowhere(watch: LoadWatch) -> None:
     """The kernel cannot write there, and neither can we read."""
     watch.start(LoadFilter())
     told = loads.asked(loads.REFUSED[0][0], 1, loads.LOG_SIZE, address=4096)
@@ -166,7 +166,7 @@ def test_a_buffer_that_is_nowhere(watch: Watch) -> None:
     assert load.captured == 0
 
 
-def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
+def test_an_attr_in_memory_never_touched(watch: LoadWatch) -> None:
     """It cannot be read as the call begins, and can when it has ended."""
     watch.start(LoadFilter())
     told = loads.untouched(loads.REFUSED[0][0])
@@ -176,7 +176,7 @@ def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
     assert (load.attr_read, load.name, load.start is not None) == (True, "untouched", True)
 
 
-def test_an_attr_that_is_nowhere(watch: Watch) -> None:
+def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
     """Nothing is known of the program, and that is said."""
     watch.start(LoadFilter())
     told = loads.nowhere()
@@ -190,7 +190,7 @@ def test_an_attr_that_is_nowhere(watch: Watch) -> None:
 
 
 @pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
-def test_a_load_that_seccomp_refuses(watch: Watch, errno: int) -> None:
+def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
     """The system call never begins, and its end is seen."""
     watch.start(LoadFilter())
     told = loads.behind_seccomp(errno)
@@ -202,7 +202,7 @@ def test_a_load_that_seccomp_refuses(watch: Watch, errno: int) -> None:
     assert counters.seen == counters.emitted + counters.dropped
 
 
-def test_a_load_without_seccomp(watch: Watch) -> None:
+def test_a_load_without_seccomp(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     told = loads.silently(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {told.pid})
@@ -210,7 +210,7 @@ def test_a_load_without_seccomp(watch: Watch) -> None:
     assert "seccomp" not in "".join(missing(dict(report_row(watch, explained(report)))))
 
 
-def test_a_log_that_changes(watch: Watch) -> None:
+def test_a_log_that_changes(watch: LoadWatch) -> None:
     """Whatever stands there, it is bounded by the buffer; nobody reads meanwhile, so the rings may be too small."""
     watch.start(LoadFilter())
     told = loads.while_scribbled(307)
@@ -223,7 +223,7 @@ def test_a_log_that_changes(watch: Watch) -> None:
         assert load.missing == ("room" if load.captured < load.length else None)
 
 
-def test_silent_loads(watch: Watch) -> None:
+def test_silent_loads(watch: LoadWatch) -> None:
     """Nothing tells that they belong together, so each is reported."""
     watch.start(LoadFilter())
     told = loads.silently(loads.REFUSED[0][0], 17)
@@ -236,7 +236,7 @@ def test_silent_loads(watch: Watch) -> None:
         assert found.diagnosis.errno == "EACCES"
 
 
-def test_accepted_loads(watch: Watch) -> None:
+def test_accepted_loads(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     told = loads.silently(loads.FINE)
     assert told.errno == 0
@@ -258,7 +258,7 @@ def test_accepted_loads(watch: Watch) -> None:
         (LoadFilter(prog_type=0), False),
     ],
 )
-def test_filters(watch: Watch, filters: LoadFilter, shown: bool) -> None:
+def test_filters(watch: LoadWatch, filters: LoadFilter, shown: bool) -> None:
     watch.start(filters)
     told = loads.by_hand(3)
     reports, counters = collect(watch, {told[0].pid})
@@ -266,7 +266,7 @@ def test_filters(watch: Watch, filters: LoadFilter, shown: bool) -> None:
     assert counters.filtered >= (0 if shown else 3)
 
 
-def test_one_process(watch: Watch) -> None:
+def test_one_process(watch: LoadWatch) -> None:
     with loads.child(lambda: loads.here(3)) as one, loads.child(lambda: loads.here(3)) as other:
         watch.start(LoadFilter(pid=one.pid))
         for each in (other, one):
@@ -306,7 +306,7 @@ def test_in_a_pid_namespace() -> None:
     assert 1 < one < below < 100
 
 
-def test_a_flood(watch: Watch) -> None:
+def test_a_flood(watch: LoadWatch) -> None:
     """Nobody reads meanwhile: what the rings have no room for is counted to the last one."""
     watch.start(LoadFilter(comm=loads.FLOOD))
     told = loads.flood(20_011)
@@ -322,7 +322,7 @@ def test_a_flood(watch: Watch) -> None:
     assert after - before < 64 << 10
 
 
-def test_a_loader_that_is_killed(watch: Watch) -> None:
+def test_a_loader_that_is_killed(watch: LoadWatch) -> None:
     """The verifier gives up, and that is what is reported."""
     watch.start(LoadFilter())
     child = loads.killed(loads.LONG.format(count=480_000))
@@ -330,7 +330,7 @@ def test_a_loader_that_is_killed(watch: Watch) -> None:
     assert report.last.load.errno == errnos.EAGAIN
 
 
-def test_a_32_bit_system_call(watch: Watch) -> None:
+def test_a_32_bit_system_call(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     try:
         told = loads.by_int80(loads.REFUSED[0][0])
@@ -341,7 +341,7 @@ def test_a_32_bit_system_call(watch: Watch) -> None:
     loads.agrees(report, told)
 
 
-def test_loaded_again(watch: Watch) -> None:
+def test_loaded_again(watch: LoadWatch) -> None:
     """With the loader's own map, while it is there."""
 
     def load() -> Told:
@@ -362,7 +362,7 @@ def test_loaded_again(watch: Watch) -> None:
     assert (again.source, again.note) == (None, "the loader is gone, and its maps with it")
 
 
-def test_a_program_without_maps_is_loaded_again_when_its_loader_is_gone(watch: Watch) -> None:
+def test_a_program_without_maps_is_loaded_again_when_its_loader_is_gone(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     told = loads.silently("; ".join(["r0 = 0", *["r0 += 1"] * 20_000, "r0 = r2", "exit"]))
     (report,), _ = collect(watch, {told.pid})
@@ -371,7 +371,7 @@ def test_a_program_without_maps_is_loaded_again_when_its_loader_is_gone(watch: W
     assert explained(report).source is None
 
 
-def test_control_group(watch: Watch) -> None:
+def test_control_group(watch: LoadWatch) -> None:
     mount = cgroup.mount_point()
     if mount is None:
         skip("no version 2 hierarchy of control groups is mounted")
@@ -389,10 +389,10 @@ def test_control_group(watch: Watch) -> None:
         (report,), _ = collect(watch, {told[0].pid})
         number = report.last.load.cgroup
         assert number == path.stat().st_ino
-        assert Groups().of(number) == Group(number, f"/{path.name}", container)
+        assert ControlGroups().of(number) == ControlGroup(number, f"/{path.name}", container)
     finally:
         path.rmdir()
-    assert Groups().of(number) == Group(number, None, None)
+    assert ControlGroups().of(number) == ControlGroup(number, None, None)
 
 
 ARGV = [sys.executable, "-m", "kprobe_tool", "verifier-log", "watch"]
@@ -426,7 +426,7 @@ def programs() -> set[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
+def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
     before = programs()
     with command("--comm", loads.OWN_COMM) as process:
         assert len(programs() - before) == 2
@@ -452,7 +452,7 @@ def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
     assert not programs() - before
 
 
-def test_once(watch: Watch) -> None:
+def test_once(watch: LoadWatch) -> None:
     with command("--once", "--comm", loads.FLOOD) as process:
         told = loads.flood(3)
         first, summary = rows_of(process)
@@ -461,7 +461,7 @@ def test_once(watch: Watch) -> None:
     assert summary["seen"] == summary["emitted"] + summary["dropped"]
 
 
-def test_the_reader_goes(watch: Watch) -> None:
+def test_the_reader_goes(watch: LoadWatch) -> None:
     with command("--comm", loads.FLOOD) as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -477,7 +477,7 @@ def test_nobody() -> None:
     assert "loads of BPF programs: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
 
 
-def test_bpftool(watch: Watch, tmp_path: Path) -> None:
+def test_bpftool(watch: LoadWatch, tmp_path: Path) -> None:
     """libbpf in another program: a log of its own making, and two attempts."""
     if shutil.which("clang") is None or shutil.which("bpftool") is None:
         skip("clang and bpftool are needed")

@@ -28,7 +28,7 @@ def sk_msg(monkeypatch: pytest.MonkeyPatch) -> None:
 def rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading BPF takes root: a program is rejected as a real kernel rejected one."""
     log = (LOGS / "7.3-rc7" / "leak-two.txt").read_bytes()
-    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(errnos.EINVAL, log, True, len(log)))
+    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.LoadAnswer(errnos.EINVAL, log, True, len(log)))
 
 
 @pytest.fixture(autouse=True)
@@ -37,11 +37,11 @@ def columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-VERIFIER_WATCH = verifier_watch.Watch
+VERIFIER_WATCH = verifier_watch.LoadWatch
 
 
 @pytest.fixture
-def real_watch() -> type[verifier_watch.Watch]:
+def real_watch() -> type[verifier_watch.LoadWatch]:
     """The one that attaches to this kernel, for where it does not get so far."""
     return VERIFIER_WATCH
 
@@ -49,8 +49,8 @@ def real_watch() -> type[verifier_watch.Watch]:
 @pytest.fixture(autouse=True)
 def fake_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     """No unit test attaches anything to this kernel."""
-    monkeypatch.setattr(watch, "Watch", Fake)
-    monkeypatch.setattr(verifier_watch, "Watch", FakeWatch)
+    monkeypatch.setattr(watch, "MessageWatch", Fake)
+    monkeypatch.setattr(verifier_watch, "LoadWatch", FakeWatch)
     monkeypatch.setattr(watch, "boot_time", lambda: CAPTURE["boot_time"])
     monkeypatch.setattr(Fake, "unwatched", {})
     monkeypatch.setattr(Fake, "asked", [])

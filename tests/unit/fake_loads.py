@@ -17,7 +17,7 @@ from kprobe_tool.native.programs.verifier_watch import (
     message,
 )
 from kprobe_tool.probes.live import Limits
-from kprobe_tool.probes.verifier.watching.watch import Group, LoadFilter, Reports
+from kprobe_tool.probes.verifier.watching.watch import ControlGroup, LoadFilter, Reports
 
 from .probes.test_live import Program
 
@@ -100,8 +100,8 @@ class FakeNames:
 
 
 class FakeGroups:
-    def of(self, number: int) -> Group:
-        return Group(number, "/docker/" + "0123456789abcdef" * 4, "0123456789abcdef" * 4)
+    def of(self, number: int) -> ControlGroup:
+        return ControlGroup(number, "/docker/" + "0123456789abcdef" * 4, "0123456789abcdef" * 4)
 
 
 RECORDS = [

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from kprobe_tool.probes.live import Feed, Limits
-from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, Function, Hook, MessageFilter
+from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, Hook, HookedFunction, MessageFilter
 
 from .probes.test_live import Program
 
@@ -25,7 +25,7 @@ class Fake:
         self.wanted = method
         self.method = method or AttachMethod.KPROBE
 
-    def hook(self, function: Function) -> Hook:
+    def hook(self, function: HookedFunction) -> Hook:
         return Hook(function.name, self.method, self.unwatched.get(function.name))
 
     def start(self, filters: MessageFilter) -> None:

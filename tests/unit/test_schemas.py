@@ -33,7 +33,7 @@ from kprobe_tool.probes.rds import checks as rds_checks
 from kprobe_tool.probes.rds import experiment, judge, lists, savefile
 from kprobe_tool.probes.rds import presence as presence_module
 from kprobe_tool.probes.rds.ask import Capture, Reading
-from kprobe_tool.probes.rds.experiment import DeliveryAttempt, Experiment, OptionAnswer
+from kprobe_tool.probes.rds.experiment import DeliveryAttempt, IsolationExperiment, OptionAnswer
 from kprobe_tool.probes.rds.filter import InfoFilter
 from kprobe_tool.probes.rds.presence import Presence
 from kprobe_tool.probes.skmsg import cases as skmsg_cases
@@ -227,7 +227,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert simulation["algorithm"]["enum"] == list(Algorithm)
     sent = SCHEMAS["skmsg-check"]["$defs"]
     assert sent["skmsg_result"]["properties"]["test"]["enum"] == [case.name for case in skmsg_cases.CASES]
-    assert sent["skmsg_result"]["properties"]["socket"]["enum"] == list(skmsg_cases.Socket)
+    assert sent["skmsg_result"]["properties"]["socket"]["enum"] == list(skmsg_cases.SocketKind)
     assert sent["skmsg_result"]["properties"]["outcome"]["enum"] == list(skmsg_judge.CaseOutcome)
     assert sent["skmsg_result"]["properties"]["check"]["enum"] == [
         check.id for check in checks.CHECKS if check.system == "skmsg"
@@ -382,8 +382,8 @@ def experiment_of(
     delivery: DeliveryAttempt,
     bind_errno: str | None,
     symbols: dict[str, str | None] | None,
-) -> Experiment:
-    return Experiment(
+) -> IsolationExperiment:
+    return IsolationExperiment(
         {name: answer for name, (answer, _) in answers.items()},
         {name: rows for name, (_, rows) in answers.items()},
         delivery,

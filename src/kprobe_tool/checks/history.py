@@ -20,7 +20,7 @@ def parse(release: str) -> Release:
 
 
 @dataclass(frozen=True)
-class Change:
+class KernelChange:
     """A change of the kernel, and where it is.
 
     ``mainline`` is the first release of Linus's tree that has it, and so does every later one; ``stable`` the first
@@ -51,7 +51,7 @@ class Affected:
     """The releases on which a check finds something: ``since`` one of mainline, until the one with the ``fix``."""
 
     since: str
-    fix: Change | None
+    fix: KernelChange | None
     """None: no release has one."""
 
     def includes(self, release: Release) -> bool:
@@ -60,22 +60,22 @@ class Affected:
 
 
 # v7.2 is the oldest series after v6.12 that was looked at, here and for the next two.
-RDS_INFO_FILTER = Change("rds: filter RDS_INFO_* getsockopt by caller's netns", "7.2", ("6.1.189", "6.12.111"))
-RDS_DELIVERY = Change(
+RDS_INFO_FILTER = KernelChange("rds: filter RDS_INFO_* getsockopt by caller's netns", "7.2", ("6.1.189", "6.12.111"))
+RDS_DELIVERY = KernelChange(
     "rds: drop incoming messages that cross network namespace boundaries", "7.2", ("6.1.183", "6.12.101")
 )
-TLS_OR_SOCKMAP = Change("tls: reject the combination of TLS and sockmap", "7.2", ("6.1.189", "6.12.111"))
-SG_COPY = Change(
+TLS_OR_SOCKMAP = KernelChange("tls: reject the combination of TLS and sockmap", "7.2", ("6.1.189", "6.12.111"))
+SG_COPY = KernelChange(
     "net: skmsg: preserve sg.copy across SG transforms",
     "7.2",
     ("5.10.261", "5.15.212", "6.1.177", "6.6.144", "6.12.95", "6.18.38", "7.1.3"),
 )
-SPLICED_PAGES = Change("tcp_bpf: Make tcp_bpf_sendpage() go through tcp_bpf_sendmsg(MSG_SPLICE_PAGES)", "6.5")
-OPENAT2_LIMIT = Change(
+SPLICED_PAGES = KernelChange("tcp_bpf: Make tcp_bpf_sendpage() go through tcp_bpf_sendmsg(MSG_SPLICE_PAGES)", "6.5")
+OPENAT2_LIMIT = KernelChange(
     "openat2: explicitly return -E2BIG for (usize > PAGE_SIZE)", "6.12", ("5.10.229", "6.1.115", "6.11.6")
 )
-SCHED_GETATTR = Change("sched_getattr: port to copy_struct_to_user", "6.13")
-NVME_QUEUE_MAPS = Change("nvme-tcp: fix queue mapping when queues count is limited", "5.2")
+SCHED_GETATTR = KernelChange("sched_getattr: port to copy_struct_to_user", "6.13")
+NVME_QUEUE_MAPS = KernelChange("nvme-tcp: fix queue mapping when queues count is limited", "5.2")
 
 AFFECTED: Mapping[str, Affected] = {
     "rds-info-netns-leak": Affected("2.6.30", RDS_INFO_FILTER),

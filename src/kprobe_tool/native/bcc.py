@@ -27,7 +27,7 @@ from typing import Any
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf, host, seccomp
-from kprobe_tool.native.bpf import Answer, whole
+from kprobe_tool.native.bpf import LoadAnswer, whole
 from kprobe_tool.native.libc import libc, text
 from kprobe_tool.native.ringbuf import RingBuffer
 
@@ -241,12 +241,12 @@ class Object:
         count = self._lib.bpf_num_functions(self._module)
         return [text(self._lib.bpf_function_name(self._module, index)) for index in range(count)]
 
-    def ask(self, function: str, prog_type: int, log_level: int) -> tuple[Answer, int]:
+    def ask(self, function: str, prog_type: int, log_level: int) -> tuple[LoadAnswer, int]:
         """What the kernel says about one function as a program, which is closed at once; and its instructions."""
         lib, symbol = self._lib, function.encode()
         size = lib.bpf_function_size(self._module, symbol)
 
-        def attempt(log_size: int) -> Answer:
+        def attempt(log_size: int) -> LoadAnswer:
             log = ctypes.create_string_buffer(log_size)
             with captured():
                 ctypes.set_errno(0)
@@ -269,7 +269,7 @@ class Object:
                 os.close(fd)
             said = log.value
             complete = len(said) + 1 < log_size and (fd >= 0 or number != errnos.ENOSPC)
-            return Answer(0 if fd >= 0 else number, said, complete, None)
+            return LoadAnswer(0 if fd >= 0 else number, said, complete, None)
 
         return whole(attempt), size // 8
 

@@ -19,7 +19,7 @@ from functools import partial
 from typing import TypeVar
 
 from kprobe_tool.native import fork
-from kprobe_tool.native.fork import CannotStart, Channel, Process
+from kprobe_tool.native.fork import CannotStart, Channel, ChildProcess
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -43,7 +43,7 @@ def each(
     One child makes all calls; where one hangs, another child goes on with the next item, and the stuck one goes
     when the kernel lets it.
     """
-    child: Process | None = None
+    child: ChildProcess | None = None
     answer: Answer | Lost
     try:
         for number, item in enumerate(items):

@@ -189,7 +189,7 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Answer:
+class LoadAnswer:
     """What the kernel said about a program: ``errno`` 0 is accepted.
 
     ``log`` is without its NUL; ``complete`` says whether that is all of it. ``log_true_size`` is what the kernel says
@@ -230,7 +230,7 @@ def map_type(fd: int) -> int | None:
     return None if kind is None else int(kind)
 
 
-def load_once(program: Program, log_level: int, log_size: int, *, log_buf: bool = True) -> Answer:
+def load_once(program: Program, log_level: int, log_size: int, *, log_buf: bool = True) -> LoadAnswer:
     """BPF_PROG_LOAD with this level and size of the log, as they are: the errno may be the log's (ENOSPC).
 
     ``log_buf``: whether a buffer is passed at all. Raises OSError only where there is no bpf(2) or no memory.
@@ -280,10 +280,10 @@ def load_once(program: Program, log_level: int, log_size: int, *, log_buf: bool 
     true_size = attr.log_true_size or None
     # Without log_true_size: a log that reaches the end of the buffer was cut there.
     complete = len(log) + 1 < log_size if true_size is None else true_size <= log_size
-    return Answer(errno, log, complete or not log_level, true_size)
+    return LoadAnswer(errno, log, complete or not log_level, true_size)
 
 
-def whole(attempt: Callable[[int], Answer]) -> Answer:
+def whole(attempt: Callable[[int], LoadAnswer]) -> LoadAnswer:
     """What ``attempt`` gives with a buffer of so many bytes that the log fits: then the errno is the verifier's."""
     size = LOG_SIZE
     while True:
@@ -293,7 +293,7 @@ def whole(attempt: Callable[[int], Answer]) -> Answer:
         size = min(max(answer.log_true_size or 0, size * 16), LOG_SIZE_MAX)
 
 
-def load(program: Program, log_level: int) -> Answer:
+def load(program: Program, log_level: int) -> LoadAnswer:
     """Load a program and close it; the buffer grows until the log fits. Raises OSError as :func:`load_once` does."""
     if not log_level:
         return load_once(program, 0, 0)

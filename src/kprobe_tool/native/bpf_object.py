@@ -24,7 +24,7 @@ LINE_INFO_SIZE = 16
 
 
 @dataclass(frozen=True)
-class Function:
+class BpfFunction:
     """A function: where it begins in its section, and how many instructions it has."""
 
     name: str
@@ -49,7 +49,7 @@ class SourceLine:
 class BpfObject:
     """What is known of the instructions of an object file."""
 
-    functions: tuple[Function, ...]
+    functions: tuple[BpfFunction, ...]
     lines: tuple[SourceLine, ...]
 
 
@@ -66,11 +66,11 @@ def read(path: str) -> BpfObject:
         raise ValueError(f"the file is cut short ({error})") from error
 
 
-def functions(sections: list[Section]) -> Iterator[Function]:
+def functions(sections: list[Section]) -> Iterator[BpfFunction]:
     """The functions that the symbol table names."""
     for symbol in elf.symbols(sections):
         if symbol.type == elf.STT_FUNC and symbol.section < len(sections):
-            yield Function(
+            yield BpfFunction(
                 symbol.name, sections[symbol.section].name, symbol.value // INSN_SIZE, symbol.size // INSN_SIZE
             )
 

@@ -7,7 +7,7 @@ import ctypes
 import os
 
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import places
+from kprobe_tool.native.records import struct_fields
 from kprobe_tool.native.sched import CLONE_VM
 
 
@@ -29,7 +29,7 @@ class clone_args(ctypes.Structure):
     )
 
 
-LAYOUT = places(clone_args)
+LAYOUT = struct_fields(clone_args)
 SIZE_VER0 = 64
 SIZE_VER1 = 80
 SIZE_VER2 = 88

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import places
+from kprobe_tool.native.records import struct_fields
 from kprobe_tool.native.syscall import BADPTR
 
 
@@ -22,7 +22,7 @@ class file_attr(ctypes.Structure):
     )
 
 
-LAYOUT = places(file_attr)
+LAYOUT = struct_fields(file_attr)
 SIZE_VER0 = 24
 
 

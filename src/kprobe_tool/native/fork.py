@@ -85,7 +85,7 @@ class Channel:
         self._end.close()
 
 
-class Process:
+class ChildProcess:
     """A child, as its parent has it: what came to an end has been waited for."""
 
     def __init__(self, pid: int, channel: Channel) -> None:
@@ -135,7 +135,7 @@ def expect_children() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-def start(life: Callable[[Channel], None], *, outlives: bool = False) -> Process:
+def start(life: Callable[[Channel], None], *, outlives: bool = False) -> ChildProcess:
     """Begin a child that runs ``life`` with its end of a channel, and then ends.
 
     ``outlives``: it is not killed with this process, and no terminal's signals reach it; that the channel ends is
@@ -164,7 +164,7 @@ def start(life: Callable[[Channel], None], *, outlives: bool = False) -> Process
             # Never back into the caller's stack, which belongs to the parent.
             os._exit(0)
     theirs.close()
-    process = Process(pid, Channel(ours))
+    process = ChildProcess(pid, Channel(ours))
     try:
         refused = process.channel.receive(time.monotonic() + START_SECONDS)
     except BaseException as error:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import Place, places
+from kprobe_tool.native.records import StructField, struct_fields
 
 # linux/io_uring.h
 IORING_REGISTER_QUERY = 35
@@ -46,7 +46,7 @@ class io_uring_query_opcode(ctypes.Structure):
     )
 
 
-LAYOUT: tuple[Place, ...] = places(io_uring_query_opcode)
+LAYOUT: tuple[StructField, ...] = struct_fields(io_uring_query_opcode)
 
 
 def register_buffers() -> Call:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import places
+from kprobe_tool.native.records import struct_fields
 
 LANDLOCK_CREATE_RULESET_VERSION = 1
 
@@ -24,7 +24,7 @@ class landlock_ruleset_attr(ctypes.Structure):
     )
 
 
-LAYOUT = places(landlock_ruleset_attr)
+LAYOUT = struct_fields(landlock_ruleset_attr)
 SIZE_VER0 = 8
 
 

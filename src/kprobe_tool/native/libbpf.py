@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, Answer
+from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, LoadAnswer
 from kprobe_tool.native.libc import libc, text
 
 SONAME = "libbpf.so.1"
@@ -79,7 +79,7 @@ class Loaded:
     BTF, a relocation), with ``errno``. ``messages`` are libbpf's own, a line each, without the log.
     """
 
-    answer: Answer | None
+    answer: LoadAnswer | None
     errno: int
     messages: tuple[str, ...]
 
@@ -202,7 +202,7 @@ def attempt(path: str, name: str, level: int, size: int, prog_type: int | None) 
     asked = not errno or any(f"prog '{name}': BPF program load failed" in line for line in said)
     # libbpf 1.1 does not ask for log_true_size; what reaches the end of the buffer may have been cut.
     complete = len(log) + 1 < size and errno != errnos.ENOSPC
-    return Loaded(Answer(errno, log, complete, None) if asked else None, errno, tuple(said))
+    return Loaded(LoadAnswer(errno, log, complete, None) if asked else None, errno, tuple(said))
 
 
 def load(path: str, name: str, level: int, prog_type: int | None = None) -> Loaded:

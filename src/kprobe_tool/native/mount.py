@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import places
+from kprobe_tool.native.records import struct_fields
 from kprobe_tool.native.syscall import BADPTR
 
 # linux/fcntl.h
@@ -98,8 +98,8 @@ class statmount(ctypes.Structure):
 STATMOUNT_ROOM = 65536
 """Enough for the struct and for any mount's strings that one would meet."""
 
-MOUNT_ATTR_LAYOUT = places(mount_attr)
-MNT_ID_REQ_LAYOUT = places(mnt_id_req)
+MOUNT_ATTR_LAYOUT = struct_fields(mount_attr)
+MNT_ID_REQ_LAYOUT = struct_fields(mnt_id_req)
 MOUNT_ATTR_SIZE_VER0 = 32
 MNT_ID_REQ_SIZE_VER0 = 24
 

@@ -8,7 +8,7 @@ import os
 import platform
 
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import places
+from kprobe_tool.native.records import struct_fields
 from kprobe_tool.native.syscall import BADPTR
 
 
@@ -18,7 +18,7 @@ class open_how(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-LAYOUT = places(open_how)
+LAYOUT = struct_fields(open_how)
 SIZE_VER0 = 24
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import places
+from kprobe_tool.native.records import struct_fields
 
 
 class perf_event_attr(ctypes.Structure):
@@ -40,7 +40,7 @@ class perf_event_attr(ctypes.Structure):
     )
 
 
-LAYOUT = places(perf_event_attr)
+LAYOUT = struct_fields(perf_event_attr)
 SIZE_VER0 = 64
 
 PERF_TYPE_SOFTWARE = 1

@@ -8,7 +8,7 @@ import ctypes
 from kprobe_tool.native import syscall
 from kprobe_tool.native.libc import oserror
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import places
+from kprobe_tool.native.records import struct_fields
 
 
 class pidfd_info(ctypes.Structure):
@@ -37,7 +37,7 @@ class pidfd_info(ctypes.Structure):
     )
 
 
-LAYOUT = places(pidfd_info)
+LAYOUT = struct_fields(pidfd_info)
 SIZE_VER0 = 64
 
 PIDFS_IOCTL_MAGIC = 0xFF

@@ -204,7 +204,7 @@ class QueuedMessage:
 
 
 @dataclass(frozen=True)
-class Socket:
+class RdsSocket:
     """``struct rds_info_socket`` or ``rds6_info_socket``. Buffers are in bytes, half of what the kernel charges."""
 
     sndbuf: int
@@ -250,7 +250,7 @@ class RdmaConnection:
     cache_allocs: int | None = None
 
 
-Record: TypeAlias = Counter | Connection | QueuedMessage | Socket | TcpSocket | RdmaConnection
+Record: TypeAlias = Counter | Connection | QueuedMessage | RdsSocket | TcpSocket | RdmaConnection
 
 RECORD_SIZE_MAX = 4096
 """No structure of this ABI is near a page; a larger record size is no answer of an RDS kernel."""
@@ -285,7 +285,7 @@ OPTIONS = {
         InfoOption("RDS_INFO_SEND_MESSAGES", 10003, rds_info_message, QueuedMessage),
         InfoOption("RDS_INFO_RETRANS_MESSAGES", 10004, rds_info_message, QueuedMessage),
         InfoOption("RDS_INFO_RECV_MESSAGES", 10005, rds_info_message, QueuedMessage),
-        InfoOption("RDS_INFO_SOCKETS", 10006, rds_info_socket, Socket),
+        InfoOption("RDS_INFO_SOCKETS", 10006, rds_info_socket, RdsSocket),
         InfoOption("RDS_INFO_TCP_SOCKETS", 10007, rds_info_tcp_socket, TcpSocket),
         InfoOption("RDS_INFO_IB_CONNECTIONS", 10008, rds_info_rdma_connection, RdmaConnection),
         # Linux v4.19 added IPv6; these also list IPv4 connections, as ::ffff:a.b.c.d.
@@ -293,7 +293,7 @@ OPTIONS = {
         InfoOption("RDS6_INFO_SEND_MESSAGES", 10012, rds6_info_message, QueuedMessage),
         InfoOption("RDS6_INFO_RETRANS_MESSAGES", 10013, rds6_info_message, QueuedMessage),
         InfoOption("RDS6_INFO_RECV_MESSAGES", 10014, rds6_info_message, QueuedMessage),
-        InfoOption("RDS6_INFO_SOCKETS", 10015, rds6_info_socket, Socket),
+        InfoOption("RDS6_INFO_SOCKETS", 10015, rds6_info_socket, RdsSocket),
         InfoOption("RDS6_INFO_TCP_SOCKETS", 10016, rds6_info_tcp_socket, TcpSocket),
         InfoOption("RDS6_INFO_IB_CONNECTIONS", 10017, rds6_info_rdma_connection, RdmaConnection),
     )

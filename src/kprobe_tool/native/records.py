@@ -62,7 +62,7 @@ def records(struct: type[ctypes.Structure], size: int, data: bytes) -> Iterator[
 
 
 @dataclass(frozen=True)
-class Place:
+class StructField:
     """Where a field of a declared structure lies: ``offset`` and ``size`` in bytes."""
 
     name: str
@@ -70,8 +70,8 @@ class Place:
     size: int
 
 
-def places(struct: type[ctypes.Structure]) -> tuple[Place, ...]:
+def struct_fields(struct: type[ctypes.Structure]) -> tuple[StructField, ...]:
     """The fields of a declared structure, in their order."""
     return tuple(
-        Place(name, getattr(struct, name).offset, getattr(struct, name).size) for name, *_ in struct._fields_
+        StructField(name, getattr(struct, name).offset, getattr(struct, name).size) for name, *_ in struct._fields_
     )

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import places
+from kprobe_tool.native.records import struct_fields
 
 
 class sched_attr(ctypes.Structure):
@@ -26,7 +26,7 @@ class sched_attr(ctypes.Structure):
     )
 
 
-LAYOUT = places(sched_attr)
+LAYOUT = struct_fields(sched_attr)
 SIZE_VER0 = 48
 SIZE_VER1 = 56
 

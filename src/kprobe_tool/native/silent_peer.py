@@ -19,7 +19,7 @@ SYN, RST, ACK = 0x02, 0x04, 0x10
 
 
 @dataclass(frozen=True)
-class Segment:
+class TcpSegment:
     """The part of a TCP segment that a handshake is made of."""
 
     source: str
@@ -31,7 +31,7 @@ class Segment:
     flags: int
 
 
-def parse(packet: bytes) -> Segment | None:
+def parse(packet: bytes) -> TcpSegment | None:
     """An IPv4 packet's TCP header, or None when it has none that is whole."""
     if len(packet) < 20 or packet[0] >> 4 != 4 or packet[9] != socket.IPPROTO_TCP:
         return None
@@ -40,10 +40,10 @@ def parse(packet: bytes) -> Segment | None:
         return None
     source_port, destination_port, seq, ack, _, flags = struct.unpack_from(">HHIIBB", packet, start)
     source, destination = (socket.inet_ntoa(packet[place : place + 4]) for place in (12, 16))
-    return Segment(source, destination, source_port, destination_port, seq, ack, flags)
+    return TcpSegment(source, destination, source_port, destination_port, seq, ack, flags)
 
 
-def build(segment: Segment) -> bytes:
+def build(segment: TcpSegment) -> bytes:
     """An IPv4 packet; its length and checksum are the kernel's to fill in (raw(7), IP_HDRINCL)."""
     source, destination = socket.inet_aton(segment.source), socket.inet_aton(segment.destination)
     tcp = struct.pack(
@@ -79,9 +79,9 @@ class SilentPeer:
         self.packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))
         self.packets.bind(("lo", ETH_P_IP))
         self.raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-        self.last: dict[str, Segment] = {}
+        self.last: dict[str, TcpSegment] = {}
 
-    def receive(self, seconds: float) -> Segment | None:
+    def receive(self, seconds: float) -> TcpSegment | None:
         """The next TCP segment on ``lo``; what came last from its sender is kept for :meth:`hang_up`."""
         self.packets.settimeout(max(0.001, seconds))
         try:
@@ -95,7 +95,7 @@ class SilentPeer:
     def connect(self, source: tuple[str, int], destination: tuple[str, int], seconds: float) -> bool:
         """Open a connection to the kernel's listener; whether it answered in time."""
         (address, port), (peer, peer_port) = source, destination
-        self.raw.sendto(build(Segment(address, peer, port, peer_port, 0, 0, SYN)), (peer, 0))
+        self.raw.sendto(build(TcpSegment(address, peer, port, peer_port, 0, 0, SYN)), (peer, 0))
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             segment = self.receive(left)
@@ -113,8 +113,8 @@ class SilentPeer:
                 # To a SYN that was never answered, RFC 9293 wants the reset to acknowledge it.
                 self.send(segment, RST | ACK, (segment.seq + bool(segment.flags & SYN)) & 0xFFFFFFFF)
 
-    def send(self, to: Segment, flags: int, ack: int) -> None:
-        reply = Segment(
+    def send(self, to: TcpSegment, flags: int, ack: int) -> None:
+        reply = TcpSegment(
             to.destination, to.source, to.destination_port, to.source_port, seq=to.ack, ack=ack, flags=flags
         )
         self.raw.sendto(build(reply), (to.source, 0))

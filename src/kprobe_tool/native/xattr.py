@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 
 from kprobe_tool.native.prober import Call, Memory
-from kprobe_tool.native.records import places
+from kprobe_tool.native.records import struct_fields
 from kprobe_tool.native.syscall import BADPTR
 
 XATTR_CREATE = 0x1
@@ -19,7 +19,7 @@ class xattr_args(ctypes.Structure):
     _fields_ = (("value", ctypes.c_uint64), ("size", ctypes.c_uint32), ("flags", ctypes.c_uint32))
 
 
-LAYOUT = places(xattr_args)
+LAYOUT = struct_fields(xattr_args)
 SIZE_VER0 = 16
 
 

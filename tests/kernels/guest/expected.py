@@ -11,7 +11,7 @@ class Expected:
         self.release = upstream(kernel.version)
         self.asked = False
 
-    def has(self, change: history.Change) -> bool:
+    def has(self, change: history.KernelChange) -> bool:
         """Whether this kernel has a change."""
         self.asked = True
         return change.is_in(self.release)

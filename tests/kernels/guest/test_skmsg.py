@@ -14,7 +14,7 @@ from kprobe_tool.checks import history
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import kmod, tls
 from kprobe_tool.probes.skmsg import experiment
-from kprobe_tool.probes.skmsg.cases import Socket
+from kprobe_tool.probes.skmsg.cases import SocketKind
 from kprobe_tool.probes.skmsg.judge import results
 
 from .conftest import Run
@@ -75,7 +75,7 @@ def answer(modprobe: Callable[..., None]) -> Iterator[Answer]:
     experiment.attempt.cache_clear()
 
 
-def outcomes(document: Any, socket: Socket) -> dict[str, str]:
+def outcomes(document: Any, socket: SocketKind) -> dict[str, str]:
     return {row["test"]: row["outcome"] for row in document["results"] if row["socket"] == socket.value}
 
 
@@ -83,8 +83,8 @@ def test_known_outcomes(expected: Expected, answer: Answer, record_property: Cal
     open_ = "ok" if expected.has(history.SG_COPY) else "affected"
     ktls = "closed" if expected.has(history.TLS_OR_SOCKMAP) else open_
     tcp = "not-applicable" if expected.has(history.SPLICED_PAGES) else open_
-    assert outcomes(answer.json, Socket.KTLS) == dict.fromkeys(KTLS, ktls), answer.out
-    assert outcomes(answer.json, Socket.TCP) == dict.fromkeys(TCP, tcp), answer.out
+    assert outcomes(answer.json, SocketKind.KTLS) == dict.fromkeys(KTLS, ktls), answer.out
+    assert outcomes(answer.json, SocketKind.TCP) == dict.fromkeys(TCP, tcp), answer.out
     assert answer.code == (1 if "affected" in (ktls, tcp) else 0)
     assert answer.json["own_netns"] is True
     assert not answer.err

@@ -22,7 +22,15 @@ from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.skmsg import experiment, judge
 from kprobe_tool.probes.skmsg.cases import Must
 from kprobe_tool.probes.skmsg.judge import CaseOutcome
-from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, Event, MessageFilter, Watch, boot_time, decode
+from kprobe_tool.probes.skmsg.watch import (
+    FUNCTIONS,
+    AttachMethod,
+    HookEvent,
+    MessageFilter,
+    MessageWatch,
+    boot_time,
+    decode,
+)
 
 from ... import skmsg
 from .expected import Expected
@@ -37,23 +45,23 @@ EVERYTHING = MessageFilter(everything=True)
 
 
 @pytest.fixture(scope="module")
-def watch(modprobe: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watch]:
+def watch(modprobe: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[MessageWatch]:
     """Compiled once for all tests here, since that takes most of their time."""
     modprobe("tls")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bcc, "SOURCES", skmsg.sources(tmp_path_factory.mktemp("bpf")))
-        with Watch() as made:
+        with MessageWatch() as made:
             yield made
 
 
-Collect = Callable[[], tuple[list[Event], Counters]]
+Collect = Callable[[], tuple[list[HookEvent], Counters]]
 
 
 @pytest.fixture
-def collect(watch: Watch, record_property: Callable[[str, object], None]) -> Collect:
+def collect(watch: MessageWatch, record_property: Callable[[str, object], None]) -> Collect:
     """What has happened since the start, kept as a capture for the unit tests where it is not too much."""
 
-    def read() -> tuple[list[Event], Counters]:
+    def read() -> tuple[list[HookEvent], Counters]:
         boot = boot_time()
         feed = watch.feed(NOW)
         records = list(feed)
@@ -65,14 +73,14 @@ def collect(watch: Watch, record_property: Callable[[str, object], None]) -> Col
     return read
 
 
-def test_every_function_is_watched(watch: Watch, collect: Collect) -> None:
+def test_every_function_is_watched(watch: MessageWatch, collect: Collect) -> None:
     watch.start(MessageFilter())
     assert [(hook.function, hook.reason) for hook in watch.hooks] == [(function.name, None) for function in FUNCTIONS]
     assert watch.method is AttachMethod.KPROBE
     assert collect() == ([], Counters())
 
 
-def test_push_pop_and_pull(watch: Watch, collect: Collect) -> None:
+def test_push_pop_and_pull(watch: MessageWatch, collect: Collect) -> None:
     """Each is seen when it is done: 8 bytes more, and gone again."""
     with skmsg.connection("::1") as (client, peer):
         skmsg.use(watch.program, "push_pop_pull", client)
@@ -91,9 +99,9 @@ def test_push_pop_and_pull(watch: Watch, collect: Collect) -> None:
     assert counters == Counters(seen=4, emitted=4)
 
 
-def test_by_fentry(watch: Watch) -> None:
+def test_by_fentry(watch: MessageWatch) -> None:
     """The same without kprobes, but for the function of a module, which bcc does not reach so."""
-    with Watch(AttachMethod.FENTRY) as other, skmsg.connection() as (client, peer):
+    with MessageWatch(AttachMethod.FENTRY) as other, skmsg.connection() as (client, peer):
         skmsg.use(other.program, "push_pop_pull", client)
         other.start(EVERYTHING)
         assert [hook.function for hook in other.hooks if not hook.attached] == ["bpf_exec_tx_verdict"]
@@ -108,7 +116,7 @@ def test_by_fentry(watch: Watch) -> None:
     ]
 
 
-def test_ktls_without_a_sockmap(watch: Watch, collect: Collect) -> None:
+def test_ktls_without_a_sockmap(watch: MessageWatch, collect: Collect) -> None:
     """What sendfile() hands over is the file's page, with its copy bit."""
     with skmsg.connection() as (client, _):
         skmsg.encrypt(client)
@@ -123,7 +131,7 @@ def test_ktls_without_a_sockmap(watch: Watch, collect: Collect) -> None:
     assert not element.exposed
 
 
-def test_a_full_record(watch: Watch, collect: Collect) -> None:
+def test_a_full_record(watch: MessageWatch, collect: Collect) -> None:
     """Every element of one that has as many as it can have: MAX_MSG_FRAGS, of slots that are one more."""
     with skmsg.connection() as (client, _):
         skmsg.encrypt(client)
@@ -137,7 +145,7 @@ def test_a_full_record(watch: Watch, collect: Collect) -> None:
     assert (full.start, full.end, full.size, full.copy) == (0, 17, 170, (1 << 17) - 1)
 
 
-def test_disabled_kprobes_are_told(watch: Watch, collect: Collect) -> None:
+def test_disabled_kprobes_are_told(watch: MessageWatch, collect: Collect) -> None:
     """They could be registered, and would never be hit."""
     enabled = Path(kprobe.ENABLED)
     enabled.write_text("0")
@@ -149,7 +157,7 @@ def test_disabled_kprobes_are_told(watch: Watch, collect: Collect) -> None:
     assert collect() == ([], Counters())
 
 
-def test_load(watch: Watch, collect: Collect) -> None:
+def test_load(watch: MessageWatch, collect: Collect) -> None:
     """Nobody reads meanwhile: what the ring has no room for is counted to the last one."""
     with skmsg.connection() as (client, peer):
         skmsg.use(watch.program, "pass_on", client)
@@ -162,15 +170,15 @@ def test_load(watch: Watch, collect: Collect) -> None:
     assert counters.dropped > 0
 
 
-def by_connection(events: Sequence[Event]) -> list[list[Event]]:
+def by_connection(events: Sequence[HookEvent]) -> list[list[HookEvent]]:
     """The events of each connection, in the order of their first."""
-    found: dict[tuple[int, int, int], list[Event]] = {}
+    found: dict[tuple[int, int, int], list[HookEvent]] = {}
     for event in events:
         found.setdefault((event.netns, event.sport, event.dport), []).append(event)
     return list(found.values())
 
 
-def test_agrees_with_skmsg_check(watch: Watch, collect: Collect, expected: Expected) -> None:
+def test_agrees_with_skmsg_check(watch: MessageWatch, collect: Collect, expected: Expected) -> None:
     """Where a test of copy bits is affected, an element of its file is seen without one, and nowhere else."""
     watch.start(EVERYTHING)
     done = experiment.conduct()
@@ -225,7 +233,7 @@ def command(*args: str) -> Iterator[tuple[int, IO[str]]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
+def test_nothing_is_left(watch: MessageWatch, number: signal.Signals) -> None:
     with skmsg.connection() as (client, peer):
         skmsg.use(watch.program, "pass_on", client)
         # The map keeps it.

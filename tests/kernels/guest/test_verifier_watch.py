@@ -16,7 +16,7 @@ from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
-from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LogSource, Watch, explained
+from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LoadWatch, LogSource, explained
 
 from ... import loads
 
@@ -25,19 +25,19 @@ NOW = Limits(lambda: "done")
 
 
 @pytest.fixture(scope="module")
-def watch() -> Iterator[Watch]:
+def watch() -> Iterator[LoadWatch]:
     """Compiled once for all tests here, since that takes most of their time."""
-    with Watch(MAX_LOG, reload=True) as made:
+    with LoadWatch(MAX_LOG, reload=True) as made:
         yield made
 
 
-def collect(watch: Watch, pids: Set[int]) -> tuple[list[Report], Counters]:
+def collect(watch: LoadWatch, pids: Set[int]) -> tuple[list[Report], Counters]:
     reports = watch.feed(NOW)
     found = [report for report in reports if report.last.load.pid in pids]
     return found, reports.counters()
 
 
-def test_three_loaders(watch: Watch) -> None:
+def test_three_loaders(watch: LoadWatch) -> None:
     """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
     watch.start(LoadFilter())
     assert watch.warnings == []
@@ -61,7 +61,7 @@ def test_three_loaders(watch: Watch) -> None:
         assert found.diagnosis.category
 
 
-def test_a_loader_without_a_log(watch: Watch) -> None:
+def test_a_loader_without_a_log(watch: LoadWatch) -> None:
     """What the verifier would have written is what it said to nobody."""
     watch.start(LoadFilter())
     told = [loads.silently(text) for text, _ in loads.REFUSED]
@@ -77,7 +77,7 @@ def test_a_loader_without_a_log(watch: Watch) -> None:
         assert found.diagnosis.recognised
 
 
-def test_an_attr_without_log_true_size(watch: Watch) -> None:
+def test_an_attr_without_log_true_size(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     told = loads.asked(loads.LONG.format(count=101), 2, 1 << 19, attr_size=loads.OLD_ATTR_SIZE)
     (report,), _ = collect(watch, {told.pid})
@@ -85,7 +85,7 @@ def test_an_attr_without_log_true_size(watch: Watch) -> None:
     assert report.last.load.true_size is None
 
 
-def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
+def test_an_attr_in_memory_never_touched(watch: LoadWatch) -> None:
     """It cannot be read as the call begins, and can when it has ended."""
     watch.start(LoadFilter())
     told = loads.untouched(loads.REFUSED[0][0])
@@ -94,7 +94,7 @@ def test_an_attr_in_memory_never_touched(watch: Watch) -> None:
     assert (report.last.load.attr_read, report.last.load.name) == (True, "untouched")
 
 
-def test_an_attr_that_is_nowhere(watch: Watch) -> None:
+def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     told = loads.nowhere()
     (report,), _ = collect(watch, {told.pid})
@@ -102,7 +102,7 @@ def test_an_attr_that_is_nowhere(watch: Watch) -> None:
 
 
 @pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
-def test_a_load_that_seccomp_refuses(watch: Watch, errno: int) -> None:
+def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
     """The system call never begins, and its end is seen."""
     watch.start(LoadFilter())
     told = loads.behind_seccomp(errno)
@@ -120,7 +120,7 @@ def test_in_a_pid_namespace() -> None:
     assert 1 < one < below < 100
 
 
-def test_common_attributes(watch: Watch) -> None:
+def test_common_attributes(watch: LoadWatch) -> None:
     """Newer kernels take a log there (seen on Linux v7.2); to an older one it is no such command."""
     watch.start(LoadFilter())
     told = loads.by_common_attrs(loads.REFUSED[0][0])
@@ -136,7 +136,7 @@ def left() -> tuple[list[list[int]], list[str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left(watch: Watch, number: signal.Signals) -> None:
+def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
     """A child runs it, which has imported everything already."""
     before = left()
     reading, writing = os.pipe()

@@ -3,7 +3,7 @@
 import pytest
 
 from kprobe_tool.checks import CHECKS, history
-from kprobe_tool.checks.history import AFFECTED, Change, is_news, parse
+from kprobe_tool.checks.history import AFFECTED, KernelChange, is_news, parse
 from tests.kernels.guest.test_audit import HERE
 
 
@@ -12,8 +12,8 @@ def test_every_check_has_its_verdicts() -> None:
     assert sorted([*AFFECTED, *HERE]) == sorted(check.id for check in CHECKS)
 
 
-@pytest.mark.parametrize("change", {id(c): c for c in vars(history).values() if isinstance(c, Change)}.values())
-def test_releases_are_in_order(change: Change) -> None:
+@pytest.mark.parametrize("change", {id(c): c for c in vars(history).values() if isinstance(c, KernelChange)}.values())
+def test_releases_are_in_order(change: KernelChange) -> None:
     releases = [*map(parse, change.stable), parse(change.mainline)]
     assert releases == sorted(releases)
     assert all(len(release) == 3 for release in releases[:-1]) and len(releases[-1]) == 2
@@ -51,8 +51,8 @@ def test_news(release: str, news: int) -> None:
 
 
 def test_releases_in_words() -> None:
-    assert Change("", "7.2").releases == "v7.2"
-    assert Change("", "7.2", ("6.1.3",)).releases == "v7.2; stable kernels from 6.1.3 on"
-    assert Change("", "7.2", ("6.1.3", "6.12.4", "7.1.5")).releases == (
+    assert KernelChange("", "7.2").releases == "v7.2"
+    assert KernelChange("", "7.2", ("6.1.3",)).releases == "v7.2; stable kernels from 6.1.3 on"
+    assert KernelChange("", "7.2", ("6.1.3", "6.12.4", "7.1.5")).releases == (
         "v7.2; stable kernels from 6.1.3, 6.12.4 and 7.1.5 on"
     )

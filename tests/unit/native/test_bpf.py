@@ -9,7 +9,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import bpf, syscall
-from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, Answer, whole
+from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, LoadAnswer, whole
 from kprobe_tool.native.bpf_insn import INSN_SIZE
 
 
@@ -25,9 +25,9 @@ def test_offsets() -> None:
 def test_a_log_that_fits() -> None:
     sizes = []
 
-    def attempt(size: int) -> Answer:
+    def attempt(size: int) -> LoadAnswer:
         sizes.append(size)
-        return Answer(errnos.EACCES, b"x", True, 2)
+        return LoadAnswer(errnos.EACCES, b"x", True, 2)
 
     assert whole(attempt).errno == errnos.EACCES
     assert sizes == [LOG_SIZE]
@@ -37,10 +37,10 @@ def test_a_kernel_that_tells_the_size() -> None:
     needed = LOG_SIZE * 100 + 1
     sizes = []
 
-    def attempt(size: int) -> Answer:
+    def attempt(size: int) -> LoadAnswer:
         sizes.append(size)
         fits = size >= needed
-        return Answer(errnos.EINVAL if fits else errnos.ENOSPC, b"x", fits, needed)
+        return LoadAnswer(errnos.EINVAL if fits else errnos.ENOSPC, b"x", fits, needed)
 
     assert whole(attempt).errno == errnos.EINVAL
     assert sizes == [LOG_SIZE, needed]
@@ -49,9 +49,9 @@ def test_a_kernel_that_tells_the_size() -> None:
 def test_a_kernel_that_does_not() -> None:
     sizes = []
 
-    def attempt(size: int) -> Answer:
+    def attempt(size: int) -> LoadAnswer:
         sizes.append(size)
-        return Answer(errnos.ENOSPC, b"x" * 10, False, None)
+        return LoadAnswer(errnos.ENOSPC, b"x" * 10, False, None)
 
     assert not whole(attempt).complete
     assert sizes == [LOG_SIZE, LOG_SIZE * 16, LOG_SIZE * 256, LOG_SIZE_MAX]

@@ -8,11 +8,11 @@ import pytest
 
 from kprobe_tool.native import link, sched
 from kprobe_tool.native.child import Child, Request
-from kprobe_tool.native.silent_peer import ACK, SYN, Segment, SilentPeer, build, checksum, parse
+from kprobe_tool.native.silent_peer import ACK, SYN, SilentPeer, TcpSegment, build, checksum, parse
 
 from ...skips import skip
 
-ONE = Segment("198.51.100.2", "198.51.100.1", 16385, 40000, 1, 0xFFFFFFFF, SYN | ACK)
+ONE = TcpSegment("198.51.100.2", "198.51.100.1", 16385, 40000, 1, 0xFFFFFFFF, SYN | ACK)
 
 
 def test_round_trip() -> None:

@@ -16,7 +16,7 @@ FILE_MAX = 1 << 26
 
 
 @dataclass(frozen=True)
-class Change:
+class StatusChange:
     """A check whose status is another than it was: ``before`` is None where it is new, ``now`` where it is gone."""
 
     id: str
@@ -40,7 +40,7 @@ class Baseline:
     time: str
     statuses: Mapping[str, str]
 
-    def as_dict(self, changes: Sequence[Change]) -> dict[str, object]:
+    def as_dict(self, changes: Sequence[StatusChange]) -> dict[str, object]:
         return {
             "hostname": self.hostname,
             "release": self.release,
@@ -48,10 +48,10 @@ class Baseline:
             "changes": [change.as_dict() for change in changes],
         }
 
-    def compare(self, now: Mapping[str, str], left_out: Sequence[str]) -> list[Change]:
+    def compare(self, now: Mapping[str, str], left_out: Sequence[str]) -> list[StatusChange]:
         """What differs, in the order of the checks, those that are gone last. ``left_out`` were not asked now."""
         names = dict.fromkeys((*now, *(name for name in self.statuses if name not in left_out)))
-        found = [Change(name, self.statuses.get(name), now.get(name)) for name in names]
+        found = [StatusChange(name, self.statuses.get(name), now.get(name)) for name in names]
         return [change for change in found if change.before != change.now]
 
 

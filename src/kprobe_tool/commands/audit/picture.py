@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from kprobe_tool.checks import Severity, Status
-from kprobe_tool.commands.audit.baseline import Baseline, Change
+from kprobe_tool.commands.audit.baseline import Baseline, StatusChange
 from kprobe_tool.commands.audit.tally import WAIVED, Audited, AuditRow
 from kprobe_tool.commands.verdicts import FINDING_COLUMNS, STATUS_COLOURS, FailOn
 from kprobe_tool.errors import ExitCode
@@ -189,7 +189,7 @@ def evidence(verdicts: Sequence[AuditRow]) -> Table:
     return Table(EVIDENCE_COLUMNS, rows, title="Evidence")
 
 
-def changed(baseline: Baseline, changes: Sequence[Change]) -> Table:
+def changed(baseline: Baseline, changes: Sequence[StatusChange]) -> Table:
     # From a file, so that it could be anything.
     title = escape(f"Since {baseline.time}, {baseline.hostname} {baseline.release}")
     return Table(CHANGE_COLUMNS, [each.as_dict() for each in changes], title=title, empty="no verdict has changed")

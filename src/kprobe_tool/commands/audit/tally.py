@@ -14,7 +14,7 @@ from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.document import Document, Row, Table
 
 if TYPE_CHECKING:
-    from kprobe_tool.commands.audit.baseline import Baseline, Change
+    from kprobe_tool.commands.audit.baseline import Baseline, StatusChange
     from kprobe_tool.commands.audit.waivers import Waiver
 
 WAIVED = "waived"
@@ -80,7 +80,7 @@ class Audited:
             if verdict.finding.status is Status.UNKNOWN and verdict.check.needs.root is not Root.NEVER
         ]
 
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[StatusChange]:
         if self.baseline is None:
             return []
         now = {verdict.check.id: verdict.finding.status.value for verdict in self.verdicts}

@@ -11,7 +11,7 @@ from kprobe_tool.report.document import Column, Row
 if TYPE_CHECKING:
     from kprobe_tool.checks import Check, Finding
     from kprobe_tool.probes.nvme.ask import Subject, Survey
-    from kprobe_tool.probes.nvme.controllers import Controller, Hctx, Path
+    from kprobe_tool.probes.nvme.controllers import Controller, Hctx, NvmePath
     from kprobe_tool.probes.nvme.simulate import Simulation
 
 TYPES = ("default", "read", "poll")
@@ -129,7 +129,7 @@ def hctx_row(hctx: Hctx) -> Row:
     }
 
 
-def path_row(path: Path) -> Row:
+def path_row(path: NvmePath) -> Row:
     return {
         "device": path.device,
         "io_poll": path.io_poll,

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kprobe_tool.probes.rds.entries import Entry
+from kprobe_tool.probes.rds.entries import InfoEntry
 from kprobe_tool.report.document import Column, Row, Table
 
 
-def entry_row(entry: Entry) -> Row:
+def entry_row(entry: InfoEntry) -> Row:
     """The JSON object of one entry: ``source``, ``netns`` ({name, inode, pid}, or None where it is not known), the
     fields of the kernel's structure, ``state`` and ``sending`` of connections, and ``pid comm holders`` of the
     processes that hold the socket."""

@@ -11,9 +11,9 @@ from kprobe_tool.errors import errno_name
 from kprobe_tool.report.document import Column, Row
 
 if TYPE_CHECKING:
-    from kprobe_tool.probes.skmsg.experiment import Experiment, Run
+    from kprobe_tool.probes.skmsg.experiment import CopyBitExperiment, Run
     from kprobe_tool.probes.skmsg.judge import Result
-    from kprobe_tool.probes.skmsg.watch import Event, Hook
+    from kprobe_tool.probes.skmsg.watch import Hook, HookEvent
 
 FINDING_MEMBERS = ("id", "title", "severity", "status", "method", "reason", "settle", "references")
 """Of a finding's row; the results are its evidence."""
@@ -36,7 +36,7 @@ PAGES = ("none", "kernel", "anon", "page-cache")
 """Whose page an element refers to, by enum page_kind of bpf/include/sk_msg.h."""
 
 
-def result_row(result: Result, done: Experiment) -> Row:
+def result_row(result: Result, done: CopyBitExperiment) -> Row:
     """One case on one socket, with what the program was given, record by record."""
     run = result.run
     return {
@@ -89,7 +89,7 @@ def hook_row(hook: Hook) -> Row:
     return {"function": hook.function, "method": hook.method, "attached": hook.attached, "reason": hook.reason}
 
 
-def event_row(event: Event) -> Row:
+def event_row(event: HookEvent) -> Row:
     """One message at one hook."""
     return {
         "time": event.time.isoformat(timespec="microseconds").replace("+00:00", "Z"),

@@ -84,12 +84,12 @@ def not_watched(hooks: Sequence[Hook]) -> list[str]:
 def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, output: Output) -> ExitCode:
     """Watch until something ends it. Raises Error, OSError."""
     from kprobe_tool.probes.live import Counters, stop_flag
-    from kprobe_tool.probes.skmsg.watch import Target, Watch, boot_time, decode
+    from kprobe_tool.probes.skmsg.watch import MessageWatch, TargetProcess, boot_time, decode
 
     with ExitStack() as stack:
-        target = stack.enter_context(Target(filters.pid)) if filters.pid is not None else None
+        target = stack.enter_context(TargetProcess(filters.pid)) if filters.pid is not None else None
         stopped = stack.enter_context(stop_flag())
-        watch = stack.enter_context(Watch(method))
+        watch = stack.enter_context(MessageWatch(method))
         watch.start(filters)
         attached = [hook.function for hook in watch.hooks if hook.attached]
         hooks = [hook_row(hook) for hook in watch.hooks]

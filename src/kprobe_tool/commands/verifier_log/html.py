@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape as quote
 
 from kprobe_tool.commands.verifier_log.picture import contexts, where
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Event, Line, Place
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, PathEvent, Place
 from kprobe_tool.report.text import escape
 
 STYLE = """
@@ -102,7 +102,7 @@ def section(diagnosis: Diagnosis) -> Iterator[str]:
     yield "</section>"
 
 
-def step(each: Event) -> Iterator[str]:
+def step(each: PathEvent) -> Iterator[str]:
     yield f'<li><span class="kind">{text(each.kind)}</span> {text(each.message)}'
     yield f'<div class="detail"><div class="quiet">{text(where(each.place))}</div>'
     yield from code(each.place)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, Event, Line, Place, Truncation
+from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, Line, PathEvent, Place, Truncation
 from kprobe_tool.report.document import Annotation, Row, Span
 from kprobe_tool.report.text import width as terminal_width
 
@@ -54,7 +54,7 @@ def place_row(place: Place) -> Row:
     }
 
 
-def step_row(step: Event) -> Row:
+def step_row(step: PathEvent) -> Row:
     return {"kind": step.kind, "message": step.message, "place": place_row(step.place)}
 
 
@@ -234,7 +234,7 @@ def lane(
                 yield [Span(f"{'':>{gutter}} | ", "blue"), Span(f"{'':{indent}}  {other}", colour, True)]
 
 
-def event(head: str, step: Event) -> Iterator[list[Span]]:
+def event(head: str, step: PathEvent) -> Iterator[list[Span]]:
     """One step: what happened, and below it where."""
     colour = COLOURS.get(step.kind, "cyan")
     first, *others = wrap(step.message, width() - 20)

@@ -24,7 +24,7 @@ from kprobe_tool.report.text import escape
 if TYPE_CHECKING:
     from kprobe_tool.probes.live import Limits
     from kprobe_tool.probes.verifier.watching.attempts import Attempt
-    from kprobe_tool.probes.verifier.watching.watch import Explained, LoadFilter, Watch
+    from kprobe_tool.probes.verifier.watching.watch import Explained, LoadFilter, LoadWatch
 
 
 NONE = "no load failed"
@@ -70,7 +70,7 @@ def attempt_row(attempt: Attempt) -> Row:
     }
 
 
-def report_row(watch: Watch, told: Explained) -> Row:
+def report_row(watch: LoadWatch, told: Explained) -> Row:
     """The JSON object of one report."""
     attempt = told.report.last
     load = attempt.load
@@ -190,11 +190,11 @@ class Lines:
 def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
     """Watch until something ends it. Raises Error, OSError."""
     from kprobe_tool.probes.live import stop_flag
-    from kprobe_tool.probes.verifier.watching.watch import Watch, explained
+    from kprobe_tool.probes.verifier.watching.watch import LoadWatch, explained
 
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_flag())
-        watch = stack.enter_context(Watch(question.max_log, reload=question.reload))
+        watch = stack.enter_context(LoadWatch(question.max_log, reload=question.reload))
         watch.start(question.filters)
         lines = Lines(explain=question.explain)
         document = Document("verifier-log-watch", host.identity(), [], warnings=watch.warnings)

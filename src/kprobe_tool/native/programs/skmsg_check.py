@@ -50,7 +50,7 @@ class record(ctypes.Structure):
     )
 
 
-class Kind(IntEnum):
+class StepKind(IntEnum):
     """What a step calls (enum step_kind); ``start`` and ``length`` are its arguments in bytes."""
 
     PUSH = 1
@@ -61,17 +61,17 @@ class Kind(IntEnum):
 
 
 HELPERS = {
-    Kind.PUSH: "bpf_msg_push_data",
-    Kind.POP: "bpf_msg_pop_data",
-    Kind.PULL: "bpf_msg_pull_data",
-    Kind.APPLY: "bpf_msg_apply_bytes",
-    Kind.CORK: "bpf_msg_cork_bytes",
+    StepKind.PUSH: "bpf_msg_push_data",
+    StepKind.POP: "bpf_msg_pop_data",
+    StepKind.PULL: "bpf_msg_pull_data",
+    StepKind.APPLY: "bpf_msg_apply_bytes",
+    StepKind.CORK: "bpf_msg_cork_bytes",
 }
 
 
 @dataclass(frozen=True)
 class Step:
-    kind: Kind
+    kind: StepKind
     start: int
     length: int
 
@@ -124,7 +124,7 @@ def attach_verdict(made: bcc.Object, program: int, sockmap: str) -> None:
         raise Error.from_os("sockmap: attaching a verdict program", error, hint=hint) from error
 
 
-class Program:
+class CheckProgram:
     """The program, compiled, loaded and attached to a sockmap of its own. Raises Error, OSError."""
 
     def __init__(self) -> None:
@@ -152,7 +152,7 @@ class Program:
         """What was recorded since, for decode(). Raises OSError."""
         return self._ring.read(0)
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> CheckProgram:
         return self
 
     def __exit__(

@@ -24,7 +24,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     SyscallReport,
 )
-from kprobe_tool.probes.extensible_structs.recipe import CHECK_FIELDS, FILL, Entry
+from kprobe_tool.probes.extensible_structs.recipe import CHECK_FIELDS, FILL, SyscallEntry
 
 TIME_LIMIT = 60
 """Seconds for one system call. Only a supervisor that does not answer takes longer."""
@@ -51,7 +51,7 @@ class Implementation:
     emulated: bool = False
 
 
-def ask(entry: Entry, *, exhaustive: bool = False, with_btf: bool = True) -> SyscallReport:
+def ask(entry: SyscallEntry, *, exhaustive: bool = False, with_btf: bool = True) -> SyscallReport:
     """All that the running kernel says of one system call to this process; nothing is left behind.
 
     Every call is made in a forked child. ``exhaustive`` also tries the bits that have no name. Raises OSError when
@@ -76,7 +76,7 @@ def seccomp_filtered() -> bool | None:
     return (mode or "0") != "0"
 
 
-def btf_struct(entry: Entry) -> btf.Struct | None:
+def btf_struct(entry: SyscallEntry) -> btf.Struct | None:
     """The struct as the kernel's BTF has it; None without BTF, or where it has no such struct."""
     try:
         return btf.vmlinux().struct(entry.struct)
@@ -84,7 +84,7 @@ def btf_struct(entry: Entry) -> btf.Struct | None:
         return None
 
 
-def ask_reach(entry: Entry, prober: Prober, filtered: bool | None) -> ReachResult:
+def ask_reach(entry: SyscallEntry, prober: Prober, filtered: bool | None) -> ReachResult:
     """Whether calls get to the kernel's implementation."""
     recipe = entry.recipe
     for name in entry.symbols:
@@ -104,7 +104,7 @@ def ask_reach(entry: Entry, prober: Prober, filtered: bool | None) -> ReachResul
     return judge.judge_reach(entry, answers)
 
 
-def kernel_has(entry: Entry) -> Implementation:
+def kernel_has(entry: SyscallEntry) -> Implementation:
     """Whether the running kernel has what this process cannot reach, by its symbols or else its types."""
     wanted = {f"{prefix}{name}" for prefix in SYSCALL_PREFIXES for name in ("openat", *entry.symbols)}
     try:
@@ -119,7 +119,7 @@ def kernel_has(entry: Entry) -> Implementation:
     return Implementation(True if btf_struct(entry) else None)
 
 
-def ask_check_fields(entry: Entry, prober: Prober, filtered: bool | None) -> CheckFieldsResult:
+def ask_check_fields(entry: SyscallEntry, prober: Prober, filtered: bool | None) -> CheckFieldsResult:
     """CHECK_FIELDS: a whole page, filled, with bit 63 in its size."""
     call = entry.recipe.check_fields_call(FILL * PAGE_SIZE, CHECK_FIELDS | PAGE_SIZE)
     if call is None:
@@ -134,7 +134,7 @@ class Inquiry:
     """One system call being asked, from its reachability to its last bit."""
 
     def __init__(
-        self, entry: Entry, prober: Prober, filtered: bool | None, struct: btf.Struct | None, exhaustive: bool
+        self, entry: SyscallEntry, prober: Prober, filtered: bool | None, struct: btf.Struct | None, exhaustive: bool
     ) -> None:
         self.entry = entry
         self.recipe = entry.recipe

@@ -26,7 +26,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     SyscallReport,
 )
-from kprobe_tool.probes.extensible_structs.recipe import FILL, Control, Entry, answer_name, killed_by_filter
+from kprobe_tool.probes.extensible_structs.recipe import FILL, Control, SyscallEntry, answer_name, killed_by_filter
 
 FILTER_ERRNOS = frozenset({errnos.EPERM, errnos.EACCES})
 """What seccomp filters answer, ENOSYS aside. They can answer any errno; of the others nobody can tell whose it is."""
@@ -91,7 +91,7 @@ class CheckFieldsResult:
         return -(-len(self.page.rstrip(b"\0")) // WORD) * WORD
 
 
-def judge_reach(entry: Entry, answers: ReachAnswers) -> ReachResult:
+def judge_reach(entry: SyscallEntry, answers: ReachAnswers) -> ReachResult:
     """Whether calls get to the kernel's implementation.
 
     The first refusal comes before privileges are looked at. An errno is a filter's only where a filter is installed
@@ -122,7 +122,7 @@ def judge_reach(entry: Entry, answers: ReachAnswers) -> ReachResult:
     return ReachResult(Reachability.UNKNOWN, errno, reason)
 
 
-def contradiction(entry: Entry, answers: ReachAnswers) -> ReachResult | None:
+def contradiction(entry: SyscallEntry, answers: ReachAnswers) -> ReachResult | None:
     """Why an errno of the kernel's is not the kernel's: another question gets the same, or none of its answers."""
     first, second = answers.first, answers.second
     if second is None or (second.signal is None and second.errno in entry.recipe.second_errnos):
@@ -313,7 +313,9 @@ def accepted_mask(reports: Sequence[FlagReport]) -> int | None:
     return mask
 
 
-def judge_unreached(entry: Entry, reached: ReachResult, calls: int, struct: btf.Struct | None) -> SyscallReport:
+def judge_unreached(
+    entry: SyscallEntry, reached: ReachResult, calls: int, struct: btf.Struct | None
+) -> SyscallReport:
     """The report where no further question makes sense."""
     absent, disabled = reached.reach is Reachability.ABSENT, reached.reach is Reachability.DISABLED
     present = Support.NO if absent else Support.UNKNOWN

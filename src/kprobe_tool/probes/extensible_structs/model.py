@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kprobe_tool.native.records import Place
+from kprobe_tool.native.records import StructField
 
 
 class Reachability(StrEnum):
@@ -96,7 +96,7 @@ class FieldFacts:
     note: str | None = None
 
 
-def fields(layout: tuple[Place, ...], since: str, facts: Mapping[str, FieldFacts | str]) -> tuple[Field, ...]:
+def fields(layout: tuple[StructField, ...], since: str, facts: Mapping[str, FieldFacts | str]) -> tuple[Field, ...]:
     """The fields of a struct as declared in native/, padding left out.
 
     ``facts`` are by field name; a string is only the release that brought the field. A field that is not among them

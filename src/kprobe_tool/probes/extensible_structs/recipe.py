@@ -186,7 +186,7 @@ class Recipe(ABC):
 
 
 @dataclass(frozen=True)
-class Entry:
+class SyscallEntry:
     """One system call: the struct it takes, the release that brought it, what is known of it, how it is asked.
 
     ``symbols`` are the system calls that are made, where those are others than ``name``.

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from kprobe_tool.probes.extensible_structs.recipe import Entry
+from kprobe_tool.probes.extensible_structs.recipe import SyscallEntry
 
 NAMES = (
     "openat2",
@@ -25,7 +25,7 @@ NAMES = (
 """In the order of ``--all``. Each has a file of its name, in lower case; listing the names imports none of them."""
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> SyscallEntry:
     """The entry of one of NAMES."""
-    found: Entry = import_module(f"{__package__}.syscalls.{name.lower()}").ENTRY
+    found: SyscallEntry = import_module(f"{__package__}.syscalls.{name.lower()}").ENTRY
     return found

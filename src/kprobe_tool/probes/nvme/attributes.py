@@ -16,7 +16,7 @@ from dataclasses import replace
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bounded
 from kprobe_tool.native.sysfs import LIVE, Tree, cpu_list, cpu_ranges
-from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Hctx, Parameters, Path, Problem
+from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Hctx, NvmePath, Parameters, Problem
 from kprobe_tool.probes.nvme.split import HCTX_TYPES, HctxType
 from kprobe_tool.probes.nvme.types import TypeSource, correct, deduce
 
@@ -239,14 +239,14 @@ class ControllerReader:
                 return ()
         return (Problem(self.name, "went away while it was read", errnos.ENODEV),) if gone else ()
 
-    def read_paths(self, directory: str, entries: list[str]) -> Iterator[Path]:
+    def read_paths(self, directory: str, entries: list[str]) -> Iterator[NvmePath]:
         for device in entries:
             if PATH_NAME.fullmatch(device):
                 path = self.read_path(f"{directory}/{device}", device)
                 if path is not None:
                     yield path
 
-    def read_path(self, directory: str, device: str) -> Path | None:
+    def read_path(self, directory: str, device: str) -> NvmePath | None:
         try:
             found = self.tree.names(f"{directory}/mq")
         except FileNotFoundError:
@@ -254,7 +254,7 @@ class ControllerReader:
             return None
         except OSError as error:
             self.problems.append(self.problem(f"{device}/mq", error))
-            return Path(device, (), complete=False)
+            return NvmePath(device, (), complete=False)
         indices = sorted(int(name) for name in found if HCTX_NAME.fullmatch(name))
         shown = (
             [self.read_shown_type(device, index) for index in indices]
@@ -264,7 +264,7 @@ class ControllerReader:
         read = (self.read_hctx(directory, device, index, kind) for index, kind in zip(indices, shown, strict=True))
         hctxs = [hctx for hctx in read if hctx is not None]
         io_poll = self.read_number(directory, "queue/io_poll", optional=True)
-        path = Path(
+        path = NvmePath(
             device, tuple(hctxs), None if io_poll is None else io_poll != 0, complete=len(hctxs) == len(indices)
         )
         return with_types(path)
@@ -346,7 +346,7 @@ class ControllerReader:
         return Problem(where, error.strerror or str(error), error.errno)
 
 
-def with_types(path: Path) -> Path:
+def with_types(path: NvmePath) -> NvmePath:
     """The path with the type of each hctx, as far as it can be told."""
     hctxs = path.hctxs
     # An hctx that could not be read makes a gap that the deduction knows nothing of.

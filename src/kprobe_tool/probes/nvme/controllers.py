@@ -41,7 +41,7 @@ class Hctx:
 
 
 @dataclass(frozen=True, slots=True)
-class Path:
+class NvmePath:
     """The block device that queues hang on: the hidden one of a controller under multipath, otherwise the disk.
 
     ``io_poll`` is ``queue/io_poll``: poll queues were asked for. ``type_source`` is None where no type is known.
@@ -85,7 +85,7 @@ class Controller:
     numa_node: int | None = None
     sqsize: int | None = None
     queue_count: int | None = None
-    paths: tuple[Path, ...] = ()
+    paths: tuple[NvmePath, ...] = ()
     paths_read: bool = True
     born: int | None = None
     logged: LoggedQueues | None = None
@@ -104,7 +104,7 @@ class Controller:
         return None if self.logged is None else self.logged.granted
 
     @property
-    def path(self) -> Path | None:
+    def path(self) -> NvmePath | None:
         """A path with queues. All namespaces of a controller share its tag set, so one stands for all: the first that
         could be read completely, if any could."""
         found = [path for path in self.paths if path.hctxs]

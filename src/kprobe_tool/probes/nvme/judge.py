@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kprobe_tool.checks import Finding, Method, Status
 from kprobe_tool.probes.nvme.ask import Subject, Survey
-from kprobe_tool.probes.nvme.controllers import Hctx, Path
+from kprobe_tool.probes.nvme.controllers import Hctx, NvmePath
 from kprobe_tool.probes.nvme.needs import NotRead, granted_of, is_rdma_or_tcp, mapped_path, not_read, transport_of
 from kprobe_tool.probes.nvme.request import QueueRequest, has_no_io_queues, is_discovery
 from kprobe_tool.probes.nvme.split import Algorithm, Options, Split, deadly_grants, request
@@ -329,7 +329,7 @@ def best_fewest(counts: Mapping[int, int], more: int) -> int:
     return levels[0]
 
 
-def default_cpus(path: Path) -> dict[int, set[int]]:
+def default_cpus(path: NvmePath) -> dict[int, set[int]]:
     """CPUs of each default hctx; those that an untouched poll map has put on hctx 0 are not its own."""
     cpus = [set(hctx.cpus if hctx.submitters is None else hctx.submitters) for hctx in path.hctxs]
     defaults = {hctx.index: each for hctx, each in zip(path.hctxs, cpus, strict=True) if hctx.type == "default"}

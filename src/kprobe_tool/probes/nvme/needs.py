@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from kprobe_tool.probes.nvme.controllers import Controller, Path
+from kprobe_tool.probes.nvme.controllers import Controller, NvmePath
 
 
 class NotRead(Exception):
@@ -47,7 +47,7 @@ def granted_of(controller: Controller) -> int:
     return controller.granted
 
 
-def mapped_path(controller: Controller) -> Path | None:
+def mapped_path(controller: Controller) -> NvmePath | None:
     """The path whose queues stand for all, None for a controller that has none. Raises NotRead."""
     path = controller.path
     if path is not None and path.complete:

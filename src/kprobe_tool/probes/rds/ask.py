@@ -147,7 +147,7 @@ def kernel_leaks() -> bool | None:
 
     def inodes(sock: socket.socket) -> set[int]:
         answer = rds.read_info(sock.fileno(), rds_info.OPTIONS["RDS_INFO_SOCKETS"])
-        return {record.inum for record in answer.records() if isinstance(record, rds_info.Socket)}
+        return {record.inum for record in answer.records() if isinstance(record, rds_info.RdsSocket)}
 
     strangers: list[socket.socket] = []
     try:
@@ -177,6 +177,6 @@ def holders_of(readings: Iterable[Reading]) -> dict[int, list[Process]]:
         for reading in readings
         for answer in reading.answers.values()
         for record in answer.records()
-        if isinstance(record, rds_info.Socket) and record.inum not in reading.own_inodes
+        if isinstance(record, rds_info.RdsSocket) and record.inum not in reading.own_inodes
     }
     return procfs.socket_holders(inodes)

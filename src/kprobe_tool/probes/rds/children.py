@@ -203,7 +203,7 @@ class Observer:
                 except OSError as error:
                     result[name] = {"errno": errno_name(error.errno or 0)}
                     continue
-                own = sum(1 for record in records if isinstance(record, rds_info.Socket) and record.inum == inode)
+                own = sum(1 for record in records if isinstance(record, rds_info.RdsSocket) and record.inum == inode)
                 result[name] = {"seen": len(records), "own": own, "counted": counted}
         return {"options": result}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from kprobe_tool.native import rds_info
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
-from kprobe_tool.native.rds_info import Connection, QueuedMessage, RdmaConnection, Record, Socket, TcpSocket
+from kprobe_tool.native.rds_info import Connection, QueuedMessage, RdmaConnection, RdsSocket, Record, TcpSocket
 from kprobe_tool.probes.rds.ask import Capture
 from kprobe_tool.probes.rds.lists import LISTS, records
 
@@ -19,7 +19,7 @@ End = tuple[str | None, int | None]
 
 
 @dataclass(frozen=True)
-class Entry:
+class InfoEntry:
     """One record of the list ``source``.
 
     ``netns`` is None for counters, which are the host's, and where nothing proves whose a record is. ``processes``
@@ -53,7 +53,7 @@ def connection_state(flags: int) -> str:
 
 def local_end(record: Record) -> End:
     match record:
-        case Socket():
+        case RdsSocket():
             return record.bound_addr, record.bound_port
         case TcpSocket():
             return record.local_addr, record.local_port
@@ -68,7 +68,7 @@ def local_end(record: Record) -> End:
 
 def remote_end(record: Record) -> End:
     match record:
-        case Socket():
+        case RdsSocket():
             return record.connected_addr, record.connected_port
         case TcpSocket():
             return record.peer_addr, record.peer_port
@@ -91,12 +91,12 @@ class Attribution:
         self.inodes: dict[tuple[str, int], int] = {}
         for reading in capture.readings:
             for record in records(LISTS["sockets"], reading.answers):
-                if isinstance(record, Socket) and record.bound_port:
+                if isinstance(record, RdsSocket) and record.bound_port:
                     self.inodes[record.bound_addr, record.bound_port] = record.inum
 
     def processes(self, record: Record) -> Sequence[Process] | None:
         """Those that hold the socket behind a record, None where its kind has none."""
-        if isinstance(record, Socket):
+        if isinstance(record, RdsSocket):
             inode: int | None = record.inum
         elif isinstance(record, QueuedMessage):
             inode = self.inodes.get((record.laddr or "", record.lport))
@@ -119,17 +119,17 @@ class Attribution:
         return spaces.pop() if len(spaces) == 1 else None
 
 
-def entries(capture: Capture, names: Collection[str]) -> list[Entry]:
+def entries(capture: Capture, names: Collection[str]) -> list[InfoEntry]:
     """The entries of the named lists in a stable order, without the tool's own sockets; counters, which are the
     host's, once."""
     attribution = Attribution(capture)
-    result: list[Entry] = []
+    result: list[InfoEntry] = []
     for number, reading in enumerate(capture.readings):
         for each in LISTS.values():
             if each.name not in names or (each.name == "counters" and number > 0):
                 continue
             for record in records(each, reading.answers):
-                if isinstance(record, Socket) and record.inum in reading.own_inodes:
+                if isinstance(record, RdsSocket) and record.inum in reading.own_inodes:
                     continue
                 space = None if each.name == "counters" else reading.netns
                 if reading.netns is None and each.name != "counters":
@@ -137,14 +137,14 @@ def entries(capture: Capture, names: Collection[str]) -> list[Entry]:
                     if inode is not None and inode not in attribution.spaces:
                         continue
                     space = None if inode is None else attribution.spaces[inode]
-                result.append(Entry(each.name, space, record, attribution.processes(record)))
+                result.append(InfoEntry(each.name, space, record, attribution.processes(record)))
     return sorted(result, key=sort_key)
 
 
 ORDER = {name: number for number, name in enumerate(LISTS)}
 
 
-def sort_key(entry: Entry) -> tuple[object, ...]:
+def sort_key(entry: InfoEntry) -> tuple[object, ...]:
     """By list and namespace, then by what a reader looks a record up by; the other fields only break ties."""
     record = entry.record
     seq = record.seq if isinstance(record, QueuedMessage) else None

@@ -57,7 +57,7 @@ class DeliveryAttempt:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class IsolationExperiment:
     """Everything that was seen.
 
     ``canary_rows`` are, by option, rows that were there to leak, before the observer read and after. ``bind_errno``
@@ -86,7 +86,7 @@ def tcp_canary(owner: Child) -> str:
         return f"not made: {Error.from_os(error.filename or 'tcp', error)}"
 
 
-def experiment() -> Experiment:
+def experiment() -> IsolationExperiment:
     """Run it, once per process. RDS must be registered. Raises Error where it cannot be run."""
     done = attempt()
     if isinstance(done, Error):
@@ -95,7 +95,7 @@ def experiment() -> Experiment:
 
 
 @cache
-def attempt() -> Experiment | Error:
+def attempt() -> IsolationExperiment | Error:
     """A failure is remembered too: a kernel that does not answer is not asked by every check again."""
     try:
         return run(time.monotonic() + DEADLINE)
@@ -106,7 +106,7 @@ def attempt() -> Experiment | Error:
         return Error.from_os("leak check in throw-away namespaces", error, hint=hint)
 
 
-def run(deadline: float) -> Experiment:
+def run(deadline: float) -> IsolationExperiment:
     """Raises OSError; TimeoutError past the deadline."""
     token = os.urandom(8).hex()
     with (
@@ -134,7 +134,7 @@ def run(deadline: float) -> Experiment:
         symbols: Mapping[str, str | None] | None = procfs.kernel_symbols(set(SYMBOLS))
     except OSError:
         symbols = None
-    return Experiment(
+    return IsolationExperiment(
         observed={name: OptionAnswer(**observed[name]) for name in rds_info.OPTIONS},
         canary_rows={
             name: max(min(first[name], last[name]) for first, last in zip(before, after, strict=True))

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native.rds_info import Counter
-from kprobe_tool.probes.rds.entries import Entry, local_end, remote_end
+from kprobe_tool.probes.rds.entries import InfoEntry, local_end, remote_end
 
 Network = IPv4Network | IPv6Network
 
@@ -41,7 +41,7 @@ class InfoFilter:
     pid: tuple[int, ...] = ()
     counter: tuple[str, ...] = ()
 
-    def match(self, entry: Entry) -> bool:
+    def match(self, entry: InfoEntry) -> bool:
         record = entry.record
         laddr, lport = local_end(record)
         faddr, fport = remote_end(record)

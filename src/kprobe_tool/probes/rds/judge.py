@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kprobe_tool.checks import Finding, Status
-from kprobe_tool.probes.rds.experiment import Experiment, OptionAnswer
+from kprobe_tool.probes.rds.experiment import IsolationExperiment, OptionAnswer
 
 
 class Isolation(StrEnum):
@@ -60,7 +60,7 @@ def judge_option(optname: str, answer: OptionAnswer, canary_rows: int) -> Option
     return OptionResult(optname, outcome, answer.seen, answer.own, answer.counted, canary_rows)
 
 
-def judge_options(done: Experiment) -> list[OptionResult]:
+def judge_options(done: IsolationExperiment) -> list[OptionResult]:
     return [judge_option(name, answer, done.canary_rows[name]) for name, answer in done.observed.items()]
 
 
@@ -73,12 +73,12 @@ def second_witness(symbols: Mapping[str, str | None] | None) -> str:
     return f"second witness: /proc/kallsyms has {', '.join(sorted(symbols))}, which the fix removed"
 
 
-def finding_of(check_id: str, done: Experiment) -> Finding:
+def finding_of(check_id: str, done: IsolationExperiment) -> Finding:
     """What the experiment means for one check."""
     return JUDGES[check_id](done)
 
 
-def judge_rows(done: Experiment) -> Finding:
+def judge_rows(done: IsolationExperiment) -> Finding:
     results = judge_options(done)
     leaking = with_outcome(results, Isolation.LEAKS)
     kept = with_outcome(results, Isolation.ISOLATED, Isolation.COUNT_LEAKS)
@@ -91,7 +91,7 @@ def judge_rows(done: Experiment) -> Finding:
     return not_seen(done, results, kept, "no list of RDS shows what is in other network namespaces")
 
 
-def judge_counts(done: Experiment) -> Finding:
+def judge_counts(done: IsolationExperiment) -> Finding:
     results = judge_options(done)
     counting = with_outcome(results, Isolation.COUNT_LEAKS, Isolation.LEAKS)
     kept = with_outcome(results, Isolation.ISOLATED)
@@ -105,7 +105,7 @@ def judge_counts(done: Experiment) -> Finding:
 
 
 def not_seen(
-    done: Experiment, results: Sequence[OptionResult], kept: Sequence[OptionResult], meaning: str
+    done: IsolationExperiment, results: Sequence[OptionResult], kept: Sequence[OptionResult], meaning: str
 ) -> Finding:
     """Nothing leaked. That is an answer for the lists that had something to leak; ``ok`` wants all that can have."""
     evidence = evidence_of(done, results)
@@ -142,7 +142,7 @@ def with_outcome(results: Sequence[OptionResult], *outcomes: Isolation) -> list[
     return [result for result in results if result.outcome in outcomes]
 
 
-def evidence_of(done: Experiment, results: Sequence[OptionResult]) -> dict[str, object]:
+def evidence_of(done: IsolationExperiment, results: Sequence[OptionResult]) -> dict[str, object]:
     return {
         "options": [result.as_dict() for result in results],
         "tcp_canary": done.tcp_canary,
@@ -150,7 +150,7 @@ def evidence_of(done: Experiment, results: Sequence[OptionResult]) -> dict[str, 
     }
 
 
-def judge_delivery(done: Experiment) -> Finding:
+def judge_delivery(done: IsolationExperiment) -> Finding:
     """``ok`` wants three things: the message has left its sender's queues, the sender's next message over the same
     connection has arrived, and so has one that the owner sent itself after that."""
     sent = done.delivery
@@ -186,7 +186,7 @@ def judge_delivery(done: Experiment) -> Finding:
     )
 
 
-def judge_bind(done: Experiment) -> Finding:
+def judge_bind(done: IsolationExperiment) -> Finding:
     evidence: dict[str, object] = {"errno": done.bind_errno}
     if done.bind_errno is None:
         reason = "an RDS address and port that is bound in one network namespace can be bound in another, too"
@@ -205,7 +205,7 @@ def judge_bind(done: Experiment) -> Finding:
     )
 
 
-JUDGES: Mapping[str, Callable[[Experiment], Finding]] = {
+JUDGES: Mapping[str, Callable[[IsolationExperiment], Finding]] = {
     "rds-info-netns-leak": judge_rows,
     "rds-info-count-leak": judge_counts,
     "rds-netns-delivery": judge_delivery,

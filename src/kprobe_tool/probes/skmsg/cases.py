@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kprobe_tool.native.programs.skmsg_check import SK_PASS, Kind, Plan, Step
+from kprobe_tool.native.programs.skmsg_check import SK_PASS, Plan, Step, StepKind
 
 OFFSET = 100
 BYTES = 1000
@@ -20,7 +20,7 @@ PART = 100
 PUSHED = 8
 
 
-class Socket(StrEnum):
+class SocketKind(StrEnum):
     """What the message is sent on."""
 
     KTLS = "ktls"
@@ -55,7 +55,7 @@ class Case:
     name: str
     check: str
     title: str
-    sockets: tuple[Socket, ...]
+    sockets: tuple[SocketKind, ...]
     plans: tuple[Plan, ...]
     last: tuple[int, int]
     byte: int = 0
@@ -64,15 +64,15 @@ class Case:
     seen: tuple[int, int] = (0, 0)
 
 
-BOTH = (Socket.KTLS, Socket.TCP)
+BOTH = (SocketKind.KTLS, SocketKind.TCP)
 
 CASES: tuple[Case, ...] = (
     Case(
         name="split",
         check="skmsg-tls-split-copy",
         title="a record is split where bpf_msg_apply_bytes() says",
-        sockets=(Socket.KTLS,),
-        plans=(Plan((Step(Kind.APPLY, 0, PART),), SK_PASS),),
+        sockets=(SocketKind.KTLS,),
+        plans=(Plan((Step(StepKind.APPLY, 0, PART),), SK_PASS),),
         last=(1, 0),
     ),
     Case(
@@ -80,7 +80,7 @@ CASES: tuple[Case, ...] = (
         check="skmsg-push-pop-copy",
         title="bpf_msg_push_data() moves the element to the right, bpf_msg_pop_data() to the left",
         sockets=BOTH,
-        plans=(Plan((Step(Kind.PUSH, 0, PUSHED), Step(Kind.POP, 0, PUSHED))),),
+        plans=(Plan((Step(StepKind.PUSH, 0, PUSHED), Step(StepKind.POP, 0, PUSHED))),),
         last=(0, 2),
     ),
     Case(
@@ -88,7 +88,7 @@ CASES: tuple[Case, ...] = (
         check="skmsg-push-pop-copy",
         title="bpf_msg_push_data() moves the element to the right, bpf_msg_pull_data() shows it",
         sockets=BOTH,
-        plans=(Plan((Step(Kind.PUSH, 0, PUSHED), Step(Kind.PULL, PUSHED, 1))),),
+        plans=(Plan((Step(StepKind.PUSH, 0, PUSHED), Step(StepKind.PULL, PUSHED, 1))),),
         last=(0, 2),
         byte=PUSHED,
     ),
@@ -97,7 +97,7 @@ CASES: tuple[Case, ...] = (
         check="skmsg-push-pop-copy",
         title="bpf_msg_pop_data() splits the element, bpf_msg_pull_data() shows the second part",
         sockets=BOTH,
-        plans=(Plan((Step(Kind.POP, PUSHED, PUSHED), Step(Kind.PULL, PUSHED, 1))),),
+        plans=(Plan((Step(StepKind.POP, PUSHED, PUSHED), Step(StepKind.PULL, PUSHED, 1))),),
         last=(0, 2),
         byte=PUSHED,
     ),
@@ -106,7 +106,7 @@ CASES: tuple[Case, ...] = (
         check="skmsg-push-pop-copy",
         title="bpf_msg_push_data() splits the element, bpf_msg_pull_data() shows the second part",
         sockets=BOTH,
-        plans=(Plan((Step(Kind.PUSH, PUSHED, PUSHED), Step(Kind.PULL, 2 * PUSHED, 1))),),
+        plans=(Plan((Step(StepKind.PUSH, PUSHED, PUSHED), Step(StepKind.PULL, 2 * PUSHED, 1))),),
         last=(0, 2),
         byte=2 * PUSHED,
     ),
@@ -116,7 +116,7 @@ CASES: tuple[Case, ...] = (
         title="bpf_msg_pull_data() replaces the page by a copy",
         sockets=BOTH,
         # Pushing at the end has the range made anew.
-        plans=(Plan((Step(Kind.PULL, 0, BYTES), Step(Kind.PUSH, BYTES, PUSHED))),),
+        plans=(Plan((Step(StepKind.PULL, 0, BYTES), Step(StepKind.PUSH, BYTES, PUSHED))),),
         last=(0, 2),
         must=Must.NOT_BE_STALE,
     ),
@@ -125,11 +125,11 @@ CASES: tuple[Case, ...] = (
         check="skmsg-stale-copy",
         title="bpf_msg_pop_data() frees the element, and the kernel puts new memory into its place",
         # kTLS allocates no elements of the message that a program sees.
-        sockets=(Socket.TCP,),
+        sockets=(SocketKind.TCP,),
         plans=(
-            Plan((Step(Kind.CORK, 0, 2 * PART),), SK_PASS),
-            Plan((Step(Kind.POP, PART, PART), Step(Kind.CORK, 0, 2 * PART)), SK_PASS),
-            Plan((Step(Kind.CORK, 0, 0), Step(Kind.APPLY, 0, PART)), SK_PASS),
+            Plan((Step(StepKind.CORK, 0, 2 * PART),), SK_PASS),
+            Plan((Step(StepKind.POP, PART, PART), Step(StepKind.CORK, 0, 2 * PART)), SK_PASS),
+            Plan((Step(StepKind.CORK, 0, 0), Step(StepKind.APPLY, 0, PART)), SK_PASS),
         ),
         # Sending elsewhere in between takes the memory that would have joined the first element.
         sends=((Send.MEMORY, PART), (Send.FILE, PART), (Send.OTHER, PART), (Send.MEMORY, PART)),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kprobe_tool.checks import Finding, Method, Status
-from kprobe_tool.probes.skmsg.experiment import Experiment, experiment
+from kprobe_tool.probes.skmsg.experiment import CopyBitExperiment, experiment
 from kprobe_tool.probes.skmsg.judge import CaseOutcome, Result, controls_row, of_check, results, statement
 
 
@@ -19,7 +19,7 @@ def names(found: Sequence[Result]) -> str:
     return ", ".join(f"{result.case.name} on {result.socket}" for result in found)
 
 
-def finding(done: Experiment, check: str) -> Finding:
+def finding(done: CopyBitExperiment, check: str) -> Finding:
     """The worst of the check's cases; what was refused by the kernel is as good as what was done right."""
     found = of_check(results(done), check)
     by_outcome = {outcome: [result for result in found if result.outcome is outcome] for outcome in CaseOutcome}

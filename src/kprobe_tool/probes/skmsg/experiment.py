@@ -24,7 +24,7 @@ from kprobe_tool.native import bcc, host, link, procfs, sched, tls
 from kprobe_tool.native.child import Child, Died, Request
 from kprobe_tool.native.programs import skmsg_check
 from kprobe_tool.native.programs.skmsg_check import Record
-from kprobe_tool.probes.skmsg.cases import CASES, OFFSET, Case, Send, Socket
+from kprobe_tool.probes.skmsg.cases import CASES, OFFSET, Case, Send, SocketKind
 
 DEADLINE = 180.0
 """Seconds for everything; it takes one, on an emulated machine two minutes."""
@@ -55,7 +55,7 @@ class Run:
     """One case on one socket. ``failure`` is what kept it from being run, as an error's text."""
 
     case: Case
-    socket: Socket
+    socket: SocketKind
     records: Sequence[Record]
     unchanged: bool | None
     failure: str | None = None
@@ -66,7 +66,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class CopyBitExperiment:
     """Everything that was seen. ``dev`` and ``ino`` are the file's, ``no_tls`` says why kTLS was not tried, and
     ``tls_loaded`` is None where it cannot be seen whether the kernel has kTLS."""
 
@@ -129,7 +129,7 @@ class Experimenter:
 
     def prepare(self, request: Request) -> Request:
         own_netns = enter_netns()
-        self.program = skmsg_check.Program()
+        self.program = skmsg_check.CheckProgram()
         self.file = os.memfd_create("kprobe-tool-skmsg")
         os.write(self.file, os.urandom(PAGE))
         stat = os.fstat(self.file)
@@ -153,7 +153,7 @@ class Experimenter:
         self.program.begin(case.plans)
         with connection() as sock, connection() as other:
             self.program.take(sock)
-            if request["socket"] == Socket.KTLS:
+            if request["socket"] == SocketKind.KTLS:
                 tls.take_over(sock)
                 tls.encrypt(sock)
             failures = [self.send(other if how is Send.OTHER else sock, how, size) for how, size in case.sends]
@@ -186,7 +186,7 @@ def ask(child: Child, **request: str | int) -> Request:
     return answer
 
 
-def run(child: Child, number: int, kind: Socket) -> Request:
+def run(child: Child, number: int, kind: SocketKind) -> Request:
     """What one case saw, or what kept it from being run."""
     about = {"test": CASES[number].name, "socket": kind.value}
     try:
@@ -227,7 +227,7 @@ def merge_open_record() -> bool | None:
         return None
 
 
-def experiment() -> Experiment:
+def experiment() -> CopyBitExperiment:
     """Run it, once per process. Raises Error where it cannot be run."""
     done = attempt()
     if isinstance(done, Error):
@@ -236,7 +236,7 @@ def experiment() -> Experiment:
 
 
 @cache
-def attempt() -> Experiment | Error:
+def attempt() -> CopyBitExperiment | Error:
     """A failure is remembered too: compiling is not tried again by every check."""
     try:
         return conduct()
@@ -248,7 +248,7 @@ def attempt() -> Experiment | Error:
         return Error.from_os(f"{SUBJECT}: {error.filename}" if error.filename else SUBJECT, error)
 
 
-def conduct() -> Experiment:
+def conduct() -> CopyBitExperiment:
     require_privileges()
     return experiment_of(gather(time.monotonic() + DEADLINE))
 
@@ -259,7 +259,7 @@ def gather(deadline: float) -> Request:
     with Child(Experimenter().serve, deadline) as child:
         prepared = ask(child, do="prepare")
         controls = None if no_tls else ask(child, do="control")
-        possible = {Socket.TCP} | ({Socket.KTLS} if controls and not controls["sockmap_then_tls"] else set())
+        possible = {SocketKind.TCP} | ({SocketKind.KTLS} if controls and not controls["sockmap_then_tls"] else set())
         runs = [
             run(child, number, kind) for number, case in enumerate(CASES) for kind in case.sockets if kind in possible
         ]
@@ -273,13 +273,13 @@ def gather(deadline: float) -> Request:
     }
 
 
-def experiment_of(seen: Mapping[str, Any]) -> Experiment:
+def experiment_of(seen: Mapping[str, Any]) -> CopyBitExperiment:
     """What gather() saw, decoded."""
     cases = {case.name: case for case in CASES}
     runs = [
         Run(
             cases[each["test"]],
-            Socket(each["socket"]),
+            SocketKind(each["socket"]),
             [skmsg_check.decode(bytes.fromhex(record)) for record in each["records"]],
             each["unchanged"],
             each["failure"],
@@ -287,4 +287,4 @@ def experiment_of(seen: Mapping[str, Any]) -> Experiment:
         for each in seen["runs"]
     ]
     controls = None if seen["controls"] is None else Controls(**seen["controls"])
-    return Experiment(**{**seen, "runs": runs, "controls": controls})
+    return CopyBitExperiment(**{**seen, "runs": runs, "controls": controls})

@@ -11,8 +11,8 @@ from mmap import PAGESIZE
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native.programs.skmsg_check import HELPERS, Record
 from kprobe_tool.native.sk_msg import Element, PageKind
-from kprobe_tool.probes.skmsg.cases import CASES, Case, Must, Socket
-from kprobe_tool.probes.skmsg.experiment import TLS_MERGE_OPEN_RECORD, Experiment, Run
+from kprobe_tool.probes.skmsg.cases import CASES, Case, Must, SocketKind
+from kprobe_tool.probes.skmsg.experiment import TLS_MERGE_OPEN_RECORD, CopyBitExperiment, Run
 
 
 class CaseOutcome(StrEnum):
@@ -38,7 +38,7 @@ class Result:
     """One case on one socket. ``settle`` says what would settle an unknown, else None."""
 
     case: Case
-    socket: Socket
+    socket: SocketKind
     outcome: CaseOutcome
     reason: str
     settle: str | None = None
@@ -65,7 +65,7 @@ def element_at(record: Record, byte: int) -> tuple[Element, int] | None:
     return None
 
 
-def judge(done: Experiment, run: Run) -> CaseVerdict:
+def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
     """The verdict on one run."""
 
     def is_the_file(element: Element) -> bool:
@@ -141,7 +141,7 @@ def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool)
     )
 
 
-def without_run(done: Experiment) -> CaseVerdict:
+def without_run(done: CopyBitExperiment) -> CaseVerdict:
     """Why nothing ran on kTLS."""
     controls = done.controls
     if controls is None:
@@ -155,7 +155,7 @@ def without_run(done: Experiment) -> CaseVerdict:
     return unknown(f"kTLS on a socket in a sockmap fails, but not as on a kernel that refuses it ({told})")
 
 
-def results(done: Experiment) -> list[Result]:
+def results(done: CopyBitExperiment) -> list[Result]:
     """One result for each case and socket."""
     runs = {(run.case.name, run.socket): run for run in done.runs}
     found = []
@@ -167,7 +167,7 @@ def results(done: Experiment) -> list[Result]:
     return found
 
 
-def statement(done: Experiment) -> dict[str, object]:
+def statement(done: CopyBitExperiment) -> dict[str, object]:
     """What the kernel's symbols say about what was not tried, since it would corrupt memory where it goes wrong."""
     name, present = TLS_MERGE_OPEN_RECORD, done.merge_open_record
     if present is None or not done.tls_loaded:
@@ -182,7 +182,7 @@ def statement(done: Experiment) -> dict[str, object]:
     return {"symbol": name, "method": "symbol", "present": present, "text": text}
 
 
-def controls_row(done: Experiment) -> Mapping[str, object] | None:
+def controls_row(done: CopyBitExperiment) -> Mapping[str, object] | None:
     return None if done.controls is None else {**vars(done.controls), "closed": done.controls.closed}
 
 

@@ -56,7 +56,7 @@ class AttachMethod(StrEnum):
 
 
 @dataclass(frozen=True)
-class Function:
+class HookedFunction:
     """A function whose calls are looked at, on entry or, where data is moved, on return."""
 
     name: str
@@ -65,11 +65,11 @@ class Function:
 
 
 FUNCTIONS = (
-    Function("sk_psock_msg_verdict"),
-    Function("bpf_exec_tx_verdict", module="tls"),
-    Function("bpf_msg_push_data", at_return=True),
-    Function("bpf_msg_pop_data", at_return=True),
-    Function("bpf_msg_pull_data", at_return=True),
+    HookedFunction("sk_psock_msg_verdict"),
+    HookedFunction("bpf_exec_tx_verdict", module="tls"),
+    HookedFunction("bpf_msg_push_data", at_return=True),
+    HookedFunction("bpf_msg_pop_data", at_return=True),
+    HookedFunction("bpf_msg_pull_data", at_return=True),
 )
 """In the order of enum hook."""
 
@@ -98,7 +98,7 @@ class MessageFilter:
 
 
 @dataclass(frozen=True)
-class Event:
+class HookEvent:
     """One message at one hook.
 
     ``time`` is UTC, ``netns`` the inode of the socket's network namespace, pid and comm are the caller's.
@@ -116,11 +116,11 @@ class Event:
     sg: Scatterlist
 
 
-def decode(record: bytes, boot: int) -> Event:
+def decode(record: bytes, boot: int) -> HookEvent:
     """A struct event; ``boot`` is the wall clock's time in ns when the monotonic clock was 0."""
     event = skmsg_watch.event.from_buffer_copy(record)
     size = 16 if event.family == AF_INET6 else 4
-    return Event(
+    return HookEvent(
         time=datetime.fromtimestamp((event.time + boot) / 1e9, UTC),
         hook=FUNCTIONS[event.hook].name,
         pid=event.pid,
@@ -144,7 +144,7 @@ def fields() -> dict[str, int]:
     return macros | btf.fields(wanted, kernel)
 
 
-class Target:
+class TargetProcess:
     """The process of --pid, known by a pidfd, so that another one with its number is not taken for it."""
 
     def __init__(self, pid: int) -> None:
@@ -163,7 +163,7 @@ class Target:
         poll.register(self.fd, select.POLLIN)
         return bool(poll.poll(0))
 
-    def __enter__(self) -> Target:
+    def __enter__(self) -> TargetProcess:
         return self
 
     def __exit__(
@@ -178,7 +178,7 @@ def default_method() -> AttachMethod:
     return AttachMethod.KPROBE if known and kprobe.available() else AttachMethod.FENTRY
 
 
-class Watch:
+class MessageWatch:
     """The program, compiled once; each ``start()`` attaches it, its ``feed()`` is read to their end.
 
     Raises Error: no bcc, no privilege, no BTF, what does not compile.
@@ -201,7 +201,7 @@ class Watch:
         self.program.zero_per_cpu("counters", len(COUNTERS))
         self.hooks = tuple(self._hook(function) for function in FUNCTIONS)
 
-    def _hook(self, function: Function) -> Hook:
+    def _hook(self, function: HookedFunction) -> Hook:
         reason = None
         try:
             self._attach(function)
@@ -214,7 +214,7 @@ class Watch:
                     reason += ", or a module, where only kprobes reach"
         return Hook(function.name, self.method, reason)
 
-    def _attach(self, function: Function) -> None:
+    def _attach(self, function: HookedFunction) -> None:
         program, name = self.program, function.name
         if self.method is AttachMethod.FENTRY:
             kind = "kretfunc" if function.at_return else "kfunc"
@@ -236,7 +236,7 @@ class Watch:
     def close(self) -> None:
         self.program.close()
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> MessageWatch:
         return self
 
     def __exit__(

@@ -84,7 +84,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Event:
+class PathEvent:
     """One event on the way to the rejection.
 
     ``kind`` is a label of the kernel's (acquired, released, branch, update, spilled, invalidated, context, note) or
@@ -125,8 +125,8 @@ class Diagnosis:
     message: str | None
     reason: str
     place: Place = Place()
-    path: tuple[Event, ...] = ()
-    lock: tuple[Event, ...] = ()
+    path: tuple[PathEvent, ...] = ()
+    lock: tuple[PathEvent, ...] = ()
     suggestion: str | None = None
     errno: str | None = None
     truncated: Truncation | None = None

@@ -95,7 +95,7 @@ def bpf_refused(subject: str, number: int) -> Error:
     return Error(subject, errno=number, hint=hint)
 
 
-def interpret(asked: LoadRequest, answer: bpf.Answer, messages: Sequence[str] = ()) -> LoadResult | Error:
+def interpret(asked: LoadRequest, answer: bpf.LoadAnswer, messages: Sequence[str] = ()) -> LoadResult | Error:
     """What an answer means; an Error where it was not the verifier that refused."""
     if answer.errno in {errnos.EPERM, errnos.ENOSYS} and not answer.log:
         return bpf_refused(asked.name, answer.errno)

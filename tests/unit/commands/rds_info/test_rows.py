@@ -3,15 +3,15 @@
 from kprobe_tool.commands.rds_info.rows import entry_row, holder_cell, netns_cell, tables
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
-from kprobe_tool.native.rds_info import Connection, Counter, Socket
-from kprobe_tool.probes.rds.entries import Entry
+from kprobe_tool.native.rds_info import Connection, Counter, RdsSocket
+from kprobe_tool.probes.rds.entries import InfoEntry
 
 BLUE = Netns(4, 4026531840, name="blue", path="/run/netns/blue")
-SOCKET = Socket(1, "10.0.0.1", "::", 5001, 0, 2, 77)
+SOCKET = RdsSocket(1, "10.0.0.1", "::", 5001, 0, 2, 77)
 
 
 def test_socket() -> None:
-    row = entry_row(Entry("sockets", BLUE, SOCKET, [Process(3, "a"), Process(9, "b")]))
+    row = entry_row(InfoEntry("sockets", BLUE, SOCKET, [Process(3, "a"), Process(9, "b")]))
     assert row == {
         "source": "sockets",
         "netns": {"name": "blue", "inode": 4026531840, "pid": None},
@@ -24,20 +24,20 @@ def test_socket() -> None:
 
 
 def test_socket_of_nobody_we_know() -> None:
-    row = entry_row(Entry("sockets", None, SOCKET, []))
+    row = entry_row(InfoEntry("sockets", None, SOCKET, []))
     assert (row["netns"], row["pid"], row["comm"], row["holders"]) == (None, None, None, [])
     assert (netns_cell(row), holder_cell(row)) == (None, None)
 
 
 def test_connection_has_a_state_and_no_process() -> None:
-    row = entry_row(Entry("connections", Netns(4, 7), Connection(1, 1, "a", "b", "tcp", flags=5)))
+    row = entry_row(InfoEntry("connections", Netns(4, 7), Connection(1, 1, "a", "b", "tcp", flags=5)))
     assert (row["state"], row["sending"]) == ("connected", True)
     assert "holders" not in row
     assert netns_cell(row) == "net:[7]"
 
 
 def test_counter() -> None:
-    row = entry_row(Entry("counters", None, Counter("send_queued", 3)))
+    row = entry_row(InfoEntry("counters", None, Counter("send_queued", 3)))
     assert row == {"source": "counters", "netns": None, "name": "send_queued", "value": 3}
 
 

@@ -43,10 +43,10 @@ def number(name: str) -> int:
     return next((number for number, known in errnos.errorcode.items() if known == name), 524)
 
 
-def answer_of(release: str, name: str) -> bpf.Answer:
+def answer_of(release: str, name: str) -> bpf.LoadAnswer:
     record = index(release)[name]
     errno = number(record["errno"]) if record["errno"] else 0
-    return bpf.Answer(errno, log(release, name), True, record["log_true_size"])
+    return bpf.LoadAnswer(errno, log(release, name), True, record["log_true_size"])
 
 
 @pytest.mark.parametrize("release", RELEASES)
@@ -104,9 +104,9 @@ def test_people_read_the_figures(instructions: str, monkeypatch: Monkeypatch, ca
 def test_what_is_asked(instructions: str, monkeypatch: Monkeypatch, tmp_path: Path) -> None:
     asked = []
 
-    def load(program: bpf.Program, level: int) -> bpf.Answer:
+    def load(program: bpf.Program, level: int) -> bpf.LoadAnswer:
         asked.append((program, level))
-        return bpf.Answer(0, b"processed 2 insns", True, None)
+        return bpf.LoadAnswer(0, b"processed 2 insns", True, None)
 
     monkeypatch.setattr(bpf, "load", load)
     saved = tmp_path / "log"
@@ -131,7 +131,7 @@ def test_several_programs(object_file: str, monkeypatch: Monkeypatch, capsys: Ca
         )
     )
     answers = {
-        "good": Loaded(bpf.Answer(0, b"processed 2 insns", True, None), 0, ("libbpf: elf: skipping section",)),
+        "good": Loaded(bpf.LoadAnswer(0, b"processed 2 insns", True, None), 0, ("libbpf: elf: skipping section",)),
         "bad": Loaded(
             answer_of("6.18.44", "leak-ringbuf"),
             22,
@@ -196,7 +196,7 @@ def test_no_privilege(
     monkeypatch.setattr(host, "lockdown", lambda: lockdown)
     monkeypatch.setattr(host, "in_initial_user_namespace", lambda: True)
     monkeypatch.setattr(host, "read_line", lambda path: disabled)
-    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(errnos.EPERM, b"", True, None))
+    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.LoadAnswer(errnos.EPERM, b"", True, None))
     assert run(["verifier-log", "load", instructions, "--raw", "--type", "kprobe"]) == ExitCode.CANNOT_TELL
     err = capsys.readouterr().err
     assert "EPERM" in err
@@ -243,7 +243,7 @@ def test_no_such_file(tmp_path: Path, capsys: Capsys) -> None:
 
 
 def test_a_log_that_cannot_be_written(instructions: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
-    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.Answer(0, b"x", True, None))
+    monkeypatch.setattr(bpf, "load", lambda program, level: bpf.LoadAnswer(0, b"x", True, None))
     argv = ["verifier-log", "load", instructions, "--raw", "--type", "xdp", "--log", "/nonexistent/log"]
     assert run(argv) == ExitCode.CANNOT_RUN
     assert "/nonexistent/log: No such file or directory (ENOENT)" in capsys.readouterr().err

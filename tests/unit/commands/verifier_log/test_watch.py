@@ -150,13 +150,13 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert bpf.PROG_TYPES[verifier_watch.CGROUP_SKB] == "cgroup_skb"
 
 
-def test_another_machine(monkeypatch: pytest.MonkeyPatch, real_watch: type[watch.Watch]) -> None:
+def test_another_machine(monkeypatch: pytest.MonkeyPatch, real_watch: type[watch.LoadWatch]) -> None:
     monkeypatch.setattr(watch, "MACHINE", "sparc64")
     with pytest.raises(Error, match=r"where sparc64 keeps the arguments of bpf\(2\) is not known here"):
         real_watch(0)
 
 
-def test_without_privilege(monkeypatch: pytest.MonkeyPatch, real_watch: type[watch.Watch]) -> None:
+def test_without_privilege(monkeypatch: pytest.MonkeyPatch, real_watch: type[watch.LoadWatch]) -> None:
     monkeypatch.setattr(watch, "MACHINE", "x86_64")
     monkeypatch.setattr(host, "effective_capabilities", frozenset)
     with pytest.raises(Error, match=r"loads of BPF programs: Operation not permitted \(EPERM\); needs CAP_BPF"):

@@ -62,7 +62,7 @@ def members(enum: type[IntEnum]) -> list[str]:
 
 ENUMS: tuple[tuple[str, str, Sequence[str]], ...] = (
     ("skmsg_check", "page_kind", [f"PAGE_{name}" for name in members(sk_msg.PageKind)]),
-    ("skmsg_check", "step_kind", ["STEP_NONE", *(f"STEP_{name}" for name in members(skmsg_check.Kind))]),
+    ("skmsg_check", "step_kind", ["STEP_NONE", *(f"STEP_{name}" for name in members(skmsg_check.StepKind))]),
     ("skmsg_watch", "hook", [*skmsg_watch.HOOKS, "HOOKS"]),
     ("skmsg_watch", "counter", [*(name.upper() for name in live.COUNTERS), "COUNTERS"]),
     ("verifier_watch", "counter", [*(name.upper() for name in live.COUNTERS), "COUNTERS"]),

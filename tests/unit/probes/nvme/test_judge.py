@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path as PosixPath
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from kprobe_tool.checks import CHECKS, Finding, Method, Status
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.nvme import checks, judge
 from kprobe_tool.probes.nvme.ask import Subject, Survey, group_paths, survey_host
-from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Hctx, Path, Problem
+from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Hctx, NvmePath, Problem
 from kprobe_tool.probes.nvme.request import QueueRequest, RequestSource
 from kprobe_tool.probes.nvme.split import Algorithm, HctxType, Options, connect, deadly_grants
 from kprobe_tool.probes.nvme.types import TypeSource
@@ -72,8 +72,8 @@ def hctx(index: int, *cpus: int, kind: HctxType | None = "default", cut: bool = 
     return Hctx(index, cpus, cut, 127, None, kind)
 
 
-def mapped(*hctxs: Hctx, **fields: Any) -> Path:
-    return Path("nvme0c0n1", hctxs, io_poll=False, type_source=TypeSource.CPU_LISTS, **fields)
+def mapped(*hctxs: Hctx, **fields: Any) -> NvmePath:
+    return NvmePath("nvme0c0n1", hctxs, io_poll=False, type_source=TypeSource.CPU_LISTS, **fields)
 
 
 FOUR = Cpus(possible=(0, 1, 2, 3), online=(0, 1, 2, 3))
@@ -104,19 +104,19 @@ def test_every_check_has_its_judge() -> None:
 
 @pytest.mark.parametrize("debugfs", [True, False], ids=["root", "nobody"])
 @pytest.mark.parametrize(("release", "name"), trees.every())
-def test_captured(tmp_path: PosixPath, release: str, name: str, debugfs: bool) -> None:
+def test_captured(tmp_path: Path, release: str, name: str, debugfs: bool) -> None:
     survey = survey_host(str(trees.plant(tmp_path, release, name, debugfs=debugfs)))
     assert affected(survey) == AFFECTED.get(name, set())
 
 
-def test_paths(tmp_path: PosixPath) -> None:
+def test_paths(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-two-paths")))
     assert affected(survey, 1) == {PATHS}
     assert judged(survey, 1)[PATHS].evidence == {"paths": {"nvme1": 4, "nvme2": 1}}
     assert judged(survey, 0)[PATHS].status is Status.OK
 
 
-def test_fewer_granted_by_whom(tmp_path: PosixPath) -> None:
+def test_fewer_granted_by_whom(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-fewer")))
     assert judged(survey)[GRANTED].status is Status.UNKNOWN
     finding = judged(asking(survey, Options(4), 4, 4))[GRANTED]
@@ -212,7 +212,7 @@ def test_controllers_without_io_queues(check_id: str, fields: dict[str, str]) ->
     assert status(surveying(made_up(queue_count=1, **fields)), check_id) is Status.NOT_APPLICABLE
 
 
-def test_shortfall_oops(tmp_path: PosixPath) -> None:
+def test_shortfall_oops(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "tcp-all")))
     assert judged(survey)[OOPS].status is Status.UNKNOWN
     for fixed in (Algorithm.TRANSPORT, Algorithm.FABRICS):
@@ -222,7 +222,7 @@ def test_shortfall_oops(tmp_path: PosixPath) -> None:
     assert (finding.status, finding.method) == (Status.AFFECTED, Method.VERSION)
 
 
-def test_stale_grants(tmp_path: PosixPath) -> None:
+def test_stale_grants(tmp_path: Path) -> None:
     """Any grant of two or fewer leaves the counts of "mapped 2/0/2" as they were, beyond the queues there are."""
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
     assert judged(survey)[STALE].evidence["deadly_grants"] == [1, 2]
@@ -244,7 +244,7 @@ def test_stale_grants(tmp_path: PosixPath) -> None:
         ("later", Status.UNKNOWN),
     ],
 )
-def test_stale_grants_of_a_newer_kernel(tmp_path: PosixPath, release: str, expected: Status) -> None:
+def test_stale_grants_of_a_newer_kernel(tmp_path: Path, release: str, expected: Status) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
     assert status(replace(survey, release=release), STALE) is expected
 
@@ -280,7 +280,7 @@ def test_deadly_grants_need_no_options(*, cpus: int, io: int, write: int, poll: 
         assert inferred == known
 
 
-def test_last_hctx_offline(tmp_path: PosixPath) -> None:
+def test_last_hctx_offline(tmp_path: Path) -> None:
     """CPU 3 offline, and three queues asked for next: hctx 3 is mapped anew before it is connected.
 
     Where the options are not known, write queues that were not granted may be asked for as well, and reach it.
@@ -307,7 +307,7 @@ def test_offline_with_a_cut_list() -> None:
 def test_offline_of_unknown_types() -> None:
     """Where neither options nor types are known, what the next connect reaches is not."""
     hctxs = (hctx(0, 0, 1, kind=None), hctx(1, 2, 3, kind=None))
-    path = Path("nvme0c0n1", hctxs)
+    path = NvmePath("nvme0c0n1", hctxs)
     survey = replace(surveying(made_up(paths=(path,), queue_count=3)), cpus=replace(FOUR, online=(0, 1)))
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
@@ -334,7 +334,7 @@ def test_isolated_queue_cannot_reconnect() -> None:
         ("pcie", 9, replace(ONE_EACH, type_source=None), Status.UNKNOWN),
     ],
 )
-def test_queue_count(transport: str, granted: int, path: Path, expected: Status) -> None:
+def test_queue_count(transport: str, granted: int, path: NvmePath, expected: Status) -> None:
     survey = surveying(made_up(transport=transport, queue_count=granted + 1, paths=(path,)))
     assert status(survey, COUNT) is expected
 
@@ -358,7 +358,7 @@ def test_path_that_cannot_be_read() -> None:
     assert status(surveying(fewer, made_up(), half), PATHS) is Status.AFFECTED
 
 
-def test_poll_queues_without_debugfs_or_io_poll(tmp_path: PosixPath) -> None:
+def test_poll_queues_without_debugfs_or_io_poll(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-write-poll")))
     assert judged(survey)[POLL].status is Status.OK
     survey = survey_host(str(trees.plant(tmp_path / "none", NEWEST, "rdma-all")))
@@ -394,7 +394,7 @@ def test_poll_queues_of_a_file_are_a_guess() -> None:
     assert status(requesting(survey, request), POLL) is Status.NOT_APPLICABLE
 
 
-def test_balance(tmp_path: PosixPath) -> None:
+def test_balance(tmp_path: Path) -> None:
     trees.controller(tmp_path, lists=("0, 1, 2", "3"))
     finding = judged(survey_host(str(tmp_path)))[BALANCE]
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"cpus_per_queue": {0: 3, 1: 1}})
@@ -416,7 +416,7 @@ def test_balance(tmp_path: PosixPath) -> None:
         (mapped(hctx(0, 0, 1, 2, cut=True), hctx(1, 3)), Status.UNKNOWN),
     ],
 )
-def test_balance_with_isolated_cpus(path: Path, expected: Status) -> None:
+def test_balance_with_isolated_cpus(path: NvmePath, expected: Status) -> None:
     survey = surveying(made_up(queue_count=len(path.hctxs) + 1, paths=(path,)))
     assert status(survey, BALANCE) is expected
 
@@ -431,7 +431,7 @@ def test_balance_by_debugfs() -> None:
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"cpus_per_queue": {0: 3, 1: 1}})
 
 
-def test_balance_of_a_kernel_with_isolated_cpus(tmp_path: PosixPath) -> None:
+def test_balance_of_a_kernel_with_isolated_cpus(tmp_path: Path) -> None:
     """Two CPUs each, of which one queue's are isolated and in no list; who may not see debugfs cannot tell."""
     for debugfs, expected in ((True, Status.OK), (False, Status.UNKNOWN)):
         root = trees.plant(tmp_path / str(debugfs), trees.ISOLATED, "pci", debugfs=debugfs)
@@ -445,19 +445,19 @@ def test_balance_without_possible_cpus() -> None:
     assert status(survey, BALANCE) is Status.UNKNOWN
 
 
-def test_balance_without_the_untouched_poll_map(tmp_path: PosixPath) -> None:
+def test_balance_without_the_untouched_poll_map(tmp_path: Path) -> None:
     """All CPUs on hctx 0 are the poll map's, which has no queue: its own are what no other default queue has."""
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-write-poll-fewer")))
     assert judged(survey)[BALANCE].status is Status.OK
 
 
-def test_unknown_online_cpus(tmp_path: PosixPath) -> None:
+def test_unknown_online_cpus(tmp_path: Path) -> None:
     trees.controller(tmp_path)
     survey = replace(survey_host(str(tmp_path)), cpus=Cpus(None, None))
     assert judged(survey)[OFFLINE].status is Status.UNKNOWN
 
 
-def test_verdict_is_the_worst(tmp_path: PosixPath) -> None:
+def test_verdict_is_the_worst(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-two-paths")))
     verdict = checks.worst_finding(PATHS, survey)
     assert (verdict.status, verdict.reason[:6]) == (Status.AFFECTED, "nvme2:")
@@ -470,7 +470,7 @@ def test_verdict_is_the_worst(tmp_path: PosixPath) -> None:
     assert none.status is Status.NOT_APPLICABLE
 
 
-def test_unreadable_queue_count(tmp_path: PosixPath) -> None:
+def test_unreadable_queue_count(tmp_path: Path) -> None:
     directory = trees.controller(tmp_path)
     (directory / "queue_count").unlink()
     survey = survey_host(str(tmp_path))

@@ -5,17 +5,17 @@ import pytest
 from kprobe_tool.errors import Error
 from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds_info import Connection, Counter, QueuedMessage
-from kprobe_tool.probes.rds.entries import Entry
+from kprobe_tool.probes.rds.entries import InfoEntry
 from kprobe_tool.probes.rds.filter import InfoFilter, network
 
-QUEUED = Entry(
+QUEUED = InfoEntry(
     "recv",
     None,
     QueuedMessage(seq=1, len=2, laddr="10.0.0.1", faddr="fd00::2", lport=1, fport=2, flags=0),
     [Process(3, "a"), Process(9, "b")],
 )
-CONNECTED = Entry("connections", None, Connection(1, 1, "10.0.0.1", "10.0.0.2", "tcp", flags=4, tos=0))
-COUNTER = Entry("counters", None, Counter("send_queued", 1))
+CONNECTED = InfoEntry("connections", None, Connection(1, 1, "10.0.0.1", "10.0.0.2", "tcp", flags=4, tos=0))
+COUNTER = InfoEntry("counters", None, Counter("send_queued", 1))
 
 
 @pytest.mark.parametrize(

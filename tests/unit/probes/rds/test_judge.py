@@ -7,7 +7,7 @@ import pytest
 from kprobe_tool.checks import CHECKS, Status, evaluate
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.rds import checks, experiment
-from kprobe_tool.probes.rds.experiment import DeliveryAttempt, Experiment, OptionAnswer
+from kprobe_tool.probes.rds.experiment import DeliveryAttempt, IsolationExperiment, OptionAnswer
 from kprobe_tool.probes.rds.judge import finding_of, judge_option, second_witness
 from kprobe_tool.probes.rds.presence import Presence
 
@@ -46,10 +46,10 @@ SOCKETS, SEND, RETRANS = "RDS_INFO_SOCKETS", "RDS6_INFO_SEND_MESSAGES", "RDS_INF
 TCP, IB = "RDS_INFO_TCP_SOCKETS", "RDS_INFO_IB_CONNECTIONS"
 
 
-def experiment_of(answers: dict[str, OptionAnswer], empty: frozenset[str] = frozenset()) -> Experiment:
+def experiment_of(answers: dict[str, OptionAnswer], empty: frozenset[str] = frozenset()) -> IsolationExperiment:
     """With a canary in every list but the ``empty`` ones."""
     rows = {name: 0 if name in empty else 2 for name in answers}
-    return Experiment(answers, rows, DROPPED, None, {}, "rds_tcp did not accept a connection")
+    return IsolationExperiment(answers, rows, DROPPED, None, {}, "rds_tcp did not accept a connection")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_bind(errno: str | None, status: Status, taken: bool | None) -> None:
     assert finding.evidence["bind_taken"] is taken
 
 
-def verdicts(monkeypatch: pytest.MonkeyPatch, done: Experiment | Error, present: Presence) -> set[Status]:
+def verdicts(monkeypatch: pytest.MonkeyPatch, done: IsolationExperiment | Error, present: Presence) -> set[Status]:
     monkeypatch.setattr(checks, "presence", lambda: present)
     monkeypatch.setattr(experiment, "attempt", lambda: done)
     return {evaluate(check).status for check in CHECKS if check.system == "rds"}

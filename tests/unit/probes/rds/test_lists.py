@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.native.rds_info import Connection, Socket, TcpSocket
+from kprobe_tool.native.rds_info import Connection, RdsSocket, TcpSocket
 from kprobe_tool.probes.rds import savefile
 from kprobe_tool.probes.rds.ask import Reading
 from kprobe_tool.probes.rds.lists import LISTS, availability, options_of, records, with_tos
@@ -72,7 +72,7 @@ def test_tos_comes_from_the_older_option(
 
 
 def test_other_records_pass_unchanged() -> None:
-    sock = Socket(1, "::", "::", 0, 0, 1, 7)
+    sock = RdsSocket(1, "::", "::", 0, 0, 1, 7)
     assert list(with_tos([sock], [])) == [sock]
     tcp = TcpSocket("10.0.0.1", 1, "10.0.0.2", 2, 0, 0, 0, 0, 0)
     assert list(with_tos([tcp], [])) == [tcp]

@@ -16,11 +16,11 @@ from kprobe_tool.checks import CHECKS, Method, Status
 from kprobe_tool.errors import Error
 from kprobe_tool.native import host, sk_msg
 from kprobe_tool.native.programs import skmsg_check
-from kprobe_tool.native.programs.skmsg_check import Kind, Plan, Record, Step
+from kprobe_tool.native.programs.skmsg_check import Plan, Record, Step, StepKind
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.skmsg import checks, experiment
-from kprobe_tool.probes.skmsg.cases import CASES, Must, Socket
-from kprobe_tool.probes.skmsg.experiment import Controls, Experiment, Run, experiment_of
+from kprobe_tool.probes.skmsg.cases import CASES, Must, SocketKind
+from kprobe_tool.probes.skmsg.experiment import Controls, CopyBitExperiment, Run, experiment_of
 from kprobe_tool.probes.skmsg.judge import CaseOutcome, judge, results, statement
 
 DATA = Path(__file__).parents[2] / "data" / "skmsg"
@@ -28,16 +28,16 @@ UNFIXED, FIXED, CLOSED = "6.12.43+deb12-amd64", "6.1.0-56-amd64", "7.2.12+deb13-
 IDS = [check.id for check in CHECKS if check.system == "skmsg"]
 
 
-def seen(release: str) -> Experiment:
+def seen(release: str) -> CopyBitExperiment:
     return experiment_of(json.loads((DATA / f"{release}.json").read_text(encoding="utf-8")))
 
 
 @pytest.fixture(params=[UNFIXED, FIXED, CLOSED])
-def done(request: pytest.FixtureRequest) -> Experiment:
+def done(request: pytest.FixtureRequest) -> CopyBitExperiment:
     return seen(request.param)
 
 
-def outcomes(done: Experiment, socket: Socket) -> set[str]:
+def outcomes(done: CopyBitExperiment, socket: SocketKind) -> set[str]:
     return {result.outcome.value for result in results(done) if result.socket is socket}
 
 
@@ -52,8 +52,8 @@ def outcomes(done: Experiment, socket: Socket) -> set[str]:
 def test_real_kernels(release: str, ktls: str, tcp: str) -> None:
     found = results(seen(release))
     assert len(found) == 12
-    assert outcomes(seen(release), Socket.KTLS) == {ktls}
-    assert outcomes(seen(release), Socket.TCP) == {tcp}
+    assert outcomes(seen(release), SocketKind.KTLS) == {ktls}
+    assert outcomes(seen(release), SocketKind.TCP) == {tcp}
 
 
 @pytest.mark.parametrize(("release", "status"), [(UNFIXED, Status.AFFECTED), (FIXED, Status.OK), (CLOSED, Status.OK)])
@@ -79,9 +79,9 @@ def with_last(run: Run, record: Record) -> Run:
     return replace(run, records=[record if each is last_of(run) else each for each in run.records])
 
 
-def runs(release: str, must: Must) -> Iterator[tuple[Experiment, Run]]:
+def runs(release: str, must: Must) -> Iterator[tuple[CopyBitExperiment, Run]]:
     done = seen(release)
-    kind = Socket.TCP if release == FIXED else Socket.KTLS
+    kind = SocketKind.TCP if release == FIXED else SocketKind.KTLS
     yield from ((done, run) for run in done.runs if run.socket is kind and run.case.must is must)
 
 
@@ -89,7 +89,7 @@ EXPOSED = list(runs(UNFIXED, Must.NOT_EXPOSE))
 STALE = list(runs(UNFIXED, Must.NOT_BE_STALE))
 KEPT = list(runs(FIXED, Must.NOT_EXPOSE))
 GONE = list(runs(FIXED, Must.NOT_BE_STALE))
-COPIED = [(done, run) for done in (seen(UNFIXED), seen(CLOSED)) for run in done.runs if run.socket is Socket.TCP]
+COPIED = [(done, run) for done in (seen(UNFIXED), seen(CLOSED)) for run in done.runs if run.socket is SocketKind.TCP]
 
 
 def name(value: object) -> str:
@@ -97,14 +97,14 @@ def name(value: object) -> str:
 
 
 @pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
-def test_a_range_elsewhere_is_no_verdict(done: Experiment, run: Run) -> None:
+def test_a_range_elsewhere_is_no_verdict(done: CopyBitExperiment, run: Run) -> None:
     last = last_of(run)
     moved = with_last(run, replace(last, page_offset=last.page_offset + 1))
     assert judge(done, moved).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
-def test_no_range_is_no_exposure(done: Experiment, run: Run) -> None:
+def test_no_range_is_no_exposure(done: CopyBitExperiment, run: Run) -> None:
     """Only where the kernel's own bit says so as well."""
     last = last_of(run)
     for copy, outcome in ((False, CaseOutcome.UNKNOWN), (True, CaseOutcome.OK)):
@@ -114,14 +114,14 @@ def test_no_range_is_no_exposure(done: Experiment, run: Run) -> None:
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT], ids=name)
-def test_a_page_that_was_not_made_out_is_no_copy(done: Experiment, run: Run) -> None:
+def test_a_page_that_was_not_made_out_is_no_copy(done: CopyBitExperiment, run: Run) -> None:
     """It has a copy bit, so it is somebody's page: perhaps the file's, in a way that a newer kernel keeps it."""
     assert judge(replace(done, ino=done.ino + 1), run).outcome is CaseOutcome.UNKNOWN
     assert judge(replace(done, dev=done.dev + 1), run).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
-def test_a_message_of_nothing_is_no_copy(done: Experiment, run: Run) -> None:
+def test_a_message_of_nothing_is_no_copy(done: CopyBitExperiment, run: Run) -> None:
     assert judge(done, run).outcome is CaseOutcome.NOT_APPLICABLE
     place = run.case.seen
     empty = [
@@ -132,7 +132,7 @@ def test_a_message_of_nothing_is_no_copy(done: Experiment, run: Run) -> None:
 
 
 @pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
-def test_one_page_among_copies_is_no_copy(done: Experiment, run: Run) -> None:
+def test_one_page_among_copies_is_no_copy(done: CopyBitExperiment, run: Run) -> None:
     """Not made out, and with a copy bit, beside one that was copied."""
     seen_first = run.record(run.case.seen)
     assert seen_first is not None
@@ -143,7 +143,7 @@ def test_one_page_among_copies_is_no_copy(done: Experiment, run: Run) -> None:
 
 
 @pytest.mark.parametrize(("done", "run"), [each for each in EXPOSED if each[1].case.byte], ids=name)
-def test_a_range_within_an_element(done: Experiment, run: Run) -> None:
+def test_a_range_within_an_element(done: CopyBitExperiment, run: Run) -> None:
     """It begins as far into the page as into the element."""
     last, byte = last_of(run), run.case.byte
     file = next(element for element in last.sg.elements if (element.dev, element.ino) == (done.dev, done.ino))
@@ -169,7 +169,7 @@ def test_a_range_within_an_element(done: Experiment, run: Run) -> None:
     ],
 )
 def test_either_sign_of_a_stale_bit(
-    done: Experiment, run: Run, copy: bool, length: int, outcome: CaseOutcome
+    done: CopyBitExperiment, run: Run, copy: bool, length: int, outcome: CaseOutcome
 ) -> None:
     last = last_of(run)
     elements = tuple(replace(element, copy=copy) for element in last.sg.elements)
@@ -182,7 +182,9 @@ def test_either_sign_of_a_stale_bit(
     ("kind", "outcome"),
     [(PageKind.KERNEL, CaseOutcome.OK), (PageKind.NONE, CaseOutcome.UNKNOWN), (PageKind.CACHE, CaseOutcome.UNKNOWN)],
 )
-def test_what_took_the_place_of_the_file(done: Experiment, run: Run, kind: PageKind, outcome: CaseOutcome) -> None:
+def test_what_took_the_place_of_the_file(
+    done: CopyBitExperiment, run: Run, kind: PageKind, outcome: CaseOutcome
+) -> None:
     last = last_of(run)
     elements = tuple(replace(element, kind=kind, ino=None, dev=None) for element in last.sg.elements)
     other = replace(last, sg=replace(last.sg, elements=elements))
@@ -190,7 +192,7 @@ def test_what_took_the_place_of_the_file(done: Experiment, run: Run, kind: PageK
 
 
 @pytest.mark.parametrize(("done", "run"), [*STALE, *GONE], ids=name)
-def test_a_slot_that_was_not_used_again_is_no_verdict(done: Experiment, run: Run) -> None:
+def test_a_slot_that_was_not_used_again_is_no_verdict(done: CopyBitExperiment, run: Run) -> None:
     last = last_of(run)
     elements = tuple(replace(element, index=element.index + 5) for element in last.sg.elements)
     moved = with_last(run, replace(last, sg=replace(last.sg, elements=elements)))
@@ -198,7 +200,7 @@ def test_a_slot_that_was_not_used_again_is_no_verdict(done: Experiment, run: Run
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *STALE, *KEPT, *GONE], ids=name)
-def test_what_keeps_a_test_from_telling(done: Experiment, run: Run) -> None:
+def test_what_keeps_a_test_from_telling(done: CopyBitExperiment, run: Run) -> None:
     failed = [replace(record, error=-12) if record.after else record for record in run.records]
     for broken in (
         replace(run, failure="send: Connection reset by peer (ECONNRESET)"),
@@ -214,27 +216,27 @@ def test_what_keeps_a_test_from_telling(done: Experiment, run: Run) -> None:
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT, *GONE], ids=name)
-def test_content_that_changed(done: Experiment, run: Run) -> None:
+def test_content_that_changed(done: CopyBitExperiment, run: Run) -> None:
     assert judge(done, replace(run, unchanged=False)).outcome is CaseOutcome.AFFECTED
 
 
 @pytest.mark.parametrize(("done", "run"), KEPT, ids=name)
-def test_a_bit_that_was_never_set(done: Experiment, run: Run) -> None:
+def test_a_bit_that_was_never_set(done: CopyBitExperiment, run: Run) -> None:
     first = run.records[0]
     elements = tuple(replace(element, copy=False, exposed=True) for element in first.sg.elements)
     bare = replace(first, sg=replace(first.sg, copy=0, elements=elements))
     assert judge(done, replace(run, records=[bare, *run.records[1:]])).outcome is CaseOutcome.AFFECTED
 
 
-def without_tls(*, loaded: bool | None) -> Experiment:
+def without_tls(*, loaded: bool | None) -> CopyBitExperiment:
     done = seen(FIXED)
-    tcp = [run for run in done.runs if run.socket is Socket.TCP]
+    tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
     return replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=loaded)
 
 
 def test_without_tls() -> None:
     done = without_tls(loaded=False)
-    assert outcomes(done, Socket.KTLS) == {"not-applicable"}
+    assert outcomes(done, SocketKind.KTLS) == {"not-applicable"}
     finding = checks.finding(done, "skmsg-tls-split-copy")
     assert (finding.status, finding.method, finding.reason) == (Status.NOT_APPLICABLE, Method.CONFIG, "why")
     # What was seen on TCP is an answer.
@@ -245,7 +247,7 @@ def test_without_tls() -> None:
 @pytest.mark.parametrize("loaded", [True, None], ids=["without-cipher", "cannot-be-seen"])
 def test_ktls_that_was_not_tried(loaded: bool | None) -> None:
     done = without_tls(loaded=loaded)
-    assert outcomes(done, Socket.KTLS) == {"unknown"}
+    assert outcomes(done, SocketKind.KTLS) == {"unknown"}
     finding = checks.finding(done, "skmsg-tls-split-copy")
     assert finding.status is Status.UNKNOWN
     assert finding.settle
@@ -261,10 +263,10 @@ def test_ktls_that_was_not_tried(loaded: bool | None) -> None:
 )
 def test_only_the_three_controls_close_it(controls: Controls) -> None:
     done = replace(seen(FIXED), controls=controls)
-    assert outcomes(done, Socket.KTLS) == {"unknown"}
+    assert outcomes(done, SocketKind.KTLS) == {"unknown"}
 
 
-def test_statement(done: Experiment) -> None:
+def test_statement(done: CopyBitExperiment) -> None:
     said = statement(done)
     assert said["method"] == "symbol"
     assert said["present"] is done.merge_open_record
@@ -279,7 +281,7 @@ def test_statement_texts_differ() -> None:
 def test_a_failure_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
 
-    def fail() -> Experiment:
+    def fail() -> CopyBitExperiment:
         calls.append(1)
         raise OSError(22, "Invalid argument", "BPF map sockets")
 
@@ -317,7 +319,7 @@ def test_enough_capabilities(capabilities: set[str], monkeypatch: pytest.MonkeyP
 
 
 def test_plan() -> None:
-    call = Plan((Step(Kind.PUSH, 0, 8), Step(Kind.PULL, 8, 1)), skmsg_check.SK_PASS)
+    call = Plan((Step(StepKind.PUSH, 0, 8), Step(StepKind.PULL, 8, 1)), skmsg_check.SK_PASS)
     assert struct.unpack("=7I", call.packed()) == (1, 1, 0, 8, 3, 8, 1)
     assert struct.unpack("=7I", Plan().packed()) == (0,) * 7
 

@@ -14,13 +14,13 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import btf, kprobe
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.skmsg import watch
-from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, Event, Target, Watch, decode
+from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, HookEvent, MessageWatch, TargetProcess, decode
 
 CAPTURES = sorted((Path(__file__).parents[2] / "data" / "skmsg-watch").glob("*.json"))
 AFFECTED = "6.12.43+deb12-amd64"
 
 
-def events(path: Path) -> list[Event]:
+def events(path: Path) -> list[HookEvent]:
     capture = json.loads(path.read_text(encoding="utf-8"))
     return [decode(bytes.fromhex(record), capture["boot_time"]) for record in capture["records"]]
 
@@ -72,7 +72,7 @@ def test_a_kernel_without_btf(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(btf, "vmlinux", absent)
     with pytest.raises(Error, match=r"^BTF: this kernel has none; a kernel with CONFIG_DEBUG_INFO_BTF=y$"):
-        Watch()
+        MessageWatch()
 
 
 def test_machines_whose_registers_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,11 +85,11 @@ def test_machines_whose_registers_are_not_known(monkeypatch: pytest.MonkeyPatch)
 
 def test_no_such_process() -> None:
     with pytest.raises(Error, match=r"^pid 4194304: No such process \(ESRCH\)$"):
-        Target(1 << 22)
+        TargetProcess(1 << 22)
 
 
 def test_in_another_pid_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     """The programs see the numbers of the initial one."""
     monkeypatch.setattr(watch, "PID_NAMESPACE_INITIAL", 1)
     with pytest.raises(Error, match="initial pid namespace"):
-        Target(os.getpid())
+        TargetProcess(os.getpid())

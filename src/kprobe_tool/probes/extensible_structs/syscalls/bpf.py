@@ -10,7 +10,7 @@ from typing import ClassVar
 from kprobe_tool.native import host
 from kprobe_tool.native.prober import Answer, Call, Memory, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
-from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, page
+from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, page
 
 NO_COMMAND = 0x6000
 """No bpf command, and without BPF_COMMON_ATTRS (1 << 16), which makes newer kernels read two more arguments."""
@@ -43,4 +43,4 @@ class Bpf(Recipe):
         return Call("bpf", (NO_COMMAND, Memory(data), len(data)), opens=True)
 
 
-ENTRY = Entry(name="bpf", struct="bpf_attr", since="3.18", fields=(), recipe=Bpf())
+ENTRY = SyscallEntry(name="bpf", struct="bpf_attr", since="3.18", fields=(), recipe=Bpf())

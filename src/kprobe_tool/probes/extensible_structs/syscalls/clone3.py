@@ -19,7 +19,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
+from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, page
 
 SIGHAND = sched.CLONE_VM | sched.CLONE_SIGHAND
 
@@ -144,7 +144,7 @@ class Clone3(Recipe):
         return FlagResult(Support.YES if there else Support.NO, ProbeMethod.PROCFS, note=note)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="clone3",
     struct="clone_args",
     since="5.3",

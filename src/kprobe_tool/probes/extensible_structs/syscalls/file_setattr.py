@@ -10,7 +10,7 @@ from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import Field, FieldFacts, Flag, fields, flags_since
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
+from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, page
 
 XFLAGS = (
     Flag("FS_XFLAG_REALTIME", 0x00000001, "6.17"),
@@ -65,7 +65,7 @@ class FileSetattr(Recipe):
         return native.file_setattr(at_flags=bits) if field.name == "at_flags" else native.file_setattr(xflags=bits)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="file_setattr",
     struct="file_attr",
     since="6.17",

@@ -18,7 +18,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, self_described
+from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, self_described
 
 FEATURES = (
     ("SINGLE_MMAP", "5.4"),
@@ -126,7 +126,7 @@ class IoUring(Recipe):
         return self_described(flags, filled=0, supported=mask, note="")
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="IORING_REGISTER_QUERY",
     struct="io_uring_query_opcode",
     since="6.18",

@@ -20,7 +20,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, page
+from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, page
 
 RELEASES = ("5.13", "5.19", "6.2", "6.7", "6.10", "6.12", "6.15", "7.0", "7.1", "7.2", "7.3")
 """The releases that brought ABI 1, 2, and so on."""
@@ -94,7 +94,7 @@ class Landlock(Recipe):
         return results
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="landlock_create_ruleset",
     struct="landlock_ruleset_attr",
     since="5.13",

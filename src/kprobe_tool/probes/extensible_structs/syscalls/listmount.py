@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kprobe_tool.native import mount as native
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, fields
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry
+from kprobe_tool.probes.extensible_structs.recipe import Control, SyscallEntry
 from kprobe_tool.probes.extensible_structs.syscalls.statmount import MntIdReq, request_page
 
 
@@ -34,7 +34,7 @@ class Listmount(MntIdReq):
         return native.listmount_call(None, bits)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="listmount",
     struct="mnt_id_req",
     since="6.8",

@@ -20,7 +20,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     fields,
     flags_since,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
+from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, page
 
 AT_FLAGS = flags_since(
     "5.12",
@@ -130,7 +130,7 @@ class MountSetattr(Recipe):
         return super().judge(field, bits, answer)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="mount_setattr",
     struct="mount_attr",
     since="5.12",

@@ -19,7 +19,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     fields,
     flags_since,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed_result, page
+from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, killed_result, page
 
 O = native.O_FLAGS  # noqa: E741
 # __O_TMPFILE wants a directory that is written to; others are tried with what they could want.
@@ -134,7 +134,7 @@ class Openat2(Recipe):
         return super().ask_flags(prober, field, flags, size)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="openat2",
     struct="open_how",
     since="5.6",

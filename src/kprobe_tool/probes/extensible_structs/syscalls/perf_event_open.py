@@ -18,7 +18,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, size_written_back
+from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, size_written_back
 
 # In the order of the bits, each with its release; a name of two bits has both of them.
 BITS = (
@@ -198,7 +198,7 @@ class PerfEventOpen(Recipe):
         return super().judge(field, bits, answer)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="perf_event_open",
     struct="perf_event_attr",
     since="2.6.31",

@@ -20,7 +20,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Entry, Recipe, self_described
+from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, self_described
 
 MASK = (
     Flag("PIDFD_INFO_PID", 0x01, "6.13"),
@@ -69,7 +69,7 @@ class PidfdGetInfo(Recipe):
         return self_described(flags, filled, supported if filled & native.PIDFD_INFO_SUPPORTED_MASK else None, note)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="PIDFD_GET_INFO",
     struct="pidfd_info",
     since="6.13",

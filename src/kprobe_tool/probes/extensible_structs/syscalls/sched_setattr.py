@@ -18,7 +18,13 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, killed_result, size_written_back
+from kprobe_tool.probes.extensible_structs.recipe import (
+    Control,
+    Recipe,
+    SyscallEntry,
+    killed_result,
+    size_written_back,
+)
 
 KEEP = native.SCHED_FLAG_KEEP_POLICY | native.SCHED_FLAG_KEEP_PARAMS
 CLAMP = native.SCHED_FLAG_UTIL_CLAMP_MIN | native.SCHED_FLAG_UTIL_CLAMP_MAX
@@ -84,7 +90,7 @@ class SchedSetattr(Recipe):
         return super().ask_flag(prober, field, flag, size)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="sched_setattr",
     struct="sched_attr",
     since="3.14",

@@ -10,7 +10,7 @@ from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import Field, FieldFacts, fields, flags_since
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page
+from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, page
 
 FLAGS = flags_since("6.13", {"XATTR_CREATE": native.XATTR_CREATE, "XATTR_REPLACE": native.XATTR_REPLACE})
 AT_FLAGS = flags_since("6.13", {"AT_SYMLINK_NOFOLLOW": AT_SYMLINK_NOFOLLOW, "AT_EMPTY_PATH": AT_EMPTY_PATH})
@@ -44,7 +44,7 @@ class Setxattrat(Recipe):
         return native.setxattrat(at_flags=bits) if field.name == "at_flags" else native.setxattrat(flags=bits)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="setxattrat",
     struct="xattr_args",
     since="6.13",

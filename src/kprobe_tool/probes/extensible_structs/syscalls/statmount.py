@@ -19,7 +19,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Control, Entry, Recipe, page, self_described
+from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, page, self_described
 
 PARAM = (
     Flag("STATMOUNT_SB_BASIC", 0x0001, "6.8"),
@@ -93,7 +93,7 @@ class Statmount(MntIdReq):
         return self_described(flags, filled, supported if filled & native.STATMOUNT_SUPPORTED_MASK else None, note)
 
 
-ENTRY = Entry(
+ENTRY = SyscallEntry(
     name="statmount",
     struct="mnt_id_req",
     since="6.8",

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kprobe_tool.probes.verifier.diagnosis import Event
+from kprobe_tool.probes.verifier.diagnosis import PathEvent
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
-from kprobe_tool.probes.verifier.log.path import Path, PathInsn
+from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
 from kprobe_tool.probes.verifier.messages.row import Match
 
 SIGNED = frozenset({"s>", "s>=", "s<", "s<="})
@@ -34,7 +34,7 @@ class Test:
     operator: str
 
 
-def lost_bounds(found: Match, register: str, path: Path) -> list[tuple[int, Event]]:
+def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, PathEvent]]:
     """The comparisons on the path that do not bound the number that the message is about."""
     if not found.row.lost_bound:
         return []
@@ -101,7 +101,7 @@ def move(holds: dict[str, Number], source: str | None, target: str) -> None:
         holds.pop(target, None)
 
 
-def failure_of(test: Test, name: str, wanted: Number, path: Path) -> tuple[int, Event] | None:
+def failure_of(test: Test, name: str, wanted: Number, path: InsnPath) -> tuple[int, PathEvent] | None:
     """Why a comparison does not bound the number, or None where it does or is about another one."""
     tested = test.tested
     visit = path.visits[test.number]
@@ -129,4 +129,4 @@ def failure_of(test: Test, name: str, wanted: Number, path: Path) -> tuple[int, 
         )
     else:
         return None
-    return test.number, Event("lost-bound", message, visit.place())
+    return test.number, PathEvent("lost-bound", message, visit.place())

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kprobe_tool.probes.verifier.diagnosis import Event
+from kprobe_tool.probes.verifier.diagnosis import PathEvent
 from kprobe_tool.probes.verifier.explaining.bounds import lost_bounds
 from kprobe_tool.probes.verifier.explaining.slots import may_write
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
-from kprobe_tool.probes.verifier.log.path import Path, PathInsn
+from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
 from kprobe_tool.probes.verifier.log.states import Value, describe, value
 from kprobe_tool.probes.verifier.messages.row import Follow, Match
 
@@ -55,11 +55,11 @@ RELEASES = re.compile(r"bpf_\w{0,48}(?:release|submit|discard|put|drop|destroy|u
 class CausalPath:
     """The events, oldest first, and what could not be told."""
 
-    events: tuple[Event, ...] = ()
+    events: tuple[PathEvent, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def follow(found: Match, path: Path) -> CausalPath:
+def follow(found: Match, path: InsnPath) -> CausalPath:
     """The causal path of a message."""
     if not path.visits:
         return CausalPath()
@@ -100,7 +100,7 @@ def register_of(found: Match, kind: Follow, instruction: Instruction) -> str | N
     return f"R{int(counted[1]) + ('helper' not in found.wording)}"
 
 
-def branch(visit: PathInsn, following: PathInsn) -> Event | None:
+def branch(visit: PathInsn, following: PathInsn) -> PathEvent | None:
     """Which way a conditional jump went."""
     instruction = visit.instruction
     if instruction.operation is not Operation.BRANCH or instruction.offset == 0:
@@ -111,10 +111,10 @@ def branch(visit: PathInsn, following: PathInsn) -> Event | None:
         message = f"the condition does not hold: on to {following.insn}"
     else:
         return None
-    return Event("branch", message, visit.place())
+    return PathEvent("branch", message, visit.place())
 
 
-def branches(visits: list[PathInsn], first: int) -> Iterator[tuple[int, Event]]:
+def branches(visits: list[PathInsn], first: int) -> Iterator[tuple[int, PathEvent]]:
     """The branches from a visit on, each with its number on the path."""
     for number in range(first, len(visits) - 1):
         step = branch(visits[number], visits[number + 1])
@@ -122,37 +122,37 @@ def branches(visits: list[PathInsn], first: int) -> Iterator[tuple[int, Event]]:
             yield number, step
 
 
-def ordered(steps: list[tuple[int, Event]], notes: list[str]) -> CausalPath:
+def ordered(steps: list[tuple[int, PathEvent]], notes: list[str]) -> CausalPath:
     """Steps in the order of the path; the middle of too many is left out."""
     steps.sort(key=lambda each: each[0])
     shown = [step for _, step in steps]
     if len(shown) > STEPS_MAX:
         half = STEPS_MAX // 2
         left = len(shown) - STEPS_MAX
-        shown = [*shown[:half], Event("note", f"{left} steps between are left out"), *shown[-half:]]
+        shown = [*shown[:half], PathEvent("note", f"{left} steps between are left out"), *shown[-half:]]
     return CausalPath(tuple(shown), tuple(notes))
 
 
-def reference(found: Match, path: Path) -> CausalPath:
+def reference(found: Match, path: InsnPath) -> CausalPath:
     """Where a reference was acquired, and the branches from there on."""
     insn, name = int(found.fields["insn"]), found.fields["id"]
     for number in range(len(path.visits) - 1, -1, -1):
         if path.visits[number].insn == insn:
             place = path.visits[number].place()
-            steps = [(number, Event("acquired", f"reference {name} is acquired here", place))]
+            steps = [(number, PathEvent("acquired", f"reference {name} is acquired here", place))]
             steps += branches(path.visits, number)
             return ordered(steps, [])
     return CausalPath(notes=(f"the log does not show instruction {insn}, which acquired the reference: {why(path)}",))
 
 
-def why(path: Path) -> str:
+def why(path: InsnPath) -> str:
     return path.cut or "it has not all instructions of the path"
 
 
-def regions(kind: Follow, path: Path) -> CausalPath:
+def regions(kind: Follow, path: InsnPath) -> CausalPath:
     """Where a region was entered and left, from the last time that it was entered from outside."""
     name, enters, leaves = REGIONS[kind]
-    steps: list[tuple[int, Event]] = []
+    steps: list[tuple[int, PathEvent]] = []
     depth = 0
     for number, visit in enumerate(path.visits[:-1]):
         called = visit.instruction.name if visit.instruction.operation is Operation.CALL else None
@@ -160,17 +160,17 @@ def regions(kind: Follow, path: Path) -> CausalPath:
             if depth == 0:
                 steps.clear()
             depth += 1
-            steps.append((number, Event("context", f"{name} is entered (depth {depth})", visit.place())))
+            steps.append((number, PathEvent("context", f"{name} is entered (depth {depth})", visit.place())))
         elif called in leaves:
             depth = max(0, depth - 1)
-            steps.append((number, Event("context", f"{name} is left (depth {depth})", visit.place())))
+            steps.append((number, PathEvent("context", f"{name} is left (depth {depth})", visit.place())))
     first = steps[0][0] if steps else len(path.visits)
     notes = [] if steps or path.cut is None else [f"where the region was entered is not in the log: {path.cut}"]
     return ordered([*steps, *branches(path.visits, first)], notes)
 
 
 @dataclass(frozen=True)
-class Span:
+class LiveRange:
     """The time for which a register held what is followed: from the visit that wrote it to the one that needs it."""
 
     name: str
@@ -179,22 +179,22 @@ class Span:
 
 
 @dataclass
-class Target:
+class FollowedValue:
     """What is followed: a register or a slot of the stack, in the function at this depth."""
 
     name: str
     depth: int
 
 
-def lineage(found: Match, register: str, path: Path) -> CausalPath:
+def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
     """Where a register got what it holds."""
     visits = path.visits
-    steps: list[tuple[int, Event]] = []
+    steps: list[tuple[int, PathEvent]] = []
     notes: list[str] = []
-    target = Target(register, 0)
+    target = FollowedValue(register, 0)
     first = len(visits) - 1
     ended = False
-    spans: list[Span] = []
+    spans: list[LiveRange] = []
     for number in range(len(visits) - 2, -1, -1):
         visit = visits[number]
         name = target.name
@@ -202,9 +202,9 @@ def lineage(found: Match, register: str, path: Path) -> CausalPath:
         if step is None:
             continue
         message, kind, ended = step
-        spans.append(Span(name, number, first))
+        spans.append(LiveRange(name, number, first))
         first = number
-        steps.append((number, Event(kind, message, visit.place())))
+        steps.append((number, PathEvent(kind, message, visit.place())))
         if ended:
             break
         if len(steps) >= LINEAGE_MAX:
@@ -236,7 +236,7 @@ def contents(visit: PathInsn, name: str) -> str:
 
 
 def effect_on(
-    visit: PathInsn, following: PathInsn, target: Target, number: int, visits: list[PathInsn]
+    visit: PathInsn, following: PathInsn, target: FollowedValue, number: int, visits: list[PathInsn]
 ) -> tuple[str, str, bool] | None:
     """What an instruction did to the target, as (message, kind, whether its history begins here).
 
@@ -278,7 +278,7 @@ def effect_on(
     return written(visit, instruction, target)
 
 
-def written(visit: PathInsn, instruction: Instruction, target: Target) -> tuple[str, str, bool]:
+def written(visit: PathInsn, instruction: Instruction, target: FollowedValue) -> tuple[str, str, bool]:
     """What an instruction wrote to the target."""
     name = target.name
     operation = instruction.operation
@@ -300,7 +300,7 @@ def written(visit: PathInsn, instruction: Instruction, target: Target) -> tuple[
     return f"{name} is set here{now}", "update", True
 
 
-def invalidated(span: Span, path: Path) -> tuple[int, Event] | None:
+def invalidated(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] | None:
     """The call that took away what a register pointed to, while it was a pointer."""
     visits = path.visits
     for number in range(span.end - 1, span.begin - 1, -1):
@@ -322,7 +322,7 @@ def invalidated(span: Span, path: Path) -> tuple[int, Event] | None:
             return None
         if release is None:
             return None
-        return release, Event(
+        return release, PathEvent(
             "invalidated", f"{visits[release].instruction.name}() {message}", visits[release].place()
         )
     return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from kprobe_tool.probes.verifier.log.disasm import Instruction
-from kprobe_tool.probes.verifier.log.path import Path
+from kprobe_tool.probes.verifier.log.path import InsnPath
 from kprobe_tool.probes.verifier.messages.row import Match
 
 
@@ -31,7 +31,7 @@ class Found:
     match: Match
     message: str
     details: tuple[str, ...]
-    path: Path
+    path: InsnPath
     register: str | None
 
     @property

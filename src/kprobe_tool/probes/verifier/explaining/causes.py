@@ -23,14 +23,14 @@ from kprobe_tool.probes.verifier.explaining.origins import state_of
 from kprobe_tool.probes.verifier.explaining.packets import packet_cause
 from kprobe_tool.probes.verifier.explaining.pointers import never_set, null_not_checked, number_as_pointer
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
-from kprobe_tool.probes.verifier.log.path import Path
+from kprobe_tool.probes.verifier.log.path import InsnPath
 from kprobe_tool.probes.verifier.messages.row import Match
 
 CHANGES = re.compile(r"^(?:lock )?\*\(|atomic|xchg")
 """Instructions that change memory."""
 
 
-def find_cause(match: Match, message: str, details: tuple[str, ...], path: Path) -> Cause | None:
+def find_cause(match: Match, message: str, details: tuple[str, ...], path: InsnPath) -> Cause | None:
     """The cause behind a message, or None where the log shows none."""
     find = BY_RULE.get(match.row.rule)
     if find is None:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from itertools import chain
 
 from kprobe_tool.probes.verifier.log import diagnostics
-from kprobe_tool.probes.verifier.log.lines import REMARK, Entry, Kind, entries
+from kprobe_tool.probes.verifier.log.lines import REMARK, EntryKind, LogEntry, entries
 from kprobe_tool.probes.verifier.log.noise import BEGIN, END, OMITTED
 from kprobe_tool.probes.verifier.log.wrapping import INSN
 from kprobe_tool.probes.verifier.messages.table import match, match_end
 
 RUN_MAX = 20_000
 """Lines that are taken for messages and blocks, at the most."""
-PROGRAM = frozenset({Kind.INSN, Kind.STATE, Kind.FROM, Kind.SAFE, Kind.SOURCE})
+PROGRAM = frozenset({EntryKind.INSN, EntryKind.STATE, EntryKind.FROM, EntryKind.SAFE, EntryKind.SOURCE})
 """Lines about the program itself: no message is before the last of them."""
 ARGUMENT_TRIED = re.compile(r"R\d type=\S{1,40} expected=\S{1,40}")
 """Said of an argument before the function is taken for a static one, which is checked where it is called."""
@@ -34,19 +34,19 @@ class End:
 
     run: Sequence[str]
     finished: bool
-    before: Iterator[Entry]
+    before: Iterator[LogEntry]
     settled: bool
     processed: str | None = None
 
 
-def read_end(backwards: Iterator[Entry]) -> End:
+def read_end(backwards: Iterator[LogEntry]) -> End:
     """Messages and diagnostics, without what loaders add. The entries come from the end of the log."""
     walked = expanded(backwards)
     run: list[str] = []
     finished = settled = unsupported = False
     processed = None
     for count, entry in enumerate(walked):
-        if entry.kind is Kind.TRAILER:
+        if entry.kind is EntryKind.TRAILER:
             # What stands behind it is the loader's.
             if not finished:
                 run.clear()
@@ -54,7 +54,7 @@ def read_end(backwards: Iterator[Entry]) -> End:
             processed = processed or (entry.text if entry.text.startswith("processed ") else None)
         elif entry.kind in PROGRAM:
             return End(run[::-1], finished, chain((entry,), walked), True, processed)
-        elif entry.kind is Kind.LOADER:
+        elif entry.kind is EntryKind.LOADER:
             if BEGIN.search(entry.text):
                 return End(run[::-1], finished, iter(()), True, processed)
             if END.search(entry.text):
@@ -62,21 +62,23 @@ def read_end(backwards: Iterator[Entry]) -> End:
                 settled = True
         elif unsupported and ARGUMENT_TRIED.fullmatch(entry.text.strip()):
             pass
-        elif entry.kind is not Kind.NOISE or entry.text[:1] == " " or REMARK.fullmatch(entry.text):
+        elif entry.kind is not EntryKind.NOISE or entry.text[:1] == " " or REMARK.fullmatch(entry.text):
             run.append(entry.text)
-        unsupported = entry.kind is Kind.NOISE and entry.text.lstrip().startswith("reg type unsupported for arg#")
+        unsupported = entry.kind is EntryKind.NOISE and entry.text.lstrip().startswith(
+            "reg type unsupported for arg#"
+        )
         if count >= RUN_MAX:
             break
     return End(run[::-1], finished, iter(()), settled, processed)
 
 
-def expanded(backwards: Iterator[Entry]) -> Iterator[Entry]:
+def expanded(backwards: Iterator[LogEntry]) -> Iterator[LogEntry]:
     """The entries, with those that a loader has joined into one line taken apart."""
     for entry in backwards:
-        if entry.kind in {Kind.TEXT, Kind.LOADER} and (parts := joined(entry.text)):
+        if entry.kind in {EntryKind.TEXT, EntryKind.LOADER} and (parts := joined(entry.text)):
             for part in reversed(parts):
                 yield from reversed(entries(part))
-        elif entry.kind is Kind.INSN and ": " in entry.text:
+        elif entry.kind is EntryKind.INSN and ": " in entry.text:
             for part in reversed(joined(f"{entry.insn}: ({entry.code:02x}) {entry.text}") or [entry.text]):
                 yield from reversed(entries(part))
         else:

@@ -24,9 +24,9 @@ from kprobe_tool.probes.verifier.explaining.errnos import explain_errno
 from kprobe_tool.probes.verifier.explaining.gaps import HEAD_MAX, silent, truncation, unrecognised
 from kprobe_tool.probes.verifier.log import diagnostics
 from kprobe_tool.probes.verifier.log.encodings import decoded
-from kprobe_tool.probes.verifier.log.lines import REMARK, Kind, entries
+from kprobe_tool.probes.verifier.log.lines import REMARK, EntryKind, entries
 from kprobe_tool.probes.verifier.log.noise import EDGE, FAILED, program_and_errno
-from kprobe_tool.probes.verifier.log.path import Path, walk
+from kprobe_tool.probes.verifier.log.path import InsnPath, walk
 from kprobe_tool.probes.verifier.log.tail import Data, backwards, head
 from kprobe_tool.probes.verifier.log.wrapping import Wrapping, learn
 from kprobe_tool.probes.verifier.messages.row import Match
@@ -34,7 +34,7 @@ from kprobe_tool.probes.verifier.messages.table import match
 
 END_MAX = 2000
 """Lines from the end in which the verifier's last words are looked for; loaders say little after them."""
-OURS = PROGRAM | {Kind.TRAILER}
+OURS = PROGRAM | {EntryKind.TRAILER}
 BOUNDS = "Access outside bounds"
 """The problem whose figures a kernel prints in a line before the message."""
 BLOCKS_MAX = 64
@@ -232,7 +232,7 @@ def rest_of_block(block: diagnostics.Block) -> Diagnosis:
     )
 
 
-def from_message(text: str, found: Match, details: tuple[str, ...], path: Path) -> Diagnosis:
+def from_message(text: str, found: Match, details: tuple[str, ...], path: InsnPath) -> Diagnosis:
     """Our own diagnosis, from a message that the table has, and the cause behind it where the log shows one."""
     causal_path = follow(found, path)
     cause = find_cause(found, text, details, path) or Cause("")
@@ -256,7 +256,7 @@ def from_message(text: str, found: Match, details: tuple[str, ...], path: Path) 
     )
 
 
-def place_of(found: Match, path: Path) -> Place:
+def place_of(found: Match, path: InsnPath) -> Place:
     """Where it is: the instruction that the message names, or the last one that was looked at."""
     at = found.fields.get("at")
     if at is None:
@@ -264,7 +264,7 @@ def place_of(found: Match, path: Path) -> Place:
     return path.place_at(int(at)) or Place(insn=int(at))
 
 
-def notes_of(found: Match, path: Path, causal_path: CausalPath) -> tuple[str, ...]:
+def notes_of(found: Match, path: InsnPath, causal_path: CausalPath) -> tuple[str, ...]:
     """What this log could not tell."""
     notes = list(causal_path.notes)
     if not path.visits and "at" not in found.fields:

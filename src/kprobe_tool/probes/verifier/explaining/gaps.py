@@ -9,9 +9,9 @@ from dataclasses import replace
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Lost, Outcome, Truncation
 from kprobe_tool.probes.verifier.explaining.ending import End
 from kprobe_tool.probes.verifier.explaining.errnos import explain_errno, refused_afterwards
-from kprobe_tool.probes.verifier.log.lines import Kind, entries
+from kprobe_tool.probes.verifier.log.lines import EntryKind, entries
 from kprobe_tool.probes.verifier.log.noise import BEGIN
-from kprobe_tool.probes.verifier.log.path import Path
+from kprobe_tool.probes.verifier.log.path import InsnPath
 
 HEAD_MAX = 64
 """Lines from the beginning that are looked at."""
@@ -19,7 +19,7 @@ NOTHING_CHECKED = re.compile(r"processed 0 insns")
 GROW = "Load with a larger log buffer: 16 MiB is enough for most (libbpf: kernel_log_size; bpf(2): log_size)"
 
 
-def unrecognised(text: str, details: tuple[str, ...], path: Path) -> Diagnosis:
+def unrecognised(text: str, details: tuple[str, ...], path: InsnPath) -> Diagnosis:
     """A message of no known wording: repeated, with its place, and nothing made up."""
     return Diagnosis(
         outcome=Outcome.REJECTED,
@@ -34,7 +34,7 @@ def unrecognised(text: str, details: tuple[str, ...], path: Path) -> Diagnosis:
     )
 
 
-def silent(end: End, path: Path, errno: str | None) -> Diagnosis:
+def silent(end: End, path: InsnPath, errno: str | None) -> Diagnosis:
     """A log without a message: the program was accepted, or the message is missing."""
     if end.finished and errno not in {None, "ENOSPC"}:
         if end.processed is not None and NOTHING_CHECKED.match(end.processed):
@@ -99,8 +99,8 @@ def cut_at_head(beginning: list[str]) -> bool:
             marked = True
             continue
         for entry in entries(text) if marked else ():
-            if entry.kind is Kind.STATE or entry.text.startswith("Validating "):
+            if entry.kind is EntryKind.STATE or entry.text.startswith("Validating "):
                 return False
-            if entry.kind is Kind.INSN:
+            if entry.kind is EntryKind.INSN:
                 return entry.insn != 0
     return False

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kprobe_tool.probes.verifier.explaining.causal import Target, effect_on
+from kprobe_tool.probes.verifier.explaining.causal import FollowedValue, effect_on
 from kprobe_tool.probes.verifier.log.disasm import Operation
-from kprobe_tool.probes.verifier.log.path import Path, PathInsn
+from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
 from kprobe_tool.probes.verifier.log.states import Value, value
 
 DEPTH_MAX = 4
@@ -28,10 +28,10 @@ class Origin:
     changed: tuple[int, ...] = ()
 
 
-def origin_of(path: Path, name: str, end: int) -> Origin:
+def origin_of(path: InsnPath, name: str, end: int) -> Origin:
     """What made the value that a register or slot holds before instruction number ``end`` of the path."""
     visits = path.visits
-    target = Target(name, visits[end].depth if end < len(visits) else 0)
+    target = FollowedValue(name, visits[end].depth if end < len(visits) else 0)
     changed: list[int] = []
     for number in range(end - 1, -1, -1):
         visit = visits[number]
@@ -45,7 +45,7 @@ def origin_of(path: Path, name: str, end: int) -> Origin:
     return Origin(None, target.name, tuple(changed))
 
 
-def state_of(path: Path, name: str, end: int) -> Value | None:
+def state_of(path: InsnPath, name: str, end: int) -> Value | None:
     """What the log says that a register holds before instruction number ``end``, from the last time it was "
     "written."""
     visits = path.visits
@@ -62,12 +62,12 @@ def state_of(path: Path, name: str, end: int) -> Value | None:
     return None
 
 
-def at_entry(path: Path, origin: Origin) -> bool:
+def at_entry(path: InsnPath, origin: Origin) -> bool:
     """Whether a value is one that the program was called with: nothing on a whole path made it."""
     return origin.number is None and path.cut is None
 
 
-def from_context(path: Path, origin: Origin, depth: int = 0) -> bool:
+def from_context(path: InsnPath, origin: Origin, depth: int = 0) -> bool:
     """Whether a value was loaded out of the context that the program was called with."""
     if origin.number is None or depth > DEPTH_MAX:
         return False
@@ -82,7 +82,7 @@ def from_context(path: Path, origin: Origin, depth: int = 0) -> bool:
     return at_entry(path, below) and below.name == "R1" and not below.changed
 
 
-def same_load(path: Path, one: Origin, other: Origin) -> bool:
+def same_load(path: InsnPath, one: Origin, other: Origin) -> bool:
     """Whether two instructions read the same place, or are calls of the same function."""
     if one.number is None or other.number is None or one.number == other.number:
         return False
@@ -108,7 +108,7 @@ def offset_of(visit: PathInsn) -> tuple[str, str] | None:
     return size, rest.rpartition(" ")[2].rstrip(")")
 
 
-def constant_of(path: Path, origin: Origin) -> int | None:
+def constant_of(path: InsnPath, origin: Origin) -> int | None:
     """The number that an instruction sets, where it is one."""
     if origin.number is None:
         return None
@@ -122,7 +122,7 @@ def constant_of(path: Path, origin: Origin) -> int | None:
         return None
 
 
-def compared_with_null(path: Path) -> list[tuple[int, str]]:
+def compared_with_null(path: InsnPath) -> list[tuple[int, str]]:
     """(number, register) of every comparison with 0 on the path."""
     return [
         (number, visit.instruction.reads)

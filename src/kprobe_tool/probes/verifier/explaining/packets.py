@@ -14,7 +14,7 @@ from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from kprobe_tool.probes.verifier.explaining.cause import Cause
 from kprobe_tool.probes.verifier.explaining.origins import origin_of, same_load, state_of
 from kprobe_tool.probes.verifier.log.disasm import Operation
-from kprobe_tool.probes.verifier.log.path import Path
+from kprobe_tool.probes.verifier.log.path import InsnPath
 from kprobe_tool.probes.verifier.log.states import Value, value
 
 MAX_PACKET_OFF = 0xFFFF
@@ -27,7 +27,7 @@ ENDS = (" +80)", " +4)")
 
 
 @dataclass(frozen=True)
-class Check:
+class RangeCheck:
     """A comparison of a packet pointer with the packet's end, at this number on the path."""
 
     number: int
@@ -83,7 +83,7 @@ class Access:
         return f"The access ends at byte {self.needed} counted from {start}, and {self.proved} are proved."
 
 
-def packet_cause(message: str, details: tuple[str, ...], path: Path) -> Cause | None:
+def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Cause | None:
     """Why the packet is not known to be long enough."""
     found = next((each for text in (message, *details) if (each := ACCESS.fullmatch(text)) is not None), None)
     if found is None:
@@ -135,7 +135,7 @@ def packet_cause(message: str, details: tuple[str, ...], path: Path) -> Cause | 
     )
 
 
-def too_short(access: Access, check: Check, path: Path) -> Cause:
+def too_short(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
     """A comparison is there, and proves less than this access needs."""
     visit = path.visits[check.number]
     off = int(check.state.attributes.get("off", "0")) if check.state is not None else 0
@@ -160,7 +160,7 @@ def too_short(access: Access, check: Check, path: Path) -> Cause:
     )
 
 
-def other_copy(access: Access, check: Check, path: Path) -> Cause:
+def other_copy(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
     """What was compared is another pointer: from before another number was added."""
     visits = path.visits
     visit = visits[check.number]
@@ -193,9 +193,9 @@ def other_copy(access: Access, check: Check, path: Path) -> Cause:
     )
 
 
-def checks_on(path: Path) -> list[Check]:
+def checks_on(path: InsnPath) -> list[RangeCheck]:
     """The comparisons with the packet's end, oldest first."""
-    found: list[Check] = []
+    found: list[RangeCheck] = []
     for number, visit in enumerate(path.visits[:-1]):
         instruction = visit.instruction
         if instruction.operation is not Operation.BRANCH or instruction.name is None or instruction.reads is None:
@@ -207,17 +207,17 @@ def checks_on(path: Path) -> list[Check]:
                 strict = (
                     instruction.operator in {">=", "<"} if pointer == left else instruction.operator in {"<=", ">"}
                 )
-                found.append(Check(number, pointer, states[pointer], strict))
+                found.append(RangeCheck(number, pointer, states[pointer], strict))
     return found
 
 
-def state_at(path: Path, name: str, number: int) -> Value | None:
+def state_at(path: InsnPath, name: str, number: int) -> Value | None:
     """What a comparison compares: as the log shows it there, or from where it was made."""
     text = path.visits[number].after.get(name)
     return value(text) if text is not None else state_of(path, name, number)
 
 
-def is_end(path: Path, name: str, state: Value | None, number: int) -> bool:
+def is_end(path: InsnPath, name: str, state: Value | None, number: int) -> bool:
     """Whether a register holds the end of the packet."""
     if state is not None:
         return state.type == "pkt_end"

@@ -16,7 +16,7 @@ from kprobe_tool.probes.verifier.explaining.origins import (
     state_of,
 )
 from kprobe_tool.probes.verifier.log.disasm import Operation
-from kprobe_tool.probes.verifier.log.path import Path, PathInsn
+from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
 
 ADDRESS_MIN = 1 << 47
 """Above this a constant is rather an address of the kernel than a number that somebody wrote."""
@@ -30,7 +30,7 @@ READ_IT = (
 ARGUMENTS = frozenset({"R2", "R3", "R4", "R5"})
 
 
-def number_as_pointer(register: str, path: Path, what: str) -> Cause | None:
+def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
     """Why a register is a number where ``what`` happens: where the number came from, and so what was meant."""
     if not path.visits:
         return Cause(
@@ -112,7 +112,7 @@ def unknown_number(register: str, what: str) -> Cause:
     )
 
 
-def null_and_offset(register: str, path: Path, origin: Origin, constant: int, what: str) -> Cause:
+def null_and_offset(register: str, path: InsnPath, origin: Origin, constant: int, what: str) -> Cause:
     """A constant where a pointer should be: NULL, or a field of NULL."""
     insn = path.visits[origin.number].insn if origin.number is not None else None
     number = (
@@ -133,7 +133,7 @@ def null_and_offset(register: str, path: Path, origin: Origin, constant: int, wh
     )
 
 
-def null_not_checked(register: str, path: Path) -> Cause | None:
+def null_not_checked(register: str, path: InsnPath) -> Cause | None:
     """A pointer that may be NULL, though something like it was compared: another copy, or the same place "
     "read again."""
     if not path.visits:
@@ -177,7 +177,7 @@ def null_not_checked(register: str, path: Path) -> Cause | None:
     return None
 
 
-def never_set(register: str, path: Path, text: str) -> Cause | None:
+def never_set(register: str, path: InsnPath, text: str) -> Cause | None:
     """A register that holds nothing: an argument that programs do not have, a call in between, no return value."""
     if "skb[" in text and register == "R6":
         return Cause(

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf_object
-from kprobe_tool.native.bpf_object import BpfObject, Function, SourceLine
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Event, Line, Place
+from kprobe_tool.native.bpf_object import BpfFunction, BpfObject, SourceLine
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, PathEvent, Place
 
 AROUND = 2
 """Lines of source around the one that a place is in."""
@@ -30,10 +30,10 @@ def add_sources(diagnosis: Diagnosis, path: str, program: str | None = None) -> 
     except ValueError as error:
         raise Error(path, f"this is no BPF object file: {error}") from error
     chosen = choose(found, program or diagnosis.program, path)
-    return Sources(found, chosen).diagnosis(replace(diagnosis, program=chosen.name))
+    return LineTable(found, chosen).diagnosis(replace(diagnosis, program=chosen.name))
 
 
-def choose(found: BpfObject, name: str | None, path: str) -> Function:
+def choose(found: BpfObject, name: str | None, path: str) -> BpfFunction:
     """The program that the log is about: by the name that the loader printed, else the only one there is."""
     programs = [function for function in found.functions if function.section != CODE]
     named = [function for function in programs if function.name == name]
@@ -47,10 +47,10 @@ def choose(found: BpfObject, name: str | None, path: str) -> Function:
     )
 
 
-class Sources:
+class LineTable:
     """The lines of one program. Instructions behind its own are those of functions that the loader appended."""
 
-    def __init__(self, found: BpfObject, program: Function) -> None:
+    def __init__(self, found: BpfObject, program: BpfFunction) -> None:
         self.program = program
         self.lines = found.lines
         own = [line for line in found.lines if line.section == program.section]
@@ -89,7 +89,7 @@ class Sources:
             source_context=tuple(Line(number, near[number]) for number in sorted(near)),
         )
 
-    def step(self, step: Event) -> Event:
+    def step(self, step: PathEvent) -> PathEvent:
         return replace(step, place=self.place(step.place))
 
     def diagnosis(self, diagnosis: Diagnosis) -> Diagnosis:

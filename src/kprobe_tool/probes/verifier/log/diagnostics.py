@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kprobe_tool.probes.verifier.diagnosis import Event, Line, Place
+from kprobe_tool.probes.verifier.diagnosis import Line, PathEvent, Place
 
 HEADER = "Verification failed: "
 SECTIONS = ("Reason:", "At:", "Active lock:", "Causal path:", "Suggestion:")
@@ -30,9 +30,9 @@ class Block:
     category: str
     problem: str | None
     reason: str
-    at: Event
-    lock: tuple[Event, ...]
-    path: tuple[Event, ...]
+    at: PathEvent
+    lock: tuple[PathEvent, ...]
+    path: tuple[PathEvent, ...]
     suggestion: str | None
 
 
@@ -67,8 +67,8 @@ class Location:
         if found is not None and self.message:
             self.message.append(found[1])
 
-    def step(self) -> Event:
-        return Event(self.label, " ".join(self.message), self.place())
+    def step(self) -> PathEvent:
+        return PathEvent(self.label, " ".join(self.message), self.place())
 
     def place(self) -> Place:
         insn = next((line for marked, line in self.instructions if marked), None)
@@ -136,7 +136,7 @@ def block(lines: Sequence[str]) -> Block:
         category=category,
         problem=problem or None,
         reason=prose(sections.get("Reason:", ())),
-        at=at[0] if at else Event("error", ""),
+        at=at[0] if at else PathEvent("error", ""),
         lock=steps(sections.get("Active lock:", ())),
         path=steps(sections.get("Causal path:", ())),
         suggestion=prose(sections.get("Suggestion:", ())) or None,
@@ -148,9 +148,9 @@ def prose(lines: Sequence[str]) -> str:
     return " ".join(text.strip() for text in lines if text.strip())
 
 
-def steps(lines: Sequence[str]) -> tuple[Event, ...]:
+def steps(lines: Sequence[str]) -> tuple[PathEvent, ...]:
     """The events of a section, separated by empty lines; a line that is no place is a note of its own."""
-    found: list[Event] = []
+    found: list[PathEvent] = []
     location: Location | None = None
     for text in (*lines, ""):
         if not text:
@@ -162,5 +162,5 @@ def steps(lines: Sequence[str]) -> tuple[Event, ...]:
         elif INSN.fullmatch(text) or LOCATION.fullmatch(text):
             location = Location(text)
         else:
-            found.append(Event("note", text.strip()))
+            found.append(PathEvent("note", text.strip()))
     return tuple(found)

@@ -10,7 +10,7 @@ from enum import Enum, auto
 from kprobe_tool.probes.verifier.log.noise import is_loader
 
 
-class Kind(Enum):
+class EntryKind(Enum):
     """The kinds of lines."""
 
     INSN = auto()
@@ -33,14 +33,14 @@ class Kind(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One line, or a part of one: without a newline between them a kernel prints two things on one line.
 
     ``insn`` is an instruction's index, ``text`` the disassembly or the line, ``state`` the registers as text; a
     FROM has where it comes from in ``origin``; a SOURCE has ``file`` and ``line`` on kernels from 6.10 on.
     """
 
-    kind: Kind
+    kind: EntryKind
     text: str
     insn: int | None = None
     code: int = 0
@@ -105,11 +105,11 @@ REMARK = re.compile(r"arg#\d{1,2} reference type\('.{0,200}'\) size cannot be de
 """Said while a function is looked at that then is taken for a static one; no reason for anything."""
 
 
-def entries(text: str) -> tuple[Entry, ...]:
+def entries(text: str) -> tuple[LogEntry, ...]:
     """What a cleaned line is: nearly always one entry."""
     first = text[:1]
     if not text or text.isspace() or ELLIPSIS.fullmatch(text):
-        return (Entry(Kind.BLANK, text),)
+        return (LogEntry(EntryKind.BLANK, text),)
     if first.isdigit():
         return numbered(text)
     if first == ";":
@@ -117,49 +117,49 @@ def entries(text: str) -> tuple[Entry, ...]:
     if text.startswith("from "):
         found = FROM.fullmatch(text)
         if found is not None:
-            kind = Kind.SAFE if found[3] == " safe" else Kind.FROM
-            return (Entry(kind, text, int(found[2]), state=found[3].strip(), origin=int(found[1])),)
+            kind = EntryKind.SAFE if found[3] == " safe" else EntryKind.FROM
+            return (LogEntry(kind, text, int(found[2]), state=found[3].strip(), origin=int(found[1])),)
     if "processed " in text[:PASTED_MAX] and " insns" in text and text.lstrip().startswith("processed "):
-        return (Entry(Kind.TRAILER, text.lstrip()),)
+        return (LogEntry(EntryKind.TRAILER, text.lstrip()),)
     if text.startswith(TRAILERS) or SUBPROG.match(text):
-        return (Entry(Kind.TRAILER, text),)
+        return (LogEntry(EntryKind.TRAILER, text),)
     if OLD_STATE.match(text):
-        return (Entry(Kind.STATE, text, state=text.strip()),)
+        return (LogEntry(EntryKind.STATE, text, state=text.strip()),)
     if first == " " or text.startswith(NOISE) or REMARK.fullmatch(text):
-        return (Entry(Kind.NOISE, text),)
+        return (LogEntry(EntryKind.NOISE, text),)
     if is_loader(text):
-        return (Entry(Kind.LOADER, text),)
-    return (Entry(Kind.TEXT, text),)
+        return (LogEntry(EntryKind.LOADER, text),)
+    return (LogEntry(EntryKind.TEXT, text),)
 
 
-def numbered(text: str) -> tuple[Entry, ...]:
+def numbered(text: str) -> tuple[LogEntry, ...]:
     """A line that begins with a number."""
     found = INSN.fullmatch(text)
     if found is not None:
         return instruction(text, int(found[1]), int(found[2], 16), found[3])
     found = SAFE.fullmatch(text)
     if found is not None:
-        return (Entry(Kind.SAFE, text, int(found[1])),)
+        return (LogEntry(EntryKind.SAFE, text, int(found[1])),)
     found = STATE.fullmatch(text)
     if found is not None:
-        return (Entry(Kind.STATE, text, int(found[1]), state=found[2].strip()),)
-    return (Entry(Kind.NOISE if CUT.fullmatch(text) else Kind.TEXT, text),)
+        return (LogEntry(EntryKind.STATE, text, int(found[1]), state=found[2].strip()),)
+    return (LogEntry(EntryKind.NOISE if CUT.fullmatch(text) else EntryKind.TEXT, text),)
 
 
-def instruction(text: str, insn: int, code: int, rest: str) -> tuple[Entry, ...]:
+def instruction(text: str, insn: int, code: int, rest: str) -> tuple[LogEntry, ...]:
     """An instruction, with the registers it changed, and what else a kernel has put on the line."""
     semicolon = rest.find(";")
     if semicolon >= 0:
-        return (Entry(Kind.INSN, rest[:semicolon].rstrip(), insn, code, rest[semicolon + 1 :].strip()),)
+        return (LogEntry(EntryKind.INSN, rest[:semicolon].rstrip(), insn, code, rest[semicolon + 1 :].strip()),)
     jump = JUMP.fullmatch(rest) if "goto" in rest else None
     if jump is not None and jump[2]:
-        return (Entry(Kind.INSN, jump[1], insn, code), *entries(jump[2]))
-    return (Entry(Kind.INSN, rest.rstrip(), insn, code),)
+        return (LogEntry(EntryKind.INSN, jump[1], insn, code), *entries(jump[2]))
+    return (LogEntry(EntryKind.INSN, rest.rstrip(), insn, code),)
 
 
-def source(text: str) -> Entry:
+def source(text: str) -> LogEntry:
     """A line of source, with its place where the kernel gives it."""
     found = LOCATION.fullmatch(text[1:].strip())
     if found is None:
-        return Entry(Kind.SOURCE, text[1:].strip())
-    return Entry(Kind.SOURCE, found[1].strip(), file=found[2], line=int(found[3]))
+        return LogEntry(EntryKind.SOURCE, text[1:].strip())
+    return LogEntry(EntryKind.SOURCE, found[1].strip(), file=found[2], line=int(found[3]))

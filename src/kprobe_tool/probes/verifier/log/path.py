@@ -13,7 +13,7 @@ from itertools import zip_longest
 
 from kprobe_tool.probes.verifier.diagnosis import Line, Place
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation, read
-from kprobe_tool.probes.verifier.log.lines import Entry, Kind
+from kprobe_tool.probes.verifier.log.lines import EntryKind, LogEntry
 from kprobe_tool.probes.verifier.log.states import parse
 
 VISITS_MAX = 10_000
@@ -37,7 +37,7 @@ class PathInsn:
     text: str
     state: str = ""
     earlier: str = ""
-    source: Entry | None = None
+    source: LogEntry | None = None
     depth: int = 0
 
     @property
@@ -64,7 +64,7 @@ class PathInsn:
 
 
 @dataclass
-class Path:
+class InsnPath:
     """The visits, oldest first. ``cut`` says why there are no older ones, or None where the program begins."""
 
     visits: list[PathInsn]
@@ -94,7 +94,7 @@ class Path:
         return replace(visit.place(), instruction_context=context)
 
 
-class Sources:
+class LoggedSources:
     """Which line of source each instruction was made from, learned from a log read backwards.
 
     A kernel writes a line when it differs from the one it wrote before. Where it takes up a branch that it had left
@@ -103,35 +103,35 @@ class Sources:
     """
 
     def __init__(self) -> None:
-        self.of: dict[int, Entry] = {}
+        self.of: dict[int, LogEntry] = {}
         self.waiting: list[int] = []
 
-    def see(self, entry: Entry) -> None:
+    def see(self, entry: LogEntry) -> None:
         """Take the entry that stands before those seen so far."""
-        if entry.kind is Kind.SOURCE and entry.line == 0:
+        if entry.kind is EntryKind.SOURCE and entry.line == 0:
             # A line that the compiler made: what stands before it is the nearest real one.
             return
-        if entry.kind is Kind.SOURCE:
+        if entry.kind is EntryKind.SOURCE:
             for insn in self.waiting:
                 self.of.setdefault(insn, entry)
             self.waiting.clear()
-        elif entry.kind is Kind.FROM:
+        elif entry.kind is EntryKind.FROM:
             self.waiting.clear()
-        elif entry.kind is Kind.INSN and entry.insn is not None:
+        elif entry.kind is EntryKind.INSN and entry.insn is not None:
             instruction = read(entry.text)
             if instruction.operation is Operation.BRANCH and self.waiting[-1:] != [entry.insn + 1]:
                 self.waiting.clear()
             self.waiting.append(entry.insn)
 
 
-def walk(backwards: Iterable[Entry]) -> Path:
+def walk(backwards: Iterable[LogEntry]) -> InsnPath:
     """The path from entries of the log, the last one first."""
     visits: list[PathInsn] = []
     states = False
     cut: str | None = None
     origin: tuple[int, int] | None = None
     pending = 0
-    sources = Sources()
+    sources = LoggedSources()
     backtracked = False
     for count, entry in enumerate(backwards):
         if len(visits) >= VISITS_MAX or count >= ENTRIES_MAX:
@@ -139,31 +139,33 @@ def walk(backwards: Iterable[Entry]) -> Path:
             break
         if origin is not None:
             # Other branches, up to where the verifier left this one for later.
-            if entry.kind is Kind.FROM and (entry.origin, entry.insn) == origin:
+            if entry.kind is EntryKind.FROM and (entry.origin, entry.insn) == origin:
                 pending += 1
-            elif entry.kind is Kind.INSN and entry.insn == origin[0]:
+            elif entry.kind is EntryKind.INSN and entry.insn == origin[0]:
                 pending -= 1
-            if entry.kind is not Kind.INSN or pending:
+            if entry.kind is not EntryKind.INSN or pending:
                 sources.see(entry)
                 continue
             origin = None
         sources.see(entry)
-        if entry.kind is Kind.INSN and entry.insn is not None:
+        if entry.kind is EntryKind.INSN and entry.insn is not None:
             states = states or bool(entry.state)
             visits.append(PathInsn(entry.insn, entry.code, entry.text, entry.state))
-        elif entry.kind is Kind.STATE and entry.insn is None and backtracked:
+        elif entry.kind is EntryKind.STATE and entry.insn is None and backtracked:
             # The verifier's look back at an earlier state, which it writes before it says so.
             pass
-        elif entry.kind in {Kind.STATE, Kind.FROM}:
+        elif entry.kind in {EntryKind.STATE, EntryKind.FROM}:
             states = True
             if visits and entry.insn in {None, visits[-1].insn} and not visits[-1].earlier:
                 visits[-1].earlier = entry.state
-            if entry.kind is Kind.FROM and entry.origin is not None and entry.insn is not None:
+            if entry.kind is EntryKind.FROM and entry.origin is not None and entry.insn is not None:
                 origin, pending = (entry.origin, entry.insn), 1
-        elif entry.kind is Kind.TRAILER or (entry.kind is Kind.LOADER and "BEGIN PROG LOAD LOG" in entry.text):
+        elif entry.kind is EntryKind.TRAILER or (
+            entry.kind is EntryKind.LOADER and "BEGIN PROG LOAD LOG" in entry.text
+        ):
             # What stands before this is another log.
             break
-        backtracked = entry.kind is Kind.NOISE and entry.text.startswith("parent ")
+        backtracked = entry.kind is EntryKind.NOISE and entry.text.startswith("parent ")
     if origin is not None:
         cut = f"the log does not show how instruction {origin[0]} was reached"
     visits.reverse()
@@ -175,7 +177,7 @@ def walk(backwards: Iterable[Entry]) -> Path:
     if visits and cut is None and visits[0].insn != 0:
         cut = f"the log begins at instruction {visits[0].insn}"
     deepen(visits)
-    return Path(visits, cut, states)
+    return InsnPath(visits, cut, states)
 
 
 def deepen(visits: list[PathInsn]) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from mmap import mmap
 
-from kprobe_tool.probes.verifier.log.lines import Entry, entries
+from kprobe_tool.probes.verifier.log.lines import LogEntry, entries
 from kprobe_tool.probes.verifier.log.noise import LINE_MAX, clean
 from kprobe_tool.probes.verifier.log.wrapping import BARE, Wrapping
 
@@ -35,7 +35,7 @@ def lines(data: Data, end: int | None = None, wrapping: Wrapping = BARE) -> Iter
         end = begin - 1 if data[begin - 1 : begin] == b"\n" else begin
 
 
-def backwards(data: Data, wrapping: Wrapping = BARE) -> Iterator[Entry]:
+def backwards(data: Data, wrapping: Wrapping = BARE) -> Iterator[LogEntry]:
     """What the lines of a log are, the last one first."""
     for line in lines(data, wrapping=wrapping):
         yield from reversed(entries(line))

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import Follow, KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.CALL,
         "Invalid call argument",
         (
@@ -399,7 +399,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.CALL,
         "Constant string expected",
         (
@@ -417,7 +417,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.CALL,
         "Invalid format string",
         (
@@ -438,7 +438,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "the message is about the format",
     ),
-    Group(
+    MessageGroup(
         Category.CALL,
         "Packet pointer is not allowed here",
         (
@@ -450,7 +450,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.CALL,
         "Invalid size argument",
         (
@@ -500,7 +500,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.CALL,
         "Helper does not take this map",
         (
@@ -547,7 +547,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "the message names the kind of map",
     ),
-    Group(
+    MessageGroup(
         Category.CALL,
         "Special field expected",
         (

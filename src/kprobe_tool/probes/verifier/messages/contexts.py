@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category
-from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import Follow, KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.CONTEXT,
         "Operation is not allowed in this context",
         (
@@ -154,7 +154,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.CONTEXT,
         "Unmatched context exit",
         (
@@ -174,7 +174,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.CONTEXT,
         "Required context is not active",
         (

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category
-from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.INTERNAL,
         "Bug in the verifier",
         (

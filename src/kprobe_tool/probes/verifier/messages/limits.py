@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.LIMIT,
         "Too many instructions",
         (
@@ -27,7 +27,7 @@ GROUPS = (
         CauseClass.VERIFIER_LIMIT,
         "the message is about a limit of the verifier",
     ),
-    Group(
+    MessageGroup(
         Category.LIMIT,
         "Too many pending branches",
         (
@@ -44,7 +44,7 @@ GROUPS = (
         CauseClass.VERIFIER_LIMIT,
         "the message is about a limit of the verifier",
     ),
-    Group(
+    MessageGroup(
         Category.LIMIT,
         "Infinite loop",
         (
@@ -64,7 +64,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "the same state came again",
     ),
-    Group(
+    MessageGroup(
         Category.LIMIT,
         "Call stack too deep",
         (
@@ -81,7 +81,7 @@ GROUPS = (
         CauseClass.VERIFIER_LIMIT,
         "the message is about a limit of the verifier",
     ),
-    Group(
+    MessageGroup(
         Category.LIMIT,
         "Stack depth",
         (
@@ -119,7 +119,7 @@ GROUPS = (
         CauseClass.VERIFIER_LIMIT,
         "the message is about the 512 bytes of stack",
     ),
-    Group(
+    MessageGroup(
         Category.LIMIT,
         "Too many functions",
         (
@@ -140,7 +140,7 @@ GROUPS = (
         CauseClass.VERIFIER_LIMIT,
         "the message is about a limit of the verifier",
     ),
-    Group(
+    MessageGroup(
         Category.LIMIT,
         "Too many maps",
         (
@@ -157,7 +157,7 @@ GROUPS = (
         CauseClass.VERIFIER_LIMIT,
         "the message is about a limit of the verifier",
     ),
-    Group(
+    MessageGroup(
         Category.LIMIT,
         "Jump is too far",
         (
@@ -174,7 +174,7 @@ GROUPS = (
         CauseClass.VERIFIER_LIMIT,
         "the message is about a limit of the verifier",
     ),
-    Group(
+    MessageGroup(
         Category.LIMIT,
         "Program is too complex",
         (

@@ -8,10 +8,10 @@ poisoned.
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.LOADER,
         "Nothing to attach to",
         (
@@ -48,7 +48,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "libbpf did not find it in the running kernel",
     ),
-    Group(
+    MessageGroup(
         Category.LOADER,
         "Kernel function was not found",
         (
@@ -79,7 +79,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "libbpf did not find it in the running kernel",
     ),
-    Group(
+    MessageGroup(
         Category.LOADER,
         "Map was not created",
         (
@@ -111,7 +111,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the loader says so",
     ),
-    Group(
+    MessageGroup(
         Category.LOADER,
         "Unresolved CO-RE relocation",
         (

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Invalid instruction",
         (
@@ -82,7 +82,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Legacy packet access without context",
         (
@@ -94,7 +94,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Bad map file descriptor",
         (
@@ -123,7 +123,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the loader put no map there",
     ),
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Missing attach_btf_id",
         (
@@ -146,7 +146,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the loader named nothing to attach to",
     ),
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Bad attach_btf_id",
         (
@@ -203,7 +203,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "what the loader named cannot be attached to on this kernel",
     ),
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Unresolved kernel function",
         (
@@ -233,7 +233,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the loader or this kernel does not have the function",
     ),
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Unknown kernel symbol",
         (
@@ -254,7 +254,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "this kernel does not have the symbol",
     ),
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Missing BTF",
         (
@@ -274,7 +274,7 @@ GROUPS = (
         CauseClass.COMPILER,
         "the object has no BTF for it",
     ),
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Invalid BTF info",
         (

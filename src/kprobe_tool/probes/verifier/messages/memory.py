@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage, within_frame
+from kprobe_tool.probes.verifier.messages.row import Follow, KernelMessage, MessageGroup, within_frame
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Access outside bounds",
         (
@@ -114,7 +114,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Variable offset is not allowed",
         (
@@ -141,7 +141,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Stack spill corruption",
         (
@@ -156,7 +156,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Uninitialized stack read",
         (
@@ -203,7 +203,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "the message names bytes of the stack that nothing has written",
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Stack access out of frame",
         (
@@ -221,7 +221,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Variable stack access",
         (
@@ -261,7 +261,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Invalid spill size",
         (
@@ -276,7 +276,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Stack pointer is stored in the caller",
         (
@@ -291,7 +291,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Dead stack slot is read",
         (
@@ -316,7 +316,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Misaligned access",
         (
@@ -330,7 +330,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Invalid context access",
         (
@@ -374,7 +374,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Negative offset is not allowed",
         (
@@ -387,7 +387,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Invalid field access",
         (
@@ -463,7 +463,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Access beyond the struct",
         (
@@ -478,7 +478,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Write is not allowed",
         (
@@ -524,7 +524,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Map access is forbidden",
         (
@@ -545,7 +545,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Write is not allowed",
         (
@@ -561,7 +561,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Special field is not accessible",
         (
@@ -613,7 +613,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MEMORY,
         "Atomic operation is not allowed here",
         (
@@ -630,7 +630,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "One instruction for two kinds of pointer",
         (

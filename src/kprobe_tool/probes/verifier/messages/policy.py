@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import Follow, KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Operation is not allowed",
         (
@@ -100,7 +100,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the message is about what this type of program may do on this kernel",
     ),
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Not GPL compatible",
         (
@@ -119,7 +119,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "the message is about the program's licence",
     ),
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Unresolved CO-RE relocation",
         (
@@ -139,7 +139,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the object asks for a type, field or function that this kernel does not have",
     ),
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Unknown helper",
         (
@@ -156,7 +156,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "this kernel does not have the helper",
     ),
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Return value out of range",
         (
@@ -184,7 +184,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "the message names the values that may be returned",
     ),
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Legacy packet access is not allowed",
         (
@@ -198,7 +198,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the message is about the type of program",
     ),
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Map is not allowed for this program type",
         (
@@ -228,7 +228,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the message is about the type of program",
     ),
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Missing kernel support",
         (
@@ -266,7 +266,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the message is about what the kernel was built with",
     ),
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Signature does not hold",
         (
@@ -290,7 +290,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the message is about the signature",
     ),
-    Group(
+    MessageGroup(
         Category.POLICY,
         "Program cannot be sleepable",
         (

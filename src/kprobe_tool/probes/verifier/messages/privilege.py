@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import Follow, KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.PRIVILEGE,
         "Pointer leak",
         (
@@ -62,7 +62,7 @@ GROUPS = (
         CauseClass.ENVIRONMENT,
         "the message comes without CAP_PERFMON only",
     ),
-    Group(
+    MessageGroup(
         Category.PRIVILEGE,
         "Pointer arithmetic",
         (

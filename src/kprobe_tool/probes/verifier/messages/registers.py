@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category
-from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import Follow, KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Unreadable register",
         (
@@ -26,7 +26,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Missing stack argument",
         (
@@ -41,7 +41,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Invalid dereference",
         (
@@ -81,7 +81,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "32-bit pointer arithmetic",
         (
@@ -97,7 +97,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Pointer arithmetic before NULL check",
         (
@@ -110,7 +110,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Pointer arithmetic is not allowed",
         (
@@ -126,7 +126,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Pointer offset is not safe",
         (
@@ -176,7 +176,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Pointer subtracted from scalar",
         (
@@ -189,7 +189,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Subtraction from stack pointer",
         (
@@ -205,7 +205,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Bitwise operation on pointer",
         (
@@ -218,7 +218,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Invalid pointer arithmetic operator",
         (
@@ -231,7 +231,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Arithmetic between pointers",
         (
@@ -247,7 +247,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Frame pointer is read only",
         (
@@ -259,7 +259,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Stack pointer is returned",
         (
@@ -272,7 +272,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.REGISTER,
         "Return value is not a number",
         (

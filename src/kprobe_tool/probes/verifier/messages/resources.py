@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Follow, Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import Follow, KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Unreleased resource",
         (
@@ -51,7 +51,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "what was acquired is held at the end of the path",
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Referenced dynptr overwrite",
         (
@@ -63,7 +63,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Dynptr is already initialized",
         (
@@ -75,7 +75,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Const dynptr release",
         (
@@ -90,7 +90,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Uninitialized dynptr use",
         (
@@ -110,7 +110,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Iterator is already initialized",
         (
@@ -123,7 +123,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Uninitialized iterator use",
         (
@@ -139,7 +139,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "IRQ flag is already initialized",
         (
@@ -152,7 +152,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Uninitialized IRQ flag restore",
         (
@@ -165,7 +165,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "IRQ flag restore mismatch",
         (
@@ -178,7 +178,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "IRQ flag restore out of order",
         (
@@ -193,7 +193,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Nested spin lock",
         (
@@ -208,7 +208,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "the message is about the order of locking",
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Recursive resource spin lock",
         (
@@ -221,7 +221,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Unlock without lock",
         (
@@ -236,7 +236,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "the message is about the order of locking",
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Unlock of a different lock",
         (
@@ -252,7 +252,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Unlock out of order",
         (
@@ -265,7 +265,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.RESOURCE,
         "Release of what is not held",
         (
@@ -283,7 +283,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.CONTEXT,
         "Lock is not held",
         (

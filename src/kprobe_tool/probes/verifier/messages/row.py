@@ -110,7 +110,7 @@ class KernelMessage:
 
 
 @dataclass(frozen=True)
-class Group:
+class MessageGroup:
     """The rows that share a category and a problem.
 
     ``cause_class`` is what the message alone tells of whose fault it is, and ``evidence`` how.
@@ -127,7 +127,7 @@ class Group:
 class Match:
     """A line of a log, and the row that it belongs to."""
 
-    group: Group
+    group: MessageGroup
     row: KernelMessage
     wording: str
     fields: Fields

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Group, KernelMessage
+from kprobe_tool.probes.verifier.messages.row import KernelMessage, MessageGroup
 
 GROUPS = (
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Jump out of range",
         (
@@ -22,7 +22,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Back-edge is not allowed",
         (
@@ -39,7 +39,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Missing jump table",
         (
@@ -51,7 +51,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Jump table target out of range",
         (
@@ -65,7 +65,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Indirect jump out of range",
         (
@@ -77,7 +77,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Unreachable instruction",
         (
@@ -89,7 +89,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Jump into ldimm64 immediate",
         (
@@ -101,7 +101,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Subprogram can fall through",
         (
@@ -121,7 +121,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Recursive subprogram call",
         (
@@ -135,7 +135,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "a function is called within itself",
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Undefined behaviour in the source",
         (
@@ -152,7 +152,7 @@ GROUPS = (
         CauseClass.SOURCE,
         "the compiler put a trap there",
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Invalid call destination",
         (
@@ -167,7 +167,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Invalid callback",
         (
@@ -185,7 +185,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Unsupported function signature",
         (
@@ -221,7 +221,7 @@ GROUPS = (
             ),
         ),
     ),
-    Group(
+    MessageGroup(
         Category.MALFORMED,
         "Missing BTF",
         (
@@ -240,7 +240,7 @@ GROUPS = (
         CauseClass.COMPILER,
         "the object has no BTF for it",
     ),
-    Group(
+    MessageGroup(
         Category.STRUCTURE,
         "Tail call is not allowed here",
         (

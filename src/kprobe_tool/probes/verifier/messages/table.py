@@ -20,14 +20,21 @@ from kprobe_tool.probes.verifier.messages import (
     resources,
     structure,
 )
-from kprobe_tool.probes.verifier.messages.row import MATCH_MAX, Group, KernelMessage, Match, literal_of, pattern_of
+from kprobe_tool.probes.verifier.messages.row import (
+    MATCH_MAX,
+    KernelMessage,
+    Match,
+    MessageGroup,
+    literal_of,
+    pattern_of,
+)
 
 BEFORE_MESSAGE = re.compile(r"[:\u2026|\]] {1,4}(?=\S)|[\"'](?=\S)")
 """What can stand between a loader's words and the kernel's."""
 STARTS_MAX = 32
 """Places of a line at which a message may begin."""
 
-TABLE: tuple[Group, ...] = (
+TABLE: tuple[MessageGroup, ...] = (
     *registers.GROUPS,
     *memory.GROUPS,
     *resources.GROUPS,
@@ -44,7 +51,7 @@ TABLE: tuple[Group, ...] = (
 
 
 @cache
-def index() -> tuple[tuple[str, str, Group, KernelMessage], ...]:
+def index() -> tuple[tuple[str, str, MessageGroup, KernelMessage], ...]:
     """(literal, wording, group, row) of every wording: a line without the literal needs no regular expression."""
     return tuple(
         (literal_of(wording), wording, group, row)

@@ -104,7 +104,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Group:
+class ControlGroup:
     """The loader's control group (version 2); ``path`` is None where none is mounted or it is gone."""
 
     id: int
@@ -112,20 +112,20 @@ class Group:
     container: str | None
 
 
-class Groups:
+class ControlGroups:
     """Control groups by id; those asked for last are remembered, since a loader seldom comes alone."""
 
     def __init__(self) -> None:
         self._mount = cgroup.mount_point()
         self.of = lru_cache(maxsize=1024)(self._of)
 
-    def _of(self, number: int) -> Group:
+    def _of(self, number: int) -> ControlGroup:
         path = None
         if self._mount is not None:
             with suppress(OSError):
                 path = cgroup.path_of(number, self._mount)
         names = CONTAINER.findall(path or "")
-        return Group(number, path, names[-1] if names else None)
+        return ControlGroup(number, path, names[-1] if names else None)
 
 
 class LogSource(StrEnum):
@@ -196,7 +196,7 @@ def without_addresses(log: bytes) -> bytes:
     return redact(log.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
-class Watch:
+class LoadWatch:
     """The programs, compiled once; each ``start()`` attaches them, its ``feed()`` is read to their end.
 
     ``warnings`` say what will be missing. Raises Error: no bcc, no privilege, no BTF, an architecture that is not
@@ -213,7 +213,7 @@ class Watch:
         except OSError as error:
             raise Error.from_os("BTF", error, hint="a kernel with CONFIG_DEBUG_INFO_BTF=y") from error
         self.names = Names(types)
-        self.groups = Groups()
+        self.groups = ControlGroups()
         defines = {
             **btf.fields(FIELDS, types),
             "PIDNS_INO": os.stat("/proc/self/ns/pid").st_ino,
@@ -263,7 +263,7 @@ class Watch:
         """What comes from now on."""
         return Reports(self._program, limits)
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> LoadWatch:
         return self
 
     def __exit__(

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kprobe_tool.probes.verifier.diagnosis import Event, Line, Place
+from kprobe_tool.probes.verifier.diagnosis import Line, PathEvent, Place
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.log import diagnostics
 
@@ -93,7 +93,7 @@ def test_active_lock() -> None:
 def test_causal_path() -> None:
     acquired, omitted, branch = the_block().path
     assert (acquired.kind, acquired.message, acquired.place.insn) == ("acquired", "owned resource (id=2)", 4)
-    assert omitted == Event("note", "12 intermediate causal-history events omitted", Place())
+    assert omitted == PathEvent("note", "12 intermediate causal-history events omitted", Place())
     assert (branch.kind, branch.place.insn) == ("branch", 5)
     assert branch.message == "took the true branch of this conditional, goto followed"
 

@@ -159,7 +159,7 @@ def boot_and_record(image: boot.Image, version: str, cache: Path, names: list[st
             ),
             encoding="utf-8",
         )
-        ending = boot.run(image, script, console, line, threading.Event())
+        ending = boot.run(boot.virtme_run(image, script), console, line, threading.Event())
         if {"done": True} not in found:
             print(found[-1], file=sys.stderr)
             print(console.read_text(errors="replace")[-3000:], file=sys.stderr)

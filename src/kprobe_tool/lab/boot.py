@@ -29,11 +29,6 @@ CPUS = int(os.environ.get("KPROBE_TOOL_GUEST_CPUS", "1"))
 # The others cost nothing until a test brings them online, as those that look at CPU maps do.
 POSSIBLE_CPUS = max(4, CPUS)
 
-#: Seconds until the guest's script must have started. A boot takes 12 on an idle machine.
-FIRST_SIGN_OF_LIFE = 240
-#: Seconds for everything.
-TOTAL = int(os.environ.get("KPROBE_TOOL_GUEST_TIMEOUT", "1500"))
-
 #: The host's root in the guest, once more, see _SCRIPT.
 HOST = Path("/run/host")
 
@@ -106,6 +101,17 @@ class Image:
     @property
     def modules(self) -> Path:
         return self.directory / "lib/modules" / self.release
+
+
+@dataclass(frozen=True)
+class Limits:
+    #: Seconds until the guest's script must have started. A boot takes 12 on an idle machine.
+    first_sign_of_life: float = 240
+    #: Seconds for everything.
+    total: float = float(os.environ.get("KPROBE_TOOL_GUEST_TIMEOUT", "1500"))
+
+
+DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -206,10 +212,16 @@ def environment() -> dict[str, str]:
     return dict(os.environ, PATH=_path())
 
 
-def run(image: Image, script: Path, console: Path, line: Callable[[bytes], None], stop: threading.Event) -> Ending:
-    """Boots, calls `line` for each line that comes back, and returns when the guest is gone."""
+def run(
+    argv: Sequence[str],
+    console: Path,
+    line: Callable[[bytes], None],
+    stop: threading.Event,
+    limits: Limits = DEFAULT_LIMITS,
+) -> Ending:
+    """Boots by virtme_run()'s command, calls `line` for each line that comes back, returns when the guest is gone."""
     # timeout(1) is for the case that this process is killed and cannot clean up.
-    argv = ["timeout", "--kill-after=10", str(TOTAL + 30), *virtme_run(image, script)]
+    argv = ["timeout", "--kill-after=10", str(limits.total + 30), *argv]
     start = time.monotonic()
     with open(console, "ab", buffering=0) as log:
         try:
@@ -224,7 +236,7 @@ def run(image: Image, script: Path, console: Path, line: Callable[[bytes], None]
         except FileNotFoundError as e:
             raise Error(e.filename, "not installed") from e
         try:
-            hung = _pump(process, log.write, line, start, stop)
+            hung = _pump(process, log.write, line, stop, limits)
         finally:
             _kill(process)
     return Ending(time.monotonic() - start, hung, stop.is_set())
@@ -234,10 +246,11 @@ def _pump(
     process: subprocess.Popen[bytes],
     log: Callable[[bytes], object],
     line: Callable[[bytes], None],
-    start: float,
     stop: threading.Event,
+    limits: Limits,
 ) -> str:
     assert process.stdout is not None and process.stderr is not None
+    start = time.monotonic()
     alive = False
     rest = b""
     with selectors.DefaultSelector() as selector:
@@ -245,10 +258,10 @@ def _pump(
         selector.register(process.stderr, selectors.EVENT_READ)
         while selector.get_map() and not stop.is_set():
             seconds = time.monotonic() - start
-            if seconds > TOTAL:
-                return f"not done after {TOTAL} s"
-            if not alive and seconds > FIRST_SIGN_OF_LIFE:
-                return f"no sign of life after {FIRST_SIGN_OF_LIFE} s"
+            if seconds > limits.total:
+                return f"not done after {limits.total:.0f} s"
+            if not alive and seconds > limits.first_sign_of_life:
+                return f"no sign of life after {limits.first_sign_of_life:.0f} s"
             for key, _ in selector.select(timeout=0.5):
                 data = os.read(key.fd, 65536)
                 if not data:

@@ -11,21 +11,18 @@ from kprobe_tool.lab import boot
 
 
 class Harness:
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
-        self.monkeypatch = monkeypatch
+    def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.lines: list[bytes] = []
         self.stop = threading.Event()
 
-    def run(self, shell: str) -> boot.Ending:
-        self.monkeypatch.setattr(boot, "virtme_run", lambda *args: ["sh", "-c", shell])
-        image = boot.Image("6.0-amd64", self.directory)
-        return boot.run(image, Path("script"), self.directory / "console", self.lines.append, self.stop)
+    def run(self, shell: str, limits: boot.Limits = boot.DEFAULT_LIMITS) -> boot.Ending:
+        return boot.run(["sh", "-c", shell], self.directory / "console", self.lines.append, self.stop, limits)
 
 
 @pytest.fixture
-def harness(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Harness:
-    return Harness(monkeypatch, tmp_path)
+def harness(tmp_path: Path) -> Harness:
+    return Harness(tmp_path)
 
 
 def is_alive(pid: int) -> bool:
@@ -48,8 +45,8 @@ def test_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
     pid = harness.directory / "pid"
     # A busy machine may need longer than a second to start the child that is to be killed.
     for seconds in (1, 5, 25):
-        harness.monkeypatch.setattr(boot, "FIRST_SIGN_OF_LIFE", seconds)
-        ending = harness.run(f"trap '' TERM; (sleep 60 & echo $! > {pid}; wait); wait")
+        limits = boot.Limits(first_sign_of_life=seconds)
+        ending = harness.run(f"trap '' TERM; (sleep 60 & echo $! > {pid}; wait); wait", limits)
         assert f"no sign of life after {seconds} s" in ending.hung
         if pid.exists() and pid.read_text():
             break
@@ -61,8 +58,7 @@ def test_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
 
 
 def test_guest_that_does_not_end(harness: Harness) -> None:
-    harness.monkeypatch.setattr(boot, "TOTAL", 5)
-    assert "not done after 5 s" in harness.run("echo alive; sleep 60").hung
+    assert "not done after 5 s" in harness.run("echo alive; sleep 60", boot.Limits(total=5)).hung
     assert harness.lines == [b"alive"]
 
 

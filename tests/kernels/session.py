@@ -1,43 +1,43 @@
-"""The boots of one test session: which kernels, when, and what came back.
+"""The guests of one test session, as pytest on the host sees them: which kernels, and what came back.
 
-The boots run in the background; whoever wants the result of a test waits for it here.
+They are booted by a process of their own (boots.py), which writes down what happens; whoever wants the result of a
+test waits for it here. Not by threads of pytest: tests replace functions, fork, and wait for any child there is.
 """
 
 import json
 import os
 import shutil
+import subprocess
 import sys
-import threading
 import time
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kprobe_tool.errors import Error
 from kprobe_tool.lab import boot
 from kprobe_tool.lab.archive import Archive
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.lab.roles import ROLES
 
-#: How many guests run at a time.
-GUESTS = int(os.environ.get("KPROBE_TOOL_GUESTS", max(1, len(os.sched_getaffinity(0)) // boot.CPUS)))
-#: A boot that hangs is tried again.
-BOOTS = 2
 #: The directories of this many sessions are kept.
 KEEP = 5
-#: What the tests in the guest read of the environment.
-PASSED_ON = ("KPROBE_TOOL_NEWS", "KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_SOAK", "PYTHONPATH")
-#: Seconds that a guest gets for it.
+#: Seconds that a guest gets to send its log and to power off.
 POWER_OFF = 30
+#: Seconds between two looks at what has come back.
+PAUSE = 0.2
 
 Report = dict[str, Any]
 
 
+def kernel_of(data: dict[str, Any]) -> Kernel:
+    """From JSON, which has no tuples."""
+    return Kernel(**{**data, "roles": tuple(data["roles"]), "notes": tuple(data["notes"])})
+
+
 @dataclass(frozen=True)
 class Plan:
-    """What the guest is told: who it is and which tests to run."""
+    """A kernel, and the tests to run on it."""
 
     kernel: Kernel
     tests: tuple[str, ...]
@@ -48,14 +48,12 @@ class Plan:
     @classmethod
     def read(cls, path: Path) -> "Plan":
         data = json.loads(path.read_text(encoding="utf-8"))
-        k = data["kernel"]
-        kernel = Kernel(**{**k, "roles": tuple(k["roles"]), "notes": tuple(k["notes"])})
-        return cls(kernel, tuple(data["tests"]))
+        return cls(kernel_of(data["kernel"]), tuple(data["tests"]))
 
 
 @dataclass
 class Guest:
-    """One kernel's part of the session. Written by the thread that boots it, under Lab.changed."""
+    """One kernel's part of the session: what follows from the events so far."""
 
     kernel: Kernel
     tests: tuple[str, ...]
@@ -70,16 +68,23 @@ class Guest:
     seconds: float = 0.0
     #: Of a test that is not done yet: forgotten if the guest has to be booted again.
     _partial: list[Report] = field(default_factory=list)
+    #: How much of the journal has been read.
+    _position: int = 0
 
     @property
     def console(self) -> Path:
         return self.directory / "console.log"
+
+    @property
+    def journal(self) -> Path:
+        return self.directory / "events.jsonl"
 
     def missing(self) -> tuple[str, ...]:
         return tuple(t for t in self.tests if t not in self.reports)
 
     def take(self, event: Report) -> None:
         match event["event"]:
+            # Of the guest.
             case "start":
                 self.running = event["test"]
                 self._partial = []
@@ -93,10 +98,34 @@ class Guest:
                     self.trouble.append(event["text"])
             case "dmesg":
                 (self.directory / "dmesg").write_text(event["text"], encoding="utf-8")
+            # Of the process that boots it.
+            case "kernel":
+                self.kernel = kernel_of(event["kernel"])
+            case "boot":
+                self.boots += 1
+                self.running = None
+                self._partial = []
+            case "ending":
+                self.seconds += event["seconds"]
+                if event["hung"]:
+                    where = f", in {self.running}" if self.running else ""
+                    self.trouble.append(f"boot {self.boots} hung: {event['hung']}{where}")
+            case "unavailable":
+                self.unavailable = event["text"]
+            case "over":
+                self.over = True
 
-    def rewind(self) -> None:
-        self.running = None
-        self._partial = []
+    def read(self) -> None:
+        """Takes what has been added to the journal."""
+        try:
+            with open(self.journal, "rb") as f:
+                f.seek(self._position)
+                whole, newline, _ = f.read().rpartition(b"\n")
+        except FileNotFoundError:
+            return
+        self._position += len(whole) + len(newline)
+        for line in whole.splitlines():
+            self.take(json.loads(line))
 
     def epitaph(self, test: str) -> str:
         """Why there is no result for this test."""
@@ -129,12 +158,10 @@ class Lab:
         self.guests: dict[str, Guest] = {}
         #: Where kernels that are newer than what is known of them differ from it.
         self.news: list[str] = []
-        self.changed = threading.Condition()
         #: Why no guest can be booted on this machine.
         self.unavailable: str | None = None
         self._kernels: list[Kernel] | None = None
-        self._stop = threading.Event()
-        self._pool: ThreadPoolExecutor | None = None
+        self._boots: subprocess.Popen[bytes] | None = None
 
     def kernels(self) -> list[Kernel]:
         """The kernels of all roles. If there are none to be had, one for each role that exists in name only."""
@@ -150,116 +177,78 @@ class Lab:
         assert self._kernels is not None
         return self._kernels
 
-    # --- the host's side of a session ---
-
     def start(self, tests: Mapping[Kernel, list[str]]) -> None:
         """Starts to boot; the tests are given by kernel, and booted in that order."""
         sessions = self.archive.cache / "runs"
         session = sessions / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
         for kernel, names in tests.items():
-            directory = session / kernel.role
-            guest = Guest(kernel, tuple(names), directory, unavailable=self.unavailable)
+            guest = Guest(kernel, tuple(names), session / kernel.role, unavailable=self.unavailable)
             guest.over = self.unavailable is not None
             self.guests[kernel.role] = guest
         if self.unavailable:
             return
-        session.mkdir(parents=True)
+        for guest in self.guests.values():
+            guest.directory.mkdir(parents=True)
+            Plan(guest.kernel, guest.tests).write(guest.directory / "plan.json")
         for old in sorted(sessions.iterdir())[:-KEEP]:
             shutil.rmtree(old, ignore_errors=True)
-        self._pool = ThreadPoolExecutor(GUESTS, thread_name_prefix="guest")
-        for guest in self.guests.values():
-            self._pool.submit(self._run, guest)
+        argv = [sys.executable, "-m", "tests.kernels.boots"]
+        argv += [str(session), str(self.rootdir), str(self.inifile or ""), *self.guests]
+        with open(session / "boots.log", "wb") as log:
+            self._boots = subprocess.Popen(
+                argv,
+                cwd=self.rootdir,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                # Ctrl-C on the terminal is for pytest; the guests end with our end of the pipe.
+                start_new_session=True,
+            )
 
     def results(self, role: str, test: str) -> list[Report] | None:
         """Waits until the test is done. None: there is no result and there will be none."""
         guest = self.guests[role]
-        with self.changed:
-            # With a timeout only so that Ctrl-C gets through.
-            while test not in guest.reports and not guest.over:
-                self.changed.wait(timeout=1)
-            return guest.reports.get(test)
+        self._wait(lambda: test in guest.reports or guest.over)
+        return guest.reports.get(test)
+
+    def _wait(self, enough: Callable[[], bool], seconds: float = float("inf")) -> None:
+        end = time.monotonic() + seconds
+        while True:
+            # Asked before the journals are read, which hold all it wrote once it is gone.
+            gone = self._boots is None or self._boots.poll() is not None
+            for guest in self.guests.values():
+                guest.read()
+            if gone:
+                self._bury()
+            if enough() or gone or time.monotonic() > end:
+                return
+            time.sleep(PAUSE)
+
+    def _bury(self) -> None:
+        """No guest has a process any more; one that was not over has lost it."""
+        for guest in self.guests.values():
+            if not guest.over:
+                guest.trouble.append("the process that boots the guests ended, see boots.log beside the consoles")
+                guest.over = True
 
     def finish(self) -> None:
         """Lets the guests whose tests are all done send their logs and power off, and stops the others."""
-        end = time.monotonic() + POWER_OFF
-        with self.changed:
-            while time.monotonic() < end and any(not g.over and not g.missing() for g in self.guests.values()):
-                self.changed.wait(timeout=0.5)
+        self._wait(lambda: all(g.over or g.missing() for g in self.guests.values()), POWER_OFF)
         self.stop()
 
     def stop(self) -> None:
-        self._stop.set()
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-
-    # --- in the background ---
-
-    def _run(self, guest: Guest) -> None:
+        if self._boots is None:
+            return
+        assert self._boots.stdin is not None
+        self._boots.stdin.close()
         try:
-            guest.directory.mkdir(parents=True)
-            taken = [g.kernel.release for g in self.guests.values() if g is not guest]
-            guest.kernel = self.archive.fetch_best(guest.kernel, taken)
-            self._boot(guest)
-        except (Error, OSError) as e:
-            with self.changed:
-                guest.unavailable = str(e)
-        finally:
-            with self.changed:
-                guest.over = True
-                self.changed.notify_all()
-
-    def _boot(self, guest: Guest) -> None:
-        image = boot.Image(guest.kernel.release, self.archive.directory(guest.kernel))
-        while guest.boots < BOOTS and guest.missing():
-            script = self._write_script(guest, image)
-
-            def line(raw: bytes) -> None:
-                try:
-                    event = json.loads(raw)
-                except ValueError:
-                    return  # something wrote to /dev/stdout
-                with self.changed:
-                    guest.take(event)
-                    self.changed.notify_all()
-
-            with self.changed:
-                guest.boots += 1
-                guest.rewind()
-            ending = boot.run(image, script, guest.console, line, self._stop)
-            with self.changed:
-                guest.seconds += ending.seconds
-                if ending.hung:
-                    where = f", in {guest.running}" if guest.running else ""
-                    guest.trouble.append(f"boot {guest.boots} hung: {ending.hung}{where}")
-            if not ending.hung or ending.stopped:
-                break
-
-    def _write_script(self, guest: Guest, image: boot.Image) -> Path:
-        plan = guest.directory / "plan.json"
-        Plan(guest.kernel, guest.missing()).write(plan)
-        files = sorted({test.partition("::")[0] for test in guest.missing()})
-        command = [sys.executable, "-m", "pytest", "-v", "--color=no", "-p", "no:cacheprovider"]
-        # It warns where it cannot write into the checkout.
-        command += ["-p", "no:hypothesispytest"]
-        # What the command line of everyday runs has does not matter here (a -m would even be wrong).
-        command += ["-o", "addopts=", "--strict-markers", "--continue-on-collection-errors"]
-        command += ["--basetemp=/tmp/pytest", f"--rootdir={self.rootdir}"]
-        if self.inifile is not None:
-            command += ["-c", str(self.inifile)]
-        text = boot.guest_script(
-            image,
-            command + files,
-            cwd=self.rootdir,
-            environment={
-                "KPROBE_TOOL_GUEST": guest.kernel.release,
-                "KPROBE_TOOL_PLAN": f"{boot.HOST}{plan}",
-                **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
-            },
-            directories=needed_directories(self.rootdir),
-        )
-        script = guest.directory / "guest.sh"
-        script.write_text(text, encoding="utf-8")
-        return script
+            self._boots.wait(POWER_OFF)
+        except subprocess.TimeoutExpired:
+            # It is downloading, as a rule.
+            self._boots.kill()
+            self._boots.wait()
+        for guest in self.guests.values():
+            guest.read()
 
 
 def needed_directories(rootdir: Path) -> list[Path]:

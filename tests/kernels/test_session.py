@@ -9,7 +9,7 @@ import pytest
 
 from kprobe_tool.lab.offers import Kernel
 
-from .session import Guest, Plan
+from .session import Guest, Lab, Plan
 
 KERNEL = Kernel("6.0-amd64", "6.0-1", "sid", ("newest",))
 
@@ -34,9 +34,51 @@ def test_what_is_known_when_a_kernel_dies(tmp_path: Path) -> None:
     assert "Kernel panic" in guest.epitaph("test_b")
     assert guest.epitaph("test_c") == "6.0-amd64 died before this test, during test_b"
     # A second boot starts with a clean slate, but keeps what is done.
-    guest.rewind()
+    guest.take({"event": "ending", "seconds": 1.5, "hung": "not done after 5 s"})
+    assert guest.trouble == ["boot 0 hung: not done after 5 s, in test_b"]
+    guest.take({"event": "boot"})
     assert guest.running is None
     assert guest.missing() == ("test_b", "test_c")
+
+
+def test_half_a_line_is_left_for_the_next_time(tmp_path: Path) -> None:
+    guest = Guest(KERNEL, ("test_a",), tmp_path)
+    guest.read()
+    with open(guest.journal, "w") as journal:
+        journal.write('{"event": "boot"}\n{"event": "start", "test": "te')
+        journal.flush()
+        guest.read()
+        assert (guest.boots, guest.running) == (1, None)
+        journal.write('st_a"}\n')
+        journal.flush()
+        guest.read()
+        assert (guest.boots, guest.running) == (1, "test_a")
+
+
+def test_a_process_that_is_gone_leaves_no_one_waiting(tmp_path: Path) -> None:
+    lab = Lab(tmp_path, None)
+    lab.guests["newest"] = Guest(KERNEL, ("test_a",), tmp_path)
+    with subprocess.Popen(["sleep", "60"], stdin=subprocess.PIPE) as process:
+        lab._boots = process
+        process.kill()
+        assert lab.results("newest", "test_a") is None
+    assert "the process that boots the guests ended" in lab.guests["newest"].epitaph("test_a")
+    lab.stop()
+
+
+def test_guests_end_with_the_session(tmp_path: Path) -> None:
+    """Whatever became of the session: its end of the pipe is closed then."""
+    directory = tmp_path / KERNEL.role
+    directory.mkdir()
+    Plan(Kernel("0.0.0-none", "0", "sid", KERNEL.roles), ("test_a",)).write(directory / "plan.json")
+    argv = [sys.executable, "-m", "tests.kernels.boots", str(tmp_path), str(tmp_path), "", KERNEL.role]
+    # An empty cache and a mirror that is not there.
+    environment = dict(os.environ, KPROBE_TOOL_KERNEL_CACHE=str(tmp_path / "cache"), PATH="/nonexistent")
+    done = subprocess.run(argv, env=environment, cwd=Path(__file__).parents[2], stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0
+    guest = Guest(KERNEL, ("test_a",), directory)
+    guest.read()
+    assert guest.over and guest.unavailable and not guest.boots
 
 
 def test_guest_tests_refuse_the_host() -> None:

@@ -1,0 +1,142 @@
+"""Boots the guests of one test session: python -m tests.kernels.boots DIRECTORY ROOTDIR INIFILE ROLE...
+
+DIRECTORY/ROLE/plan.json says which kernel and which tests; what happens is appended to events.jsonl beside it. A test
+that a guest died of is not tried again unless the guest hung. Ends when standard input does, and all guests with it:
+that is, at the latest, when the process that started it is gone.
+"""
+
+import argparse
+import json
+import os
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import BinaryIO
+
+from kprobe_tool.errors import Error
+from kprobe_tool.lab import boot
+from kprobe_tool.lab.archive import Archive
+
+from .session import Guest, Plan, Report, needed_directories
+
+#: How many guests run at a time.
+GUESTS = int(os.environ.get("KPROBE_TOOL_GUESTS", max(1, len(os.sched_getaffinity(0)) // boot.CPUS)))
+#: A boot that hangs is tried again.
+BOOTS = 2
+#: What the tests in the guest read of the environment.
+PASSED_ON = ("KPROBE_TOOL_NEWS", "KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_SOAK", "PYTHONPATH")
+
+
+class Journal:
+    """What happens to one guest, written down for those who wait for its results."""
+
+    def __init__(self, guest: Guest) -> None:
+        self.guest = guest
+        self.file: BinaryIO = open(guest.journal, "ab", buffering=0)  # noqa: SIM115 (closed by close)
+
+    def add(self, event: Report) -> None:
+        self.guest.take(event)
+        self.file.write(json.dumps(event).encode() + b"\n")
+
+    def line(self, raw: bytes) -> None:
+        try:
+            event = json.loads(raw)
+        except ValueError:
+            return  # something wrote to /dev/stdout
+        self.add(event)
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class Boots:
+    def __init__(self, rootdir: Path, inifile: str, guests: list[Guest]) -> None:
+        self.rootdir = rootdir
+        self.inifile = inifile
+        self.archive = Archive()
+        self.guests = guests
+        self.stop = threading.Event()
+
+    def run_all(self) -> None:
+        with ThreadPoolExecutor(GUESTS, thread_name_prefix="guest") as pool:
+            for guest in self.guests:
+                pool.submit(self.run, guest)
+
+    def run(self, guest: Guest) -> None:
+        journal = Journal(guest)
+        try:
+            taken = [g.kernel.release for g in self.guests if g is not guest]
+            kernel = self.archive.fetch_best(guest.kernel, taken)
+            journal.add({"event": "kernel", "kernel": asdict(kernel)})
+            self.run_missing(guest, journal)
+        except (Error, OSError) as e:
+            journal.add({"event": "unavailable", "text": str(e)})
+        finally:
+            journal.add({"event": "over"})
+            journal.close()
+
+    def run_missing(self, guest: Guest, journal: Journal) -> None:
+        image = boot.Image(guest.kernel.release, self.archive.directory(guest.kernel))
+        while guest.boots < BOOTS and guest.missing() and not self.stop.is_set():
+            journal.add({"event": "boot"})
+            argv = boot.virtme_run(image, self.write_script(guest, image))
+            ending = boot.run(argv, guest.console, journal.line, self.stop)
+            journal.add({"event": "ending", "seconds": ending.seconds, "hung": ending.hung})
+            if not ending.hung:
+                break
+
+    def write_script(self, guest: Guest, image: boot.Image) -> Path:
+        plan = guest.directory / "missing.json"
+        Plan(guest.kernel, guest.missing()).write(plan)
+        files = sorted({test.partition("::")[0] for test in guest.missing()})
+        command = [sys.executable, "-m", "pytest", "-v", "--color=no", "-p", "no:cacheprovider"]
+        # It warns where it cannot write into the checkout.
+        command += ["-p", "no:hypothesispytest"]
+        # What the command line of everyday runs has does not matter here (a -m would even be wrong).
+        command += ["-o", "addopts=", "--strict-markers", "--continue-on-collection-errors"]
+        command += ["--basetemp=/tmp/pytest", f"--rootdir={self.rootdir}"]
+        if self.inifile:
+            command += ["-c", self.inifile]
+        text = boot.guest_script(
+            image,
+            command + files,
+            cwd=self.rootdir,
+            environment={
+                "KPROBE_TOOL_GUEST": guest.kernel.release,
+                "KPROBE_TOOL_PLAN": f"{boot.HOST}{plan}",
+                **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            },
+            directories=needed_directories(self.rootdir),
+        )
+        script = guest.directory / "guest.sh"
+        script.write_text(text, encoding="utf-8")
+        return script
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Boots the guests of one test session.")
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("rootdir", type=Path)
+    parser.add_argument("inifile")
+    parser.add_argument("roles", nargs="+")
+    args = parser.parse_args()
+    guests = []
+    for role in args.roles:
+        plan = Plan.read(args.directory / role / "plan.json")
+        guests.append(Guest(plan.kernel, plan.tests, args.directory / role))
+    boots = Boots(args.rootdir, args.inifile, guests)
+
+    def wait_for_the_end() -> None:
+        while sys.stdin.buffer.read(4096):
+            pass
+        boots.stop.set()
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    boots.run_all()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -164,6 +164,7 @@ def test_nothing_is_left_after_kill(answer: Answer) -> None:
 
 def test_without_tls() -> None:
     """It is said, and not loaded."""
+    subprocess.run(["modprobe", "tls"], check=True)
     subprocess.run(["rmmod", "tls"], check=True)
     try:
         assert not kmod.loaded("tls")

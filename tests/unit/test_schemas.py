@@ -26,6 +26,7 @@ from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer
 from kprobe_tool.native.records import be16, be32, in6_addr
 from kprobe_tool.probes import host
+from kprobe_tool.probes.doctor import Works
 from kprobe_tool.probes.nvme.request import RequestSource
 from kprobe_tool.probes.nvme.split import HCTX_TYPES, Algorithm
 from kprobe_tool.probes.nvme.types import TypeSource
@@ -238,6 +239,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     verifier = SCHEMAS["verifier-log-explain"]["$defs"]
     assert verifier["diagnosis"]["properties"]["outcome"]["enum"] == list(Outcome)
     assert verifier["truncation"]["properties"]["lost"]["enum"] == list(Lost)
+    assert SCHEMAS["doctor"]["$defs"]["command"]["properties"]["works"]["enum"] == list(Works)
     rows = SCHEMAS["rds-info"]["properties"]["results"]["items"]["oneOf"]
     sources = [row["$ref"].removeprefix("#/$defs/").removesuffix("_row") for row in rows]
     assert sources == list(lists.LISTS)

@@ -117,12 +117,12 @@ def refusal_hint(needs: str = "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN") -> st
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
         disabled = host.read_line("/proc/sys/kernel/unprivileged_bpf_disabled")
         setting = "" if disabled in {None, "0"} else f" (kernel.unprivileged_bpf_disabled is {disabled})"
-        return f"needs {needs}: run as root{setting}"
+        return f"needs {needs}: {host.privilege_hint()}{setting}"
     if not host.in_initial_user_namespace():
         return "needs root of the host, not of a user namespace"
-    return (
-        f"needs {needs}; a seccomp filter or an LSM may refuse it, or this kernel does not allow this type of program"
-    )
+    if "CAP_SYS_ADMIN" not in host.effective_capabilities():
+        return f"needs {needs}, and there is no CAP_SYS_ADMIN: {host.privilege_hint()}"
+    return "no capability is missing: this kernel, a seccomp filter or an LSM refuses programs of this type"
 
 
 class bpf_attr_prog_load(ctypes.Structure):

@@ -69,6 +69,13 @@ def effective_capabilities() -> frozenset[str]:
     return frozenset(name for name, bit in CAPABILITIES.items() if mask >> bit & 1)
 
 
+def privilege_hint() -> str:
+    """What to do for want of a privilege: root is not told to become root."""
+    if os.geteuid() != 0:
+        return "run as root"
+    return "run it on the host, or give the capability to this container or service"
+
+
 def in_initial_user_namespace() -> bool:
     """Whether root here is root of the host: the identity map of all ids exists in the initial one only."""
     return (read_line("/proc/self/uid_map") or "").split() == ["0", "0", "4294967295"]

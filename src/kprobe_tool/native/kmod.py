@@ -46,6 +46,16 @@ def built_in(release: str) -> frozenset[str] | None:
     return frozenset(os.path.basename(path).removesuffix(".ko").replace("-", "_") for path in paths)
 
 
+def on_disk(module: str, release: str) -> bool:
+    """Whether modprobe would find this module for kernel ``release``: modules.dep has a line for each."""
+    try:
+        with open(f"{MODULES}/{release}/modules.dep", encoding="utf-8", errors="backslashreplace") as file:
+            files = [os.path.basename(line.partition(":")[0]) for line in file]
+    except OSError:
+        return False
+    return any(name.partition(".")[0].replace("-", "_") == module for name in files)
+
+
 @dataclass(frozen=True)
 class AliasTarget:
     """What modprobe would do about an alias, and which file says so.

@@ -44,6 +44,7 @@ those that are not loaded with this one."""
 POINTER = ctypes.c_void_p
 PROTOTYPES = {
     "libbpf_set_print": (POINTER, (PRINT,)),
+    "libbpf_version_string": (ctypes.c_char_p, ()),
     "bpf_object__open_file": (POINTER, (ctypes.c_char_p, POINTER)),
     "bpf_object__load": (ctypes.c_int, (POINTER,)),
     "bpf_object__close": (None, (POINTER,)),
@@ -98,6 +99,11 @@ def library() -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise Error(SONAME, str(error), hint=HINT) from error
     return lib
+
+
+def version() -> str:
+    """Of the library, as it tells it: v1.1. Raises Error where there is none."""
+    return text(library().libbpf_version_string())
 
 
 @contextmanager

@@ -1,27 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What this host lets the tool do, and how to get the rest."""
+"""What this host lets the tool do, which command needs what of it, and how to get the rest."""
 
 from __future__ import annotations
 
+import errno as errnos
 import os
 import platform
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from kprobe_tool.errors import Error
-from kprobe_tool.native import bcc, host, kmod, kprobe, sched
-from kprobe_tool.native.bpf import BPF_PROG_TYPE_SK_MSG
+from kprobe_tool.errors import Error, errno_name
+from kprobe_tool.native import bcc, bpf, host, kmod, kprobe, libbpf, sched, tls
 from kprobe_tool.native.child import Child, Request
 from kprobe_tool.native.programs import doctor, skmsg_check
+from kprobe_tool.probes.rds.presence import presence
 
-MODULES = ("rds", "rds_tcp", "rds_rdma", "tls", "nvme_core", "nvme_fabrics", "nvme_rdma", "nvme_tcp")
-"""What the commands can look at. Absent modules are never loaded, so the hint says who would."""
+NVME = "/sys/class/nvme"
+BTF = "/sys/kernel/btf/vmlinux"
+ATTACHED_TO = "bpf_fentry_test1"
+"""net/bpf/test_run.c (Linux v5.5): a function that is there to be attached to, and that nothing calls by itself."""
+TRACEPOINT = "sys_enter"
+MACHINE = "x86_64"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing the tool needs. ``available`` is None where it could not be told."""
+    """One thing that commands can need. ``available`` is None where it could not be told."""
 
     name: str
     available: bool | None
@@ -29,20 +36,97 @@ class Item:
     hint: str | None = None
 
 
+class Works(StrEnum):
+    """Whether a command does its work here."""
+
+    YES = "yes"
+    PARTLY = "partly"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+Needs = tuple[tuple[str, ...], ...]
+"""Each a choice of items, of which one is enough."""
+
+
+@dataclass(frozen=True)
+class CommandNeeds:
+    """What a command cannot do without (``needs``), and what it says less without (``wants``)."""
+
+    command: str
+    needs: Needs = ()
+    wants: Needs = ()
+
+
+COMMANDS = (
+    CommandNeeds("audit", wants=(("user-namespaces", "capabilities"), ("sockmap",), ("no-seccomp-filter",))),
+    CommandNeeds("check-fields", wants=(("no-seccomp-filter",), ("btf",))),
+    CommandNeeds("doctor"),
+    CommandNeeds("explain"),
+    CommandNeeds("nvme-queues", needs=(("nvme",),), wants=(("capabilities",), ("btf",))),
+    CommandNeeds("rds-info", needs=(("rds",),), wants=(("capabilities",),)),
+    CommandNeeds("rds-info --leak-check", needs=(("rds",), ("user-namespaces", "capabilities"))),
+    CommandNeeds("schema"),
+    CommandNeeds("skmsg check", needs=(("bpf-compile",), ("sockmap",)), wants=(("tls",),)),
+    CommandNeeds("skmsg watch", needs=(("bpf-compile",), ("btf",), ("kprobes", "fentry"))),
+    CommandNeeds("verifier-log explain"),
+    CommandNeeds("verifier-log load", needs=(("bpf",),), wants=(("bcc",), ("libbpf",))),
+    CommandNeeds("verifier-log stats"),
+    CommandNeeds(
+        "verifier-log watch",
+        needs=(("machine",), ("bpf-compile",), ("btf",), ("raw-tracepoints",)),
+        wants=(("kprobes",),),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class CommandStatus:
+    """Whether a command works here; ``missing`` are the items that keep it from that, or from saying more."""
+
+    command: CommandNeeds
+    works: Works
+    missing: tuple[Item, ...]
+
+
+def status_of(command: CommandNeeds, items: Mapping[str, Item]) -> CommandStatus:
+    """What the items mean for a command."""
+    needed, wanted = (missing(choices, items) for choices in (command.needs, command.wants))
+    if any(item.available is False for item in needed):
+        return CommandStatus(command, Works.NO, needed)
+    if needed:
+        return CommandStatus(command, Works.UNKNOWN, needed)
+    return CommandStatus(command, Works.PARTLY if wanted else Works.YES, wanted)
+
+
+def missing(choices: Needs, items: Mapping[str, Item]) -> tuple[Item, ...]:
+    """Those of the choices of which nothing is there. One that could not be told stands for its choice."""
+    found: list[Item] = []
+    for choice in choices:
+        each = [items[name] for name in choice]
+        if not any(item.available for item in each):
+            untold = [item for item in each if item.available is None]
+            found += untold[:1] or each
+    return tuple(found)
+
+
 def items() -> list[Item]:
-    """All of them, in the order in which they matter."""
+    """All of them, each asked now; those that others rest on come first."""
     return [
         interpreter(),
         bcc_item(),
+        libbpf_item(),
+        machine(),
         btf(),
-        *bpf(),
-        kprobes(),
+        load(),
+        *programs(),
         lockdown(),
-        privileges(),
+        capabilities(),
         user_namespaces(),
-        unprivileged_bpf(),
         seccomp(),
-        *[module(name) for name in MODULES],
+        rds(),
+        kernel_tls(),
+        nvme(),
     ]
 
 
@@ -60,61 +144,121 @@ def bcc_item() -> Item:
     return Item("bcc", True, f"{found.version}, {found.path}")
 
 
+def libbpf_item() -> Item:
+    try:
+        version = libbpf.version()
+    except Error as error:
+        return Item("libbpf", False, error.reason, error.hint)
+    return Item("libbpf", True, f"{version}, {libbpf.SONAME}")
+
+
+def machine() -> Item:
+    name = os.uname().machine
+    if name == MACHINE:
+        return Item("machine", True, name)
+    return Item("machine", False, f"{name}: where it keeps the arguments of system calls is not known here")
+
+
 def btf() -> Item:
-    path = "/sys/kernel/btf/vmlinux"
-    if not host.exists(path):
-        return Item("btf", False, f"no {path}", "a kernel with CONFIG_DEBUG_INFO_BTF=y")
-    return Item("btf", host.readable(path), path, None if host.readable(path) else "run as root")
+    if not host.exists(BTF):
+        return Item("btf", False, f"no {BTF}", "a kernel with CONFIG_DEBUG_INFO_BTF=y")
+    if host.readable(BTF):
+        return Item("btf", True, BTF)
+    return Item("btf", False, f"{BTF} cannot be read", host.privilege_hint())
 
 
-def bpf() -> list[Item]:
-    """Whether a program compiles without kernel headers, and the kernel and a sockmap take it, by trying."""
+def load() -> Item:
+    """Whether the kernel takes the least of all programs from us."""
+    program = bpf.Program(doctor.RETURN_0, bpf.PROG_TYPES.index("socket_filter"))
+    try:
+        answer = bpf.load(program, 0)
+    except OSError as error:
+        return Item("bpf", False, str(Error.from_os("bpf(2)", error)))
+    if answer.errno:
+        return Item("bpf", False, f"refused ({errno_name(answer.errno)})", bpf.refusal_hint())
+    return Item("bpf", True, "the kernel takes a program")
+
+
+def programs() -> list[Item]:
+    """Whether programs compile without kernel headers and can be attached, each to where nothing runs them."""
+    attached = {"sockmap": sockmap, "raw-tracepoints": raw_tracepoint, "kprobes": on_kprobe, "fentry": on_fentry}
     try:
         bcc.require_privileges("BPF")
     except Error as error:
-        return [Item(name, None, error.reason, error.hint) for name in ("bpf-compile", "sockmap")]
+        return [Item(name, False, "not without privileges", error.hint) for name in ("bpf-compile", *attached)]
     begin = time.monotonic()
     try:
         with bcc.Object("doctor.c") as made:
-            program = made.load(doctor.FUNCTION, BPF_PROG_TYPE_SK_MSG)
+            made.load(doctor.FUNCTION, bpf.BPF_PROG_TYPE_SK_MSG)
             taken = time.monotonic() - begin
             compiled = Item("bpf-compile", True, f"compiled and loaded in {taken:.1f} s, without kernel headers")
-            return [compiled, sockmap(made, program)]
+            return [compiled, *(attempt(name, attach, made) for name, attach in attached.items())]
     except Error as error:
         failed = Item("bpf-compile", False, f"{error.subject}: {error.reason}", error.hint)
-        return [failed, Item("sockmap", None, "no program to attach to one", "what bpf-compile needs")]
+        return [failed, *(Item(name, None, "no program to attach", "what bpf-compile needs") for name in attached)]
 
 
-def sockmap(made: bcc.Object, program: int) -> Item:
+Attach = Callable[[bcc.Object], str]
+"""Attaches a program, which goes with the object, and says to what. Raises Error, OSError."""
+
+
+def attempt(name: str, attach: Attach, made: bcc.Object) -> Item:
     try:
-        skmsg_check.attach_verdict(made, program, doctor.SOCKMAP)
+        return Item(name, True, attach(made))
     except Error as error:
-        return Item("sockmap", False, f"{error.subject}: {error.reason}", error.hint)
-    return Item("sockmap", True, "takes a verdict program")
+        if error.errno in {errnos.EPERM, errnos.EACCES}:
+            return Item(name, False, f"refused ({errno_name(error.errno)})", error.hint)
+        return Item(name, False, error.reason, error.hint)
+    except OSError as error:
+        return Item(name, False, str(Error.from_os(error.filename or name, error)), NEEDED[name])
 
 
-def kprobes() -> Item:
-    if kprobe.available():
-        return Item("kprobes", True, kprobe.PMU)
-    return Item("kprobes", False, f"no {kprobe.PMU}", "a kernel with CONFIG_KPROBE_EVENTS=y")
+NEEDED = {
+    "sockmap": "a kernel with CONFIG_NET_SOCK_MSG=y",
+    "raw-tracepoints": "a kernel with CONFIG_FTRACE_SYSCALLS=y",
+    "kprobes": "a kernel with CONFIG_KPROBE_EVENTS=y",
+    "fentry": "a kernel with CONFIG_DEBUG_INFO_BTF=y and CONFIG_FUNCTION_TRACER=y, on an architecture that has it",
+}
+"""What attaching is possible with, where the kernel's answer does not tell."""
+
+
+def sockmap(made: bcc.Object) -> str:
+    skmsg_check.attach_verdict(made, made.load(doctor.FUNCTION, bpf.BPF_PROG_TYPE_SK_MSG), doctor.SOCKMAP)
+    return "takes a verdict program"
+
+
+def raw_tracepoint(made: bcc.Object) -> str:
+    made.attach_raw_tracepoint(made.load(doctor.AT_SYSCALL, bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), TRACEPOINT)
+    return f"a program was on {TRACEPOINT}"
+
+
+def on_kprobe(made: bcc.Object) -> str:
+    made.own(kprobe.attach(made.load(doctor.AT_FUNCTION, bpf.BPF_PROG_TYPE_KPROBE), ATTACHED_TO))
+    return f"a program was on {ATTACHED_TO}"
+
+
+def on_fentry(made: bcc.Object) -> str:
+    made.attach_fentry(made.load(doctor.fentry_function(made.functions()), bpf.BPF_PROG_TYPE_TRACING))
+    return f"a program was on {ATTACHED_TO}"
 
 
 def lockdown() -> Item:
     """``available`` here: the kernel may be looked into."""
     mode = host.lockdown()
     if mode is None:
-        return Item("lockdown", None, "no /sys/kernel/security/lockdown", "mount securityfs to see it")
+        return Item("lockdown", None, "no /sys/kernel/security/lockdown")
     open_enough = mode != "confidentiality"
     return Item("lockdown", open_enough, mode, None if open_enough else "boot without lockdown=confidentiality")
 
 
-def privileges() -> Item:
-    names = sorted(host.effective_capabilities())
-    detail = f"uid {os.geteuid()}, {' '.join(names) or 'no capabilities of use'}"
+def capabilities() -> Item:
+    there = host.effective_capabilities()
+    absent = [name for name in sorted(host.CAPABILITIES) if name not in there]
+    if absent:
+        return Item("capabilities", False, f"uid {os.geteuid()} has no {', '.join(absent)}", host.privilege_hint())
     if not host.in_initial_user_namespace():
-        detail += ", in a user namespace that is not the host's"
-    complete = len(names) == len(host.CAPABILITIES) and host.in_initial_user_namespace()
-    return Item("privileges", complete, detail, None if complete else "run as root of the host for all checks")
+        return Item("capabilities", False, "in a user namespace only", "root of the host, not of a user namespace")
+    return Item("capabilities", True, ", ".join(sorted(there)))
 
 
 def user_namespaces() -> Item:
@@ -133,31 +277,52 @@ def user_namespaces() -> Item:
     return Item("user-namespaces", True, "can be made, with a network namespace")
 
 
-def unprivileged_bpf() -> Item:
-    value = host.read_line("/proc/sys/kernel/unprivileged_bpf_disabled")
-    if value is None:
-        return Item("unprivileged-bpf", None, "no sysctl kernel.unprivileged_bpf_disabled")
-    allowed = value == "0"
-    return Item(
-        "unprivileged-bpf", allowed, f"kernel.unprivileged_bpf_disabled = {value}", None if allowed else "run as root"
-    )
-
-
 def seccomp() -> Item:
     mode = host.status_field("Seccomp")
     if mode is None:
         return Item("no-seccomp-filter", None, "no Seccomp field in /proc/self/status")
     if mode == "0":
-        return Item("no-seccomp-filter", True, "system calls reach the kernel")
-    return Item("no-seccomp-filter", False, f"mode {mode}: answers may be a filter's", "run outside the container")
+        return Item("no-seccomp-filter", True, "no filter answers for the kernel")
+    return Item(
+        "no-seccomp-filter",
+        False,
+        "a seccomp filter may answer for the kernel",
+        "run outside the container or the service",
+    )
 
 
-def module(name: str) -> Item:
-    loaded = kmod.loaded(name)
+def rds() -> Item:
+    try:
+        found = presence()
+    except Error as error:
+        return Item("rds", None, str(error))
+    if found.registered:
+        return Item("rds", True, f"loaded: {', '.join(found.modules) or 'built in'}")
+    return Item("rds", False, "not loaded", modprobe_hint("rds", "RDS"))
+
+
+def kernel_tls() -> Item:
+    loaded = tls.loaded()
     if loaded is None:
-        return Item(
-            f"module-{name}", None, "not loaded; modules.builtin, which would say if it is built in, is not here"
-        )
+        return Item("tls", None, "whether kernel TLS is loaded cannot be seen", host.privilege_hint())
     if loaded:
-        return Item(f"module-{name}", True, "loaded or built in")
-    return Item(f"module-{name}", False, "not loaded", f"'modprobe {name}' if it is meant to be used here")
+        return Item("tls", True, "loaded")
+    return Item("tls", False, "not loaded", modprobe_hint("tls", "kernel TLS"))
+
+
+def modprobe_hint(module: str, what: str) -> str | None:
+    """How to get a module, where there is one to be had; whether that is a good idea is the host's to say."""
+    if not kmod.on_disk(module, os.uname().release):
+        return None
+    who = "" if os.geteuid() == 0 else " by root"
+    return f"'modprobe {module}'{who}, only if {what} is meant to be used here"
+
+
+def nvme() -> Item:
+    try:
+        names: Sequence[str] = sorted(os.listdir(NVME))
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        return Item("nvme", None, str(Error.from_os(NVME, error)))
+    return Item("nvme", bool(names), ", ".join(names) or "no controller")

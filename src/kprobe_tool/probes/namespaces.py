@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import netns
+from kprobe_tool.native import host, netns
 from kprobe_tool.native.netns import Netns
 
 __all__ = ("Netns", "enter_hint", "every", "own", "resolve")
@@ -105,11 +105,12 @@ def every() -> tuple[list[Netns], list[Error]]:
                 )
     errors = []
     if hidden:
+        number = f"{len(hidden)} {'process' if len(hidden) == 1 else 'processes'}"
         errors.append(
             Error(
-                f"network namespaces of {len(hidden)} processes of other users",
+                f"network namespaces of {number} of other users",
                 errno=errnos.EACCES,
-                hint="run as root to see them",
+                hint=f"{host.privilege_hint()} to see them",
             )
         )
     return sorted(found.values(), key=lambda space: (space.identity != here.identity, space.inode)), errors

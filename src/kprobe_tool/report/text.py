@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import unicodedata
 
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
@@ -31,3 +32,18 @@ def width() -> int | None:
         return os.get_terminal_size(1).columns or 80
     except OSError:
         return None
+
+
+def wrapped(text: str, indent: int, first: str | None = None) -> list[str]:
+    """The lines of a text behind ``indent`` blanks, or behind ``first``; one line in a pipe."""
+    room = width()
+    start = " " * indent if first is None else first
+    if room is None or not text:
+        return [(start + text).rstrip()]
+    return textwrap.wrap(
+        escape(text),
+        max(room, indent + 24),
+        initial_indent=start,
+        subsequent_indent=" " * indent,
+        break_on_hyphens=False,
+    )

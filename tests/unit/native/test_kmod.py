@@ -137,3 +137,15 @@ def test_loaded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # It may be built in, and nothing here says so.
     release("6.13")
     assert kmod.loaded("kprobe_tool_none") is None
+
+
+def test_modules_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = tmp_path / "6.12.0"
+    directory.mkdir()
+    (directory / "modules.dep").write_text(
+        "kernel/net/tls/tls.ko.xz: kernel/crypto/x.ko\nkernel/net/rds/rds_tcp.ko:\n"
+    )
+    monkeypatch.setattr(kmod, "MODULES", str(tmp_path))
+    assert kmod.on_disk("tls", "6.12.0") and kmod.on_disk("rds_tcp", "6.12.0")
+    assert not kmod.on_disk("x", "6.12.0")
+    assert not kmod.on_disk("tls", "6.13.0")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,7 +12,7 @@ from kprobe_tool.commands.audit.tally import WAIVED, Audited, AuditRow
 from kprobe_tool.commands.verdicts import FINDING_COLUMNS, STATUS_COLOURS, FailOn
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
-from kprobe_tool.report.text import escape, width
+from kprobe_tool.report.text import escape, wrapped
 
 Line = Sequence[Span]
 
@@ -72,21 +71,6 @@ def heading(audited: Audited) -> str:
     return (
         f"{host['hostname']}  Linux {host['release']} {host['arch']}  {'root' if audited.root else 'not root'}  "
         f"{day} {clock[:5]} UTC  {number} {'check' if number == 1 else 'checks'}, {audited.seconds:.1f} s"
-    )
-
-
-def wrapped(text: str, indent: int, first: str | None = None) -> list[str]:
-    """The lines of a text behind ``indent`` blanks, or behind ``first``; one line in a pipe."""
-    room = width()
-    start = " " * indent if first is None else first
-    if room is None or not text:
-        return [(start + text).rstrip()]
-    return textwrap.wrap(
-        escape(text),
-        max(room, indent + 24),
-        initial_indent=start,
-        subsequent_indent=" " * indent,
-        break_on_hyphens=False,
     )
 
 

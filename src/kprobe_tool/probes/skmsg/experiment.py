@@ -216,7 +216,9 @@ def require_privileges() -> None:
     capabilities = host.effective_capabilities()
     missing = [name for name in ("CAP_NET_ADMIN", "CAP_PERFMON") if name not in capabilities]
     if "CAP_SYS_ADMIN" not in capabilities and missing:
-        raise Error(SUBJECT, errno=errnos.EPERM, hint=f"needs {' and '.join(missing)} as well: run as root")
+        raise Error(
+            SUBJECT, errno=errnos.EPERM, hint=f"needs {' and '.join(missing)} as well: {host.privilege_hint()}"
+        )
 
 
 def merge_open_record() -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno as errnos
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -180,7 +181,13 @@ def test_an_object_without_programs(object_file: str, monkeypatch: Monkeypatch, 
         ),
         (frozenset(), None, "0", "run as root"),
         (frozenset({"CAP_BPF"}), "confidentiality", "2", "locked down (confidentiality)"),
-        (frozenset({"CAP_SYS_ADMIN"}), None, "2", "a seccomp filter or an LSM may refuse it"),
+        (frozenset({"CAP_BPF"}), None, "2", "and there is no CAP_SYS_ADMIN: run as root"),
+        (
+            frozenset({"CAP_SYS_ADMIN"}),
+            None,
+            "2",
+            "no capability is missing: this kernel, a seccomp filter or an LSM refuses",
+        ),
     ],
 )
 def test_no_privilege(
@@ -194,6 +201,7 @@ def test_no_privilege(
 ) -> None:
     monkeypatch.setattr(host, "effective_capabilities", lambda: capabilities)
     monkeypatch.setattr(host, "lockdown", lambda: lockdown)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(host, "in_initial_user_namespace", lambda: True)
     monkeypatch.setattr(host, "read_line", lambda path: disabled)
     monkeypatch.setattr(bpf, "load", lambda program, level: bpf.LoadAnswer(errnos.EPERM, b"", True, None))

@@ -1,0 +1,57 @@
+"""Which commands work, by what was found."""
+
+from __future__ import annotations
+
+import pytest
+
+from kprobe_tool.native import host
+from kprobe_tool.probes import doctor
+from kprobe_tool.probes.doctor import COMMANDS, CommandNeeds, Item, Works, status_of
+
+from ..test_cli import ALL_COMMANDS
+
+
+def items(**available: bool | None) -> dict[str, Item]:
+    return {name: Item(name, there, "as it is") for name, there in available.items()}
+
+
+@pytest.mark.parametrize(
+    ("available", "works", "missing"),
+    [
+        ({"a": True, "b": False, "c": True}, Works.YES, []),
+        ({"a": False, "b": True, "c": True}, Works.YES, []),
+        ({"a": False, "b": False, "c": True}, Works.NO, ["a", "b"]),
+        ({"a": False, "b": None, "c": True}, Works.UNKNOWN, ["b"]),
+        ({"a": True, "b": True, "c": False}, Works.PARTLY, ["c"]),
+        ({"a": True, "b": True, "c": None}, Works.PARTLY, ["c"]),
+        ({"a": False, "b": False, "c": False}, Works.NO, ["a", "b"]),
+    ],
+)
+def test_status(available: dict[str, bool | None], works: Works, missing: list[str]) -> None:
+    status = status_of(CommandNeeds("x", needs=(("a", "b"),), wants=(("c",),)), items(**available))
+    assert (status.works, [item.name for item in status.missing]) == (works, missing)
+
+
+def test_one_need_that_is_missing_is_enough() -> None:
+    status = status_of(CommandNeeds("x", needs=(("a",), ("b",))), items(a=None, b=False))
+    assert status.works is Works.NO
+
+
+def test_every_command_is_in_the_table() -> None:
+    groups = {path[:-1] for path in ALL_COMMANDS}
+    leaves = {" ".join(path) for path in ALL_COMMANDS if path not in groups}
+    assert {each.command.partition(" --")[0] for each in COMMANDS} == leaves
+
+
+def test_what_commands_need_is_looked_at() -> None:
+    names = {item.name for item in doctor.items()}
+    used = {name for each in COMMANDS for choice in (*each.needs, *each.wants) for name in choice}
+    assert used <= names
+
+
+def test_root_is_not_told_to_become_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "effective_capabilities", frozenset)
+    for uid, words in ((0, "give the capability to this container"), (1000, "run as root")):
+        monkeypatch.setattr("os.geteuid", lambda uid=uid: uid)
+        hint = doctor.capabilities().hint
+        assert hint is not None and words in hint

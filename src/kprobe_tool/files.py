@@ -57,15 +57,19 @@ def is_null(found: os.stat_result) -> bool:
 
 def read(path: str, maximum: int) -> bytes:
     """A file of at most ``maximum`` bytes; a longer one is refused whole. Raises FileError."""
-    parts, size = [], 0
     with opened(path) as file:
-        # In pieces: a read of that many bytes would reserve the memory for them first.
-        while part := file.read(min(1 << 20, maximum + 1 - size)):
-            parts.append(part)
-            size += len(part)
-    if size > maximum:
+        return read_open(file, path, maximum)
+
+
+def read_open(file: BinaryIO, path: str, maximum: int) -> bytes:
+    """The rest of an opened file, as :func:`read` does."""
+    data = bytearray()
+    # In pieces: a read of that many bytes would reserve the memory for them first.
+    while part := file.read(min(1 << 20, maximum + 1 - len(data))):
+        data += part
+    if len(data) > maximum:
         raise FileError(path, f"larger than {maximum >> 20} MiB")
-    return b"".join(parts)
+    return bytes(data)
 
 
 def read_document(path: str, maximum: int, name: str, what: str, parse: Callable[[Any], T]) -> T:
@@ -96,27 +100,51 @@ def replace(path: str, lines: Iterable[str], mode: int) -> None:
     """
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileError(path, "not a regular file")
-    directory = os.path.dirname(path) or "."
     try:
-        # In the same directory, since rename(2) stays within a file system; hidden, so that no collector reads it.
-        temporary = os.path.join(directory, f".kprobe-tool-{os.urandom(8).hex()}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.writelines(f"{line}\n" for line in lines)
-                file.flush()
-                os.fchmod(descriptor, mode)
-                os.fsync(descriptor)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+            write_in(directory, os.path.basename(path), lines, mode)
+            # The new name survives a power cut too, where the file system can promise that.
+            with contextlib.suppress(OSError):
+                os.fsync(directory)
+        finally:
+            os.close(directory)
     except OSError as error:
         raise FileError(path, errno=error.errno) from error
-    # The new name survives a power cut too, where the file system can promise that.
-    with contextlib.suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
+
+
+def write_in(directory: int, name: str, lines: Iterable[str], mode: int) -> None:
+    """The new file, which has no name while it is written: whoever is killed meanwhile leaves nothing.
+
+    A name is given to it only to be renamed at once, since linkat(2) replaces nothing. Raises OSError.
+    """
+    # In the same directory, since rename(2) stays within a file system; hidden, so that no collector reads it.
+    temporary = f".kprobe-tool-{os.urandom(8).hex()}"
+    descriptor, named = create(directory, temporary)
+    try:
+        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(f"{line}\n" for line in lines)
+            file.flush()
+            os.fchmod(descriptor, mode)
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            if not named:
+                # With a directory of its own, or Python calls link(2), which does not follow this link.
+                os.link(f"/proc/self/fd/{descriptor}", temporary, dst_dir_fd=directory, follow_symlinks=True)
+                named = True
+        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        if named:
+            os.unlink(temporary, dir_fd=directory)
+        raise
+
+
+def create(directory: int, name: str) -> tuple[int, bool]:
+    """A new file to write, and whether it has this name: not where the file system and /proc can do without."""
+    if os.path.exists("/proc/self/fd"):
+        try:
+            return os.open(".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600, dir_fd=directory), False
+        except OSError as error:
+            # open(2): no O_TMPFILE in this file system, or in this kernel (before v3.11).
+            if error.errno not in {errnos.EOPNOTSUPP, errnos.EISDIR, errnos.ENOENT}:
+                raise
+    return os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory), True

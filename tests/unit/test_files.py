@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 
 from kprobe_tool import files
 from kprobe_tool.errors import Error
+
+from ..skips import skip
 
 CODE = "import sys; from kprobe_tool import files; files.replace(sys.argv[1], ['x' * 100] * 1000, 0o644)"
 
@@ -80,3 +83,30 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
         files.replace(str(path), lines(), 0o644)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["x"]
+
+
+def injected(directory: Path, injection: str) -> subprocess.CompletedProcess[bytes]:
+    """A replacement of x in a directory, with something done by strace to the system calls on that directory."""
+    strace = shutil.which("strace")
+    if strace is None:
+        skip("strace is not installed")
+    argv = [strace, "-qq", "-o", os.devnull, *injection.split(), sys.executable, "-B", "-c", CODE]
+    return subprocess.run([*argv, directory / "x"], check=False, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("call", ["fsync", "write", "fchmod"])
+def test_killed_while_it_writes_nothing_is_left(call: str, tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    path.write_text("old")
+    done = injected(tmp_path, f"-e inject={call}:signal=KILL:when=1")
+    assert done.returncode == -signal.SIGKILL
+    assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["x"])
+
+
+def test_a_file_system_without_nameless_files(tmp_path: Path) -> None:
+    """The first open is that of the directory, the second has O_TMPFILE."""
+    path = tmp_path / "x"
+    path.write_text("old")
+    done = injected(tmp_path, f"-P {tmp_path} -e inject=openat:error=EOPNOTSUPP:when=2")
+    assert done.returncode == 0
+    assert (len(path.read_text()), os.listdir(tmp_path)) == (101_000, ["x"])

@@ -22,8 +22,11 @@ Data = bytes | mmap.mmap
 TAIL = 1 << 20
 """Bytes at the end of a log in which the statistics are looked for: 256 subprograms and a native block fit."""
 
-PIPE_MAX = 1 << 30
-"""What is read of a pipe, in bytes."""
+PIPE_MAX = 1 << 28
+"""Bytes that are read of a pipe: what is in a file needs no memory of ours."""
+
+LINE_MAX = 1 << 20
+"""Bytes of a line, of which the verifier writes at most BPF_VERIFIER_TMP_LOG_SIZE (1024) at a time."""
 
 PROCESSED = re.compile(
     rb"processed (\d+) insns \(limit (\d+)\) max_states_per_insn (\d+) total_states (\d+) peak_states (\d+)"
@@ -204,6 +207,12 @@ def of_log(data: Data, subject: str) -> Stats:
     """The statistics of a log. Raises Error for what is none, without reading all of what is no text."""
     if b"\0" in data[:HEAD]:
         raise Error(subject, "holds no statistics of the BPF verifier: it begins with bytes that are no text")
+    at = 0
+    while len(data) - at > LINE_MAX:
+        end = data.rfind(b"\n", at, at + LINE_MAX)
+        if end < 0:
+            raise Error(subject, f"holds a line longer than {LINE_MAX >> 20} MiB: no log of the BPF verifier has one")
+        at = end + 1
     found = stats(data)
     if found.insns_processed is None and not found.insns_shown:
         raise Error(
@@ -217,6 +226,6 @@ def of_file(path: str) -> Stats:
     with files.opened(path) as file:
         if os.fstat(file.fileno()).st_size == 0:
             # Also what is no regular file: a pipe, standard input.
-            return of_log(file.read(PIPE_MAX), path)
+            return of_log(files.read_open(file, path, PIPE_MAX), path)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return of_log(data, path)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -94,6 +95,28 @@ def test_what_is_no_text_is_not_read_to_its_end(tmp_path: Path) -> None:
     with pytest.raises(Error, match="holds no statistics of the BPF verifier: it begins with bytes that are no text"):
         of_file(str(path))
     assert time.process_time() - begin < 1
+
+
+def test_a_line_without_end_is_told_without_reading_all_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"0: (b7) r0 = 0\n" + b"a" * (64 << 20))
+    began = time.process_time()
+    with pytest.raises(Error, match="holds a line longer than 1 MiB"):
+        of_file(str(path))
+    assert time.process_time() - began < 0.1
+
+
+def test_a_pipe_without_end() -> None:
+    """/dev/zero behind a pipe, so to say."""
+    reading, writing = os.pipe()
+    with subprocess.Popen(["cat", "/dev/zero"], stdout=writing) as cat:
+        os.close(writing)
+        try:
+            with pytest.raises(Error, match="larger than 256 MiB"):
+                of_file(f"/dev/fd/{reading}")
+        finally:
+            os.close(reading)
+        cat.wait()
 
 
 def test_a_pipe() -> None:

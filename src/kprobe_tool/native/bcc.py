@@ -26,18 +26,24 @@ from types import TracebackType
 from typing import Any
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bpf, host, seccomp
+from kprobe_tool.native import bpf, host, memory, seccomp
 from kprobe_tool.native.bpf import LoadAnswer, whole
 from kprobe_tool.native.libc import libc, text
 from kprobe_tool.native.ringbuf import RingBuffer
 
 DISTRIBUTION = Path("/usr/lib/python3/dist-packages/bcc/__init__.py")
+MEMORY_HINT = "loading bcc and compiling takes some 300 MiB of address space; 'ulimit -a' shows what is allowed"
 HINT = "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora, openSUSE)"
 
 SOURCES = Path(__file__).parents[1] / "bpf"
 """The BPF C sources, and below include/ what stands in for kernel headers."""
 
 NOISE_MAX = 1 << 20
+
+LIBRARY_SPACE = 512 << 20
+"""Bytes of address space that are enough for libbcc with the libraries of LLVM (230 MiB with LLVM 14)."""
+COMPILE_SPACE = 64 << 20
+"""Bytes that are enough to compile our programs (30 MiB with LLVM 14)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def imported() -> Any | None:
     except ModuleNotFoundError:
         return None
     except OSError as error:
-        raise Error.from_os("bcc: libbcc", error, hint=HINT) from error
+        raise not_loaded("bcc: libbcc", error) from error
     if hasattr(bcc, "BPF"):
         return bcc
     for name in [name for name in sys.modules if name == "bcc" or name.startswith("bcc.")]:
@@ -94,8 +100,15 @@ def from_distribution() -> Any | None:
         spec.loader.exec_module(module)
     except (ImportError, OSError, SyntaxError) as error:
         del sys.modules["bcc"]
-        raise Error("bcc", f"{DISTRIBUTION}: {error}", hint=HINT) from error
+        raise not_loaded(f"bcc: {DISTRIBUTION}", error) from error
     return module
+
+
+def not_loaded(subject: str, error: Exception) -> Error:
+    """Why bcc is there and cannot be used. dlopen(3) has words for that and no errno, also where memory is short."""
+    if isinstance(error, OSError) and not memory.room(LIBRARY_SPACE, COMPILE_SPACE):
+        return Error(subject, errno=errnos.ENOMEM, hint=MEMORY_HINT)
+    return Error(subject, str(error), hint=HINT)
 
 
 def noise_file() -> int:
@@ -188,6 +201,9 @@ class Object:
         self.name = name
         self._fds: list[int] = []
         bcc = load().module
+        if not memory.room(COMPILE_SPACE, COMPILE_SPACE):
+            # Where LLVM gets none it ends the process.
+            raise Error(f"BPF program {name}", errno=errnos.ENOMEM, hint=MEMORY_HINT)
         self._lib = bcc.lib
         self._callback_type = bcc.libbcc._RINGBUF_CB_TYPE
         system = os.uname()

@@ -1,0 +1,30 @@
+"""Too little memory, in small steps: one line that says so, and never an end by a signal."""
+
+from __future__ import annotations
+
+import pytest
+
+from . import FULL
+from .runs import run
+
+WATCHES = (("skmsg", "watch"), ("verifier-log", "watch"))
+SPACE = range(40, 400, 10) if FULL else (60, 250, 270, 290, 320)
+DATA = range(8, 80, 2) if FULL else (20, 30, 36, 50, 90)
+"""MiB: libbcc with LLVM's libraries takes 230, nearly all of it only address space; compiling takes 30 more."""
+
+
+@pytest.mark.parametrize("command", WATCHES, ids=" ".join)
+@pytest.mark.parametrize("limit", ["as", "data"])
+def test_bcc_has_not_enough(command: tuple[str, str], limit: str) -> None:
+    """Where LLVM gets no memory it aborts, and dlopen() tells of files that it could not map."""
+    wrong = []
+    for size in SPACE if limit == "as" else DATA:
+        arguments = [*command, "--duration", "0.1", "-o", "jsonl"]
+        done = run(arguments, prefix=("prlimit", f"--{limit}={size << 20}"))
+        lines = done.stderr.splitlines()
+        said = bool(lines) and all(line.startswith("kprobe-tool: ") for line in lines)
+        if done.code not in {0, 3} or (done.code == 3 and not said) or done.left:
+            wrong.append(f"{size} MiB: {done}")
+        if done.code == 3 and not done.stdout and "ENOMEM" not in done.stderr and "EPERM" not in done.stderr:
+            wrong.append(f"{size} MiB: {done.stderr}")
+    assert not wrong, "\n".join(wrong)

@@ -40,7 +40,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "kprobe_tool"
 JUDGING = (
     "checks/model.py",
-    "commands/verdicts.py",
+    "commands/findings.py",
     "probes/*/checks.py",
     "probes/*/judge.py",
     "probes/extensible_structs/compare.py",

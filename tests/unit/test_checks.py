@@ -5,7 +5,7 @@ import re
 import pytest
 
 from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Finding, Method, Needs, Root, Severity, Status, evaluate
-from kprobe_tool.commands.verdicts import FailOn, exit_code
+from kprobe_tool.commands.findings import FailOn, exit_code
 from kprobe_tool.errors import Error, ExitCode
 
 

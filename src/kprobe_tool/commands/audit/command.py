@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 import click
 
 from kprobe_tool.checks import CHECKS, Check, Finding
-from kprobe_tool.commands.audit.tally import Audited, AuditRow
+from kprobe_tool.commands.audit.run import Audited, AuditRow
+from kprobe_tool.commands.findings import FailOn, fail_on_option
 from kprobe_tool.commands.options import complete_check, output_option
-from kprobe_tool.commands.verdicts import FailOn, fail_on_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document

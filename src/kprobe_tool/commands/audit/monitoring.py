@@ -6,8 +6,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from kprobe_tool.checks import Severity, Status
-from kprobe_tool.commands.audit.tally import WAIVED, Audited, AuditRow, count
-from kprobe_tool.commands.verdicts import FailOn, exit_code
+from kprobe_tool.commands.audit.run import WAIVED, Audited, AuditRow, count
+from kprobe_tool.commands.findings import FailOn, exit_code
 from kprobe_tool.errors import ExitCode, PluginState
 from kprobe_tool.report.document import Metric, Plugin
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kprobe_tool.checks import Severity, Status
 from kprobe_tool.commands.audit.baseline import Baseline, StatusChange
-from kprobe_tool.commands.audit.tally import WAIVED, Audited, AuditRow
-from kprobe_tool.commands.verdicts import FINDING_COLUMNS, STATUS_COLOURS, FailOn
+from kprobe_tool.commands.audit.run import WAIVED, Audited, AuditRow
+from kprobe_tool.commands.findings import FINDING_COLUMNS, STATUS_COLOURS, FailOn
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
 from kprobe_tool.report.text import escape, wrapped

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kprobe_tool.commands.findings import FailOn, exit_code, fail_on_option
 from kprobe_tool.commands.nvme_queues.picture import pictures
 from kprobe_tool.commands.nvme_queues.rows import (
     CONTROLLER_COLUMNS,
@@ -19,7 +20,6 @@ from kprobe_tool.commands.nvme_queues.rows import (
     simulation_row,
 )
 from kprobe_tool.commands.options import output_option
-from kprobe_tool.commands.verdicts import FailOn, exit_code, fail_on_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Table

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from kprobe_tool.commands.findings import FailOn, fail_on_option
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.rds_info.leak_check import run_leak_check
 from kprobe_tool.commands.rds_info.rows import entry_row, tables
-from kprobe_tool.commands.verdicts import FailOn, fail_on_option
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row

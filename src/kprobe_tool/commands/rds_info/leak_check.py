@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from kprobe_tool.checks import CHECKS, evaluate
-from kprobe_tool.commands.verdicts import FINDING_COLUMNS, FailOn, exit_code, finding_row
+from kprobe_tool.commands.findings import FINDING_COLUMNS, FailOn, exit_code, finding_row
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Column, Document, Row, Table

@@ -6,9 +6,9 @@ from __future__ import annotations
 import click
 
 from kprobe_tool.checks import CHECKS, evaluate
+from kprobe_tool.commands.findings import FINDING_COLUMNS, FailOn, exit_code, fail_on_option, finding_row
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.skmsg.rows import COLUMNS, FINDING_MEMBERS, result_row
-from kprobe_tool.commands.verdicts import FINDING_COLUMNS, FailOn, exit_code, fail_on_option, finding_row
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Table

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from kprobe_tool.commands.verdicts import status_colour
+from kprobe_tool.commands.findings import status_colour
 from kprobe_tool.errors import errno_name
 from kprobe_tool.report.document import Column, Row
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kprobe_tool.checks import Check, Finding, Root, Severity, Status
-from kprobe_tool.commands.verdicts import FailOn, exit_code, finding_row
+from kprobe_tool.commands.findings import FailOn, exit_code, finding_row
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.document import Document, Row, Table
 

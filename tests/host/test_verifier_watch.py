@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.commands.verifier_log.watch import Lines, missing, report_row
+from kprobe_tool.commands.verifier_log.watch import lines, missing, report_row
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf, cgroup, host
 from kprobe_tool.probes.live import Counters, Limits
@@ -184,7 +184,7 @@ def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
     assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
     row = dict(report_row(watch, explained(report)))
     assert (row["attr_read"], row["prog_type"], row["insn_cnt"]) == (False, None, None)
-    head, *_ = Lines(explain=False)(row)
+    head, *_ = lines(row, None)
     assert "unknown program" in head
     assert "could not be read" in "".join(missing(row))
 

@@ -167,10 +167,10 @@ def choose_all(offers: Iterable[Offer], notes: tuple[str, ...] = ()) -> list[Ker
     for name in sorted(names, key=lambda name: not choices[name].exact):
         choice = choices[name]
         offer = choice.offer
-        said = (f"{name}: {choice.note}",) if choice.note else ()
+        note = (f"{name}: {choice.note}",) if choice.note else ()
         old = kernels.get(offer.release)
         if old is None:
-            kernels[offer.release] = Kernel(offer.release, offer.version, offer.suite, (name,), notes + said)
+            kernels[offer.release] = Kernel(offer.release, offer.version, offer.suite, (name,), notes + note)
         else:
-            kernels[offer.release] = replace(old, roles=(*old.roles, name), notes=old.notes + said)
+            kernels[offer.release] = replace(old, roles=(*old.roles, name), notes=old.notes + note)
     return list(kernels.values())

@@ -160,11 +160,11 @@ def failure(subject: str, number: int, noise: str) -> Error:
         hint = bpf.LOCKED_DOWN if locked else "needs CAP_PERFMON or CAP_SYS_ADMIN"
         return Error(subject, "may not read kernel memory", errno=errnos.EPERM, hint=hint)
     lines = [line.strip() for line in noise.splitlines() if line.strip()]
-    told = [line for line in lines if re.search(r"\berror:", line)] or [
+    causes = [line for line in lines if re.search(r"\berror:", line)] or [
         line for line in lines if not line.startswith(("processed ", "HINT:", "bpf: Failed to load program"))
     ][-1:]
-    said = told[0] if told else "libbcc does not say why"
-    return Error(subject, said, errno=number or None, hint="'kprobe-tool doctor' shows what BPF needs here")
+    cause = causes[0] if causes else "libbcc does not say why"
+    return Error(subject, cause, errno=number or None, hint="'kprobe-tool doctor' shows what BPF needs here")
 
 
 OWN_COMMANDS = (
@@ -216,15 +216,15 @@ class Object:
             **(defines or {}),
         }
         flags = [f"-D{key}={value}".encode() for key, value in macros.items()]
-        with captured(noise) as told, kernel_source(SOURCES):
+        with captured(noise) as output, kernel_source(SOURCES):
             ctypes.set_errno(0)
             self._module = self._lib.bpf_module_create_c_from_string(
                 (SOURCES / name).read_bytes(), 0, (ctypes.c_char_p * len(flags))(*flags), len(flags), True, None
             )
-            said, number = told(), ctypes.get_errno()
+            printed, number = output(), ctypes.get_errno()
         if not self._module:
             # errno is left over from anything that LLVM tried; only the kernel's refusal is worth telling.
-            raise failure(f"BPF program {name}", number if number == errnos.EPERM else 0, said)
+            raise failure(f"BPF program {name}", number if number == errnos.EPERM else 0, printed)
 
     def load(self, function: str, prog_type: int, attach_type: int = -1) -> int:
         """Load one function as a program: a file descriptor that belongs to this object. Raises Error."""
@@ -246,9 +246,9 @@ class Object:
                 attach_type,
             )
             number = ctypes.get_errno()
-            said = noise()
+            printed = noise()
         if fd < 0:
-            raise failure(f"BPF program {self.name}: {function}", number, said)
+            raise failure(f"BPF program {self.name}: {function}", number, printed)
         self._fds.append(fd)
         return int(fd)
 
@@ -283,9 +283,9 @@ class Object:
                 number = ctypes.get_errno()
             if fd >= 0:
                 os.close(fd)
-            said = log.value
-            complete = len(said) + 1 < log_size and (fd >= 0 or number != errnos.ENOSPC)
-            return LoadAnswer(0 if fd >= 0 else number, said, complete, None)
+            written = log.value
+            complete = len(written) + 1 < log_size and (fd >= 0 or number != errnos.ENOSPC)
+            return LoadAnswer(0 if fd >= 0 else number, written, complete, None)
 
         return whole(attempt), size // 8
 

@@ -173,19 +173,19 @@ def described(program: int) -> ObjectProgram:
 
 def programs(path: str) -> tuple[ObjectProgram, ...]:
     """The programs of an object file. Raises OSError with libbpf's own words, Error."""
-    with messages() as said:
+    with messages() as printed:
         try:
             with opened(path) as handle:
                 return tuple(described(program) for program in each(handle))
         except OSError as error:
-            words = said[-1].removeprefix("libbpf: ") if said else error.strerror
+            words = printed[-1].removeprefix("libbpf: ") if printed else error.strerror
             raise OSError(error.errno, words, path) from error
 
 
 def attempt(path: str, name: str, level: int, size: int, prog_type: int | None) -> Loaded:
     """Load one program of an object with a log of this size."""
     lib = library()
-    with messages() as said, mmap.mmap(-1, size) as memory:
+    with messages() as printed, mmap.mmap(-1, size) as memory:
         with opened(path) as handle:
             forget_pins(handle)
             for program in each(handle):
@@ -201,14 +201,14 @@ def attempt(path: str, name: str, level: int, size: int, prog_type: int | None) 
                 del start
                 lib.bpf_program__set_log_level(program, level)
             errno = -lib.bpf_object__load(handle)
-            if any(FILLED_LAST.search(line) for line in said):
+            if any(FILLED_LAST.search(line) for line in printed):
                 errno = 0
         end = memory.find(b"\0")
         log = memory[: end if end >= 0 else size]
-    asked = not errno or any(f"prog '{name}': BPF program load failed" in line for line in said)
+    reached_kernel = not errno or any(f"prog '{name}': BPF program load failed" in line for line in printed)
     # libbpf 1.1 does not ask for log_true_size; what reaches the end of the buffer may have been cut.
     complete = len(log) + 1 < size and errno != errnos.ENOSPC
-    return Loaded(LoadAnswer(errno, log, complete, None) if asked else None, errno, tuple(said))
+    return Loaded(LoadAnswer(errno, log, complete, None) if reached_kernel else None, errno, tuple(printed))
 
 
 def load(path: str, name: str, level: int, prog_type: int | None = None) -> Loaded:

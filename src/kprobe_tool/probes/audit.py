@@ -49,7 +49,7 @@ def find(name: str) -> Check:
     return next(check for check in CHECKS if check.id == name)
 
 
-def verdicts(
+def findings(
     checks: Sequence[Check], seconds: float, begin: Callable[[Check], None]
 ) -> Iterator[tuple[Check, Finding]]:
     """The finding of each check, in order; ``begin`` is called before the wait for one.

@@ -6,8 +6,9 @@ A row is the JSON object that scripts will see; a column says which part of it p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from kprobe_tool import __version__
 from kprobe_tool.errors import Error, PluginState
@@ -37,12 +38,19 @@ class Column:
         return row.get(self.value) if isinstance(self.value, str) else self.value(row)
 
 
+class Rows(Protocol):
+    """Rows that need not be in memory: their number, and one after the other as often as somebody wants them."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Row]: ...
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of one kind. ``empty`` is what people read where there are none."""
 
     columns: Sequence[Column]
-    rows: Collection[Row]
+    rows: Rows
     title: str | None = None
     empty: str = "none"
 
@@ -93,7 +101,7 @@ class Document:
     """One command's answer. ``name`` is that of its schema.
 
     ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables, the lines of
-    a ``picture`` and ``summary`` lines are for people only, ``metrics``, ``plugin`` and the one-line ``verdict``
+    a ``picture`` and ``summary`` lines are for people only, ``metrics``, ``plugin`` and ``one_line``
     for the formats of monitoring, ``annotations`` for those of code hosts.
     ``heading`` is the first line for people.
     A warning tells how to read the rows; an error, what is missing.
@@ -111,7 +119,7 @@ class Document:
     metrics: Sequence[Metric] = ()
     plugin: Plugin | None = None
     annotations: Sequence[Annotation] = ()
-    verdict: str | None = None
+    one_line: str | None = None
     heading: str | None = None
 
     def header(self) -> dict[str, object]:

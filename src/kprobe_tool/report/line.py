@@ -12,10 +12,10 @@ BYTES_MAX = 80
 
 
 def render(document: Document) -> Iterator[str]:
-    """The line of a document's verdict."""
-    if document.verdict is None:
+    """The one line of a document."""
+    if document.one_line is None:
         raise TypeError(f"{document.name} has nothing for -o line")
-    text = escape(document.verdict)
+    text = escape(document.one_line)
     if len(text.encode()) > BYTES_MAX:
         text = text.encode()[: BYTES_MAX - 3].decode(errors="ignore") + "..."
     yield text

@@ -7,10 +7,10 @@ import json
 import select
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TextIO, overload
+from typing import TextIO
 
 import click
 
@@ -19,7 +19,7 @@ from kprobe_tool.report.document import Document, Row, Table
 from kprobe_tool.report.output import Output, emit, say
 
 
-class Spool(Sequence[Row]):
+class Spool:
     """Rows in a file without a name, so that a long run needs no memory and leaves nothing."""
 
     def __init__(self, file: TextIO) -> None:
@@ -37,28 +37,14 @@ class Spool(Sequence[Row]):
         self.file.seek(0)
         return map(json.loads, self.file)
 
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | list[Row]:
-        return list(self)[index]
-
 
 class Live:
-    """Prints the rows of ``document``, which has none yet, as they come; ``lines`` makes a row what people read,
-    with what is from outside escaped, and ``empty`` is what they read where there are none.
+    """Prints the rows of ``document``, which has none yet, as they come; ``empty`` is what people read where there
+    are none."""
 
-    ``finish()`` prints what is known at the end: ``summary``, the last line of jsonl (type ``summary``) and a member
-    of the json document, and for people ``told`` on stderr.
-    """
-
-    def __init__(
-        self, document: Document, output: Output, lines: Callable[[Row], Iterable[str]], empty: str, spool: Spool
-    ) -> None:
+    def __init__(self, document: Document, output: Output, empty: str, spool: Spool) -> None:
         self.document = document
         self.output = output
-        self.lines = lines
         self.empty: str | None = empty
         self.spool = spool
         if output is Output.JSONL:
@@ -67,17 +53,22 @@ class Live:
             for warning in document.warnings:
                 say(warning)
 
-    def row(self, row: Row) -> None:
-        """One event. click.echo() flushes."""
+    def row(self, row: Row, lines: Iterable[str]) -> None:
+        """One event: for scripts the row, for people the lines, with what is from outside escaped.
+
+        The lines are made only where they are printed. click.echo() flushes.
+        """
         if self.output is Output.JSON:
             self.spool.add(row)
         elif self.output is Output.JSONL:
             click.echo(json.dumps({"type": "result", **row}))
         else:
-            click.echo("\n".join(self.lines(row)))
+            click.echo("\n".join(lines))
             self.empty = None
 
-    def finish(self, summary: Row, errors: Sequence[Error], told: str | None) -> None:
+    def finish(self, summary: Row, errors: Sequence[Error], last_line: str | None) -> None:
+        """The end: ``summary`` is the last line of jsonl (type ``summary``) and a member of the json document; people
+        read ``last_line``, on stderr."""
         if self.output is Output.JSON:
             more = {**self.document.more, "summary": summary}
             emit(replace(self.document, tables=[Table((), self.spool)], errors=errors, more=more), self.output)
@@ -88,19 +79,17 @@ class Live:
             click.echo(json.dumps({"type": "summary", **summary}))
         elif self.empty is not None and not errors:
             click.echo(self.empty)
-        if self.output is Output.TABLE and told is not None:
-            say(told)
+        if self.output is Output.TABLE and last_line is not None:
+            say(last_line)
         for error in errors:
             say(error)
 
 
 @contextmanager
-def live(
-    document: Document, output: Output, lines: Callable[[Row], Iterable[str]], empty: str = "none"
-) -> Iterator[Live]:
+def live(document: Document, output: Output, empty: str) -> Iterator[Live]:
     """A Live and the file that it may need."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
-        yield Live(document, output, lines, empty, Spool(file))
+        yield Live(document, output, empty, Spool(file))
 
 
 def note_reader() -> None:

@@ -27,10 +27,10 @@ def lines(row: object) -> Iterator[str]:
 
 def written(output: Output, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     document = Document("test", {"release": "1"}, [], more={"hooks": []}, warnings=["beware"])
-    with live(document, output, lines, "none") as shown:
+    with live(document, output, "none") as shown:
         for row in ROWS:
-            shown.row(row)
-        shown.finish(SUMMARY, [ERROR], "told")
+            shown.row(row, lines(row))
+        shown.finish(SUMMARY, [ERROR], "3 rows")
     return capsys.readouterr()
 
 
@@ -43,7 +43,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_json_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    with live(Document("test", {}, []), Output.JSON, lines, "none") as shown:
+    with live(Document("test", {}, []), Output.JSON, "none") as shown:
         shown.finish({}, [], None)
     assert json.loads(capsys.readouterr().out)["results"] == []
 
@@ -63,7 +63,7 @@ def test_jsonl_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
 def test_people_are_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     out, err = written(Output.TABLE, capsys)
     assert out.splitlines()[:2] == ["row {'n': 1}", "    more"]
-    assert err == "kprobe-tool: beware\nkprobe-tool: told\nkprobe-tool: x: odd\n"
+    assert err == "kprobe-tool: beware\nkprobe-tool: 3 rows\nkprobe-tool: x: odd\n"
 
 
 def test_a_reader_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

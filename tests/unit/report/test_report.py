@@ -23,7 +23,7 @@ COLUMNS = (
 
 def document(rows: list[dict[str, object]], **more: object) -> Document:
     tables = [Table(COLUMNS, rows, title="Things")]
-    return Document("test", HOST, tables, plugin=Plugin(PluginState.OK, "fine"), verdict="fine", **more)  # type: ignore[arg-type]
+    return Document("test", HOST, tables, plugin=Plugin(PluginState.OK, "fine"), one_line="fine", **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import click
 
 from kprobe_tool.checks import CHECKS, Check, Finding
-from kprobe_tool.commands.audit.run import Audited, AuditRow
+from kprobe_tool.commands.audit.run import AuditedCheck, AuditRun
 from kprobe_tool.commands.findings import FailOn, fail_on_option
 from kprobe_tool.commands.options import complete_check, output_option
 from kprobe_tool.errors import ExitCode
@@ -25,12 +25,12 @@ TIMEOUT = 300
 
 def run_checks(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tuple[Check, Finding]]:
     """The findings of the checks, with a line of progress."""
-    from kprobe_tool.probes.audit import verdicts
+    from kprobe_tool.probes.audit import findings
 
     with Progress(quiet=quiet) as progress:
         numbers = {check.id: number for number, check in enumerate(checks, 1)}
         return list(
-            verdicts(checks, timeout, lambda check: progress.say(f"{numbers[check.id]}/{len(checks)} {check.id} ..."))
+            findings(checks, timeout, lambda check: progress.say(f"{numbers[check.id]}/{len(checks)} {check.id} ..."))
         )
 
 
@@ -115,13 +115,13 @@ def command(
     expired = [waiver for waiver in waived.values() if waiver.expired(today)]
     begin = time.monotonic()
     asked_at = host.identity()
-    verdicts = [
-        AuditRow(check, finding, None if waived.get(check.id) in expired else waived.get(check.id))
+    results = [
+        AuditedCheck(check, finding, None if waived.get(check.id) in expired else waived.get(check.id))
         for check, finding in run_checks(checks, timeout, quiet=quiet or output is Output.NRPE)
     ]
-    audited = Audited(
+    audited = AuditRun(
         asked_at,
-        verdicts,
+        results,
         left_out=[check.id for check in CHECKS if check not in checks],
         root=host.as_root(),
         baseline=before,
@@ -152,7 +152,7 @@ def list_document(checks: Sequence[Check]) -> Document:
 
 
 def document_of(
-    audited: Audited, output: Output, fail_on: FailOn, *, everything: bool, verbose: bool, quiet: bool
+    audited: AuditRun, output: Output, fail_on: FailOn, *, everything: bool, verbose: bool, quiet: bool
 ) -> Document:
     """The document of a run, with what its format shows."""
     if output.for_people:
@@ -166,5 +166,5 @@ def document_of(
     from kprobe_tool.commands.audit.monitoring import metrics, plugin
 
     return replace(
-        audited.document(), metrics=metrics(audited), plugin=plugin(audited, fail_on), verdict=audited.result()
+        audited.document(), metrics=metrics(audited), plugin=plugin(audited, fail_on), one_line=audited.one_line()
     )

@@ -6,13 +6,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from kprobe_tool.checks import Severity, Status
-from kprobe_tool.commands.audit.run import WAIVED, Audited, AuditRow, count
+from kprobe_tool.commands.audit.run import WAIVED, AuditedCheck, AuditRun, count
 from kprobe_tool.commands.findings import FailOn, exit_code
 from kprobe_tool.errors import ExitCode, PluginState
 from kprobe_tool.report.document import Metric, Plugin
 
 
-def metrics(audited: Audited) -> list[Metric]:
+def metrics(audited: AuditRun) -> list[Metric]:
     """One gauge per check and status, 1 for the status it has; and when that was, since old files stay readable."""
     time = datetime.fromisoformat(str(audited.host["time"]))
     return [
@@ -29,14 +29,14 @@ def metrics(audited: Audited) -> list[Metric]:
                     },
                     int(each.finding.status is status),
                 )
-                for each in audited.verdicts
+                for each in audited.results
                 for status in Status
             ],
         ),
         Metric(
             "kprobe_tool_check_waived",
             "Whether the finding of the check is waived.",
-            [({"check": each.check.id}, int(each.bucket == WAIVED)) for each in audited.verdicts],
+            [({"check": each.check.id}, int(each.bucket == WAIVED)) for each in audited.results],
         ),
         Metric(
             "kprobe_tool_audit_time_seconds", "When the checks began, in Unix time.", [({}, int(time.timestamp()))]
@@ -44,11 +44,11 @@ def metrics(audited: Audited) -> list[Metric]:
     ]
 
 
-def plugin(audited: Audited, fail_on: FailOn) -> Plugin:
+def plugin(audited: AuditRun, fail_on: FailOn) -> Plugin:
     """What ``--fail-on`` counts, by severity: an affected check of low severity is a warning."""
     affected = audited.with_bucket(Status.AFFECTED.value)
     unknown = audited.with_bucket(Status.UNKNOWN.value)
-    counts = count(audited.verdicts)
+    counts = count(audited.results)
     code = exit_code(audited.counted(), fail_on)
     if code is ExitCode.FOUND:
         low = all(each.check.severity is Severity.LOW for each in affected)
@@ -65,5 +65,5 @@ def plugin(audited: Audited, fail_on: FailOn) -> Plugin:
     return Plugin(state, text, {bucket.replace("-", "_"): number for bucket, number in counts.items()}, details)
 
 
-def names(verdicts: list[AuditRow]) -> str:
-    return ", ".join(verdict.check.id for verdict in verdicts)
+def names(results: list[AuditedCheck]) -> str:
+    return ", ".join(each.check.id for each in results)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kprobe_tool.checks import Severity, Status
 from kprobe_tool.commands.audit.baseline import Baseline, StatusChange
-from kprobe_tool.commands.audit.run import WAIVED, Audited, AuditRow
+from kprobe_tool.commands.audit.run import WAIVED, AuditedCheck, AuditRun
 from kprobe_tool.commands.findings import FINDING_COLUMNS, STATUS_COLOURS, FailOn
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
@@ -37,11 +37,11 @@ NAMED = 4
 """So many checks that were not run, and more, are not named."""
 
 
-def for_people(audited: Audited, fail_on: FailOn, *, everything: bool, verbose: bool, quiet: bool) -> Document:
+def for_people(audited: AuditRun, fail_on: FailOn, *, everything: bool, verbose: bool, quiet: bool) -> Document:
     """What was found and the counts, or with ``everything`` all verdicts; with ``quiet`` only what counts."""
-    verdicts = sorted(audited.verdicts, key=rank)
-    found = [each for each in verdicts if each.bucket in {Status.AFFECTED, Status.UNKNOWN}]
-    aside = [evidence(verdicts)] if verbose else []
+    results = sorted(audited.results, key=rank)
+    found = [each for each in results if each.bucket in {Status.AFFECTED, Status.UNKNOWN}]
+    aside = [evidence(results)] if verbose else []
     changes = audited.changes()
     if audited.baseline is not None and (changes or not quiet):
         aside.append(changed(audited.baseline, changes))
@@ -51,23 +51,23 @@ def for_people(audited: Audited, fail_on: FailOn, *, everything: bool, verbose: 
     return Document(
         "audit",
         audited.host,
-        [Table(FINDING_COLUMNS, [each.row() for each in verdicts])] if everything else [],
+        [Table(FINDING_COLUMNS, [each.row() for each in results])] if everything else [],
         aside=aside,
-        picture=[*lines, (), result(audited, fail_on, everything=everything)],
+        picture=[*lines, (), result_line(audited, fail_on, everything=everything)],
         warnings=audited.warnings(),
         heading=heading(audited),
     )
 
 
-def rank(verdict: AuditRow) -> tuple[int, int]:
-    return ORDER.index(verdict.finding.status), list(Severity).index(verdict.check.severity)
+def rank(each: AuditedCheck) -> tuple[int, int]:
+    return ORDER.index(each.finding.status), list(Severity).index(each.check.severity)
 
 
-def heading(audited: Audited) -> str:
+def heading(audited: AuditRun) -> str:
     """Who was asked, by whom, when, and how much."""
     host = audited.host
     day, _, clock = str(host["time"]).partition("T")
-    number = len(audited.verdicts)
+    number = len(audited.results)
     return (
         f"{host['hostname']}  Linux {host['release']} {host['arch']}  {'root' if audited.root else 'not root'}  "
         f"{day} {clock[:5]} UTC  {number} {'check' if number == 1 else 'checks'}, {audited.seconds:.1f} s"
@@ -78,9 +78,9 @@ def plain(lines: Iterable[str]) -> Iterator[Line]:
     return ((Span(line),) for line in lines)
 
 
-def block(verdict: AuditRow) -> list[Line]:
+def block(each: AuditedCheck) -> list[Line]:
     """A finding: how bad and what, what was seen, what to do."""
-    check, finding = verdict.check, verdict.finding
+    check, finding = each.check, each.finding
     colour = STATUS_COLOURS[finding.status.value]
     found = finding.status is Status.AFFECTED
     if found:
@@ -101,7 +101,7 @@ def spaced(blocks: Iterable[list[Line]]) -> list[Line]:
     return [line for each in blocks for line in (*each, ())]
 
 
-def counts(audited: Audited) -> Iterator[Line]:
+def counts(audited: AuditRun) -> Iterator[Line]:
     """How many of each verdict there are besides the findings, and of which systems."""
     ok = Counter(each.check.system for each in audited.with_bucket(Status.OK.value))
     systems = ", ".join(f"{system} {number}" for system, number in ok.items())
@@ -130,44 +130,44 @@ def counted(what: str, number: int) -> str:
     return f"{what:<8}{number:>3}   "
 
 
-def why_absent(verdicts: Sequence[AuditRow]) -> Iterator[str]:
+def why_absent(results: Sequence[AuditedCheck]) -> Iterator[str]:
     """Each system whose checks do not apply, with how many they are and the beginning of the commonest reason."""
     reasons: dict[str, Counter[str]] = {}
-    for each in verdicts:
+    for each in results:
         first = each.finding.reason.partition(";")[0].partition(",")[0].rstrip(".")
         reasons.setdefault(each.check.system, Counter())[first] += 1
     for system, found in reasons.items():
         yield f"{system} {found.total()} ({found.most_common(1)[0][0]})"
 
 
-def result(audited: Audited, fail_on: FailOn, *, everything: bool) -> Line:
+def result_line(audited: AuditRun, fail_on: FailOn, *, everything: bool) -> Line:
     """The last line."""
     counting = audited.exit_code(fail_on)
     affected = bool(audited.with_bucket(Status.AFFECTED.value))
     unknown = bool(audited.with_bucket(Status.UNKNOWN.value))
     colour = STATUS_COLOURS[(Status.AFFECTED if affected else Status.UNKNOWN if unknown else Status.OK).value]
-    text = audited.result()
+    text = audited.one_line()
     *most, last = [SYSTEMS[system] for system in absent_systems(audited)] or [""]
     unused = f"{', '.join(most)} and {last} are" if most else f"{last} is"
     text += f" ({unused} not in use here)." if last else "."
     if (affected or unknown) and counting is ExitCode.OK:
         text += f" Exit code 0 by --fail-on {fail_on.value}."
-    missing = audited.applied() < len(audited.verdicts) and not everything
+    missing = audited.applied() < len(audited.results) and not everything
     return (Span("RESULT: ", bold=True), Span(text, colour), Span(" --all lists them." if missing else ""))
 
 
-def absent_systems(audited: Audited) -> list[str]:
+def absent_systems(audited: AuditRun) -> list[str]:
     """The systems of which no check applies."""
-    systems = dict.fromkeys(each.check.system for each in audited.verdicts)
-    there = {each.check.system for each in audited.verdicts if each.finding.status is not Status.NOT_APPLICABLE}
+    systems = dict.fromkeys(each.check.system for each in audited.results)
+    there = {each.check.system for each in audited.results if each.finding.status is not Status.NOT_APPLICABLE}
     return [system for system in systems if system not in there]
 
 
-def evidence(verdicts: Sequence[AuditRow]) -> Table:
+def evidence(results: Sequence[AuditedCheck]) -> Table:
     """A row for each thing that was seen."""
     rows: list[Row] = [
         {"id": each.check.id, "evidence": {name: value}}
-        for each in verdicts
+        for each in results
         for name, value in each.finding.evidence.items()
     ]
     return Table(EVIDENCE_COLUMNS, rows, title="Evidence")

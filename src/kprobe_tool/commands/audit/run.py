@@ -23,7 +23,7 @@ BUCKETS = (*(status.value for status in Status), WAIVED)
 
 
 @dataclass(frozen=True)
-class AuditRow:
+class AuditedCheck:
     """A check, what it found, and the decision to live with it, if there is one."""
 
     check: Check
@@ -40,19 +40,19 @@ class AuditRow:
         return finding_row(self.check, self.finding, waived)
 
 
-def count(verdicts: Iterable[AuditRow]) -> dict[str, int]:
+def count(results: Iterable[AuditedCheck]) -> dict[str, int]:
     """How many of each bucket, every one named: what was not told must be seen too."""
-    counts = Counter(verdict.bucket for verdict in verdicts)
+    counts = Counter(each.bucket for each in results)
     return {bucket: counts[bucket] for bucket in BUCKETS}
 
 
 @dataclass(frozen=True)
-class Audited:
+class AuditRun:
     """``left_out`` are the checks that were not run, ``root`` is whether this was root, ``expired`` the waivers that
     are not heeded any more, ``seconds`` how long it took."""
 
     host: Mapping[str, object]
-    verdicts: Sequence[AuditRow]
+    results: Sequence[AuditedCheck]
     left_out: Sequence[str]
     root: bool
     baseline: Baseline | None
@@ -60,30 +60,30 @@ class Audited:
     seconds: float = 0.0
 
     def counted(self) -> list[tuple[Check, Finding]]:
-        return [(verdict.check, verdict.finding) for verdict in self.verdicts if verdict.bucket != WAIVED]
+        return [(each.check, each.finding) for each in self.results if each.bucket != WAIVED]
 
-    def with_bucket(self, bucket: str) -> list[AuditRow]:
-        return [verdict for verdict in self.verdicts if verdict.bucket == bucket]
+    def with_bucket(self, bucket: str) -> list[AuditedCheck]:
+        return [each for each in self.results if each.bucket == bucket]
 
     def systems(self) -> dict[str, dict[str, int]]:
         """The counts of each system, in the order of the checks."""
-        names = dict.fromkeys(verdict.check.system for verdict in self.verdicts)
-        return {name: count(each for each in self.verdicts if each.check.system == name) for name in names}
+        names = dict.fromkeys(each.check.system for each in self.results)
+        return {name: count(each for each in self.results if each.check.system == name) for name in names}
 
     def root_may_settle(self) -> list[str]:
         """The checks that are unknown, and that root may tell more of."""
         if self.root:
             return []
         return [
-            verdict.check.id
-            for verdict in self.verdicts
-            if verdict.finding.status is Status.UNKNOWN and verdict.check.needs.root is not Root.NEVER
+            each.check.id
+            for each in self.results
+            if each.finding.status is Status.UNKNOWN and each.check.needs.root is not Root.NEVER
         ]
 
     def changes(self) -> list[StatusChange]:
         if self.baseline is None:
             return []
-        now = {verdict.check.id: verdict.finding.status.value for verdict in self.verdicts}
+        now = {each.check.id: each.finding.status.value for each in self.results}
         return self.baseline.compare(now, self.left_out)
 
     def exit_code(self, fail_on: FailOn) -> ExitCode:
@@ -93,9 +93,9 @@ class Audited:
 
     def applied(self) -> int:
         """How many of the checks had something to ask."""
-        return sum(each.finding.status is not Status.NOT_APPLICABLE for each in self.verdicts)
+        return sum(each.finding.status is not Status.NOT_APPLICABLE for each in self.results)
 
-    def result(self) -> str:
+    def one_line(self) -> str:
         """The verdict on the whole, in a line."""
         affected = Counter(each.check.severity for each in self.with_bucket(Status.AFFECTED.value))
         unknown = len(self.with_bucket(Status.UNKNOWN.value))
@@ -105,7 +105,7 @@ class Audited:
             text += f", {unknown} unknown" if unknown else ""
         else:
             text = f"could not tell, {unknown} unknown" if unknown else "nothing found"
-        number = len(self.verdicts)
+        number = len(self.results)
         return f"{text}. {self.applied()} of {number} {'check' if number == 1 else 'checks'} applied"
 
     def warnings(self) -> list[str]:
@@ -122,7 +122,7 @@ class Audited:
         """What scripts read."""
         more: dict[str, object] = {
             "summary": {
-                "counts": count(self.verdicts),
+                "counts": count(self.results),
                 "systems": self.systems(),
                 "left_out": list(self.left_out),
                 "root": self.root,
@@ -130,5 +130,5 @@ class Audited:
             },
             "baseline": None if self.baseline is None else self.baseline.as_dict(self.changes()),
         }
-        rows = [verdict.row() for verdict in self.verdicts]
+        rows = [each.row() for each in self.results]
         return Document("audit", self.host, [Table((), rows)], more=more, warnings=self.warnings())

@@ -149,7 +149,7 @@ def answer_require(report: SyscallReport, names: str, output: Output) -> ExitCod
         try:
             required.append(compare.require(report, name))
         except KeyError:
-            hint = did_you_mean(name, [known for known in compare.names(report) if "." not in known])
+            hint = did_you_mean(name, [each for each in compare.names(report) if "." not in each])
             raise Error(f"{report.syscall}: flag or field '{name}'", "not known here", hint=hint or None) from None
     result = compare.overall(required)
     if output in {Output.JSON, Output.JSONL}:

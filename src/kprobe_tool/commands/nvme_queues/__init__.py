@@ -15,7 +15,7 @@ from kprobe_tool.commands.nvme_queues.rows import (
     FINDING_COLUMNS,
     SIMULATION_COLUMNS,
     ControllerRows,
-    controller_verdicts,
+    controller_findings,
     finding_rows,
     simulation_row,
 )
@@ -152,5 +152,5 @@ def command(
         survey = survey_host(directory, controllers, query=query_controller)
     captured = directory if sosreport is None else sosreport
     emit(map_document(survey) if picture else survey_document(survey, captured, people=people), output)
-    code = exit_code(controller_verdicts(survey), fail_on)
+    code = exit_code(controller_findings(survey), fail_on)
     return ExitCode.CANNOT_TELL if survey.errors and code is ExitCode.OK else code

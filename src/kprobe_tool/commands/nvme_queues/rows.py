@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from kprobe_tool.report.document import Column, Row
@@ -138,7 +138,7 @@ def path_row(path: NvmePath) -> Row:
     }
 
 
-def verdicts_on(survey: Survey, subject: Subject) -> Iterator[tuple[Check, Finding]]:
+def findings_on(survey: Survey, subject: Subject) -> Iterator[tuple[Check, Finding]]:
     """Every check's finding on one controller."""
     from kprobe_tool.checks import CHECKS
     from kprobe_tool.probes.nvme.judge import judge_controller
@@ -147,9 +147,9 @@ def verdicts_on(survey: Survey, subject: Subject) -> Iterator[tuple[Check, Findi
     return ((checks[name], finding) for name, finding in judge_controller(survey, subject).items())
 
 
-def controller_verdicts(survey: Survey) -> Iterator[tuple[Check, Finding]]:
+def controller_findings(survey: Survey) -> Iterator[tuple[Check, Finding]]:
     """Every check's finding on every controller."""
-    return (verdict for subject in survey.subjects for verdict in verdicts_on(survey, subject))
+    return (each for subject in survey.subjects for each in findings_on(survey, subject))
 
 
 def finding_row(check: Check, finding: Finding) -> Row:
@@ -209,7 +209,7 @@ def controller_row(survey: Survey, subject: Subject) -> Row:
         "paths": [path_row(each) for each in controller.paths],
         "findings": [
             finding_row(check, finding)
-            for check, finding in verdicts_on(survey, subject)
+            for check, finding in findings_on(survey, subject)
             if finding.status is Status.AFFECTED
         ],
     }
@@ -244,7 +244,7 @@ def simulation_row(simulation: Simulation) -> Row:
     }
 
 
-class ControllerRows(Collection[Row]):
+class ControllerRows:
     """The row of each controller, made when it is looked at: a thousand of them with all their hctxs are large."""
 
     def __init__(self, survey: Survey) -> None:
@@ -255,6 +255,3 @@ class ControllerRows(Collection[Row]):
 
     def __iter__(self) -> Iterator[Row]:
         return (controller_row(self.survey, subject) for subject in self.survey.subjects)
-
-    def __contains__(self, row: object) -> bool:
-        return any(row == each for each in self)

@@ -44,7 +44,7 @@ def command(output: Output, fail_on: FailOn) -> ExitCode:
         done = experiment()
     findings = [(check, evaluate(check)) for check in CHECKS if check.system == "skmsg"]
     rows = [finding_row(check, finding) for check, finding in findings]
-    said = statement(done)
+    by_symbol = statement(done)
     document = Document(
         "skmsg-check",
         host.identity(),
@@ -52,13 +52,13 @@ def command(output: Output, fail_on: FailOn) -> ExitCode:
         more={
             "findings": [{name: row[name] for name in FINDING_MEMBERS} for row in rows],
             "controls": controls_row(done),
-            "statement": said,
+            "statement": by_symbol,
             "file": {"dev": done.dev, "ino": done.ino},
             "own_netns": done.own_netns,
         },
         warnings=[] if done.own_netns else [SHARED],
         aside=[Table(FINDING_COLUMNS, rows, title="Verdicts")],
-        summary=[f"by symbol, not tried: {said['text']}"],
+        summary=[f"by symbol, not tried: {by_symbol['text']}"],
     )
     emit(document, output)
     return exit_code(findings, fail_on)

@@ -95,7 +95,7 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
         hooks = [hook_row(hook) for hook in watch.hooks]
         unwatched = not_watched(watch.hooks) if attached else []
         document = Document("skmsg-watch", host.identity(), [], more={"hooks": hooks}, warnings=unwatched)
-        shown = stack.enter_context(live(document, output, lines, empty=NONE))
+        shown = stack.enter_context(live(document, output, NONE))
         if not attached:
             summary = {**Counters().as_dict(), "exposed": 0, "ended": "not-started"}
             means = "fentry (kprobes cannot be used)" if (method, watch.method) == (None, "fentry") else watch.method
@@ -116,7 +116,8 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
         for record in feed:
             event = decode(record, boot)
             exposed += event.sg.exposed
-            shown.row(event_row(event))
+            row = event_row(event)
+            shown.row(row, lines(row))
         summary = {**feed.counters().as_dict(), "exposed": exposed, "ended": feed.ended}
         shown.finish(summary, [], summary_line(summary))
     return ExitCode.after(stopped())

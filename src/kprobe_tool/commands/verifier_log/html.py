@@ -90,8 +90,8 @@ def section(diagnosis: Diagnosis) -> Iterator[str]:
         yield '<p><button data-by="-1">Back</button> <button data-by="1">Next</button> <span class="at"></span>'
         yield '<span class="quiet">or the arrow keys</span></p>'
         yield "<ol>"
-        for each in (*diagnosis.lock, *diagnosis.path):
-            yield from step(each)
+        for event in (*diagnosis.lock, *diagnosis.path):
+            yield from event_item(event)
         yield "</ol>"
     for note in diagnosis.notes:
         yield f'<p class="quiet">{text(note)}</p>'
@@ -102,10 +102,10 @@ def section(diagnosis: Diagnosis) -> Iterator[str]:
     yield "</section>"
 
 
-def step(each: PathEvent) -> Iterator[str]:
-    yield f'<li><span class="kind">{text(each.kind)}</span> {text(each.message)}'
-    yield f'<div class="detail"><div class="quiet">{text(where(each.place))}</div>'
-    yield from code(each.place)
+def event_item(event: PathEvent) -> Iterator[str]:
+    yield f'<li><span class="kind">{text(event.kind)}</span> {text(event.message)}'
+    yield f'<div class="detail"><div class="quiet">{text(where(event.place))}</div>'
+    yield from code(event.place)
     yield "</div></li>"
 
 

@@ -22,42 +22,42 @@ if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.load import LoadResult
 
 
-def verdict_row(verdict: LoadResult) -> Row:
+def load_row(result: LoadResult) -> Row:
     """The JSON object of one program."""
     from kprobe_tool.probes.verifier import prog_types
 
     return {
-        "program": verdict.asked.name,
-        "section": verdict.asked.section,
-        "prog_type": prog_types.name_of(verdict.asked.prog_type),
-        "insn_count": verdict.asked.insn_count,
-        "outcome": "accepted" if verdict.accepted else "rejected",
-        "errno": verdict.errno,
-        "log_size": len(verdict.log),
-        "log_complete": verdict.complete,
-        "stats": stats_row(verdict.stats),
-        "diagnoses": [] if verdict.diagnosis is None else diagnosis_rows(verdict.diagnosis),
-        "messages": list(verdict.messages),
+        "program": result.request.name,
+        "section": result.request.section,
+        "prog_type": prog_types.name_of(result.request.prog_type),
+        "insn_count": result.request.insn_count,
+        "outcome": "accepted" if result.accepted else "rejected",
+        "errno": result.errno,
+        "log_size": len(result.log),
+        "log_complete": result.complete,
+        "stats": stats_row(result.stats),
+        "diagnoses": [] if result.diagnosis is None else diagnosis_rows(result.diagnosis),
+        "messages": list(result.messages),
     }
 
 
-def draw(verdict: LoadResult) -> Iterator[list[Span]]:
+def draw(result: LoadResult) -> Iterator[list[Span]]:
     """What people read about one program."""
-    asked = verdict.asked
-    if verdict.diagnosis is None:
-        figures = stats_line(verdict.stats)
-        yield [Span(f"{asked.name}: "), Span("accepted", "green"), Span(f": {figures}" if figures else "")]
+    request = result.request
+    if result.diagnosis is None:
+        figures = stats_line(result.stats)
+        yield [Span(f"{request.name}: "), Span("accepted", "green"), Span(f": {figures}" if figures else "")]
         return
     yield [
-        Span(f"{asked.name}: "),
+        Span(f"{request.name}: "),
         Span("rejected", "red"),
-        Span(f" ({verdict.errno}), {asked.insn_count} instructions"),
+        Span(f" ({result.errno}), {request.insn_count} instructions"),
     ]
-    yield from picture(verdict.diagnosis)
+    yield from picture(result.diagnosis)
     yield []
 
 
-def verdicts(
+def load_programs(
     path: str, wanted: tuple[str, ...], prog_type: str | None, level: int, *, raw: bool, licence: str
 ) -> Iterator[LoadResult | Error]:
     """Each program of a file, or why it could not be loaded. Raises Error."""
@@ -117,16 +117,16 @@ def command(
     rejected = False
     with Progress() as progress:
         progress.say(f"loading {path}")
-        for verdict in verdicts(path, wanted, prog_type, int(level), raw=raw, licence=licence):
-            if isinstance(verdict, Error):
-                errors.append(verdict)
+        for result in load_programs(path, wanted, prog_type, int(level), raw=raw, licence=licence):
+            if isinstance(result, Error):
+                errors.append(result)
                 continue
-            rejected |= not verdict.accepted
-            rows.append(verdict_row(verdict))
-            pictures += draw(verdict)
+            rejected |= not result.accepted
+            rows.append(load_row(result))
+            pictures += draw(result)
             progress.say(f"loading {path}: {len(rows)} programs verified")
             if save is not None:
-                write(save, verdict.log)
+                write(save, result.log)
     if not rows:
         raise errors[0]
     people = output.for_people

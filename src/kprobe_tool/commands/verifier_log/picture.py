@@ -54,8 +54,8 @@ def place_row(place: Place) -> Row:
     }
 
 
-def step_row(step: PathEvent) -> Row:
-    return {"kind": step.kind, "message": step.message, "place": place_row(step.place)}
+def event_row(event: PathEvent) -> Row:
+    return {"kind": event.kind, "message": event.message, "place": place_row(event.place)}
 
 
 def truncation_row(truncated: Truncation) -> Row:
@@ -80,8 +80,8 @@ def diagnosis_row(diagnosis: Diagnosis) -> Row:
         "reason": diagnosis.reason,
         "place": place_row(diagnosis.place),
         "label": diagnosis.label,
-        "lock": [step_row(step) for step in diagnosis.lock],
-        "path": [step_row(step) for step in diagnosis.path],
+        "lock": [event_row(event) for event in diagnosis.lock],
+        "path": [event_row(event) for event in diagnosis.path],
         "suggestion": diagnosis.suggestion,
         "errno": diagnosis.errno,
         "truncated": None if diagnosis.truncated is None else truncation_row(diagnosis.truncated),
@@ -145,16 +145,16 @@ def draw(diagnosis: Diagnosis, whole: bool) -> Iterator[list[Span]]:
             yield from labelled("kernel", text)
     if diagnosis.recognised:
         yield from labelled("reason", diagnosis.reason)
-    for step in diagnosis.lock:
+    for event in diagnosis.lock:
         yield []
-        yield from event("active lock", step)
+        yield from event_lines("active lock", event)
     if diagnosis.path:
         yield []
         yield [Span("How it came to this:", bold=True)]
         left = 0 if whole else max(0, len(diagnosis.path) - PATH_FIRST - PATH_LAST)
-        for number, step in enumerate(diagnosis.path, 1):
+        for number, event in enumerate(diagnosis.path, 1):
             if not PATH_FIRST < number <= PATH_FIRST + left:
-                yield from event(f"{number:>3}. {step.kind}", step)
+                yield from event_lines(f"{number:>3}. {event.kind}", event)
             elif number == PATH_FIRST + left:
                 yield from labelled("note", f"{left} steps are left out here; -o wide has them")
         yield []
@@ -234,18 +234,17 @@ def lane(
                 yield [Span(f"{'':>{gutter}} | ", "blue"), Span(f"{'':{indent}}  {other}", colour, True)]
 
 
-def event(head: str, step: PathEvent) -> Iterator[list[Span]]:
-    """One step: what happened, and below it where."""
-    colour = COLOURS.get(step.kind, "cyan")
-    first, *others = wrap(step.message, width() - 20)
+def event_lines(head: str, event: PathEvent) -> Iterator[list[Span]]:
+    """One event: what happened, and below it where."""
+    colour = COLOURS.get(event.kind, "cyan")
+    first, *others = wrap(event.message, width() - 20)
     yield [Span(f"{head:<18}", colour, True), Span(f"  {first}")]
     for other in others:
         yield [Span(f"{'':20}{other}")]
-    place = where(step.place)
+    place = where(event.place)
     if place:
-        yield [
-            Span(cut(f"{'':20}{place}: {step.place.source or step.place.instruction or ''}", width()), "bright_black")
-        ]
+        text = event.place.source or event.place.instruction or ""
+        yield [Span(cut(f"{'':20}{place}: {text}", width()), "bright_black")]
 
 
 def labelled(label: str, text: str, colour: str = "cyan") -> Iterator[list[Span]]:

@@ -23,6 +23,7 @@ from kprobe_tool.report.text import escape
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.live import Limits
+    from kprobe_tool.probes.verifier.diagnosis import Diagnosis
     from kprobe_tool.probes.verifier.watching.attempts import Attempt
     from kprobe_tool.probes.verifier.watching.watch import Explained, LoadFilter, LoadWatch
 
@@ -70,15 +71,15 @@ def attempt_row(attempt: Attempt) -> Row:
     }
 
 
-def report_row(watch: LoadWatch, told: Explained) -> Row:
+def report_row(watch: LoadWatch, understood: Explained) -> Row:
     """The JSON object of one report."""
-    attempt = told.report.last
+    attempt = understood.report.last
     load = attempt.load
     group = watch.groups.of(load.cgroup)
     read = load.attr_read
     has_attach_type = read and (load.expected_attach_type or load.prog_type == CGROUP_SKB)
     return {
-        "time": told.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "time": understood.at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "pid": load.pid,
         "tid": load.tid,
         "ns_pid": load.ns_pid,
@@ -95,18 +96,18 @@ def report_row(watch: LoadWatch, told: Explained) -> Row:
         "seccomp": load.seccomp,
         "compat": load.compat,
         **attempt_row(attempt),
-        "attempts": [attempt_row(each) for each in told.report.attempts],
+        "attempts": [attempt_row(each) for each in understood.report.attempts],
         "log": {
-            "source": told.source,
-            "text": told.log.decode("utf-8", "backslashreplace") if told.source else None,
+            "source": understood.source,
+            "text": understood.log.decode("utf-8", "backslashreplace") if understood.source else None,
             "length": load.length,
             "captured": load.captured,
             "missing": load.missing,
             "true_size": load.true_size,
             "messages_lost": attempt.messages_lost,
         },
-        "reload": told.note,
-        "diagnosis": diagnosis_rows(told.diagnosis) if told.diagnosis else [],
+        "reload": understood.note,
+        "diagnosis": diagnosis_rows(understood.diagnosis) if understood.diagnosis else [],
     }
 
 
@@ -132,15 +133,15 @@ def headline(row: dict[str, Any]) -> str:
 
 def short(diagnosis: dict[str, Any]) -> str:
     """A diagnosis in one line."""
-    told = diagnosis["category"] or "not explained"
+    outcome = diagnosis["category"] or "not explained"
     if diagnosis["problem"]:
-        told += f": {diagnosis['problem']}"
+        outcome += f": {diagnosis['problem']}"
     message = diagnosis["message"] or diagnosis["reason"]
     place = diagnosis["place"]
     at = "" if place["insn"] is None else f" at insn {place['insn']}"
     if place["file"]:
         at += f" ({place['file']}:{place['line']})"
-    return escape(f"{told}{at}: {message}")
+    return escape(f"{outcome}{at}: {message}")
 
 
 def missing(row: dict[str, Any]) -> Iterator[str]:
@@ -167,24 +168,18 @@ def summary_line(summary: Row) -> str:
     )
 
 
-class Lines:
-    """What people read of a row; the whole diagnosis is drawn from what the row was made of."""
+def lines(row: Row, diagnosis: Diagnosis | None) -> Iterator[str]:
+    """What people read of a row, with a diagnosis drawn in full."""
+    shown: dict[str, Any] = dict(row)
+    yield headline(shown)
+    if diagnosis is not None:
+        from kprobe_tool.report.table import styled
 
-    def __init__(self, *, explain: bool) -> None:
-        self.explain = explain
-        self.told: Explained | None = None
-
-    def __call__(self, row: Row) -> Iterator[str]:
-        shown: dict[str, Any] = dict(row)
-        yield headline(shown)
-        if self.explain and self.told is not None and self.told.diagnosis is not None:
-            from kprobe_tool.report.table import styled
-
-            yield from ("    " + "".join(map(styled, line)) for line in picture(self.told.diagnosis))
-            yield ""
-        elif shown["diagnosis"]:
-            yield f"    {short(shown['diagnosis'][0])}"
-        yield from missing(shown)
+        yield from ("    " + "".join(map(styled, line)) for line in picture(diagnosis))
+        yield ""
+    elif shown["diagnosis"]:
+        yield f"    {short(shown['diagnosis'][0])}"
+    yield from missing(shown)
 
 
 def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
@@ -196,9 +191,8 @@ def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
         stopped = stack.enter_context(stop_flag())
         watch = stack.enter_context(LoadWatch(question.max_log, reload=question.reload))
         watch.start(question.filters)
-        lines = Lines(explain=question.explain)
         document = Document("verifier-log-watch", host.identity(), [], warnings=watch.warnings)
-        shown = stack.enter_context(live(document, output, lines, NONE))
+        shown = stack.enter_context(live(document, output, NONE))
         if output is Output.TABLE:
             say("watching loads of BPF programs; Ctrl-C ends")
 
@@ -208,8 +202,9 @@ def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
 
         reports = watch.feed(replace(limits, over=over))
         for report in reports:
-            lines.told = explained(report, again=question.reload, redacted=question.redact)
-            shown.row(report_row(watch, lines.told))
+            understood = explained(report, again=question.reload, redacted=question.redact)
+            row = report_row(watch, understood)
+            shown.row(row, lines(row, understood.diagnosis if question.explain else None))
         counted = reports.counters()
         summary = {
             "seen": counted.seen,

@@ -151,8 +151,8 @@ def without_run(done: CopyBitExperiment) -> CaseVerdict:
         return unknown(reason, "a host on which kTLS is in use, or the cipher loaded by hand")
     if controls.closed:
         return CaseVerdict(CaseOutcome.CLOSED, CLOSED)
-    told = ", ".join(f"{name}: {value or 'ok'}" for name, value in vars(controls).items())
-    return unknown(f"kTLS on a socket in a sockmap fails, but not as on a kernel that refuses it ({told})")
+    outcomes = ", ".join(f"{name}: {value or 'ok'}" for name, value in vars(controls).items())
+    return unknown(f"kTLS on a socket in a sockmap fails, but not as on a kernel that refuses it ({outcomes})")
 
 
 def results(done: CopyBitExperiment) -> list[Result]:

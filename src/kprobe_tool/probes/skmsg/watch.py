@@ -206,9 +206,9 @@ class MessageWatch:
         try:
             self._attach(function)
         except (Error, OSError) as error:
-            told = error if isinstance(error, Error) else Error.from_os(self.method, error)
-            reason = str(told).removeprefix(f"{told.subject}: ")
-            if function.module and told.errno == errnos.ENOENT:
+            refusal = error if isinstance(error, Error) else Error.from_os(self.method, error)
+            reason = str(refusal).removeprefix(f"{refusal.subject}: ")
+            if function.module and refusal.errno == errnos.ENOENT:
                 reason = f"{function.module} is not loaded"
                 if self.method is AttachMethod.FENTRY:
                     reason += ", or a module, where only kprobes reach"

@@ -71,7 +71,7 @@ class LoadResult:
     looked at the program. ``messages`` are what the loader said besides.
     """
 
-    asked: LoadRequest
+    request: LoadRequest
     errno: str | None
     log: bytes
     complete: bool
@@ -95,13 +95,13 @@ def bpf_refused(subject: str, number: int) -> Error:
     return Error(subject, errno=number, hint=hint)
 
 
-def interpret(asked: LoadRequest, answer: bpf.LoadAnswer, messages: Sequence[str] = ()) -> LoadResult | Error:
+def interpret(request: LoadRequest, answer: bpf.LoadAnswer, messages: Sequence[str] = ()) -> LoadResult | Error:
     """What an answer means; an Error where it was not the verifier that refused."""
     if answer.errno in {errnos.EPERM, errnos.ENOSYS} and not answer.log:
-        return bpf_refused(asked.name, answer.errno)
+        return bpf_refused(request.name, answer.errno)
     errno = errno_name(answer.errno) if answer.errno else None
     return LoadResult(
-        asked,
+        request,
         errno,
         answer.log,
         answer.complete,
@@ -144,17 +144,17 @@ def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: in
         if loaded.answer is None:
             yield libbpf_failed(f"{path}: {name}", loaded.errno, loaded.messages)
         else:
-            asked = LoadRequest(name, program.section, kind, program.insn_count)
-            yield interpret(asked, loaded.answer, loaded.messages)
+            request = LoadRequest(name, program.section, kind, program.insn_count)
+            yield interpret(request, loaded.answer, loaded.messages)
 
 
 def libbpf_failed(subject: str, number: int, messages: Sequence[str]) -> Error:
     """libbpf failed before the kernel saw the program: a map, the BTF, a relocation."""
-    told = [line.removeprefix("libbpf: ") for line in messages if not NOISE.match(line)]
+    causes = [line.removeprefix("libbpf: ") for line in messages if not NOISE.match(line)]
     if number == errnos.EPERM:
         return bpf_refused(subject, number)
     return Error(
-        subject, told[-1] if told else os.strerror(number), errno=number, hint="libbpf did not get to load it"
+        subject, causes[-1] if causes else os.strerror(number), errno=number, hint="libbpf did not get to load it"
     )
 
 
@@ -171,11 +171,11 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
     try:
         function = partial(compiled, wanted=wanted, prog_type=prog_type, level=level, noise=noise)
         ((_, answer),) = bounded.each([path], function, COMPILE_SECONDS)
-        said = bcc.noise_in(noise)
+        output = bcc.noise_in(noise)
     finally:
         os.close(noise)
     if isinstance(answer, OSError):
-        raise compiler_gave_up(path, answer, said)
+        raise compiler_gave_up(path, answer, output)
     if isinstance(answer, Error):
         raise answer
     return answer

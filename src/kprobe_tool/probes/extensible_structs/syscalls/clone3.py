@@ -116,10 +116,10 @@ class Clone3(Recipe):
         return native.clone3(bits, size)
 
     def bit_combinations(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
-        thread = flag.value == sched.CLONE_THREAD
+        for_thread = flag.value == sched.CLONE_THREAD
         for bits in super().bit_combinations(field, flag, size):
             yield bits | self.company(size)
-            if thread and size >= native.SIZE_VER1:
+            if for_thread and size >= native.SIZE_VER1:
                 # Threads have pidfds since Linux v6.9 only: before, the taken pid and the cgroup are to fail.
                 yield bits | (self.company(size) & ~sched.CLONE_PIDFD)
 

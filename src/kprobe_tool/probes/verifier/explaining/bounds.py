@@ -61,7 +61,7 @@ def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, 
             # A number is added to what may be a pointer: this is the number that counts for it.
             added[instruction.writes or ""] = instruction.reads
             used[instruction.writes or ""] = holds[instruction.reads]
-        step(holds, number, visit, instruction)
+        apply(holds, number, visit, instruction)
     name = added.get(register, register)
     wanted = used.get(register) or holds.get(register)
     if wanted is None:
@@ -69,7 +69,7 @@ def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, 
     return [event for test in tests if (event := failure_of(test, name, wanted, path)) is not None][-2:]
 
 
-def step(holds: dict[str, Number], number: int, visit: PathInsn, instruction: Instruction) -> None:
+def apply(holds: dict[str, Number], number: int, visit: PathInsn, instruction: Instruction) -> None:
     """What registers and slots hold after an instruction."""
     operation, writes, reads = instruction.operation, instruction.writes, instruction.reads
     if operation is Operation.CALL or operation is Operation.SUBPROGRAM:

@@ -117,9 +117,9 @@ def branch(visit: PathInsn, following: PathInsn) -> PathEvent | None:
 def branches(visits: list[PathInsn], first: int) -> Iterator[tuple[int, PathEvent]]:
     """The branches from a visit on, each with its number on the path."""
     for number in range(first, len(visits) - 1):
-        step = branch(visits[number], visits[number + 1])
-        if step is not None:
-            yield number, step
+        event = branch(visits[number], visits[number + 1])
+        if event is not None:
+            yield number, event
 
 
 def ordered(steps: list[tuple[int, PathEvent]], notes: list[str]) -> CausalPath:
@@ -198,10 +198,10 @@ def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
     for number in range(len(visits) - 2, -1, -1):
         visit = visits[number]
         name = target.name
-        step = effect_on(visit, visits[number + 1], target, number, visits)
-        if step is None:
+        effect = effect_on(visit, visits[number + 1], target, number, visits)
+        if effect is None:
             continue
-        message, kind, ended = step
+        message, kind, ended = effect
         spans.append(LiveRange(name, number, first))
         first = number
         steps.append((number, PathEvent(kind, message, visit.place())))

@@ -39,9 +39,9 @@ def stack_address(name: str, number: int, visits: list[PathInsn]) -> int | None:
         instruction = visit.instruction
         if visit.depth != visits[number].depth or instruction.writes != name:
             continue
-        held = FRAME_POINTER.fullmatch(visit.after.get(name, ""))
-        if held is not None:
-            return int(held[1]) + offset
+        pointer = FRAME_POINTER.fullmatch(visit.after.get(name, ""))
+        if pointer is not None:
+            return int(pointer[1]) + offset
         if instruction.operation is Operation.COPY and instruction.reads == "R10":
             return offset
         if instruction.operation is Operation.ALU and (added := ADDED.fullmatch(visit.text)) is not None:

@@ -89,14 +89,14 @@ class LineTable:
             source_context=tuple(Line(number, near[number]) for number in sorted(near)),
         )
 
-    def step(self, step: PathEvent) -> PathEvent:
-        return replace(step, place=self.place(step.place))
+    def event(self, event: PathEvent) -> PathEvent:
+        return replace(event, place=self.place(event.place))
 
     def diagnosis(self, diagnosis: Diagnosis) -> Diagnosis:
         return replace(
             diagnosis,
             place=self.place(diagnosis.place),
-            path=tuple(self.step(step) for step in diagnosis.path),
-            lock=tuple(self.step(step) for step in diagnosis.lock),
+            path=tuple(self.event(event) for event in diagnosis.path),
+            lock=tuple(self.event(event) for event in diagnosis.lock),
             others=tuple(self.diagnosis(other) for other in diagnosis.others),
         )

@@ -67,7 +67,7 @@ class Location:
         if found is not None and self.message:
             self.message.append(found[1])
 
-    def step(self) -> PathEvent:
+    def event(self) -> PathEvent:
         return PathEvent(self.label, " ".join(self.message), self.place())
 
     def place(self) -> Place:
@@ -155,7 +155,7 @@ def steps(lines: Sequence[str]) -> tuple[PathEvent, ...]:
     for text in (*lines, ""):
         if not text:
             if location is not None:
-                found.append(location.step())
+                found.append(location.event())
             location = None
         elif location is not None:
             location.add(text)

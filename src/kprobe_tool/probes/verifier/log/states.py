@@ -186,27 +186,27 @@ def attributes(text: str) -> dict[str, str]:
 
 def describe(text: str) -> str:
     """One register's text in words."""
-    held = value(text)
-    if held.scalar:
-        return describe_number(held)
-    base = held.type.replace("_or_null", "")
+    register = value(text)
+    if register.scalar:
+        return describe_number(register)
+    base = register.type.replace("_or_null", "")
     name = POINTERS.get(base)
     if name is None:
         bare = base.removeprefix("trusted_").removeprefix("untrusted_").removeprefix("rcu_")
         name = f"a pointer to struct {bare[4:]}" if bare.startswith("ptr_") and bare[4:] else base or text[:80]
-    if base == "fp" and held.attributes.get("off") not in {None, "0"}:
-        name += f" (fp{held.attributes['off']})"
-    if base == "pkt" and "r" in held.attributes:
-        name += f" with {held.attributes['r']} bytes proved"
-    return f"{name}, or NULL" if held.nullable else name
+    if base == "fp" and register.attributes.get("off") not in {None, "0"}:
+        name += f" (fp{register.attributes['off']})"
+    if base == "pkt" and "r" in register.attributes:
+        name += f" with {register.attributes['r']} bytes proved"
+    return f"{name}, or NULL" if register.nullable else name
 
 
-def describe_number(held: Value) -> str:
+def describe_number(register: Value) -> str:
     """A number, and what is known of it."""
-    if held.constant is not None:
-        return f"the number {held.constant}"
-    low, high = held.unsigned
-    smin, smax = held.signed
+    if register.constant is not None:
+        return f"the number {register.constant}"
+    low, high = register.unsigned
+    smin, smax = register.signed
     if high < U64_MAX and high <= S64_MAX and smin >= 0:
         return f"a number from {low} to {high}"
     if smin > S64_MIN or smax < S64_MAX:
@@ -215,7 +215,7 @@ def describe_number(held: Value) -> str:
         return f"a number of at least {smin}" if smin > S64_MIN else f"a number of at most {smax}, perhaps negative"
     if high < U64_MAX or low > 0:
         return f"an unsigned number from {low} to {high}"
-    half = held.bound("umax32")
+    half = register.bound("umax32")
     if half is not None and half < U32_MAX:
-        return f"a number with a lower half from {held.bound('umin32') or 0} to {half} and an unknown upper half"
+        return f"a number with a lower half from {register.bound('umin32') or 0} to {half} and an unknown upper half"
     return "an unknown number"

@@ -145,8 +145,8 @@ class RetryJoiner:
         before = self._release(attempt.key)
         if before is not None and before.last.followed_by(attempt):
             # A log that was too small for its buffer is the beginning or end of the one that follows.
-            told = tuple(replace(each, log=b"", insns=b"") for each in before.attempts)
-            report = Report((*told, attempt))
+            earlier = tuple(replace(each, log=b"", insns=b"") for each in before.attempts)
+            report = Report((*earlier, attempt))
         else:
             if before is not None:
                 yield before

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from kprobe_tool.native import btf, host, procfs
+from kprobe_tool.native import btf, emulator, host, procfs
 from kprobe_tool.native.prober import Prober
 from kprobe_tool.native.syscall import PAGE_SIZE, SIZE_T_BITS, number
 from kprobe_tool.probes.extensible_structs import judge
@@ -87,6 +87,8 @@ def btf_struct(entry: SyscallEntry) -> btf.Struct | None:
 def ask_reach(entry: SyscallEntry, prober: Prober, filtered: bool | None) -> ReachResult:
     """Whether calls get to the kernel's implementation."""
     recipe = entry.recipe
+    if (name := emulator.emulator()) is not None:
+        return ReachResult(Reachability.UNKNOWN, None, f"{name} runs this program and answers in the kernel's place")
     for name in entry.symbols:
         if number(name) is None:
             reason = f"the number of {name} is not known on {platform.machine()}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.errors import errno_name
-from kprobe_tool.native import openat2, sched_types
+from kprobe_tool.native import emulator, openat2, sched_types
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import ask, table
@@ -150,5 +150,12 @@ QUESTIONS: dict[str, Callable[[], Finding]] = {
 
 
 def check(check_id: str) -> Finding:
-    """What the kernel answers to one check's question."""
-    return QUESTIONS[check_id]()
+    """What the kernel answers to one check's question; what an emulator answers is not its word."""
+    name = emulator.emulator()
+    if name is None:
+        return QUESTIONS[check_id]()
+    return Finding(
+        Status.UNKNOWN,
+        f"The kernel cannot be asked: {name} runs this program and answers in its place.",
+        settle="kprobe-tool for the machine's own architecture, without the emulator",
+    )

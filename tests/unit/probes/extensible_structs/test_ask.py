@@ -7,7 +7,7 @@ import errno as errnos
 
 import pytest
 
-from kprobe_tool.native import btf, host, procfs
+from kprobe_tool.native import btf, emulator, host, procfs
 from kprobe_tool.native.prober import Answer, Call, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import ask, recipe, table
@@ -250,6 +250,13 @@ def test_program_for_another_machine(
     """Under qemu-user, uname(2) tells the emulated machine, and /proc/kallsyms is the real kernel's."""
     symbols(monkeypatch, "openat", prefix=prefix, machine=machine)
     assert ask.kernel_has(OPENAT2) == ask.Implementation(False, emulated)
+
+
+def test_what_an_emulator_answers_is_not_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emulator, "emulator", lambda: "the emulator qemu-aarch64-static")
+    prober = FakeProber(Openat2Kernel())
+    found = ask.ask_reach(OPENAT2, prober, filtered=False)
+    assert (found.reach, prober.asked) == (Reachability.UNKNOWN, [])
 
 
 def test_all_calls_of_an_entry_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:

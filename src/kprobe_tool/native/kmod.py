@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno as errnos
 import fnmatch
 import os
 from collections.abc import Iterator, Sequence
@@ -78,7 +79,7 @@ def in_container() -> bool:
 def config_lines() -> Iterator[tuple[str, list[str]]]:
     """(file, words) of each line in modprobe.d(5); a file hides those of its name in later directories.
 
-    Nothing in a container.
+    Nothing in a container. A file that we may not read is one line without words: modprobe, which is root's, may.
     """
     if in_container():
         return
@@ -91,7 +92,10 @@ def config_lines() -> Iterator[tuple[str, list[str]]]:
             try:
                 with open(path, encoding="utf-8", errors="backslashreplace") as file:
                     content = file.read(CONFIG_MAX)
-            except (FileNotFoundError, PermissionError):
+            except FileNotFoundError:
+                continue
+            except PermissionError:
+                yield str(path), []
                 continue
             for line in content.replace("\\\n", " ").splitlines():
                 words = line.split()
@@ -102,8 +106,8 @@ def config_lines() -> Iterator[tuple[str, list[str]]]:
 def alias_target(alias: str, release: str) -> AliasTarget | None:
     """What ``modprobe ALIAS`` would load into kernel ``release``, or None when no alias names a module.
 
-    Reads modules.alias and modprobe.d as modprobe does; runs nothing. Raises OSError where modules.alias cannot be
-    read and nothing else settles it: then nobody knows.
+    Reads modules.alias and modprobe.d as modprobe does; runs nothing. Raises OSError where modules.alias, or a file
+    that may name the alias as well, cannot be read and nothing else settles it: then nobody knows.
     """
     blocked = loading_disabled()
     configuration = list(config_lines())
@@ -121,6 +125,9 @@ def alias_target(alias: str, release: str) -> AliasTarget | None:
                 raise
             return None
         if found is None:
+            unread = next((path for path, words in configuration if not words), None)
+            if unread is not None and blocked is None:
+                raise PermissionError(errnos.EACCES, os.strerror(errnos.EACCES), unread)
             return None
         module = found
     for path, words in configuration:
@@ -139,7 +146,8 @@ def is_alias(words: Sequence[str], alias: str) -> bool:
 
 def loading_disabled() -> str | None:
     """What keeps the kernel from loading any module at anybody's call, if there is something."""
-    if not os.path.exists(f"{PROC}/modules"):
+    # A /proc mounted with subset=pid (systemd's ProcSubset=) has neither, whatever the kernel was built with.
+    if not os.path.exists(f"{PROC}/modules") and os.path.isdir(f"{PROC}/sys/kernel"):
         return "this kernel is built without modules"
     for name, value in (("modules_disabled", "1"), ("modprobe", "")):
         try:

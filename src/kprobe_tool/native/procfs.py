@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno as errnos
 import os
 import re
 from collections.abc import Iterator, Set
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from kprobe_tool.native.libc import text
 
+KALLSYMS = "/proc/kallsyms"
 KALLSYMS_LINE_MAX = 1024
 
 
@@ -90,14 +92,18 @@ def socket_holders(inodes: Set[int]) -> dict[int, list[Process]]:
 def kernel_symbols(names: Set[str]) -> dict[str, str | None]:
     """Which of these symbols exist, and in which module (None: the kernel itself), from /proc/kallsyms.
 
-    The names are readable by every user; the addresses, which are not, play no part here. Raises OSError.
+    The names are readable by every user; the addresses, which are not, play no part here. Raises OSError; ENODATA for
+    an empty file, as sandboxes put in its place: what is not in there says nothing.
     """
     found: dict[str, str | None] = {}
-    with open("/proc/kallsyms", encoding="utf-8", errors="backslashreplace") as file:
+    line = None
+    with open(KALLSYMS, encoding="utf-8", errors="backslashreplace") as file:
         for line in file:
             words = line[:KALLSYMS_LINE_MAX].split()
             if len(words) >= 3 and words[2] in names:
                 found[words[2]] = words[3].strip("[]") if len(words) > 3 else None
+    if line is None:
+        raise OSError(errnos.ENODATA, os.strerror(errnos.ENODATA), KALLSYMS)
     return found
 
 
@@ -107,7 +113,7 @@ def function_addresses(names: Set[str]) -> dict[str, list[int]]:
     Empty where addresses are hidden (kernel.kptr_restrict, or no CAP_SYSLOG).
     """
     found: dict[str, list[int]] = {}
-    with open("/proc/kallsyms", encoding="utf-8", errors="backslashreplace") as file:
+    with open(KALLSYMS, encoding="utf-8", errors="backslashreplace") as file:
         for line in file:
             words = line[:KALLSYMS_LINE_MAX].split()
             if len(words) == 3 and words[2] in names and words[1] in {"t", "T"} and int(words[0], 16):
@@ -127,7 +133,7 @@ def implemented(names: Set[str]) -> frozenset[str]:
     """
     found: dict[str, int] = {}
     nowhere = 0
-    with open("/proc/kallsyms", encoding="utf-8", errors="backslashreplace") as file:
+    with open(KALLSYMS, encoding="utf-8", errors="backslashreplace") as file:
         for line in file:
             words = line[:KALLSYMS_LINE_MAX].split()
             if len(words) < 3:

@@ -2,11 +2,13 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from kprobe_tool.native import kmod
 from kprobe_tool.native.kmod import AliasTarget
+from kprobe_tool.native.libc import libc
 
 
 @pytest.fixture
@@ -98,6 +100,46 @@ def test_a_kernel_without_modules_loads_nothing(tree: Path) -> None:
     (tree / "6.12" / "modules.alias").write_text("alias net-pf-21 rds\n")
     found = target(tree)
     assert found is not None and found.blocked == "this kernel is built without modules"
+
+
+def test_a_proc_without_all_but_processes_says_nothing_of_modules(tree: Path) -> None:
+    """As systemd's ProcSubset=pid mounts it: it was "built without modules" once."""
+    (tree / "proc" / "modules").unlink()
+    (tree / "proc" / "sys" / "kernel").rmdir()
+    (tree / "proc" / "sys").rmdir()
+    (tree / "6.12" / "modules.alias").write_text("alias net-pf-21 rds\n")
+    found = target(tree)
+    assert found is not None and found.blocked is None
+    with pytest.raises(FileNotFoundError):
+        target(tree, "6.13")
+
+
+def test_a_file_that_only_root_may_read_can_name_the_alias(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was "nothing would be loaded" once."""
+    config_lines = kmod.config_lines
+    monkeypatch.setattr(kmod, "config_lines", lambda: [*config_lines(), ("/etc/modprobe.d/secret.conf", [])])
+    with pytest.raises(PermissionError, match="secret"):
+        target(tree)
+    (tree / "6.12" / "modules.alias").write_text("alias net-pf-21 rds\n")
+    assert target(tree) == AliasTarget("rds", str(tree / "6.12" / "modules.alias"), None)
+    (tree / "proc" / "sys" / "kernel" / "modules_disabled").write_text("1\n")
+    (tree / "6.12" / "modules.alias").write_text("")
+    assert target(tree) is None
+
+
+def test_a_file_that_we_may_not_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with TemporaryDirectory(dir="/tmp") as directory:
+        os.chmod(directory, 0o755)
+        path = Path(directory, "a.conf")
+        path.write_text("alias net-pf-21 rds\n")
+        path.chmod(0)
+        monkeypatch.setattr(kmod, "MODPROBE_DIRECTORIES", (directory,))
+        # Of this thread, and only about files: as root this is what it takes not to be root.
+        before = libc.setfsuid(65534)
+        try:
+            assert list(kmod.config_lines()) == [(str(path), [])]
+        finally:
+            libc.setfsuid(before)
 
 
 def test_modprobe_d_of_a_container_is_not_the_one_that_counts(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

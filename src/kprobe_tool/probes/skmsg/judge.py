@@ -65,6 +65,11 @@ def element_at(record: Record, byte: int) -> tuple[Element, int] | None:
     return None
 
 
+def is_own(element: Element) -> bool:
+    """Whether it is memory of the message's own, and nobody else's."""
+    return not element.copy and element.kind in {PageKind.KERNEL, PageKind.ANON}
+
+
 def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
     """The verdict on one run."""
 
@@ -81,7 +86,7 @@ def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
         return unknown("the verdict program was not called")
     sent = next((element for element in seen.sg.elements if is_the_file(element)), None)
     if sent is None:
-        if not seen.sg.elements or any(element.copy for element in seen.sg.elements):
+        if not seen.sg.elements or not all(is_own(element) for element in seen.sg.elements):
             # Not a copy, and not known for what it is: newer kernels may keep it in a way that is not read here.
             return unknown("what the message refers to could not be made out", "a newer kprobe-tool")
         return CaseVerdict(

@@ -121,6 +121,28 @@ def test_a_page_that_was_not_made_out_is_no_copy(done: CopyBitExperiment, run: R
 
 
 @pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
+@pytest.mark.parametrize(
+    ("kind", "outcome"),
+    [
+        (PageKind.KERNEL, CaseOutcome.NOT_APPLICABLE),
+        (PageKind.ANON, CaseOutcome.NOT_APPLICABLE),
+        (PageKind.NONE, CaseOutcome.UNKNOWN),
+        (PageKind.CACHE, CaseOutcome.UNKNOWN),
+    ],
+)
+def test_only_memory_that_is_nobodys_is_a_copy(
+    done: CopyBitExperiment, run: Run, kind: PageKind, outcome: CaseOutcome
+) -> None:
+    """The page of a file that was not made out, and has no copy bit, would be the very bug."""
+    seen = run.record(run.case.seen)
+    assert seen is not None
+    elements = tuple(replace(element, kind=kind) for element in seen.sg.elements)
+    other = replace(seen, sg=replace(seen.sg, elements=elements))
+    records = [other if record is seen else record for record in run.records]
+    assert judge(done, replace(run, records=records)).outcome is outcome
+
+
+@pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
 def test_a_message_of_nothing_is_no_copy(done: CopyBitExperiment, run: Run) -> None:
     assert judge(done, run).outcome is CaseOutcome.NOT_APPLICABLE
     place = run.case.seen

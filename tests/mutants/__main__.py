@@ -20,21 +20,16 @@ from __future__ import annotations
 import argparse
 import ast
 import os
-import signal
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType
-
-import pytest
 
 from .mutate import Mutant, enums, mutants
+from .runner import NOTICED, UNREACHED, outcomes
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "kprobe_tool"
@@ -46,28 +41,20 @@ JUDGING = (
     "probes/extensible_structs/compare.py",
     "probes/extensible_structs/recipe.py",
     "probes/extensible_structs/syscalls/*.py",
+    "probes/nvme/needs.py",
+    "probes/nvme/request.py",
+    "probes/nvme/split.py",
+    "probes/nvme/types.py",
+    "probes/rds/entries.py",
+    "probes/rds/lists.py",
+    "probes/rds/presence.py",
 )
 EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 PRELOADED = ("click", "hypothesis", "jsonschema")
 """What most tests import, and none of ours: loaded once, not once for each change."""
 
-ARGUMENTS = ("-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
-"""The warning is about what is preloaded."""
-
-SLOWEST = 10.0
-"""Seconds that a run may take at least, before it counts as hung."""
-
 Key = tuple[str, str, str]
 """File below src/kprobe_tool, its line without the indentation, the change."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A mutant whose tests run in process ``pid`` since ``start``."""
-
-    mutant: Mutant
-    pid: int
-    start: float
 
 
 @dataclass(frozen=True)
@@ -77,6 +64,7 @@ class Tally:
     path: Path
     total: int
     survivors: tuple[Mutant, ...]
+    unreached: tuple[Mutant, ...]
     equivalent: int
     stale: tuple[Key, ...]
 
@@ -85,8 +73,12 @@ class Tally:
         return self.total - self.equivalent
 
     @property
+    def noticed(self) -> int:
+        return self.counted - len(self.survivors) - len(self.unreached)
+
+    @property
     def percent(self) -> float:
-        return 100 * (self.counted - len(self.survivors)) / self.counted if self.counted else 100
+        return 100 * self.noticed / self.counted if self.counted else 100
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,8 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         tally = examine(path, options.tests or mirrored(path), found, options.jobs)
         report(tally)
         tallies.append(tally)
-    total, alive = sum(tally.counted for tally in tallies), sum(len(tally.survivors) for tally in tallies)
-    print(f"noticed: {total - alive} of {total}")
+    print(f"noticed: {sum(tally.noticed for tally in tallies)} of {sum(tally.counted for tally in tallies)}")
     bad = [tally for tally in tallies if tally.percent < options.at_least or tally.stale]
     return 1 if bad else 0
 
@@ -141,11 +132,13 @@ def changed() -> set[Path]:
 
 
 def mirrored(path: Path) -> list[Path]:
-    """The unit tests of a module."""
+    """The unit tests of a module: its own file, and of a probe those beside it. What does not reach it is not run."""
     inside = path.relative_to(SOURCES)
     folder = ROOT / "tests" / "unit" / inside.parent
     own = folder / f"test_{inside.stem}.py"
     of_folder = folder.with_name(f"test_{folder.name}.py")
+    if inside.parts[0] == "probes":
+        return [folder]
     for tests in (own, folder, of_folder):
         if tests.exists():
             return [tests]
@@ -155,85 +148,26 @@ def mirrored(path: Path) -> list[Path]:
 def examine(path: Path, tests: Sequence[Path], known_enums: dict[str, tuple[str, ...]], jobs: int) -> Tally:
     """Run the tests on each change of one file."""
     source = path.read_text()
-    start = time.monotonic()
-    code = wait(fork(path, None, tests), None)
-    if code != 0:
-        raise SystemExit(f"{path}: its tests fail as it is (pytest exits with {code}): {' '.join(map(str, tests))}")
-    limit = max(SLOWEST, 5 * jobs * (time.monotonic() - start))
     excused = equivalents(path)
     lines = source.splitlines()
+    found = list(mutants(source, known_enums))
     survivors: list[Mutant] = []
+    unreached: list[Mutant] = []
     seen: set[Key] = set()
-    total = equivalent = 0
-    running: list[Run] = []
-
-    def finish(run: Run) -> None:
-        nonlocal equivalent
-        if wait(run.pid, run.start + limit) != 0:
-            return
-        key = key_of(path, lines, run.mutant)
+    equivalent = 0
+    for number, outcome in outcomes(path, found, tests, jobs):
+        progress(path, number)
+        if outcome == NOTICED:
+            continue
+        mutant = found[number]
+        key = key_of(path, lines, mutant)
         if key in excused:
             seen.add(key)
             equivalent += 1
         else:
-            survivors.append(run.mutant)
-            tell(path, lines, run.mutant)
-
-    for mutant in mutants(source, known_enums):
-        total += 1
-        if len(running) == jobs:
-            finish(running.pop(0))
-        running.append(Run(mutant, fork(path, mutant, tests), time.monotonic()))
-        progress(path, total)
-    for run in running:
-        finish(run)
-    return Tally(path, total, tuple(survivors), equivalent, tuple(sorted(excused - seen)))
-
-
-def fork(path: Path, mutant: Mutant | None, tests: Sequence[Path]) -> int:
-    """A process that runs the tests with the changed module in place, and exits as pytest does."""
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid:
-        return pid
-    code = 3
-    try:
-        os.setpgid(0, 0)
-        null = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(null, stream)
-        sys.dont_write_bytecode = True
-        if mutant is not None:
-            load_instead(path, compile(mutant.module, str(path), "exec"))
-        code = pytest.main([*ARGUMENTS, *map(str, tests)])
-    finally:
-        os._exit(code)
-
-
-def load_instead(path: Path, code: CodeType) -> None:
-    """Importing ``path`` gives ``code``."""
-    get_code = SourceFileLoader.get_code
-
-    def changed_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
-        return code if Path(self.path).resolve() == path else get_code(self, fullname)
-
-    pytest.MonkeyPatch().setattr(SourceFileLoader, "get_code", changed_code)
-
-
-def wait(pid: int, until: float | None) -> int:
-    """The exit code of a process; it is killed where it is not over by ``until``. Raises SystemExit for no tests."""
-    while True:
-        done, status = os.waitpid(pid, 0 if until is None else os.WNOHANG)
-        if done:
-            break
-        if until is not None and time.monotonic() > until:
-            os.killpg(pid, signal.SIGKILL)
-            until = None
-        time.sleep(0.02)
-    code = os.waitstatus_to_exitcode(status)
-    if code == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise SystemExit("no tests were collected")
-    return code
+            (unreached if outcome == UNREACHED else survivors).append(mutant)
+            tell(path, lines, mutant, outcome)
+    return Tally(path, len(found), tuple(survivors), tuple(unreached), equivalent, tuple(sorted(excused - seen)))
 
 
 def equivalents(path: Path) -> set[Key]:
@@ -252,10 +186,10 @@ def progress(path: Path, number: int) -> None:
         print(f"\r{path.relative_to(SOURCES)}: {number}\033[K", end="\r", file=sys.stderr)
 
 
-def tell(path: Path, lines: Sequence[str], mutant: Mutant) -> None:
-    """One survivor, as soon as it is known."""
+def tell(path: Path, lines: Sequence[str], mutant: Mutant, outcome: str) -> None:
+    """One change that no test noticed, as soon as it is known."""
     place = f"{path.relative_to(ROOT)}:{mutant.line}:{mutant.column + 1}"
-    print(f"{place}: {mutant.change}: {lines[mutant.line - 1].strip()}", flush=True)
+    print(f"{place}: {outcome}: {mutant.change}: {lines[mutant.line - 1].strip()}", flush=True)
 
 
 def report(tally: Tally) -> None:
@@ -263,8 +197,9 @@ def report(tally: Tally) -> None:
     name = tally.path.relative_to(ROOT)
     for _, line, change in tally.stale:
         print(f"{name}: no such survivor, remove it from {EQUIVALENT.name}: {change}: {line}")
-    kept = f", {tally.equivalent} make no difference" if tally.equivalent else ""
-    print(f"{name}: {tally.counted - len(tally.survivors)} of {tally.counted} noticed, {tally.percent:.0f} %{kept}")
+    others = [f"{len(tally.unreached)} not reached by a test"] if tally.unreached else []
+    others += [f"{tally.equivalent} make no difference"] if tally.equivalent else []
+    print(", ".join([f"{name}: {tally.noticed} of {tally.counted} noticed, {tally.percent:.0f} %", *others]))
     sys.stdout.flush()
 
 

@@ -11,10 +11,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from importlib import import_module
 
 import pytest
 
-from kprobe_tool.checks import Status
+from kprobe_tool.checks import CHECKS, Status
 
 from .test_audit import loaded, nvme
 from .tool import Answer, as_nobody, tool
@@ -29,6 +30,8 @@ EXPERIMENTS: dict[str, tuple[str, Callable[..., Answer], Callable[[Modprobe], Ab
     "nvme": ("nvme", tool, nvme),
     "skmsg": ("skmsg", tool, partial(loaded, "skmsg")),
 }
+PRELOADED = {"rds": ("pyroute2",), "nvme": (), "skmsg": ("bcc", "pyroute2")}
+"""What the probes of a system import where they need it: loaded once here, not by each child of each round."""
 SPIN, PAUSE = 0.3, 0.05
 """Seconds that the load lets nobody else run, and that it rests."""
 LOAD_PRIORITY, TOOL_PRIORITY = 10, 20
@@ -78,12 +81,24 @@ def busy() -> Iterator[None]:
 LOADS = {"idle": idle, "busy": busy}
 
 
+@pytest.fixture(scope="module")
+def name(request: pytest.FixtureRequest, modprobe: Modprobe) -> Iterator[str]:
+    """An experiment, with all that has to be there for it from its first round to its last."""
+    system, _, prepared = EXPERIMENTS[request.param]
+    for module in {check.function.partition(":")[0] for check in CHECKS if check.system == system}:
+        import_module(module)
+    for module in PRELOADED[system]:
+        import_module(module)
+    with prepared(modprobe):
+        yield request.param
+
+
 @pytest.mark.parametrize("number", range(ROUNDS))
 @pytest.mark.parametrize("load", LOADS)
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_round(name: str, load: str, number: int, modprobe: Modprobe) -> None:
-    system, ask, prepared = EXPERIMENTS[name]
-    with prepared(modprobe), LOADS[load]():
+@pytest.mark.parametrize("name", EXPERIMENTS, indirect=True)
+def test_round(name: str, load: str, number: int) -> None:
+    system, ask, _ = EXPERIMENTS[name]
+    with LOADS[load]():
         answer = ask("audit", "--only", system, "-o", "json", "--fail-on", "never")
     verdicts = {row["id"]: row["status"] for row in answer.json["results"]}
     for check, status in verdicts.items():
@@ -93,14 +108,14 @@ def test_round(name: str, load: str, number: int, modprobe: Modprobe) -> None:
         assert len(before - {Status.UNKNOWN.value}) <= 1, f"{check}: {status}, and before: {before}"
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
-def test_one_verdict(name: str) -> None:
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_one_verdict(experiment: str) -> None:
     """Printed for 'make soak': how often each check said what. One that never says anything proves nothing."""
-    for (experiment, load), checks in seen.items():
-        for check, verdicts in checks.items() if experiment == name else ():
+    for load in LOADS:
+        for check, verdicts in seen[experiment, load].items():
             counts = ", ".join(f"{count} {status}" for status, count in sorted(verdicts.items()))
-            print(f"{os.uname().release} {name} {load} {check}: {counts}")
-    if not seen[name, "idle"]:
+            print(f"{os.uname().release} {experiment} {load} {check}: {counts}")
+    if not seen[experiment, "idle"]:
         pytest.skip("no round of it was run")
-    found = {status for verdicts in seen[name, "idle"].values() for status in verdicts}
+    found = {status for verdicts in seen[experiment, "idle"].values() for status in verdicts}
     assert found - {Status.UNKNOWN.value}

@@ -63,7 +63,9 @@ CHECKS: tuple[Check, ...] = (
         ),
         look_for=(
             "deadly_grants lists the numbers of queues whose grant would be the crash; read and poll are the "
-            "counts that stay. A vendor's kernel that has a fix is reported all the same: waive it there."
+            "counts that stay. A vendor's kernel that has a fix is reported all the same, as only a crash would "
+            "tell: where the vendor's list of changes has nvmf_set_io_queues() clear the counts, or a test machine "
+            "with the same kernel survives a reset after its target's limit was lowered, waive it."
         ),
         remedy=(
             "Do not lower the target's limit while connected. Connect without --nr-write-queues and "

@@ -228,6 +228,17 @@ class Btf:
         members = tuple(self._members(owner, place, 0, 0))
         return Struct(self._string(owner._words[place]), owner._words[place + 2], members)
 
+    def returns_void(self, function: str) -> bool | None:
+        """Whether a function returns nothing; None where there is none of this name."""
+        type_id = self.find(function, frozenset({BTF_KIND_FUNC}))
+        if type_id is None:
+            return None
+        owner, place = self._record(type_id)
+        owner, place = self._record(owner._words[place + 2])
+        if owner._words[place + 1] >> 24 & KIND_MASK != BTF_KIND_FUNC_PROTO:
+            raise ValueError(f"BTF: {function} has no prototype")
+        return owner._words[place + 2] == 0
+
     def enumerators(self, name: str) -> dict[int, str]:
         """The names of an enum's values, the first of each; empty where the kernel has no such enum."""
         type_id = self.find(name, frozenset({BTF_KIND_ENUM}))

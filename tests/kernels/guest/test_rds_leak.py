@@ -15,7 +15,7 @@ from kprobe_tool.checks import CHECKS
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import netns, rds_info
 from kprobe_tool.probes.rds import experiment
-from kprobe_tool.probes.rds.children import connections_hold_namespace
+from kprobe_tool.probes.rds.children import connections_hold_namespace, tune_can_fail
 
 from .conftest import Run
 from .expected import Expected
@@ -80,6 +80,13 @@ def test_audit_says_the_same(kernel: Kernel) -> None:
 def test_the_tcp_canary_is_made(kernel: Kernel) -> None:
     row = tool("audit", "--only", "rds-info-netns-leak", "-o", "json").json["results"][0]
     assert (row["evidence"]["tcp_canary"] == "made") == connections_hold_namespace(kernel.release)
+
+
+def test_the_types_say_whether_connections_hold_their_namespace(kernel: Kernel) -> None:
+    """Older stable kernels with the fix are told by this alone. Before v5.11 modules have no types."""
+    if not Path("/sys/kernel/btf/rds_tcp").exists():
+        pytest.skip(f"{kernel.release} has no BTF of modules")
+    assert tune_can_fail() == connections_hold_namespace(kernel.release)
 
 
 def test_the_second_witness_agrees(kernel: Kernel) -> None:

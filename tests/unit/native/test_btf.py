@@ -99,6 +99,18 @@ def test_struct() -> None:
     assert outer.member("nonsense") is None
 
 
+def test_what_a_function_returns() -> None:
+    builder = example()
+    integer = builder.integer("bool", 1)
+    for name, returned in (("rds_tcp_tune", integer), ("rds_tcp_exit", 0)):
+        builder.add(name, btf.BTF_KIND_FUNC, builder.add("", btf.BTF_KIND_FUNC_PROTO, returned))
+    builder.add("odd", btf.BTF_KIND_FUNC, integer)
+    types = Btf(builder.blob())
+    assert [types.returns_void(name) for name in ("rds_tcp_tune", "rds_tcp_exit", "absent")] == [False, True, None]
+    with pytest.raises(ValueError, match="no prototype"):
+        types.returns_void("odd")
+
+
 def test_names_are_of_a_kind() -> None:
     types = Btf(example().blob())
     assert types.struct("nonsense") is None

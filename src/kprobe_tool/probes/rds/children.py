@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from kprobe_tool.errors import errno_name
-from kprobe_tool.native import link, procfs, rds, rds_info, sched
+from kprobe_tool.native import btf, link, procfs, rds, rds_info, sched
 from kprobe_tool.native.child import Request
 from kprobe_tool.native.silent_peer import SilentPeer
 
@@ -45,11 +45,27 @@ def connections_hold_namespace(release: str) -> bool:
 
     Before Linux kernel commit 3a58f13a881e ("net: rds: acquire refcount on TCP sockets") (in v5.18) it does not: TCP
     that waits for an answer of the silent peer would go on in a namespace that was freed, were we killed meanwhile.
-    Nothing shows the difference without taking that risk, and stable kernels that have the fix are not told from
-    others: so the release decides, not about a verdict, but about what is not tried.
+    Nothing shows the difference without taking that risk but the kernel's own types, where stable kernels have the
+    fix: for them the fix of the fix, in v5.18 as well, has rds_tcp_tune() return whether it could.
     """
     found = re.match(r"(\d+)\.(\d+)", release)
-    return found is not None and (int(found[1]), int(found[2])) >= (5, 18)
+    return (found is not None and (int(found[1]), int(found[2])) >= (5, 18)) or tune_can_fail()
+
+
+def tune_can_fail() -> bool:
+    """Whether rds_tcp_tune() returns anything, by the kernel's BTF: modules have it since v5.11."""
+    try:
+        return tune_types().returns_void("rds_tcp_tune") is False
+    except (OSError, ValueError):
+        return False
+
+
+def tune_types() -> btf.Btf:
+    """Raises OSError, ValueError."""
+    try:
+        return btf.module("rds_tcp")
+    except FileNotFoundError:
+        return btf.vmlinux()
 
 
 def count_rows(fd: int, option: rds_info.InfoOption) -> tuple[int, list[rds_info.Record]]:

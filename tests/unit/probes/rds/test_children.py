@@ -2,6 +2,8 @@
 
 import pytest
 
+from kprobe_tool.native import btf
+from kprobe_tool.probes.rds import children
 from kprobe_tool.probes.rds.children import connections_hold_namespace
 
 
@@ -17,5 +19,19 @@ from kprobe_tool.probes.rds.children import connections_hold_namespace
         ("unknown", False),
     ],
 )
-def test_connections_hold_namespace(release: str, hold: bool) -> None:
+def test_connections_hold_namespace(release: str, hold: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing() -> btf.Btf:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(children, "tune_types", nothing)
     assert connections_hold_namespace(release) is hold
+
+
+@pytest.mark.parametrize(("void", "hold"), [(True, False), (False, True), (None, False)])
+def test_a_stable_kernel_shows_its_fix(void: bool | None, hold: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Types:
+        def returns_void(self, function: str) -> bool | None:
+            return void if function == "rds_tcp_tune" else None
+
+    monkeypatch.setattr(children, "tune_types", Types)
+    assert connections_hold_namespace("5.15.0-18-amd64") is hold

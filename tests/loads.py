@@ -236,7 +236,7 @@ def by_bcc(count: int) -> list[Told]:
     """bcc's load_func(), which prints the log: here that is all that was printed."""
 
     def load(made: Any, kind: int) -> Told:
-        with bcc.captured() as said:
+        with bcc.capture_output() as said:
             with pytest.raises(Exception, match="Failed to load BPF program b'refused'"):
                 made.load_func(b"refused", kind)
             printed = said()
@@ -244,7 +244,7 @@ def by_bcc(count: int) -> list[Told]:
 
     def loads() -> list[Told]:
         module = bcc.load().module
-        with bcc.captured(), bcc.kernel_source(bcc.SOURCES):
+        with bcc.capture_output(), bcc.kernel_source(bcc.SOURCES):
             made = module.BPF(text=BCC_SOURCE, cflags=BCC_FLAGS)
         return [load(made, module.BPF.SOCKET_FILTER) for _ in range(count)]
 

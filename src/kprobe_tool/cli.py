@@ -66,7 +66,7 @@ def cli(ctx: click.Context, color: str) -> ExitCode:
     return ExitCode.OK
 
 
-def in_order(args: Sequence[str]) -> list[str]:
+def reorder_options(args: Sequence[str]) -> list[str]:
     """A command line as click wants it: --color and -o may stand before and behind the command, and ``help COMMAND``
     is its --help."""
     if args[:1] == ["help"]:
@@ -91,7 +91,7 @@ def run(args: list[str]) -> int:
     """One command line, from arguments to exit code. Everything a user or a host can cause ends here as one line."""
     path: list[str] = []
     try:
-        code = cli.main(in_order(args), prog_name=PROGRAM, standalone_mode=False, obj=path)
+        code = cli.main(reorder_options(args), prog_name=PROGRAM, standalone_mode=False, obj=path)
         sys.stdout.flush()
         return int(code or 0)
     except Error as error:

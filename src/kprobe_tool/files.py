@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 @contextlib.contextmanager
-def opened(path: str) -> Iterator[BinaryIO]:
+def open_input(path: str) -> Iterator[BinaryIO]:
     """A file to read, ``-`` is standard input. Raises FileError: also for a terminal behind ``-``, at which a user
     would wait for us, and for what is no file or pipe, a device or a directory, which may have no end.
     """
@@ -57,7 +57,7 @@ def is_null(found: os.stat_result) -> bool:
 
 def read(path: str, maximum: int) -> bytes:
     """A file of at most ``maximum`` bytes; a longer one is refused whole. Raises FileError."""
-    with opened(path) as file:
+    with open_input(path) as file:
         return read_open(file, path, maximum)
 
 

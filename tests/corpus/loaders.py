@@ -39,9 +39,9 @@ int unchecked(struct pt_regs *ctx)
 
 def by_libbpf(name: str, source: str) -> bytes:
     lib, path = libbpf.library(), str(object_file(source))
-    with libbpf.messages() as said, libbpf.opened(path) as handle:
-        for program in libbpf.each(handle):
-            wanted = libbpf.described(program).name == name.replace("-", "_")
+    with libbpf.messages() as said, libbpf.open_object(path) as handle:
+        for program in libbpf.each_program(handle):
+            wanted = libbpf.describe(program).name == name.replace("-", "_")
             lib.bpf_program__set_autoload(program, wanted)
         lib.bpf_object__load(handle)
     return "".join(f"{line}\n" for line in said).replace(path, f"{source}.bpf.o").encode()

@@ -64,8 +64,8 @@ def test_without_rds() -> None:
     assert info.stdout.startswith("RDS is not loaded")
     check = run("rds-info", "--leak-check")
     assert check.returncode == 0
-    every = run("rds-info", "--netns", "-o", "json")
-    assert json.loads(every.stdout)["results"] == []
+    answer = run("rds-info", "--netns", "-o", "json")
+    assert json.loads(answer.stdout)["results"] == []
 
 
 def test_no_rds_socket_without_rds() -> None:
@@ -134,18 +134,18 @@ def test_a_fifo_does_not_block(tmp_path: Path) -> None:
 
 
 def test_own_namespace_by_every_name() -> None:
-    from kprobe_tool.probes.namespaces import own, resolve
+    from kprobe_tool.probes.namespaces import current, resolve
 
-    here = own()
+    here = current()
     for spec in (str(os.getpid()), "/proc/self/ns/net", str(here.inode), f"net:[{here.inode}]"):
         assert resolve(spec).identity == here.identity
 
 
 def test_every_namespace_once() -> None:
-    from kprobe_tool.probes.namespaces import every, own
+    from kprobe_tool.probes.namespaces import current, find_all
 
-    spaces, _ = every()
-    assert spaces[0].identity == own().identity
+    spaces, _ = find_all()
+    assert spaces[0].identity == current().identity
     assert len({space.identity for space in spaces}) == len(spaces)
 
 
@@ -165,17 +165,17 @@ def test_inside_runs_in_the_other_namespace_and_comes_back() -> None:
         signal.pause()
     os.read(reader, 1)
     try:
-        space = netns.at_path(f"/proc/{pid}/ns/net", pid=pid)
-        seen = netns.inside(space, lambda: os.readlink("/proc/thread-self/ns/net"))
+        space = netns.from_path(f"/proc/{pid}/ns/net", pid=pid)
+        seen = netns.call_inside(space, lambda: os.readlink("/proc/thread-self/ns/net"))
         assert seen == f"net:[{space.inode}]" != outside
         assert os.readlink("/proc/thread-self/ns/net") == outside
         with pytest.raises(ZeroDivisionError):
-            netns.inside(space, lambda: 1 // 0)
+            netns.call_inside(space, lambda: 1 // 0)
     finally:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
     with pytest.raises(FileNotFoundError):
-        netns.inside(space, os.getpid)
+        netns.call_inside(space, os.getpid)
 
 
 def test_a_child_does_not_outlive_its_parent() -> None:

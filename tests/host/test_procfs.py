@@ -16,5 +16,5 @@ def test_implemented() -> None:
         skip("other architectures have other names")
     with open("/proc/kallsyms", encoding="utf-8") as file:
         weak = {line.split()[2] for line in file if line.split()[1] in {"W", "w"} and " __x64_sys_" in line}
-    found = procfs.implemented({"__x64_sys_openat", "__x64_sys_nonsense", *weak})
+    found = procfs.implemented_symbols({"__x64_sys_openat", "__x64_sys_nonsense", *weak})
     assert found == {"__x64_sys_openat"}

@@ -92,12 +92,12 @@ def test_elements_add_up(checked: Any) -> None:
 
 
 def test_ktls_is_not_loaded_for_it(checked: Any) -> None:
-    if tls.loaded():
+    if tls.is_ulp_registered():
         skip("tls is loaded here; the lab tries it both ways")
     rows = [row for row in checked["results"] if row["socket"] == "ktls"]
     assert {row["outcome"] for row in rows} == {"not-applicable"}
     assert all("not loaded" in row["reason"] for row in rows)
-    assert not tls.loaded()
+    assert not tls.is_ulp_registered()
 
 
 def test_the_ring_is_one_less_than_the_array() -> None:
@@ -155,7 +155,7 @@ def test_doctor_tries_it() -> None:
 
 
 def test_without_bcc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bcc, "imported", lambda: None)
+    monkeypatch.setattr(bcc, "import_bcc", lambda: None)
     monkeypatch.setattr(bcc, "from_distribution", lambda: None)
     with pytest.raises(Error, match=r"bcc: not importable by .*; install python3-bpfcc"):
         experiment.gather(time.monotonic() + 60)

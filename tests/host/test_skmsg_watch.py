@@ -67,7 +67,7 @@ def test_a_message(watch: MessageWatch, address: str) -> None:
     (event,), counters = collect(watch)
     assert counters == Counters(seen=1, emitted=1)
     assert before - 1 < event.time.timestamp() < time.time() + 1
-    assert (event.hook, event.pid, event.netns) == ("sk_psock_msg_verdict", os.getpid(), netns.own().inode)
+    assert (event.hook, event.pid, event.netns) == ("sk_psock_msg_verdict", os.getpid(), netns.current().inode)
     assert event.comm == Path("/proc/self/comm").read_text().strip()
     assert (event.saddr, event.sport, event.daddr, event.dport) == (address, sport, address, dport)
     assert (event.sg.start, event.sg.end, event.sg.size, event.sg.copy) == (0, 1, 7, 0)
@@ -106,7 +106,7 @@ OTHER_PORT = 1
     [
         (lambda sport, dport: MessageFilter(pid=os.getpid()), True),
         (lambda sport, dport: MessageFilter(pid=os.getppid()), False),
-        (lambda sport, dport: MessageFilter(netns=netns.own().inode), True),
+        (lambda sport, dport: MessageFilter(netns=netns.current().inode), True),
         (lambda sport, dport: MessageFilter(netns=1), False),
         (lambda sport, dport: MessageFilter(port=sport), True),
         (lambda sport, dport: MessageFilter(port=dport), True),
@@ -138,8 +138,8 @@ sys.stdin.readline()
     child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None
     inode = int(child.stdout.readline())
-    space = netns.at_path(f"/proc/{child.pid}/ns/net")
-    assert space.inode == inode != netns.own().inode
+    space = netns.from_path(f"/proc/{child.pid}/ns/net")
+    assert space.inode == inode != netns.current().inode
     try:
         subprocess.run(["nsenter", "-t", str(child.pid), "-n", "ip", "link", "set", "lo", "up"], check=True)
 
@@ -148,7 +148,7 @@ sys.stdin.readline()
                 skmsg.use(watch.program, "look_and_pass", client)
                 skmsg.exchange(client, peer, 2)
 
-        netns.inside(space, traffic)
+        netns.call_inside(space, traffic)
     finally:
         child.communicate("\n")
     events, _ = collect(watch)

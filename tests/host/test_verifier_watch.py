@@ -30,7 +30,7 @@ from kprobe_tool.probes.verifier.watching.watch import (
     LoadFilter,
     LoadWatch,
     LogSource,
-    explained,
+    explain_report,
     wall_clock,
 )
 
@@ -71,7 +71,7 @@ def test_three_loaders(watch: LoadWatch) -> None:
     for report, each in zip(reports, told, strict=True):
         loads.agrees(report, each)
         assert len(report.attempts) == (1 if each in by_hand else 2)
-        found = explained(report)
+        found = explain_report(report)
         assert found.source is LogSource.LOADER
         assert found.diagnosis is not None
         assert found.diagnosis.recognised
@@ -105,7 +105,7 @@ def test_a_log_of_46_megabytes(watch: LoadWatch) -> None:
     assert (load.captured, load.missing) == (MAX_LOG, "limit")
     assert len(told.log) == load.length
     assert report.last.log == told.log[-MAX_LOG:]
-    found = explained(report).diagnosis
+    found = explain_report(report).diagnosis
     assert found is not None
     assert found.message == "R2 !read_ok"
 
@@ -182,7 +182,7 @@ def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
     told = loads.nowhere()
     (report,), _ = collect(watch, {told.pid})
     assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
-    row = dict(report_row(watch, explained(report)))
+    row = dict(report_row(watch, explain_report(report)))
     assert (row["attr_read"], row["prog_type"], row["insn_cnt"]) == (False, None, None)
     head, *_ = lines(row, None)
     assert "unknown program" in head
@@ -198,7 +198,7 @@ def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
     (report,), counters = collect(watch, {told.pid})
     load = report.last.load
     assert (load.errno, load.start, load.seccomp, load.name) == (errno, None, True, "filtered")
-    assert "seccomp" in "".join(missing(dict(report_row(watch, explained(report)))))
+    assert "seccomp" in "".join(missing(dict(report_row(watch, explain_report(report)))))
     assert counters.seen == counters.emitted + counters.dropped
 
 
@@ -207,7 +207,7 @@ def test_a_load_without_seccomp(watch: LoadWatch) -> None:
     told = loads.silently(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {told.pid})
     assert report.last.load.start is not None
-    assert "seccomp" not in "".join(missing(dict(report_row(watch, explained(report)))))
+    assert "seccomp" not in "".join(missing(dict(report_row(watch, explain_report(report)))))
 
 
 def test_a_log_that_changes(watch: LoadWatch) -> None:
@@ -230,7 +230,7 @@ def test_silent_loads(watch: LoadWatch) -> None:
     reports, _ = collect(watch, {told.pid})
     assert [len(report.attempts) for report in reports] == [1] * 17
     for report in reports:
-        found = explained(report)
+        found = explain_report(report)
         assert (found.source, found.log) == (None, b"")
         assert found.diagnosis is not None
         assert found.diagnosis.errno == "EACCES"
@@ -245,7 +245,7 @@ def test_accepted_loads(watch: LoadWatch) -> None:
     told = loads.silently(loads.FINE)
     (report,), _ = collect(watch, {told.pid})
     assert (report.last.load.errno, report.last.load.insn_cnt) == (0, 2)
-    assert explained(report).diagnosis is None
+    assert explain_report(report).diagnosis is None
 
 
 @pytest.mark.parametrize(
@@ -353,12 +353,12 @@ def test_loaded_again(watch: LoadWatch) -> None:
         child.start()
         told = child.answer()
         (report,), _ = collect(watch, {told.pid})
-        found = explained(report, again=True)
+        found = explain_report(report, again=True)
         assert (found.source, found.note) == (LogSource.RELOAD, None)
         assert b"R2 !read_ok" in found.log
         assert found.diagnosis is not None
         assert found.diagnosis.message == "R2 !read_ok"
-    again = explained(report, again=True)
+    again = explain_report(report, again=True)
     assert (again.source, again.note) == (None, "the loader is gone, and its maps with it")
 
 
@@ -367,8 +367,8 @@ def test_a_program_without_maps_is_loaded_again_when_its_loader_is_gone(watch: L
     told = loads.silently("; ".join(["r0 = 0", *["r0 += 1"] * 20_000, "r0 = r2", "exit"]))
     (report,), _ = collect(watch, {told.pid})
     assert len(report.last.insns) == 20_003 * 8
-    assert explained(report, again=True).source is LogSource.RELOAD
-    assert explained(report).source is None
+    assert explain_report(report, again=True).source is LogSource.RELOAD
+    assert explain_report(report).source is None
 
 
 def test_control_group(watch: LoadWatch) -> None:

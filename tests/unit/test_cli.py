@@ -108,7 +108,7 @@ def test_errors_are_one_line(args: list[str], line: str, capsys: pytest.CaptureF
     ],
 )
 def test_order_of_a_command_line(args: list[str], order: list[str]) -> None:
-    assert cli.in_order(args) == order
+    assert cli.reorder_options(args) == order
 
 
 def test_options_before_and_behind_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ from typing import Any
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf, host, memory, seccomp
-from kprobe_tool.native.bpf import LoadAnswer, whole
+from kprobe_tool.native.bpf import LoadAnswer, grow_log_until_whole
 from kprobe_tool.native.libc import libc, text
 from kprobe_tool.native.ringbuf import RingBuffer
 
@@ -60,13 +60,13 @@ def load() -> Bcc:
     with warnings.catch_warnings():
         # A newer Python than the distribution's own warns of escapes in older releases of bcc.
         warnings.simplefilter("ignore", SyntaxWarning)
-        module = imported() or from_distribution()
+        module = import_bcc() or from_distribution()
     if module is None:
         raise Error("bcc", f"not importable by {sys.executable}", hint=HINT)
     return Bcc(module, str(getattr(module, "__version__", "unknown")), str(module.__file__))
 
 
-def imported() -> Any | None:
+def import_bcc() -> Any | None:
     """``import bcc`` where that is iovisor's; another library of the name is taken out of the way again."""
     try:
         import bcc
@@ -116,12 +116,12 @@ def noise_file() -> int:
     return os.memfd_create("kprobe-tool-bcc")
 
 
-def noise_in(memory: int) -> str:
+def read_noise(memory: int) -> str:
     return text(os.pread(memory, NOISE_MAX, 0))
 
 
 @contextmanager
-def captured(into: int | None = None) -> Iterator[Callable[[], str]]:
+def capture_output(into: int | None = None) -> Iterator[Callable[[], str]]:
     """Catches what libbcc and LLVM write to file descriptors 1 and 2; yields a function giving it as text.
 
     ``into`` keeps it.
@@ -133,7 +133,7 @@ def captured(into: int | None = None) -> Iterator[Callable[[], str]]:
     for fd, _ in kept:
         os.dup2(memory, fd)
     try:
-        yield lambda: noise_in(memory)
+        yield lambda: read_noise(memory)
     finally:
         libc.fflush(None)
         for fd, copy in kept:
@@ -216,7 +216,7 @@ class Object:
             **(defines or {}),
         }
         flags = [f"-D{key}={value}".encode() for key, value in macros.items()]
-        with captured(noise) as output, kernel_source(SOURCES):
+        with capture_output(noise) as output, kernel_source(SOURCES):
             ctypes.set_errno(0)
             self._module = self._lib.bpf_module_create_c_from_string(
                 (SOURCES / name).read_bytes(), 0, (ctypes.c_char_p * len(flags))(*flags), len(flags), True, None
@@ -229,7 +229,7 @@ class Object:
     def load(self, function: str, prog_type: int, attach_type: int = -1) -> int:
         """Load one function as a program: a file descriptor that belongs to this object. Raises Error."""
         lib, symbol = self._lib, function.encode()
-        with captured() as noise:
+        with capture_output() as noise:
             ctypes.set_errno(0)
             fd = lib.bcc_func_load(
                 self._module,
@@ -264,7 +264,7 @@ class Object:
 
         def attempt(log_size: int) -> LoadAnswer:
             log = ctypes.create_string_buffer(log_size)
-            with captured():
+            with capture_output():
                 ctypes.set_errno(0)
                 fd = lib.bcc_func_load(
                     self._module,
@@ -287,7 +287,7 @@ class Object:
             complete = len(written) + 1 < log_size and (fd >= 0 or number != errnos.ENOSPC)
             return LoadAnswer(0 if fd >= 0 else number, written, complete, None)
 
-        return whole(attempt), size // 8
+        return grow_log_until_whole(attempt), size // 8
 
     def map(self, name: str) -> int:
         """The file descriptor of a map, which belongs to this object. Raises KeyError."""

@@ -31,7 +31,7 @@ PATIENCE = 0.5
 """Seconds for a killed child to end before it is left behind."""
 
 
-def each(
+def run_each(
     items: Sequence[Item], function: Callable[[Item], Answer], seconds: float
 ) -> Generator[tuple[Item, Answer | Lost]]:
     """``function`` of each item, in order.
@@ -55,7 +55,7 @@ def each(
             except (TimeoutError, EOFError) as error:
                 assert child is not None
                 status = child.end(PATIENCE)
-                answer = error if isinstance(error, TimeoutError) else ChildProcessError(how_it_ended(status))
+                answer = error if isinstance(error, TimeoutError) else ChildProcessError(exit_text(status))
                 child = None
             yield item, answer
     finally:
@@ -82,7 +82,7 @@ def answer_of(function: Callable[[Item], Answer], item: Item) -> bytes:
         return pickle.dumps(ChildProcessError(f"{type(error).__name__}: {error} ({where})"))
 
 
-def how_it_ended(status: int | None) -> str:
+def exit_text(status: int | None) -> str:
     """What wait(2) says of a child that gave no answer."""
     if status is None:
         return "the process that asked does not end"

@@ -283,7 +283,7 @@ def load_once(program: Program, log_level: int, log_size: int, *, log_buf: bool 
     return LoadAnswer(errno, log, complete or not log_level, true_size)
 
 
-def whole(attempt: Callable[[int], LoadAnswer]) -> LoadAnswer:
+def grow_log_until_whole(attempt: Callable[[int], LoadAnswer]) -> LoadAnswer:
     """What ``attempt`` gives with a buffer of so many bytes that the log fits: then the errno is the verifier's."""
     size = LOG_SIZE
     while True:
@@ -297,4 +297,4 @@ def load(program: Program, log_level: int) -> LoadAnswer:
     """Load a program and close it; the buffer grows until the log fits. Raises OSError as :func:`load_once` does."""
     if not log_level:
         return load_once(program, 0, 0)
-    return whole(lambda size: load_once(program, log_level, size))
+    return grow_log_until_whole(lambda size: load_once(program, log_level, size))

@@ -156,7 +156,7 @@ def start(life: Callable[[Channel], None], *, outlives: bool = False) -> ChildPr
     if pid == 0:
         try:
             ours.close()
-            live(Channel(theirs), life, parent, outlives=outlives)
+            run_child(Channel(theirs), life, parent, outlives=outlives)
         except BaseException:
             # A bug, which the parent sees as a child that died.
             traceback.print_exc()
@@ -178,7 +178,7 @@ def start(life: Callable[[Channel], None], *, outlives: bool = False) -> ChildPr
     return process
 
 
-def live(channel: Channel, life: Callable[[Channel], None], parent: int, *, outlives: bool) -> None:
+def run_child(channel: Channel, life: Callable[[Channel], None], parent: int, *, outlives: bool) -> None:
     """The child's side of :func:`start`: says first whether it could be set up."""
     try:
         set_up(outlives=outlives)

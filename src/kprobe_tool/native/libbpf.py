@@ -128,7 +128,7 @@ def messages() -> Iterator[list[str]]:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[int]:
+def open_object(path: str) -> Iterator[int]:
     """struct bpf_object of a file. Raises OSError."""
     lib = library()
     handle = lib.bpf_object__open_file(os.fsencode(path), None)
@@ -141,7 +141,7 @@ def opened(path: str) -> Iterator[int]:
         lib.bpf_object__close(handle)
 
 
-def each(handle: int) -> Iterator[int]:
+def each_program(handle: int) -> Iterator[int]:
     """struct bpf_program of every program."""
     lib = library()
     program = lib.bpf_object__next_program(handle, None)
@@ -161,7 +161,7 @@ def forget_pins(handle: int) -> None:
         member = lib.bpf_object__next_map(handle, member)
 
 
-def described(program: int) -> ObjectProgram:
+def describe(program: int) -> ObjectProgram:
     lib = library()
     return ObjectProgram(
         text(lib.bpf_program__name(program)),
@@ -175,8 +175,8 @@ def programs(path: str) -> tuple[ObjectProgram, ...]:
     """The programs of an object file. Raises OSError with libbpf's own words, Error."""
     with messages() as printed:
         try:
-            with opened(path) as handle:
-                return tuple(described(program) for program in each(handle))
+            with open_object(path) as handle:
+                return tuple(describe(program) for program in each_program(handle))
         except OSError as error:
             words = printed[-1].removeprefix("libbpf: ") if printed else error.strerror
             raise OSError(error.errno, words, path) from error
@@ -186,9 +186,9 @@ def attempt(path: str, name: str, level: int, size: int, prog_type: int | None) 
     """Load one program of an object with a log of this size."""
     lib = library()
     with messages() as printed, mmap.mmap(-1, size) as memory:
-        with opened(path) as handle:
+        with open_object(path) as handle:
             forget_pins(handle)
-            for program in each(handle):
+            for program in each_program(handle):
                 wanted = text(lib.bpf_program__name(program)) == name
                 lib.bpf_program__set_autoload(program, wanted)
                 if not wanted:

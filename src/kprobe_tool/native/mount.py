@@ -131,7 +131,7 @@ def listmount_call(req: bytes | None, flags: int = 0, room: int = 1) -> Call:
     return Call("listmount", (memory, Memory(bytes(8 * room)), room, flags))
 
 
-def claiming(size: int) -> bytes:
+def mnt_id_req_head(size: int) -> bytes:
     """The start of a mnt_id_req of ``size`` bytes for mount 0, which there never is."""
     return bytes(mnt_id_req(size=size))
 

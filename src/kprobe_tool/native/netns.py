@@ -108,13 +108,13 @@ def open_nsfs(path: str) -> int:
         os.close(fd)
 
 
-def own() -> Netns:
+def current() -> Netns:
     """The namespace that the calling process is in."""
     status = os.stat("/proc/self/ns/net")
     return Netns(status.st_dev, status.st_ino, path="/proc/self/ns/net")
 
 
-def at_path(path: str, *, name: str | None = None, pid: int | None = None) -> Netns:
+def from_path(path: str, *, name: str | None = None, pid: int | None = None) -> Netns:
     """The namespace behind a path. Raises OSError; EINVAL when the path is no network namespace."""
     fd = open_nsfs(path)
     try:
@@ -126,7 +126,7 @@ def at_path(path: str, *, name: str | None = None, pid: int | None = None) -> Ne
     return Netns(status.st_dev, status.st_ino, name=name, pid=pid, path=path)
 
 
-def named() -> Iterator[Netns]:
+def listed() -> Iterator[Netns]:
     """The namespaces that ip-netns(8) lists; files there that are no namespace (any more) are passed over."""
     try:
         names = sorted(os.listdir(NAMED))
@@ -134,7 +134,7 @@ def named() -> Iterator[Netns]:
         return
     for name in names:
         try:
-            yield at_path(f"{NAMED}/{name}", name=text(os.fsencode(name)))
+            yield from_path(f"{NAMED}/{name}", name=text(os.fsencode(name)))
         except OSError:
             continue
 
@@ -159,7 +159,7 @@ def of_open_files() -> Iterator[Netns]:
     A file opened through a bind mount that is gone by now reads as ``/`` (fs/d_path.c: the name of an nsfs file is
     made up, unless it is the root of its mount). So does the root of any other file system that was unmounted.
     """
-    return at_foreign_paths(
+    return from_foreign_paths(
         [path for pid in pids() for path, target in fd_targets(pid) if target == "/" or target.startswith("net:[")]
     )
 
@@ -172,23 +172,23 @@ def of_mounts() -> Iterator[Netns]:
             words = line.split()
             if len(words) > 4 and words[3].startswith("net:["):
                 paths.append(unescape_mount(words[4]))
-    return at_foreign_paths(paths)
+    return from_foreign_paths(paths)
 
 
-def at_foreign_paths(paths: Sequence[str]) -> Iterator[Netns]:
+def from_foreign_paths(paths: Sequence[str]) -> Iterator[Netns]:
     """The namespaces behind those of the paths that lead to one.
 
     Looked at in a child that can be left behind: the way to a path can lead through a dead file server, and not every
     file system answers from its cache. What does not answer is no namespace, since nsfs waits for nobody.
     """
-    for _, answer in bounded.each(paths, at_path_or_none, FOREIGN_SECONDS):
+    for _, answer in bounded.run_each(paths, from_path_or_none, FOREIGN_SECONDS):
         if isinstance(answer, Netns):
             yield answer
 
 
-def at_path_or_none(path: str) -> Netns | None:
+def from_path_or_none(path: str) -> Netns | None:
     try:
-        return at_path(path)
+        return from_path(path)
     except OSError:
         return None
 
@@ -224,12 +224,12 @@ def of_listns() -> Iterator[Netns]:
         request.ns_id = ids[count - 1]
 
 
-def inside(netns: Netns, function: Callable[[], T]) -> T:
+def call_inside(netns: Netns, function: Callable[[], T]) -> T:
     """Call ``function`` in a network namespace, in a thread of its own, and hand back what it gives or raises.
 
     setns(2) moves one thread only; the thread ends here, so nobody else ever runs in the foreign namespace.
     """
-    if netns.identity == own().identity:
+    if netns.identity == current().identity:
         return function()
     results: list[T] = []
     failures: list[BaseException] = []

@@ -125,7 +125,7 @@ NI_SYSCALL = "sys_ni_syscall"
 """What stands behind every system call that is not there (kernel/sys_ni.c)."""
 
 
-def implemented(names: Set[str]) -> frozenset[str]:
+def implemented_symbols(names: Set[str]) -> frozenset[str]:
     """Those of these symbols that the kernel implements. Raises OSError.
 
     A system call that is not configured has a symbol all the same: a weak one, or one at the address of

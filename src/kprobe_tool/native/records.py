@@ -31,7 +31,7 @@ def address(raw: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
 
 
-def value(field: Any) -> Any:
+def field_value(field: Any) -> Any:
     """One field as a plain Python value."""
     if isinstance(field, be16):
         return int.from_bytes(bytes(field), "big")
@@ -56,7 +56,7 @@ def records(struct: type[ctypes.Structure], size: int, data: bytes) -> Iterator[
     for start in range(0, len(data) - size + 1, size):
         record = struct.from_buffer_copy(data[start : start + size].ljust(ctypes.sizeof(struct), b"\0"))
         yield {
-            name: value(getattr(record, name)) if present else None
+            name: field_value(getattr(record, name)) if present else None
             for name, present in zip(names, written, strict=True)
         }
 

@@ -69,7 +69,7 @@ def die_with_parent() -> None:
         oserror("prctl(PR_SET_PDEATHSIG)")
 
 
-def leave_for_new_netns() -> None:
+def unshare_netns() -> None:
     """Take the calling process into a user and a network namespace of its own; both end with it.
 
     Root where user namespaces are off takes the network namespace alone. Raises OSError.

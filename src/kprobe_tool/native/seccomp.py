@@ -52,7 +52,7 @@ def load(offset: int) -> sock_filter:
     return sock_filter(BPF_LD | BPF_W_ABS, 0, 0, offset)
 
 
-def unless(value: int, skip: int) -> sock_filter:
+def jump_unless(value: int, skip: int) -> sock_filter:
     """Jump over so many instructions where the word is another one."""
     return sock_filter(BPF_JMP | BPF_JEQ_K, 0, skip, value)
 
@@ -69,9 +69,9 @@ def refuse(name: str, but: Collection[int] = ()) -> list[sock_filter]:
     refused = answer(SECCOMP_RET_ERRNO | errnos.EACCES)
     inside = [load(FIRST_ARGUMENT)] if but else []
     for argument in but:
-        inside += [unless(argument, 1), answer(SECCOMP_RET_ALLOW)]
+        inside += [jump_unless(argument, 1), answer(SECCOMP_RET_ALLOW)]
     inside.append(refused)
-    return [load(NR), unless(nr, len(inside)), *inside]
+    return [load(NR), jump_unless(nr, len(inside)), *inside]
 
 
 def install(*parts: list[sock_filter]) -> None:
@@ -84,7 +84,7 @@ def install(*parts: list[sock_filter]) -> None:
         raise OSError(errnos.ENOSYS, f"no filter is known for programs on {machine}", "seccomp(2)")
     rules = [rule for part in parts for rule in part]
     # A program of another architecture, which this one does not become, has other numbers.
-    code = [load(ARCH), unless(AUDIT_ARCH[machine], len(rules)), *rules, answer(SECCOMP_RET_ALLOW)]
+    code = [load(ARCH), jump_unless(AUDIT_ARCH[machine], len(rules)), *rules, answer(SECCOMP_RET_ALLOW)]
     program = sock_fprog(len(code), (sock_filter * len(code))(*code))
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         oserror("prctl(PR_SET_NO_NEW_PRIVS)")

@@ -42,7 +42,7 @@ class tls12_crypto_info_aes_gcm_128(ctypes.Structure):
     )
 
 
-def loaded() -> bool | None:
+def is_ulp_registered() -> bool | None:
     """Whether TCP_ULP "tls" finds what it names without loading a module; None where that cannot be seen."""
     try:
         with open(AVAILABLE_ULP, encoding="ascii") as file:
@@ -59,7 +59,7 @@ def loaded() -> bool | None:
         return None
 
 
-def cipher_loaded() -> bool:
+def is_cipher_registered() -> bool:
     """Whether TLS_TX finds the cipher without loading it: /proc/crypto has what is registered."""
     try:
         with open("/proc/crypto", encoding="utf-8", errors="backslashreplace") as file:

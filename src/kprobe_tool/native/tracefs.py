@@ -75,7 +75,7 @@ def kprobe(symbol: str, arguments: str) -> Iterator[Events]:
         with suppress(FileNotFoundError):
             os.rmdir(instance)
 
-    with undone(undo):
+    with undo_at_exit(undo):
         os.mkdir(instance, 0o700)
         write(f"{root}/kprobe_events", f"p:{group}/{event} {symbol} {arguments}\n")
         write(f"{instance}/events/{group}/{event}/enable", "1")
@@ -83,7 +83,7 @@ def kprobe(symbol: str, arguments: str) -> Iterator[Events]:
 
 
 @contextmanager
-def undone(undo: Callable[[], None]) -> Iterator[None]:
+def undo_at_exit(undo: Callable[[], None]) -> Iterator[None]:
     """Have a process of its own call ``undo`` when the block ends, also when that is by SIGKILL.
 
     It waits for our end of a channel to close, in a session of its own that no terminal's signals reach. Raises

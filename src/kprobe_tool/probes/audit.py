@@ -59,7 +59,7 @@ def findings(
     """
     for _, group in groupby(checks, key=lambda check: check.system):
         waiting = list(group)
-        with closing(bounded.each(waiting, evaluate, seconds)) as answers:
+        with closing(bounded.run_each(waiting, evaluate, seconds)) as answers:
             for check in waiting:
                 begin(check)
                 _, answer = next(answers)

@@ -302,7 +302,7 @@ def rds() -> Item:
 
 
 def kernel_tls() -> Item:
-    loaded = tls.loaded()
+    loaded = tls.is_ulp_registered()
     if loaded is None:
         return Item("tls", None, "whether kernel TLS is loaded cannot be seen", host.privilege_hint())
     if loaded:

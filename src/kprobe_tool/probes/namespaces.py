@@ -13,7 +13,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import host, netns
 from kprobe_tool.native.netns import Netns
 
-__all__ = ("Netns", "enter_hint", "every", "own", "resolve")
+__all__ = ("Netns", "current", "enter_hint", "find_all", "resolve")
 
 NAMES_HINT = "'ip netns list' shows the names"
 PID_MAX = 1 << 22
@@ -29,10 +29,10 @@ def enter_hint(error: OSError) -> str | None:
     return "it takes CAP_SYS_ADMIN and CAP_SYS_PTRACE over it, which this root lacks"
 
 
-def own() -> Netns:
+def current() -> Netns:
     """The namespace this process runs in, with its ip-netns(8) name where it has one."""
-    here = netns.own()
-    names = {space.identity: space.name for space in netns.named()}
+    here = netns.current()
+    names = {space.identity: space.name for space in netns.listed()}
     return replace(here, name=names.get(here.identity))
 
 
@@ -46,10 +46,10 @@ def resolve(spec: str) -> Netns:
         raise Error(subject, "no name or path holds a NUL")
     try:
         if "/" in spec:
-            return netns.at_path(spec)
+            return netns.from_path(spec)
         if spec not in {"", ".", ".."}:
             try:
-                return netns.at_path(f"{netns.NAMED}/{spec}", name=spec)
+                return netns.from_path(f"{netns.NAMED}/{spec}", name=spec)
             except FileNotFoundError:
                 pass
     except OSError as error:
@@ -59,7 +59,7 @@ def resolve(spec: str) -> Netns:
         return by_inode(int(inode[1] or inode[2]), subject)
     if re.fullmatch(r"\d{1,7}", spec):
         try:
-            return netns.at_path(f"/proc/{spec}/ns/net", pid=int(spec))
+            return netns.from_path(f"/proc/{spec}/ns/net", pid=int(spec))
         except FileNotFoundError as error:
             raise Error(f"pid {spec}", "no such process", errno=errnos.ESRCH) from error
         except OSError as error:
@@ -68,7 +68,7 @@ def resolve(spec: str) -> Netns:
 
 
 def by_inode(inode: int, subject: str) -> Netns:
-    spaces, _ = every()
+    spaces, _ = find_all()
     for space in spaces:
         if space.inode == inode:
             return space
@@ -77,7 +77,7 @@ def by_inode(inode: int, subject: str) -> Netns:
     )
 
 
-def every() -> tuple[list[Netns], list[Error]]:
+def find_all() -> tuple[list[Netns], list[Error]]:
     """All network namespaces that can be found, each once, and what kept others from being seen.
 
     Found by name, process, open file, mount and listns(2); ours first, then in the order of their inodes.
@@ -85,10 +85,10 @@ def every() -> tuple[list[Netns], list[Error]]:
     """
     hidden: list[int] = []
     found: dict[tuple[int, int], Netns] = {}
-    here = netns.own()
+    here = netns.current()
     sources: tuple[Iterable[Netns], ...] = (
         [here],
-        netns.named(),
+        netns.listed(),
         netns.of_processes(hidden),
         netns.of_mounts(),
         netns.of_open_files(),

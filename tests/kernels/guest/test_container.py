@@ -28,7 +28,7 @@ def inside(*mounts: tuple[str, ...], ask: Callable[[], object], flags: int = 0) 
 
 
 def tls_as_seen() -> list[object]:
-    return [kmod.loaded(tls.MODULE), tls.loaded()]
+    return [kmod.loaded(tls.MODULE), tls.is_ulp_registered()]
 
 
 NO_SYS_MODULE = ("-t", "tmpfs", "none", "/sys/module")

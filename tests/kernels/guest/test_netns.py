@@ -72,7 +72,7 @@ def test_it_is_looked_at_without_its_server(dead_fuse: str) -> None:
     finally:
         os.close(fd)
     with pytest.raises(OSError, match="not a namespace file"):
-        netns.at_path(dead_fuse)
+        netns.from_path(dead_fuse)
 
 
 def test_all_namespaces_are_found(dead_fuse: str, modprobe: Callable[..., None]) -> None:
@@ -90,14 +90,14 @@ def test_all_namespaces_are_found(dead_fuse: str, modprobe: Callable[..., None])
 
 def test_what_hangs_all_the_same_is_left_behind(dead_fuse: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not every file system answers from its cache: what comes after such a file is found."""
-    own = netns.own()
-    look = netns.at_path_or_none
+    own = netns.current()
+    look = netns.from_path_or_none
 
     def ask_the_server(path: str) -> netns.Netns | None:
         if path == dead_fuse:
             os.stat(path)
         return look(path)
 
-    monkeypatch.setattr(netns, "at_path_or_none", ask_the_server)
-    found = list(netns.at_foreign_paths([dead_fuse, f"/proc/{os.getpid()}/ns/net"]))
+    monkeypatch.setattr(netns, "from_path_or_none", ask_the_server)
+    found = list(netns.from_foreign_paths([dead_fuse, f"/proc/{os.getpid()}/ns/net"]))
     assert [space.identity for space in found] == [own.identity]

@@ -41,7 +41,7 @@ def ip(*words: str) -> None:
 
 
 def in_netns(name: str, function: Callable[[], Any]) -> Any:
-    return netns.inside(netns.at_path(f"/run/netns/{name}"), function)
+    return netns.call_inside(netns.from_path(f"/run/netns/{name}"), function)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -443,7 +443,7 @@ def test_save_and_load_show_the_same(
 def test_nobody_sees_only_its_own_namespace(traffic: Traffic, as_nobody: Run) -> None:
     done = as_nobody([*ARGV, "rds-info", "--all-netns", "-o", "json"])
     answer = json.loads(done.stdout)
-    assert {row["netns"]["inode"] for row in answer["results"] if row["netns"]} <= {netns.own().inode}
+    assert {row["netns"]["inode"] for row in answer["results"] if row["netns"]} <= {netns.current().inode}
     assert any("processes of other users" in error["subject"] for error in answer["errors"])
     assert any(error["errno"] == "EPERM" for error in answer["errors"])
     assert done.returncode == 3

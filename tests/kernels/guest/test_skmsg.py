@@ -57,7 +57,7 @@ def gone(before: dict[str, set[int]]) -> bool:
 def answer(modprobe: Callable[..., None]) -> Iterator[Answer]:
     """The check, run once: importing bcc and compiling is what takes time here."""
     modprobe("tls")
-    assert tls.cipher_loaded(), "aesni_intel comes with the emulated CPU"
+    assert tls.is_cipher_registered(), "aesni_intel comes with the emulated CPU"
     before, objects = modules(), bpf_objects()
     experiment.attempt.cache_clear()
     with pytest.MonkeyPatch.context() as patch:
@@ -168,7 +168,7 @@ def test_without_tls() -> None:
     subprocess.run(["rmmod", "tls"], check=True)
     try:
         assert not kmod.loaded("tls")
-        assert not tls.loaded()
+        assert not tls.is_ulp_registered()
         reason = experiment.why_no_tls()
         assert reason == "nothing uses kTLS here: the module tls is not loaded, and this tool loads none"
         assert not kmod.loaded("tls")

@@ -181,7 +181,7 @@ def by_connection(events: Sequence[HookEvent]) -> list[list[HookEvent]]:
 def test_agrees_with_skmsg_check(watch: MessageWatch, collect: Collect, expected: Expected) -> None:
     """Where a test of copy bits is affected, an element of its file is seen without one, and nowhere else."""
     watch.start(EVERYTHING)
-    done = experiment.conduct()
+    done = experiment.run_in_child()
     events, counters = collect()
     assert (counters.dropped, counters.missed) == (0, 0)
     for run, seen in zip(done.runs, by_connection(events), strict=True):

@@ -16,7 +16,7 @@ from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
-from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LoadWatch, LogSource, explained
+from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LoadWatch, LogSource, explain_report
 
 from ... import loads
 
@@ -54,7 +54,7 @@ def test_three_loaders(watch: LoadWatch) -> None:
     for report, each in zip(reports, told, strict=True):
         loads.agrees(report, each)
         assert len(report.attempts) == (1 if each in by_hand else 2)
-        found = explained(report)
+        found = explain_report(report)
         assert found.source is LogSource.LOADER
         assert found.diagnosis is not None
         assert found.diagnosis.recognised
@@ -68,7 +68,7 @@ def test_a_loader_without_a_log(watch: LoadWatch) -> None:
     reports, _ = collect(watch, {each.pid for each in told})
     assert len(reports) == len(told)
     for report, (_, line) in zip(reports, loads.REFUSED, strict=True):
-        found = explained(report)
+        found = explain_report(report)
         assert found.source is LogSource.MESSAGES
         assert found.log.decode().startswith(line)
         assert found.log.endswith(b"\n")

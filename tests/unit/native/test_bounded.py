@@ -17,7 +17,7 @@ from ...processes import children
 
 def test_order_and_size() -> None:
     """Answers larger than a pipe holds, in the order of the items, from a process that is not this one."""
-    found = list(bounded.each([1, 2, 3], lambda item: (os.getpid(), "x" * item * 300_000), 30))
+    found = list(bounded.run_each([1, 2, 3], lambda item: (os.getpid(), "x" * item * 300_000), 30))
     assert [item for item, _ in found] == [1, 2, 3]
     answers = [answer for _, answer in found if not isinstance(answer, OSError)]
     assert [len(text) for _, text in answers] == [300_000, 600_000, 900_000]
@@ -31,7 +31,7 @@ def test_stuck_ones_are_left_behind() -> None:
         return item
 
     start = time.monotonic()
-    found = list(bounded.each(range(5), slow, 0.3))
+    found = list(bounded.run_each(range(5), slow, 0.3))
     assert time.monotonic() - start < 30
     assert [item for item, answer in found if isinstance(answer, TimeoutError)] == [1, 3]
     assert [answer for _, answer in found if not isinstance(answer, TimeoutError)] == [0, 2, 4]
@@ -39,7 +39,7 @@ def test_stuck_ones_are_left_behind() -> None:
 
 def test_no_child_is_left() -> None:
     before = children()
-    with closing(bounded.each(range(100), lambda item: item, 30)) as answers:
+    with closing(bounded.run_each(range(100), lambda item: item, 30)) as answers:
         assert next(answers) == (0, 0)
         assert children() - before
     assert children() <= before
@@ -53,7 +53,7 @@ def test_dying_child() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return item
 
-    (_, first), (_, second), (_, third) = bounded.each(range(3), die, 30)
+    (_, first), (_, second), (_, third) = bounded.run_each(range(3), die, 30)
     assert (first, third) == (0, 2)
     assert str(second) == "the process that asked was killed by SIGKILL"
 
@@ -62,7 +62,7 @@ def test_leaving_child() -> None:
     def leave(item: int) -> None:
         os._exit(0)
 
-    ((_, answer),) = bounded.each([1], leave, 30)
+    ((_, answer),) = bounded.run_each([1], leave, 30)
     assert str(answer) == "the process that asked ended without an answer"
 
 
@@ -72,7 +72,7 @@ def test_bug_in_the_child(capfd: pytest.CaptureFixture[str]) -> None:
     def divide(item: int) -> tuple[float, int]:
         return 1 / item, os.getpid()
 
-    (_, first), (_, second), (_, third) = bounded.each([1, 0, 2], divide, 30)
+    (_, first), (_, second), (_, third) = bounded.run_each([1, 0, 2], divide, 30)
     assert isinstance(second, ChildProcessError)
     assert str(second).startswith("ZeroDivisionError: division by zero (test_bounded.py:")
     assert isinstance(first, tuple) and isinstance(third, tuple) and first[1] == third[1]
@@ -80,12 +80,12 @@ def test_bug_in_the_child(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_answer_that_cannot_be_sent() -> None:
-    ((_, answer),) = bounded.each([1], lambda item: lambda: item, 30)
+    ((_, answer),) = bounded.run_each([1], lambda item: lambda: item, 30)
     assert isinstance(answer, ChildProcessError)
 
 
 def test_stdout_is_the_parent_s(capfd: pytest.CaptureFixture[str]) -> None:
-    assert list(bounded.each([1], lambda item: os.write(1, b"noise\n"), 30)) == [(1, 6)]
+    assert list(bounded.run_each([1], lambda item: os.write(1, b"noise\n"), 30)) == [(1, 6)]
     assert capfd.readouterr() == ("", "noise\n")
 
 
@@ -94,7 +94,7 @@ def test_child_that_cannot_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     pids: list[int] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: pids.append(pid))
     try:
-        ((_, answer),) = bounded.each([1], lambda item: time.sleep(3600), 0.1)
+        ((_, answer),) = bounded.run_each([1], lambda item: time.sleep(3600), 0.1)
     finally:
         monkeypatch.undo()
         for pid in pids:
@@ -105,4 +105,4 @@ def test_child_that_cannot_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_to_do() -> None:
-    assert list(bounded.each([], lambda item: item, 30)) == []
+    assert list(bounded.run_each([], lambda item: item, 30)) == []

@@ -9,7 +9,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import bpf, syscall
-from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, LoadAnswer, whole
+from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, LoadAnswer, grow_log_until_whole
 from kprobe_tool.native.bpf_insn import INSN_SIZE
 
 
@@ -29,7 +29,7 @@ def test_a_log_that_fits() -> None:
         sizes.append(size)
         return LoadAnswer(errnos.EACCES, b"x", True, 2)
 
-    assert whole(attempt).errno == errnos.EACCES
+    assert grow_log_until_whole(attempt).errno == errnos.EACCES
     assert sizes == [LOG_SIZE]
 
 
@@ -42,7 +42,7 @@ def test_a_kernel_that_tells_the_size() -> None:
         fits = size >= needed
         return LoadAnswer(errnos.EINVAL if fits else errnos.ENOSPC, b"x", fits, needed)
 
-    assert whole(attempt).errno == errnos.EINVAL
+    assert grow_log_until_whole(attempt).errno == errnos.EINVAL
     assert sizes == [LOG_SIZE, needed]
 
 
@@ -53,7 +53,7 @@ def test_a_kernel_that_does_not() -> None:
         sizes.append(size)
         return LoadAnswer(errnos.ENOSPC, b"x" * 10, False, None)
 
-    assert not whole(attempt).complete
+    assert not grow_log_until_whole(attempt).complete
     assert sizes == [LOG_SIZE, LOG_SIZE * 16, LOG_SIZE * 256, LOG_SIZE_MAX]
 
 

@@ -32,11 +32,11 @@ def ask():
     with Child(lambda request: {"pid": os.getpid(), "data": request["data"]}, time.monotonic() + 60) as child:
         answer = child.ask(data="x" * 100)
         assert answer == {"pid": child.pid, "data": "x" * 100}
-    answers = [answer for _, answer in bounded.each(range(3), lambda item: item * 2, 60)]
+    answers = [answer for _, answer in bounded.run_each(range(3), lambda item: item * 2, 60)]
     if isinstance(answers[0], OSError):
         raise answers[0]
     assert answers == [0, 2, 4], answers
-    with tracefs.undone(lambda: None):
+    with tracefs.undo_at_exit(lambda: None):
         pass
     print("asked")
 
@@ -89,7 +89,7 @@ def test_undoing_child_that_cannot_be_set_up() -> None:
     code = """
 deny("setsid")
 try:
-    with tracefs.undone(lambda: None):
+    with tracefs.undo_at_exit(lambda: None):
         print("reached")
 except CannotStart as error:
     print(error.filename)
@@ -102,7 +102,7 @@ def test_no_process_to_be_had() -> None:
     denied.require()
     code = """
 import errno
-asked = bounded.each([1, 2, 3], lambda item: os._exit(0) if item == 1 else item, 60)
+asked = bounded.run_each([1, 2, 3], lambda item: os._exit(0) if item == 1 else item, 60)
 _, first = next(asked)
 deny("clone", "fork", error=errno.EAGAIN)
 print(type(first).__name__, *(f"{type(answer).__name__} {answer.errno == errno.EAGAIN}" for _, answer in asked))
@@ -112,7 +112,7 @@ print(type(first).__name__, *(f"{type(answer).__name__} {answer.errno == errno.E
 
 def test_memory_that_is_not_there() -> None:
     """A MemoryError is the host's doing, and costs its item only."""
-    answers = [answer for _, answer in bounded.each([1, 1 << 60, 2], lambda item: len(bytes(item)), 60)]
+    answers = [answer for _, answer in bounded.run_each([1, 1 << 60, 2], lambda item: len(bytes(item)), 60)]
     assert [type(answer) for answer in answers] == [int, OSError, int]
     assert str(answers[1]) == "[Errno 12] Cannot allocate memory"
 

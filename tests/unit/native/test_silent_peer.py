@@ -34,7 +34,7 @@ LOCAL, SILENT, DEAD = "198.51.100.200", "198.51.100.2", "198.51.100.9"
 
 
 def handshake(request: Request) -> Request:
-    sched.leave_for_new_netns()
+    sched.unshare_netns()
     link.loopback_up()
     link.give_up_early()
     link.add_loopback_network(LOCAL, "198.51.100.0/24")

@@ -49,4 +49,4 @@ def test_loaded(
     monkeypatch.setattr(tls, "AVAILABLE_ULP", str(tmp_path / "ulp"))
     monkeypatch.setattr(kmod, "loaded", lambda name: module)
     monkeypatch.setattr(procfs, "kernel_symbols", kernel_symbols)
-    assert tls.loaded() is loaded
+    assert tls.is_ulp_registered() is loaded

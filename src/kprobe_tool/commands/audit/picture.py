@@ -44,10 +44,10 @@ def for_people(audited: AuditRun, fail_on: FailOn, *, everything: bool, verbose:
     aside = [evidence(results)] if verbose else []
     changes = audited.changes()
     if audited.baseline is not None and (changes or not quiet):
-        aside.append(changed(audited.baseline, changes))
+        aside.append(changes_table(audited.baseline, changes))
     if quiet:
-        return Document("audit", audited.host, [], aside=aside, picture=spaced(map(block, found)))
-    lines = [*spaced(map(block, found)), *counts(audited)]
+        return Document("audit", audited.host, [], aside=aside, picture=with_blank_lines(map(block, found)))
+    lines = [*with_blank_lines(map(block, found)), *counts(audited)]
     return Document(
         "audit",
         audited.host,
@@ -74,7 +74,7 @@ def heading(audited: AuditRun) -> str:
     )
 
 
-def plain(lines: Iterable[str]) -> Iterator[Line]:
+def unstyled(lines: Iterable[str]) -> Iterator[Line]:
     return ((Span(line),) for line in lines)
 
 
@@ -90,13 +90,13 @@ def block(each: AuditedCheck) -> list[Line]:
     do = f"Do: {check.remedy}" if found else f"To settle it: {finding.settle}"
     return [
         (*head, Span(f"  {check.id}", bold=True)),
-        *plain(wrapped(finding.reason, INDENT)),
-        *plain(wrapped(do, INDENT)),
-        *plain(wrapped(f"More: kprobe-tool explain {check.id}", INDENT)),
+        *unstyled(wrapped(finding.reason, INDENT)),
+        *unstyled(wrapped(do, INDENT)),
+        *unstyled(wrapped(f"More: kprobe-tool explain {check.id}", INDENT)),
     ]
 
 
-def spaced(blocks: Iterable[list[Line]]) -> list[Line]:
+def with_blank_lines(blocks: Iterable[list[Line]]) -> list[Line]:
     """Blocks with an empty line after each."""
     return [line for each in blocks for line in (*each, ())]
 
@@ -105,9 +105,9 @@ def counts(audited: AuditRun) -> Iterator[Line]:
     """How many of each verdict there are besides the findings, and of which systems."""
     ok = Counter(each.check.system for each in audited.with_bucket(Status.OK.value))
     systems = ", ".join(f"{system} {number}" for system, number in ok.items())
-    yield from plain(wrapped(systems, COUNTS, counted("ok", sum(ok.values()))))
+    yield from unstyled(wrapped(systems, COUNTS, count_label("ok", sum(ok.values()))))
     absent = audited.with_bucket(Status.NOT_APPLICABLE.value)
-    yield from plain(wrapped(", ".join(why_absent(absent)), COUNTS, counted("n/a", len(absent))))
+    yield from unstyled(wrapped(", ".join(why_absent(absent)), COUNTS, count_label("n/a", len(absent))))
     waived = audited.with_bucket(WAIVED)
     if waived:
         why = "; ".join(
@@ -115,18 +115,18 @@ def counts(audited: AuditRun) -> Iterator[Line]:
             for each in waived
             if each.waiver is not None
         )
-        yield from plain(wrapped(why, COUNTS, counted("waived", len(waived))))
+        yield from unstyled(wrapped(why, COUNTS, count_label("waived", len(waived))))
     unknown = audited.with_bucket(Status.UNKNOWN.value)
     settling = audited.root_may_settle()
     hint = f"this was not root, which may settle {len(settling)}" if settling else ""
-    yield from plain(wrapped(hint, COUNTS, counted("unknown", len(unknown))))
+    yield from unstyled(wrapped(hint, COUNTS, count_label("unknown", len(unknown))))
     if audited.left_out:
         number = len(audited.left_out)
         names = ", ".join(audited.left_out) if number < NAMED else "left out by --only or --skip"
-        yield from plain(wrapped(names, COUNTS, counted("not run", number)))
+        yield from unstyled(wrapped(names, COUNTS, count_label("not run", number)))
 
 
-def counted(what: str, number: int) -> str:
+def count_label(what: str, number: int) -> str:
     return f"{what:<8}{number:>3}   "
 
 
@@ -173,7 +173,7 @@ def evidence(results: Sequence[AuditedCheck]) -> Table:
     return Table(EVIDENCE_COLUMNS, rows, title="Evidence")
 
 
-def changed(baseline: Baseline, changes: Sequence[StatusChange]) -> Table:
+def changes_table(baseline: Baseline, changes: Sequence[StatusChange]) -> Table:
     # From a file, so that it could be anything.
     title = escape(f"Since {baseline.time}, {baseline.hostname} {baseline.release}")
     return Table(CHANGE_COLUMNS, [each.as_dict() for each in changes], title=title, empty="no verdict has changed")

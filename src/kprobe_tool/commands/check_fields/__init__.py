@@ -33,7 +33,7 @@ def complete_syscalls(ctx: click.Context, param: click.Parameter, incomplete: st
     return [name for name in table.NAMES if name.startswith(incomplete)]
 
 
-def chosen(syscalls: Sequence[str], every: bool) -> list[str]:
+def choose_syscalls(syscalls: Sequence[str], every: bool) -> list[str]:
     """The system calls to ask, each once."""
     if every:
         if syscalls:
@@ -89,7 +89,7 @@ def command(
       kprobe-tool check-fields openat2 --require RESOLVE_BENEATH
       kprobe-tool check-fields --all -o json
     """
-    names = chosen(syscalls, every)
+    names = choose_syscalls(syscalls, every)
     if require is not None and (len(names) != 1 or diff is not None):
         raise click.UsageError("--require takes one system call, and no --diff")
     there = None if diff is None else load(diff)
@@ -151,7 +151,7 @@ def answer_require(report: SyscallReport, names: str, output: Output) -> ExitCod
         except KeyError:
             hint = did_you_mean(name, [each for each in compare.names(report) if "." not in each])
             raise Error(f"{report.syscall}: flag or field '{name}'", "not known here", hint=hint or None) from None
-    result = compare.overall(required)
+    result = compare.combined_result(required)
     if output in {Output.JSON, Output.JSONL}:
         more = {
             "require": {

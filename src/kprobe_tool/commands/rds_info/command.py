@@ -61,8 +61,8 @@ def find_namespaces(netns: Sequence[str], all_netns: bool) -> tuple[list[Netns],
     # A misspelt name is refused also where all are asked for.
     named = {space.identity: space for space in (namespaces.resolve(spec) for spec in netns if spec != EVERY)}
     if all_netns or EVERY in netns:
-        return namespaces.every()
-    return list(named.values()) or [namespaces.own()], []
+        return namespaces.find_all()
+    return list(named.values()) or [namespaces.current()], []
 
 
 def ask(selection: Selection) -> Document:

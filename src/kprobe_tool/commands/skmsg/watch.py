@@ -33,7 +33,7 @@ def address(host_part: object, port: object) -> str:
     return f"[{host_part}]:{port}" if ":" in str(host_part) else f"{host_part}:{port}"
 
 
-def marked(line: str, exposed: object) -> str:
+def mark_exposed(line: str, exposed: object) -> str:
     return f"{line} {click.style(EXPOSED, fg='red', bold=True)}" if exposed else line
 
 
@@ -41,7 +41,7 @@ def lines(row: Row) -> Iterator[str]:
     """One line for the message, one for each element. The only words from outside are the name of the process."""
     at = datetime.fromisoformat(str(row["time"])).astimezone().strftime("%H:%M:%S.%f")
     places = " ".join(f"{name}={row[name]}" for name in ("start", "curr", "end", "size", "copy"))
-    yield marked(
+    yield mark_exposed(
         f"{at} {row['hook']} {escape(str(row['comm']))}/{row['pid']} netns:{row['netns']} "
         f"{address(row['saddr'], row['sport'])}>{address(row['daddr'], row['dport'])} {places}",
         row["exposed"],
@@ -49,7 +49,7 @@ def lines(row: Row) -> Iterator[str]:
     elements = row["elements"]
     for element in elements if isinstance(elements, list) else ():
         page = element["page"] if element["ino"] is None else f"{element['page']} {element['dev']}:{element['ino']}"
-        yield marked(
+        yield mark_exposed(
             f"    [{element['index']}] length={element['length']} offset={element['offset']} "
             f"copy={int(element['copy'])} {page}",
             element["exposed"],

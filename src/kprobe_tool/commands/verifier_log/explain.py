@@ -31,7 +31,7 @@ def errno_named(ctx: click.Context, param: click.Parameter, value: str | None) -
 def diagnosed(path: str, errno: str | None) -> Diagnosis:
     from kprobe_tool.probes.verifier.explaining.explain import explain_fd
 
-    with files.opened(path) as file:
+    with files.open_input(path) as file:
         return explain_fd(file.fileno(), errno)
 
 

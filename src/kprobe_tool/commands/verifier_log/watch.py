@@ -185,7 +185,7 @@ def lines(row: Row, diagnosis: Diagnosis | None) -> Iterator[str]:
 def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
     """Watch until something ends it. Raises Error, OSError."""
     from kprobe_tool.probes.live import stop_flag
-    from kprobe_tool.probes.verifier.watching.watch import LoadWatch, explained
+    from kprobe_tool.probes.verifier.watching.watch import LoadWatch, explain_report
 
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_flag())
@@ -202,7 +202,7 @@ def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
 
         reports = watch.feed(replace(limits, over=over))
         for report in reports:
-            understood = explained(report, again=question.reload, redacted=question.redact)
+            understood = explain_report(report, again=question.reload, redacted=question.redact)
             row = report_row(watch, understood)
             shown.row(row, lines(row, understood.diagnosis if question.explain else None))
         counted = reports.counters()

@@ -96,7 +96,7 @@ def ask_reach(entry: SyscallEntry, prober: Prober, filtered: bool | None) -> Rea
     first = recipe.ask_reach(prober)
     answers = ReachAnswers(first, filtered=filtered)
     if first.signal is None and first.errno == errnos.ENOSYS:
-        found = kernel_has(entry)
+        found = find_implementation(entry)
         answers = replace(answers, implemented=found.there, emulated=found.emulated)
     elif first.signal is None and filtered is not False:
         if first.errno in recipe.reach_errnos | recipe.absent_errnos:
@@ -106,11 +106,11 @@ def ask_reach(entry: SyscallEntry, prober: Prober, filtered: bool | None) -> Rea
     return judge.judge_reach(entry, answers)
 
 
-def kernel_has(entry: SyscallEntry) -> Implementation:
+def find_implementation(entry: SyscallEntry) -> Implementation:
     """Whether the running kernel has what this process cannot reach, by its symbols or else its types."""
     wanted = {f"{prefix}{name}" for prefix in SYSCALL_PREFIXES for name in ("openat", *entry.symbols)}
     try:
-        symbols = procfs.implemented(wanted)
+        symbols = procfs.implemented_symbols(wanted)
     except OSError:
         symbols = frozenset()
     for prefix, machines in SYSCALL_PREFIXES.items():

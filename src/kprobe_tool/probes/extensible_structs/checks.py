@@ -28,7 +28,7 @@ def ask_once(call: Call) -> Answer:
         return prober.ask(call)
 
 
-def unanswered(name: str, answer: Answer) -> Finding | None:
+def unreachable_finding(name: str, answer: Answer) -> Finding | None:
     """The finding where openat2() or another call does not get to the kernel at all."""
     if answer.signal is not None or answer.errno in {errnos.ENOSYS, errnos.EPERM, errnos.EACCES}:
         return Finding(
@@ -46,7 +46,7 @@ def check_usize_limit() -> Finding:
 
 def judge_usize_limit(answer: Answer) -> Finding:
     """The finding on what openat2() answers to two pages."""
-    unknown = unanswered("openat2(2)", answer)
+    unknown = unreachable_finding("openat2(2)", answer)
     if unknown is not None:
         return unknown
     evidence = {"usize": TWO_PAGES, "errno": answer_name(answer)}
@@ -74,7 +74,7 @@ def check_copy_to_user() -> Finding:
 def judge_copy_to_user(larger: Answer, smaller: Answer) -> Finding:
     """The finding on LARGER bytes of FILL after sched_getattr(): with all of them its size, and with SIZE_VER0."""
     for answer in (larger, smaller):
-        unknown = unanswered("sched_getattr(2)", answer)
+        unknown = unreachable_finding("sched_getattr(2)", answer)
         if unknown is not None:
             return unknown
         if answer.errno:

@@ -66,12 +66,12 @@ def level(reports: Sequence[SyscallReport], release: str) -> Level:
                 newest, newest_name = came, since
             if came[:2] > own:
                 beyond.append(name)
-        elif flag.result.accepted is Support.NO and came[:2] <= own and not not_a_matter_of_age(flag):
+        elif flag.result.accepted is Support.NO and came[:2] <= own and not is_independent_of_release(flag):
             missing.append(name)
     return Level(".".join(map(str, own)), newest_name, tuple(beyond), tuple(missing))
 
 
-def not_a_matter_of_age(flag: FlagReport) -> bool:
+def is_independent_of_release(flag: FlagReport) -> bool:
     """Whether a refusal says nothing about the kernel's age: a bit always refused, or one it knows and cannot do."""
     return flag.always_refused or flag.result.method is ProbeMethod.PROCFS or flag.result.in_mask is Support.YES
 
@@ -126,7 +126,7 @@ def find_flag(report: SyscallReport, name: str) -> FlagReport | None:
     return None
 
 
-def overall(required: Sequence[Required]) -> Support:
+def combined_result(required: Sequence[Required]) -> Support:
     """The result on all of them: no where one is refused or ignored, else unknown where one is, else yes."""
     supports = {one.support for one in required}
     if supports & {Support.NO, Support.IGNORED}:

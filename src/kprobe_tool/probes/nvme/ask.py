@@ -105,7 +105,7 @@ def survey_tree(
         found = list(attributes.read_controllers(tree, choose(names, wanted)))
     else:
         # Where sysfs lists controllers, one that is in the log only is gone.
-        chosen = choose(names or attributes.in_order(logged), wanted)
+        chosen = choose(names or attributes.sort_controllers(logged), wanted)
         found = [add_log(each, logged.get(each.name)) for each in attributes.read_controllers(tree, chosen)]
     cpus, parameters = attributes.read_cpus(tree), attributes.read_parameters(tree)
     algorithm = running_algorithm() if live and any(each.fabrics for each in found) else None
@@ -158,7 +158,7 @@ def ask_controllers(found: Sequence[Controller]) -> list[tuple[str, int | Error]
             return error.errno, error.strerror or str(error)
 
     answers: list[tuple[str, int | Error]] = []
-    for name, answer in bounded.each(names, ask, QUERY_MS / 1000 + 1):
+    for name, answer in bounded.run_each(names, ask, QUERY_MS / 1000 + 1):
         if isinstance(answer, TimeoutError):
             answers.append((name, Error(f"{name}: Get Features", "no answer from the controller")))
         elif isinstance(answer, ChildProcessError):

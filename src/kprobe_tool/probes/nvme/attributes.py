@@ -18,7 +18,7 @@ from kprobe_tool.native import bounded
 from kprobe_tool.native.sysfs import LIVE, Tree, cpu_list, cpu_ranges
 from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Hctx, NvmePath, Parameters, Problem
 from kprobe_tool.probes.nvme.split import HCTX_TYPES, HctxType
-from kprobe_tool.probes.nvme.types import TypeSource, correct, deduce
+from kprobe_tool.probes.nvme.types import TypeSource, correct_types, deduce_types
 
 CLASS = "class/nvme"
 
@@ -83,10 +83,10 @@ def list_controllers(tree: Tree) -> list[str]:
             found.update(tree.names(directory))
         except FileNotFoundError:
             continue
-    return in_order(name for name in found if NVME_NAME.fullmatch(name))
+    return sort_controllers(name for name in found if NVME_NAME.fullmatch(name))
 
 
-def in_order(names: Iterable[str]) -> list[str]:
+def sort_controllers(names: Iterable[str]) -> list[str]:
     """Names of controllers in numerical order."""
     return sorted(names, key=lambda name: int(name.removeprefix("nvme")))
 
@@ -104,10 +104,10 @@ def read_controllers(tree: Tree, wanted: Sequence[str], seconds: float = SECONDS
         return reader.read_queues() if queues else reader.read_controller()
 
     parts = [(name, queues) for name in wanted for queues in (False, True)]
-    with closing(bounded.each(parts, read_part, seconds)) as answers:
+    with closing(bounded.run_each(parts, read_part, seconds)) as answers:
         for name in wanted:
             controller, queues = (
-                answer_or_problem(name, what, next(answers)[1], seconds) for what in ("attributes", "queues")
+                controller_or_problem(name, what, next(answers)[1], seconds) for what in ("attributes", "queues")
             )
             # What keeps both from being read is one problem.
             problems = {each.subject: each for each in (*queues.problems, *controller.problems)}
@@ -116,7 +116,7 @@ def read_controllers(tree: Tree, wanted: Sequence[str], seconds: float = SECONDS
             )
 
 
-def answer_or_problem(name: str, what: str, answer: Controller | bounded.Lost, seconds: float) -> Controller:
+def controller_or_problem(name: str, what: str, answer: Controller | bounded.Lost, seconds: float) -> Controller:
     """What a part of a controller gave, or the controller with nothing but the problem."""
     if isinstance(answer, Controller):
         return answer
@@ -355,11 +355,11 @@ def with_types(path: NvmePath) -> NvmePath:
     shown = [hctx.shown for hctx in hctxs if hctx.shown is not None]
     types: list[HctxType] | None
     if len(shown) == len(hctxs) and hctxs[0].index == 0:
-        types, source = correct(shown), TypeSource.DEBUGFS
+        types, source = correct_types(shown), TypeSource.DEBUGFS
     elif any(hctx.cut for hctx in hctxs):
         return path
     else:
-        types, source = deduce([hctx.cpus for hctx in hctxs], path.io_poll), TypeSource.CPU_LISTS
+        types, source = deduce_types([hctx.cpus for hctx in hctxs], path.io_poll), TypeSource.CPU_LISTS
     if types is None:
         return path
     typed = tuple(replace(hctx, type=kind) for hctx, kind in zip(hctxs, types, strict=True))

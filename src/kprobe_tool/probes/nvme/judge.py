@@ -24,11 +24,11 @@ NEWEST_READ = (7, 3)
 """The newest Linux whose nvmf_set_io_queues() was read, and keeps stale counts. A later one may be fixed."""
 
 
-def absent(reason: str) -> Finding:
+def not_applicable(reason: str) -> Finding:
     return Finding(Status.NOT_APPLICABLE, reason)
 
 
-def fine(reason: str, method: Method = Method.PROBE) -> Finding:
+def ok(reason: str, method: Method = Method.PROBE) -> Finding:
     return Finding(Status.OK, reason, method)
 
 
@@ -52,27 +52,27 @@ def queues_granted(survey: Survey, subject: Subject) -> Finding:
     """nvme-queues-granted: fewer granted than asked, and who set the limit."""
     controller, asked = subject.controller, subject.request
     if has_no_io_queues(controller):
-        return absent("a discovery or administrative controller has no I/O queues")
+        return not_applicable("a discovery or administrative controller has no I/O queues")
     granted = granted_of(controller)
     if asked.value is None:
         transport_of(controller)
         return unknown("how many queues were asked for is not known", ROOT)
     if asked.at_least is not None and granted < asked.at_least:
         return affected(
-            f"{count(granted, 'queue')} granted of {asked_words(asked)} asked for, so CPUs share them; "
-            f"{limit_words(subject, granted)}",
+            f"{count(granted, 'queue')} granted of {request_text(asked)} asked for, so CPUs share them; "
+            f"{limit_text(subject, granted)}",
             asked=asked.value,
             asked_at_least=asked.at_least,
             granted=granted,
             limited_by=limited_by(subject, granted),
         )
     if asked.at_most is not None and granted >= asked.at_most:
-        return fine(f"{count(granted, 'queue')} asked for and granted")
+        return ok(f"{count(granted, 'queue')} asked for and granted")
     settle = ROOT if asked.running_options is None else "a new connection, made while all CPUs are online"
     return unknown(f"{count(granted, 'queue')} granted of perhaps {asked.value} asked for: {asked.doubt}", settle)
 
 
-def asked_words(asked: QueueRequest) -> str:
+def request_text(asked: QueueRequest) -> str:
     return f"{asked.value}" if asked.exact else f"at least {asked.at_least}"
 
 
@@ -83,7 +83,7 @@ def limited_by(subject: Subject, granted: int) -> str | None:
     return "controller" if subject.nsqa <= granted else "host"
 
 
-def limit_words(subject: Subject, granted: int) -> str:
+def limit_text(subject: Subject, granted: int) -> str:
     by = limited_by(subject, granted)
     if by is None:
         return "'nvme-queues --query-controller' says whose limit it is"
@@ -93,7 +93,7 @@ def limit_words(subject: Subject, granted: int) -> str:
 def shortfall_oops(survey: Survey, subject: Subject) -> Finding:
     """nvme-shortfall-oops: kernels that map queues by the request, where any shortfall is a NULL dereference."""
     if not is_rdma_or_tcp(subject.controller):
-        return absent("concerns nvme-rdma and nvme-tcp only")
+        return not_applicable("concerns nvme-rdma and nvme-tcp only")
     if survey.algorithm is None:
         return unknown("which kernel has this controller is not known", "the live host, with /proc/kallsyms readable")
     if survey.algorithm is Algorithm.REQUEST:
@@ -101,21 +101,21 @@ def shortfall_oops(survey: Survey, subject: Subject) -> Finding:
             "the kernel crashes if the target grants fewer queues than asked for: it maps CPUs to all of those",
             Method.VERSION,
         )
-    return fine("this kernel maps CPUs to the queues that were granted", Method.SYMBOL)
+    return ok("this kernel maps CPUs to the queues that were granted", Method.SYMBOL)
 
 
 def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
     """nvme-stale-io-queues: read or poll queues now, and a smaller grant on the next connect."""
     controller = subject.controller
     if not is_rdma_or_tcp(controller):
-        return absent("concerns nvme-rdma and nvme-tcp only")
+        return not_applicable("concerns nvme-rdma and nvme-tcp only")
     now = controller.split
     if now is None:
         if mapped_path(controller) is None:
-            return absent(NO_QUEUES)
+            return not_applicable(NO_QUEUES)
         return unknown("whether it has read or poll queues is not known", ROOT)
     if not now.read and not now.poll:
-        return fine("it has neither read nor poll queues, whose counts could go stale")
+        return ok("it has neither read nor poll queues, whose counts could go stale")
     grants = deadly_grants(
         survey.algorithm or Algorithm.FABRICS,
         subject.request.running_options or fewest_options(now),
@@ -126,7 +126,7 @@ def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
         comp_vectors=subject.request.num_comp_vectors,
     )
     if not grants:
-        return fine("a smaller grant leaves no stale count that matters", Method.MODEL)
+        return ok("a smaller grant leaves no stale count that matters", Method.MODEL)
     grant = f"grants {spans(grants)} instead of {count(now.total, 'queue')}"
     if survey.release is not None and is_newer(survey.release):
         return unknown(
@@ -164,16 +164,16 @@ def hctx_offline_cpus(survey: Survey, subject: Subject) -> Finding:
     controller, online = subject.controller, survey.cpus.online
     transport_of(controller)
     if not controller.fabrics:
-        return absent("concerns fabrics only: setting up a PCI queue takes no CPU of its own")
+        return not_applicable("concerns fabrics only: setting up a PCI queue takes no CPU of its own")
     path = mapped_path(controller)
     if path is None:
-        return absent(NO_QUEUES)
+        return not_applicable(NO_QUEUES)
     if online is None:
         return unknown("which CPUs are online is not known", "a readable devices/system/cpu/online in sysfs")
     alive = set(online)
     lost = [hctx for hctx in path.hctxs if not alive.intersection(hctx.cpus)]
     if not lost:
-        return fine("every queue has an online CPU")
+        return ok("every queue has an online CPU")
     if any(hctx.cut for hctx in lost):
         return unknown("the kernel had no room for all CPUs of a queue, those it lists are offline", ROOT)
     running = subject.request.running_options is not None
@@ -195,7 +195,7 @@ def hctx_offline_cpus(survey: Survey, subject: Subject) -> Finding:
             state=controller.state,
         )
     if certain and not stuck:
-        return fine(
+        return ok(
             f"{hctx_names(lost)} without an online CPU, which the next connect does not reach: it asks for "
             f"{count(reached, 'queue')}"
         )
@@ -214,17 +214,17 @@ def queue_count(survey: Survey, subject: Subject) -> Finding:
     granted, path = granted_of(controller), mapped_path(controller)
     transport_of(controller)
     if path is None:
-        return absent(NO_QUEUES)
+        return not_applicable(NO_QUEUES)
     mapped = len(path.hctxs)
     if granted == mapped:
-        return fine(f"{count(granted, 'queue')} granted and mapped")
+        return ok(f"{count(granted, 'queue')} granted and mapped")
     if controller.transport == "pcie" and granted > mapped:
         # blk_mq_map_queues() gives each CPU a queue of its own first: only then are queues left without a CPU.
         cpus = survey.cpus.possible
         if path.type_source is None or cpus is None:
             return unknown("whether the queues that are not mapped are those without a CPU is not known", ROOT)
         if any(path.count(kind) == len(cpus) for kind in ("default", "read", "poll")):
-            return fine(f"{granted - mapped} of {count(granted, 'queue')} not mapped: there are more than CPUs")
+            return ok(f"{granted - mapped} of {count(granted, 'queue')} not mapped: there are more than CPUs")
     return affected(
         f"{count(granted, 'queue')} granted, {mapped} mapped: a reset or reconnect failed or is under way "
         f"(state {controller.state})",
@@ -238,7 +238,7 @@ def path_queues(survey: Survey, subject: Subject) -> Finding:
     """nvme-path-queues: paths of one subsystem with different numbers of queues."""
     controller = subject.controller
     if is_discovery(controller) or has_no_io_queues(controller):
-        return absent("a discovery or administrative controller has no I/O queues")
+        return not_applicable("a discovery or administrative controller has no I/O queues")
     if controller.subsysnqn is None:
         raise not_read(controller, "subsysnqn")
     granted = granted_of(controller)
@@ -260,8 +260,8 @@ def path_queues(survey: Survey, subject: Subject) -> Finding:
             "controllers that can be read; if one hangs, the kernel log may say why",
         )
     if len(counts) < 2:
-        return absent("it is the only path to its subsystem")
-    return fine(f"no other of its {len(counts)} paths has more queues")
+        return not_applicable("it is the only path to its subsystem")
+    return ok(f"no other of its {len(counts)} paths has more queues")
 
 
 def poll_queues(survey: Survey, subject: Subject) -> Finding:
@@ -269,17 +269,17 @@ def poll_queues(survey: Survey, subject: Subject) -> Finding:
     controller, options = subject.controller, subject.request.running_options
     path = mapped_path(controller)
     if path is None:
-        return absent(NO_QUEUES)
+        return not_applicable(NO_QUEUES)
     wanted = path.io_poll if options is None else options.nr_poll_queues > 0
     if wanted is None:
         return unknown("whether poll queues were asked for is not known: there is no queue/io_poll", ROOT)
     if not wanted:
-        return absent("no poll queues were asked for")
+        return not_applicable("no poll queues were asked for")
     polling = path.count("poll")
     if polling is None:
         return unknown("poll queues were asked for; whether there are any is not known", ROOT)
     if polling:
-        return fine(f"poll queues: {polling}")
+        return ok(f"poll queues: {polling}")
     return affected(
         "poll queues were asked for and none was granted: polled I/O goes to a default queue",
         asked=None if options is None else options.nr_poll_queues,
@@ -295,12 +295,12 @@ def cpu_balance(survey: Survey, subject: Subject) -> Finding:
     """
     path = mapped_path(subject.controller)
     if path is None:
-        return absent(NO_QUEUES)
+        return not_applicable(NO_QUEUES)
     if path.type_source is None:
         return unknown("which queues are default queues is not known", ROOT)
     defaults = default_cpus(path)
     if len(defaults) < 2:
-        return absent("it has 1 default queue")
+        return not_applicable("it has 1 default queue")
     if any(hctx.cut for hctx in path.hctxs if hctx.index in defaults and hctx.submitters is None):
         return unknown("the kernel had no room for all CPUs of a queue", ROOT)
     counts = {index: len(cpus) for index, cpus in defaults.items()}
@@ -310,17 +310,17 @@ def cpu_balance(survey: Survey, subject: Subject) -> Finding:
             return unknown("which CPUs there are is not known", "a readable devices/system/cpu/possible in sysfs")
         hidden = set(survey.cpus.possible).difference(*defaults.values())
     fewest, most = min(counts.values()), max(counts.values())
-    if most - best_fewest(counts, len(hidden)) > 1:
+    if most - best_minimum(counts, len(hidden)) > 1:
         return affected(f"{fewest} to {count(most, 'CPU')} for each default queue", cpus_per_queue=counts)
     if hidden:
         isolated = count(len(hidden), "CPU")
         return unknown(
             f"which queues serve {isolated} ({spans(sorted(hidden))}), isolated from the lists, is not known", ROOT
         )
-    return fine(f"{count(most, 'CPU')} for each default queue" + (f", {fewest} at least" if fewest < most else ""))
+    return ok(f"{count(most, 'CPU')} for each default queue" + (f", {fewest} at least" if fewest < most else ""))
 
 
-def best_fewest(counts: Mapping[int, int], more: int) -> int:
+def best_minimum(counts: Mapping[int, int], more: int) -> int:
     """The most CPUs that the queue with the fewest can have when so ``more`` are given to the queues."""
     levels = sorted(counts.values())
     for _ in range(more):

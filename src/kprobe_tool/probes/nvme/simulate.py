@@ -72,10 +72,10 @@ def parse(text: str) -> Scenario:
 
 def simulate(question: Scenario) -> list[Simulation]:
     """One row an algorithm, oldest first."""
-    return [simulate_one(algorithm, question) for algorithm in Algorithm]
+    return [simulate_algorithm(algorithm, question) for algorithm in Algorithm]
 
 
-def simulate_one(algorithm: Algorithm, question: Scenario) -> Simulation:
+def simulate_algorithm(algorithm: Algorithm, question: Scenario) -> Simulation:
     options, cpus = question.options, question.enough_cpus
     asked = request(algorithm, options, cpus, question.vectors)
 

@@ -18,7 +18,7 @@ class TypeSource(StrEnum):
     CPU_LISTS = "cpu-lists"
 
 
-def correct(shown: Sequence[HctxType]) -> list[HctxType]:
+def correct_types(shown: Sequence[HctxType]) -> list[HctxType]:
     """The true types, given what debugfs shows for each hctx from 0 on.
 
     The default map begins at hctx 0 and is never empty, so a ``poll`` there is the one untruth the kernel tells: poll
@@ -35,7 +35,7 @@ def poll_on_zero(cpus: Sequence[Cpus], types: Sequence[HctxType]) -> bool:
     return any(own.intersection(each) for each, kind in zip(cpus[1:], types[1:], strict=True) if kind == "default")
 
 
-def deduce(cpus: Sequence[Cpus], io_poll: bool | None) -> list[HctxType] | None:
+def deduce_types(cpus: Sequence[Cpus], io_poll: bool | None) -> list[HctxType] | None:
     """The types from the CPUs of each hctx and ``queue/io_poll``, or None where these allow two answers.
 
     Each map has every CPU that is not isolated exactly once, and the hctxs of default, read and poll follow one

@@ -58,11 +58,11 @@ class Capture:
 def open_in(space: Netns) -> socket.socket:
     """An RDS socket of a network namespace: it keeps showing this one wherever its thread goes. Raises Error."""
     try:
-        return netns.inside(space, rds.open_socket)
+        return netns.call_inside(space, rds.open_socket)
     except OSError as error:
         if (
             error.errno in {errnos.EAFNOSUPPORT, errnos.EPERM, errnos.EACCES}
-            and space.identity == netns.own().identity
+            and space.identity == netns.current().identity
         ):
             raise Error.from_os(
                 "socket(AF_RDS)", error, hint="RDS is registered, so a seccomp filter or security module refuses it"
@@ -121,7 +121,7 @@ def capture(spaces: Sequence[Netns], options: Sequence[InfoOption]) -> Capture:
     if not readings:
         raise errors[0]
     if leaking is not False:
-        everyone, hidden = namespaces.every()
+        everyone, hidden = namespaces.find_all()
         found, unread = addresses_of(everyone)
         if leaking:
             errors += unread
@@ -138,7 +138,7 @@ def kernel_leaks() -> bool | None:
     """
 
     def stranger(request: Request) -> Request:
-        sched.leave_for_new_netns()
+        sched.unshare_netns()
         link.loopback_up()
         strangers.append(rds.open_socket())
         rds.bind(strangers[0].fileno(), "127.0.0.1", 0)
@@ -164,7 +164,7 @@ def addresses_of(spaces: Iterable[Netns]) -> tuple[dict[int, frozenset[str]], li
     errors = []
     for space in spaces:
         try:
-            found[space.inode] = netns.inside(space, link.addresses)
+            found[space.inode] = netns.call_inside(space, link.addresses)
         except OSError as error:
             errors.append(Error.from_os(f"addresses of {label(space)}", error))
     return found, errors

@@ -36,7 +36,7 @@ OWNER_CONTROL, SENDER_CONTROL = "owner control", "sender control"
 
 def enter_namespaces() -> None:
     """Namespaces of our own, in which loopback works."""
-    sched.leave_for_new_netns()
+    sched.unshare_netns()
     link.loopback_up()
 
 

@@ -46,25 +46,25 @@ class InfoFilter:
         laddr, lport = local_end(record)
         faddr, fport = remote_end(record)
         return (
-            (not isinstance(record, Counter) or not self.counter or named_by(record.name, self.counter))
-            and one_in(laddr, self.laddr)
-            and one_in(faddr, self.faddr)
-            and one_of(lport, self.lport)
-            and one_of(fport, self.fport)
-            and one_of(getattr(record, "tos", None), self.tos)
-            and one_of(entry.state, self.state)
-            and one_of(getattr(record, "transport", None), self.transport)
+            (not isinstance(record, Counter) or not self.counter or matches_glob(record.name, self.counter))
+            and matches_network(laddr, self.laddr)
+            and matches_network(faddr, self.faddr)
+            and matches_value(lport, self.lport)
+            and matches_value(fport, self.fport)
+            and matches_value(getattr(record, "tos", None), self.tos)
+            and matches_value(entry.state, self.state)
+            and matches_value(getattr(record, "transport", None), self.transport)
             and (not self.pid or any(process.pid in self.pid for process in entry.processes or ()))
         )
 
 
-def one_of(value: object, wanted: Collection[object]) -> bool:
+def matches_value(value: object, wanted: Collection[object]) -> bool:
     return not wanted or value in wanted
 
 
-def one_in(address: str | None, networks: Collection[Network]) -> bool:
+def matches_network(address: str | None, networks: Collection[Network]) -> bool:
     return not networks or (address is not None and any(ip_address(address) in each for each in networks))
 
 
-def named_by(name: str, globs: Collection[str]) -> bool:
+def matches_glob(name: str, globs: Collection[str]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)

@@ -88,7 +88,7 @@ def judge_rows(done: IsolationExperiment) -> Finding:
             f"{len(leaking)} of {len(leaking) + len(kept)} lists of the kernel show them"
         )
         return Finding(Status.AFFECTED, reason, evidence=evidence_of(done, results))
-    return not_seen(done, results, kept, "no list of RDS shows what is in other network namespaces")
+    return judge_nothing_leaked(done, results, kept, "no list of RDS shows what is in other network namespaces")
 
 
 def judge_counts(done: IsolationExperiment) -> Finding:
@@ -101,10 +101,10 @@ def judge_counts(done: IsolationExperiment) -> Finding:
             f"{len(counting)} of {len(counting) + len(kept)} lists of the kernel count them"
         )
         return Finding(Status.AFFECTED, reason, evidence=evidence_of(done, results))
-    return not_seen(done, results, kept, "no list of RDS counts what is in other network namespaces")
+    return judge_nothing_leaked(done, results, kept, "no list of RDS counts what is in other network namespaces")
 
 
-def not_seen(
+def judge_nothing_leaked(
     done: IsolationExperiment, results: Sequence[OptionResult], kept: Sequence[OptionResult], meaning: str
 ) -> Finding:
     """Nothing leaked. That is an answer for the lists that had something to leak; ``ok`` wants all that can have."""

@@ -200,12 +200,12 @@ def run(child: Child, number: int, kind: SocketKind) -> Request:
 
 def why_no_tls() -> str | None:
     """What keeps kTLS from being tried without loading a module."""
-    loaded = tls.loaded()
+    loaded = tls.is_ulp_registered()
     if loaded is None:
         return "whether this kernel has kTLS cannot be seen here (no /proc/kallsyms)"
     if not loaded:
         return "nothing uses kTLS here: the module tls is not loaded, and this tool loads none"
-    if not tls.cipher_loaded():
+    if not tls.is_cipher_registered():
         return f"the cipher {tls.CIPHER} is not registered, and using it would load a module"
     return None
 
@@ -241,7 +241,7 @@ def experiment() -> CopyBitExperiment:
 def attempt() -> CopyBitExperiment | Error:
     """A failure is remembered too: compiling is not tried again by every check."""
     try:
-        return conduct()
+        return run_in_child()
     except Error as error:
         return error
     except TimeoutError:
@@ -250,7 +250,7 @@ def attempt() -> CopyBitExperiment | Error:
         return Error.from_os(f"{SUBJECT}: {error.filename}" if error.filename else SUBJECT, error)
 
 
-def conduct() -> CopyBitExperiment:
+def run_in_child() -> CopyBitExperiment:
     require_privileges()
     return experiment_of(gather(time.monotonic() + DEADLINE))
 
@@ -270,7 +270,7 @@ def gather(deadline: float) -> Request:
         "controls": controls,
         "runs": runs,
         "no_tls": no_tls,
-        "tls_loaded": tls.loaded(),
+        "tls_loaded": tls.is_ulp_registered(),
         "merge_open_record": merge_open_record(),
     }
 

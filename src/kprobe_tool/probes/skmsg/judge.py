@@ -146,7 +146,7 @@ def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool)
     )
 
 
-def without_run(done: CopyBitExperiment) -> CaseVerdict:
+def judge_without_run(done: CopyBitExperiment) -> CaseVerdict:
     """Why nothing ran on kTLS."""
     controls = done.controls
     if controls is None:
@@ -167,7 +167,7 @@ def results(done: CopyBitExperiment) -> list[Result]:
     for case in CASES:
         for socket in case.sockets:
             run = runs.get((case.name, socket))
-            verdict = without_run(done) if run is None else judge(done, run)
+            verdict = judge_without_run(done) if run is None else judge(done, run)
             found.append(Result(case, socket, verdict.outcome, verdict.reason, verdict.settle, run))
     return found
 

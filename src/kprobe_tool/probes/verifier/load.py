@@ -170,8 +170,8 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
     noise = bcc.noise_file()
     try:
         function = partial(compiled, wanted=wanted, prog_type=prog_type, level=level, noise=noise)
-        ((_, answer),) = bounded.each([path], function, COMPILE_SECONDS)
-        output = bcc.noise_in(noise)
+        ((_, answer),) = bounded.run_each([path], function, COMPILE_SECONDS)
+        output = bcc.read_noise(noise)
     finally:
         os.close(noise)
     if isinstance(answer, OSError):
@@ -259,7 +259,7 @@ def of_instructions(path: str, prog_type: int, level: int, licence: str) -> Load
 
 def is_object(path: str) -> bool:
     """Whether a file is an ELF object for BPF. Raises Error for an ELF file of another machine, FileError."""
-    with files.opened(path) as file:
+    with files.open_input(path) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise FileError(path, "not a regular file", hint="libbpf and bcc read it by its name, more than once")
         head = file.read(elf.IDENT_SIZE)

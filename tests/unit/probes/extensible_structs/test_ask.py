@@ -135,7 +135,7 @@ def test_killed_by_check_fields_only() -> None:
 
 
 def test_unreachable_flags_are_unknown_and_absent_ones_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ask, "kernel_has", lambda entry: ask.Implementation(False))
+    monkeypatch.setattr(ask, "find_implementation", lambda entry: ask.Implementation(False))
     blocked = report_of(lambda call: says(errnos.EPERM, call), filtered=True)
     assert blocked.calls == 1
     assert {flag.result.accepted for one in blocked.fields for flag in one.flags} == {Support.UNKNOWN}
@@ -204,7 +204,7 @@ def symbols(
     monkeypatch: pytest.MonkeyPatch, *there: str, prefix: str = "__x64_sys_", machine: str = "x86_64"
 ) -> None:
     """A kernel whose /proc/kallsyms has these system calls, as a program for ``machine`` sees it."""
-    monkeypatch.setattr(procfs, "implemented", lambda names: frozenset(f"{prefix}{name}" for name in there))
+    monkeypatch.setattr(procfs, "implemented_symbols", lambda names: frozenset(f"{prefix}{name}" for name in there))
     monkeypatch.setattr("platform.machine", lambda: machine)
 
 
@@ -212,24 +212,24 @@ def test_kernel_has(monkeypatch: pytest.MonkeyPatch) -> None:
     """Symbols decide when they are to be seen at all, types only when they say yes."""
     monkeypatch.setattr(ask, "btf_struct", lambda entry: None)
     symbols(monkeypatch, "openat", "openat2")
-    assert ask.kernel_has(OPENAT2) == ask.Implementation(True)
+    assert ask.find_implementation(OPENAT2) == ask.Implementation(True)
     symbols(monkeypatch, "openat", "openat2", prefix="sys_")
-    assert ask.kernel_has(OPENAT2) == ask.Implementation(True)
+    assert ask.find_implementation(OPENAT2) == ask.Implementation(True)
     symbols(monkeypatch, "openat")
-    assert ask.kernel_has(OPENAT2) == ask.Implementation(False)
+    assert ask.find_implementation(OPENAT2) == ask.Implementation(False)
     symbols(monkeypatch)
-    assert ask.kernel_has(OPENAT2) == ask.Implementation(None)
+    assert ask.find_implementation(OPENAT2) == ask.Implementation(None)
     monkeypatch.setattr(ask, "btf_struct", lambda entry: btf.Struct("open_how", 24, ()))
-    assert ask.kernel_has(OPENAT2) == ask.Implementation(True)
+    assert ask.find_implementation(OPENAT2) == ask.Implementation(True)
 
 
 def test_kernel_without_kallsyms(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(names: object) -> None:
         raise PermissionError(errnos.EPERM, "Operation not permitted", "/proc/kallsyms")
 
-    monkeypatch.setattr(procfs, "implemented", refused)
+    monkeypatch.setattr(procfs, "implemented_symbols", refused)
     monkeypatch.setattr(ask, "btf_struct", lambda entry: None)
-    assert ask.kernel_has(OPENAT2) == ask.Implementation(None)
+    assert ask.find_implementation(OPENAT2) == ask.Implementation(None)
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_program_for_another_machine(
 ) -> None:
     """Under qemu-user, uname(2) tells the emulated machine, and /proc/kallsyms is the real kernel's."""
     symbols(monkeypatch, "openat", prefix=prefix, machine=machine)
-    assert ask.kernel_has(OPENAT2) == ask.Implementation(False, emulated)
+    assert ask.find_implementation(OPENAT2) == ask.Implementation(False, emulated)
 
 
 def test_what_an_emulator_answers_is_not_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,7 +262,7 @@ def test_what_an_emulator_answers_is_not_the_kernels(monkeypatch: pytest.MonkeyP
 def test_all_calls_of_an_entry_must_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before Linux v5.3 there was ioctl(2) and no pidfd_open(2)."""
     symbols(monkeypatch, "openat", "ioctl")
-    assert ask.kernel_has(table.entry("PIDFD_GET_INFO")) == ask.Implementation(False)
+    assert ask.find_implementation(table.entry("PIDFD_GET_INFO")) == ask.Implementation(False)
     prober = FakeProber(lambda call: says(errnos.ENOSYS, call))
     reached = ask.ask_reach(table.entry("PIDFD_GET_INFO"), prober, filtered=True)
     assert (reached.reach, reached.errno) == (Reachability.ABSENT, errnos.ENOSYS)

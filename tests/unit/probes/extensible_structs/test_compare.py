@@ -158,7 +158,7 @@ def test_require_field() -> None:
     ],
 )
 def test_overall(supports: list[Support], result: Support) -> None:
-    assert compare.overall([compare.Required("F", one) for one in supports]) is result
+    assert compare.combined_result([compare.Required("F", one) for one in supports]) is result
 
 
 ROW = {

@@ -9,43 +9,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kprobe_tool.probes.nvme.split import Algorithm, Options, connect
-from kprobe_tool.probes.nvme.types import correct, deduce, poll_on_zero
+from kprobe_tool.probes.nvme.types import correct_types, deduce_types, poll_on_zero
 
 EVERY = (0, 1, 2, 3)
 
 
 def test_poll_on_hctx_0_is_default() -> None:
-    assert correct(["poll", "default", "read"]) == ["default", "default", "read"]
-    assert correct(["default", "poll"]) == ["default", "poll"]
+    assert correct_types(["poll", "default", "read"]) == ["default", "default", "read"]
+    assert correct_types(["default", "poll"]) == ["default", "poll"]
 
 
 def test_untouched_poll_map() -> None:
     """6.12.43, io=4 write=2 poll=2, six granted: "mapped 2/4/0", hctx 0 with all CPUs."""
     lists = [EVERY, (2, 3), (0,), (1,), (2,), (3,)]
-    types = deduce(lists, io_poll=True)
+    types = deduce_types(lists, io_poll=True)
     assert types == ["default", "default", "read", "read", "read", "read"]
     assert poll_on_zero(lists, types)
 
 
 def test_two_answers_are_none() -> None:
     """One default queue, and either four poll queues, or four read queues and no poll queue."""
-    assert deduce([EVERY, (0,), (1,), (2,), (3,)], io_poll=True) is None
-    assert deduce([EVERY, (0,), (1,), (2,), (3,)], io_poll=False) == ["default", *["read"] * 4]
+    assert deduce_types([EVERY, (0,), (1,), (2,), (3,)], io_poll=True) is None
+    assert deduce_types([EVERY, (0,), (1,), (2,), (3,)], io_poll=False) == ["default", *["read"] * 4]
 
 
 def test_queue_of_isolated_cpus_only() -> None:
     """CPU 3 isolated, four default and two read queues: whether the empty one ends a map or begins the next is open,
     and where it is read as the latter, three queues pass for default."""
-    assert deduce([(0,), (1,), (2,), (), (0, 1), (2,)], io_poll=False) is None
-    assert deduce([(0,), (1,), (), (0, 1), (), (0,), (1,)], io_poll=True) is None
+    assert deduce_types([(0,), (1,), (2,), (), (0, 1), (2,)], io_poll=False) is None
+    assert deduce_types([(0,), (1,), (), (0, 1), (), (0,), (1,)], io_poll=True) is None
 
 
 def test_lists_that_no_map_gives() -> None:
-    assert deduce([(0, 1), (1, 2)], io_poll=False) is None
-    assert deduce([(), ()], io_poll=False) is None
-    assert deduce([(0,), (1,)], io_poll=None) is None
+    assert deduce_types([(0, 1), (1, 2)], io_poll=False) is None
+    assert deduce_types([(), ()], io_poll=False) is None
+    assert deduce_types([(0,), (1,)], io_poll=None) is None
     # Two maps of the same CPUs are two types; three without poll queues are no kernel's.
-    assert deduce([EVERY, EVERY, EVERY], io_poll=False) is None
+    assert deduce_types([EVERY, EVERY, EVERY], io_poll=False) is None
 
 
 @given(
@@ -69,7 +69,7 @@ def test_agrees_with_the_model(*, cpus: int, io: int, write: int, poll: int, gra
         for number, cpu in enumerate(spread):
             lists[0 if each.cleared else each.queue_offset + number % each.nr_queues].add(cpu)
     # An hctx without CPUs, as more write queues than CPUs give, is not in sysfs.
-    types = deduce([tuple(sorted(each)) for each in lists if each], io_poll=poll > 0)
+    types = deduce_types([tuple(sorted(each)) for each in lists if each], io_poll=poll > 0)
     expected = [kind for kind in outcome.types if kind is not None]
     if types is None:
         assert poll and expected.count("default") == 1

@@ -307,7 +307,7 @@ def test_a_failure_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         calls.append(1)
         raise OSError(22, "Invalid argument", "BPF map sockets")
 
-    monkeypatch.setattr(experiment, "conduct", fail)
+    monkeypatch.setattr(experiment, "run_in_child", fail)
     experiment.attempt.cache_clear()
     try:
         for _ in range(2):

@@ -42,7 +42,7 @@ PARAM = (
 
 def request_page(place: int) -> bytes:
     """A mnt_id_req that claims a page, for mount 0, which there never is."""
-    return page(place, native.claiming(PAGE_SIZE))
+    return page(place, native.mnt_id_req_head(PAGE_SIZE))
 
 
 class MntIdReq(Recipe):

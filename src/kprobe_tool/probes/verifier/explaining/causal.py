@@ -142,10 +142,12 @@ def reference(found: Match, path: InsnPath) -> CausalPath:
             steps = [(number, PathEvent("acquired", f"reference {name} is acquired here", place))]
             steps += branches(path.visits, number)
             return ordered(steps, [])
-    return CausalPath(notes=(f"the log does not show instruction {insn}, which acquired the reference: {why(path)}",))
+    return CausalPath(
+        notes=(f"the log does not show instruction {insn}, which acquired the reference: {why_incomplete(path)}",)
+    )
 
 
-def why(path: InsnPath) -> str:
+def why_incomplete(path: InsnPath) -> str:
     return path.cut or "it has not all instructions of the path"
 
 
@@ -155,13 +157,13 @@ def regions(kind: Follow, path: InsnPath) -> CausalPath:
     steps: list[tuple[int, PathEvent]] = []
     depth = 0
     for number, visit in enumerate(path.visits[:-1]):
-        called = visit.instruction.name if visit.instruction.operation is Operation.CALL else None
-        if called in enters:
+        function = visit.instruction.name if visit.instruction.operation is Operation.CALL else None
+        if function in enters:
             if depth == 0:
                 steps.clear()
             depth += 1
             steps.append((number, PathEvent("context", f"{name} is entered (depth {depth})", visit.place())))
-        elif called in leaves:
+        elif function in leaves:
             depth = max(0, depth - 1)
             steps.append((number, PathEvent("context", f"{name} is left (depth {depth})", visit.place())))
     first = steps[0][0] if steps else len(path.visits)
@@ -213,7 +215,7 @@ def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
             break
     context = not ended and target.name == "R1" and target.depth <= 0 and path.cut is None
     if found.row.lost_pointer and found.fields.get("type", "scalar") in {"scalar", "inv"}:
-        steps += next(([lost] for span in spans if (lost := invalidated(span, path)) is not None), [])
+        steps += next(([lost] for span in spans if (lost := find_invalidation(span, path)) is not None), [])
     steps += branches(visits, first)
     steps += lost_bounds(found, register, path)
     if context:
@@ -275,10 +277,10 @@ def effect_on(
         return message, "spilled", False
     if instruction.writes != target.name or operation in {Operation.SUBPROGRAM, Operation.BRANCH}:
         return None
-    return written(visit, instruction, target)
+    return effect_of_write(visit, instruction, target)
 
 
-def written(visit: PathInsn, instruction: Instruction, target: FollowedValue) -> tuple[str, str, bool]:
+def effect_of_write(visit: PathInsn, instruction: Instruction, target: FollowedValue) -> tuple[str, str, bool]:
     """What an instruction wrote to the target."""
     name = target.name
     operation = instruction.operation
@@ -300,7 +302,7 @@ def written(visit: PathInsn, instruction: Instruction, target: FollowedValue) ->
     return f"{name} is set here{now}", "update", True
 
 
-def invalidated(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] | None:
+def find_invalidation(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] | None:
     """The call that took away what a register pointed to, while it was a pointer."""
     visits = path.visits
     for number in range(span.end - 1, span.begin - 1, -1):
@@ -313,10 +315,10 @@ def invalidated(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] | None
             release = released(owned, number, span.end, visits)
             message = f"gives reference {owned} back, so {span.name} is no pointer any more"
         elif "non_own_ref" in pointer.attributes:
-            release = called(UNLOCKS, number, span.end, visits)
+            release = find_call(UNLOCKS, number, span.end, visits)
             message = f"ends the time for which {span.name} was borrowed"
         elif pointer.type.startswith("pkt"):
-            release = called(MOVES_PACKETS, number, span.end, visits)
+            release = find_call(MOVES_PACKETS, number, span.end, visits)
             message = f"may move the packet, so {span.name} is no packet pointer any more"
         else:
             return None
@@ -330,9 +332,9 @@ def invalidated(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] | None
 
 def reference_of(pointer: Value, visit: PathInsn) -> str | None:
     """The reference that a pointer holds: named by itself, or since Linux v7.3 by the list of all only."""
-    named = pointer.attributes.get("ref_obj_id")
-    if named is not None:
-        return named
+    ref_obj_id = pointer.attributes.get("ref_obj_id")
+    if ref_obj_id is not None:
+        return ref_obj_id
     number = pointer.attributes.get("id")
     return number if number is not None and number in references(visit) else None
 
@@ -344,7 +346,7 @@ def references(visit: PathInsn) -> list[str]:
 def released(owned: str, first: int, end: int, visits: list[PathInsn]) -> int | None:
     """The call after which a reference is not held any more."""
     if owned not in references(visits[first]):
-        return called(RELEASES, first, end, visits)
+        return find_call(RELEASES, first, end, visits)
     last = first
     for number in range(first + 1, end):
         visit = visits[number]
@@ -358,15 +360,15 @@ def released(owned: str, first: int, end: int, visits: list[PathInsn]) -> int | 
         for number in range(last, end)
         if visits[number].instruction.operation is Operation.CALL and number > first
     ]
-    return calls[0] if len(calls) == 1 else next((each for each in calls if named(visits[each], RELEASES)), None)
+    return calls[0] if len(calls) == 1 else next((each for each in calls if is_call_of(visits[each], RELEASES)), None)
 
 
-def named(visit: PathInsn, pattern: re.Pattern[str]) -> bool:
+def is_call_of(visit: PathInsn, pattern: re.Pattern[str]) -> bool:
     return (
         visit.instruction.operation is Operation.CALL and pattern.fullmatch(visit.instruction.name or "") is not None
     )
 
 
-def called(pattern: re.Pattern[str], first: int, end: int, visits: list[PathInsn]) -> int | None:
+def find_call(pattern: re.Pattern[str], first: int, end: int, visits: list[PathInsn]) -> int | None:
     """The first call of such a name after a visit and before another."""
-    return next((number for number in range(first + 1, end) if named(visits[number], pattern)), None)
+    return next((number for number in range(first + 1, end) if is_call_of(visits[number], pattern)), None)

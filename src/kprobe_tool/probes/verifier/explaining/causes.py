@@ -10,7 +10,6 @@ from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from kprobe_tool.probes.verifier.explaining.causal import follow, register_of
 from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
 from kprobe_tool.probes.verifier.explaining.objects import (
-    beyond_variable,
     context,
     map_object,
     object_bounds,
@@ -18,6 +17,7 @@ from kprobe_tool.probes.verifier.explaining.objects import (
     pointer_arithmetic,
     pointer_bitwise,
     pointer_minus,
+    read_beyond_variable,
 )
 from kprobe_tool.probes.verifier.explaining.origins import state_of
 from kprobe_tool.probes.verifier.explaining.packets import packet_cause
@@ -173,7 +173,7 @@ BY_RULE: Mapping[str, Callable[[Found], Cause | None]] = {
     "bounds-maximum": object_bounds,
     "object-bounds": object_bounds,
     "kernel-read-only": map_object,
-    "stack-out-of-frame": beyond_variable,
+    "stack-out-of-frame": read_beyond_variable,
     "unknown-opcode": opcode,
     "pointer-arithmetic": pointer_arithmetic,
     "pointer-bitwise": pointer_bitwise,

@@ -41,7 +41,7 @@ class End:
 
 def read_end(backwards: Iterator[LogEntry]) -> End:
     """Messages and diagnostics, without what loaders add. The entries come from the end of the log."""
-    walked = expanded(backwards)
+    walked = split_joined_entries(backwards)
     run: list[str] = []
     finished = settled = unsupported = False
     processed = None
@@ -72,20 +72,20 @@ def read_end(backwards: Iterator[LogEntry]) -> End:
     return End(run[::-1], finished, iter(()), settled, processed)
 
 
-def expanded(backwards: Iterator[LogEntry]) -> Iterator[LogEntry]:
+def split_joined_entries(backwards: Iterator[LogEntry]) -> Iterator[LogEntry]:
     """The entries, with those that a loader has joined into one line taken apart."""
     for entry in backwards:
-        if entry.kind in {EntryKind.TEXT, EntryKind.LOADER} and (parts := joined(entry.text)):
+        if entry.kind in {EntryKind.TEXT, EntryKind.LOADER} and (parts := split_joined_line(entry.text)):
             for part in reversed(parts):
                 yield from reversed(entries(part))
         elif entry.kind is EntryKind.INSN and ": " in entry.text:
-            for part in reversed(joined(f"{entry.insn}: ({entry.code:02x}) {entry.text}") or [entry.text]):
+            for part in reversed(split_joined_line(f"{entry.insn}: ({entry.code:02x}) {entry.text}") or [entry.text]):
                 yield from reversed(entries(part))
         else:
             yield entry
 
 
-def joined(text: str) -> list[str]:
+def split_joined_line(text: str) -> list[str]:
     """The lines of the kernel that a loader has put into one, behind words of its own; none if there is no message.
 
     ``program x: load program: permission denied: 9: (79) r3 = *(u64 *)(r1 +96): R1 invalid mem access 'scalar'``

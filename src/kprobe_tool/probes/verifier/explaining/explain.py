@@ -19,9 +19,9 @@ from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, Outcome
 from kprobe_tool.probes.verifier.explaining.causal import CausalPath, follow
 from kprobe_tool.probes.verifier.explaining.cause import Cause
 from kprobe_tool.probes.verifier.explaining.causes import find_cause
-from kprobe_tool.probes.verifier.explaining.ending import PROGRAM, End, joined, read_end
+from kprobe_tool.probes.verifier.explaining.ending import PROGRAM, End, read_end, split_joined_line
 from kprobe_tool.probes.verifier.explaining.errnos import explain_errno
-from kprobe_tool.probes.verifier.explaining.gaps import HEAD_MAX, silent, truncation, unrecognised
+from kprobe_tool.probes.verifier.explaining.gaps import HEAD_MAX, diagnose_silence, diagnose_unrecognised, truncation
 from kprobe_tool.probes.verifier.log import diagnostics
 from kprobe_tool.probes.verifier.log.encodings import decoded
 from kprobe_tool.probes.verifier.log.lines import REMARK, EntryKind, entries
@@ -113,21 +113,21 @@ def explain_log(data: Data, errno: str | None, wrapping: Wrapping) -> Diagnosis:
     errno = errno or loader_errno
     end = read_end(backwards(data, wrapping))
     beginning = head(data, HEAD_MAX, wrapping)
-    if errno != "ENOSPC" and not end.settled and not recognisable(end.run, beginning):
+    if errno != "ENOSPC" and not end.settled and not looks_like_log(end.run, beginning):
         if errno is None:
             raise Error("log", "this is no log of the BPF verifier", hint="give the text that the kernel wrote")
         return replace(explain_errno(errno), program=program)
     diagnosis = judge(end, errno)
     if diagnosis.outcome is Outcome.UNKNOWN and errno != "ENOSPC":
         # A summary in one line may stand before what there is of the log.
-        summary = [part for text in beginning for part in joined(text)]
+        summary = [part for text in beginning for part in split_joined_line(text)]
         if summary:
             diagnosis = judge(read_end(reversed([each for part in summary for each in entries(part)])), errno)
     truncated = diagnosis.truncated or truncation(size, beginning, end, diagnosis, errno)
     return replace(diagnosis, errno=errno, program=program, truncated=truncated)
 
 
-def recognisable(run: Sequence[str], beginning: Sequence[str]) -> bool:
+def looks_like_log(run: Sequence[str], beginning: Sequence[str]) -> bool:
     """Whether text without a single line about a program is a log all the same."""
     return any(
         text.startswith(diagnostics.HEADER) or match(text.strip()) is not None for text in run[-END_MAX:]
@@ -163,8 +163,8 @@ def judge(end: End, errno: str | None) -> Diagnosis:
     messages = [text for text in texts if not REMARK.fullmatch(text)] or texts
     # A log that was cut off ends anywhere, and what stands there is rather half a line than a message nobody knows.
     if messages and (path.visits or end.settled) and (end.finished or errno != "ENOSPC"):
-        return unrecognised(messages[-1], tuple(messages[:-1]), path)
-    return silent(end, path, errno)
+        return diagnose_unrecognised(messages[-1], tuple(messages[:-1]), path)
+    return diagnose_silence(end, path, errno)
 
 
 def choose(matches: Sequence[tuple[str, Match]]) -> tuple[str, Match]:

@@ -19,7 +19,7 @@ NOTHING_CHECKED = re.compile(r"processed 0 insns")
 GROW = "Load with a larger log buffer: 16 MiB is enough for most (libbpf: kernel_log_size; bpf(2): log_size)"
 
 
-def unrecognised(text: str, details: tuple[str, ...], path: InsnPath) -> Diagnosis:
+def diagnose_unrecognised(text: str, details: tuple[str, ...], path: InsnPath) -> Diagnosis:
     """A message of no known wording: repeated, with its place, and nothing made up."""
     return Diagnosis(
         outcome=Outcome.REJECTED,
@@ -34,7 +34,7 @@ def unrecognised(text: str, details: tuple[str, ...], path: InsnPath) -> Diagnos
     )
 
 
-def silent(end: End, path: InsnPath, errno: str | None) -> Diagnosis:
+def diagnose_silence(end: End, path: InsnPath, errno: str | None) -> Diagnosis:
     """A log without a message: the program was accepted, or the message is missing."""
     if end.finished and errno not in {None, "ENOSPC"}:
         if end.processed is not None and NOTHING_CHECKED.match(end.processed):
@@ -80,7 +80,7 @@ def truncation(
     if (
         errno == "ENOSPC"
         or (diagnosis.native and diagnosis.category is None)
-        or (end.finished and cut_at_head(beginning))
+        or (end.finished and is_cut_at_head(beginning))
     ):
         return Truncation(
             Lost.HEAD,
@@ -91,7 +91,7 @@ def truncation(
     return None
 
 
-def cut_at_head(beginning: list[str]) -> bool:
+def is_cut_at_head(beginning: list[str]) -> bool:
     """Whether the loader's mark is followed by the middle of something: another instruction than the first."""
     marked = False
     for text in beginning:

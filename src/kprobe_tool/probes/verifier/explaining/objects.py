@@ -136,7 +136,7 @@ def object_bounds(found: Found) -> Cause | None:
     return None
 
 
-def beyond_variable(found: Found) -> Cause | None:
+def read_beyond_variable(found: Found) -> Cause | None:
     """A function that reads more than the variable has whose address it is given."""
     off, size = int(found.match.fields["off"]), int(found.match.fields["size"])
     if not -512 <= off < 0 < off + size:

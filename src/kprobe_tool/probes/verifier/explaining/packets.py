@@ -111,7 +111,7 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
         check for check in checks if check.state is not None and check.state.attributes.get("id", "0") == access.id
     ]
     if same and access.proved:
-        return too_short(access, same[-1], path)
+        return short_comparison(access, same[-1], path)
     if same and same[-1].strict and int(same[-1].state.attributes.get("off", "0") if same[-1].state else "0") == 0:
         insn = path.visits[same[-1].number].insn
         return Cause(
@@ -123,7 +123,7 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
         )
     others = [check for check in checks if check not in same]
     if not same and others:
-        return other_copy(access, others[-1], path)
+        return comparison_of_other_pointer(access, others[-1], path)
     return Cause(
         f"{access.figures} No comparison with data_end on this path is about {access.register}."
         if path.visits and path.cut is None
@@ -135,7 +135,7 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
     )
 
 
-def too_short(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
+def short_comparison(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
     """A comparison is there, and proves less than this access needs."""
     visit = path.visits[check.number]
     off = int(check.state.attributes.get("off", "0")) if check.state is not None else 0
@@ -160,7 +160,7 @@ def too_short(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
     )
 
 
-def other_copy(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
+def comparison_of_other_pointer(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
     """What was compared is another pointer: from before another number was added."""
     visits = path.visits
     visit = visits[check.number]

@@ -73,7 +73,7 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
         )
     if visit.instruction.operation is Operation.CALL and origin.name.startswith("fp"):
         return Cause(
-            f"{register} was read from the stack, where {called(visit)} has written it (instruction "
+            f"{register} was read from the stack, where {called_function(visit)} has written it (instruction "
             f"{visit.insn}): a number to the verifier, even if it is an address; {what}.",
             f"Copy what it points to into a variable on the stack first, and pass that one's address. {READ_IT}",
             CauseClass.SOURCE,
@@ -81,10 +81,10 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
         )
     if visit.instruction.operation is Operation.CALL:
         return Cause(
-            f"{called(visit)} returned a number (instruction {visit.insn}), and {what}.",
+            f"{called_function(visit)} returned a number (instruction {visit.insn}), and {what}.",
             f"Use a function that returns a typed pointer (bpf_get_current_task_btf() for the task). {READ_IT}",
             CauseClass.SOURCE,
-            f"instruction {visit.insn} calls {called(visit)}",
+            f"instruction {visit.insn} calls {called_function(visit)}",
         )
     if visit.instruction.operation in {Operation.LOAD, Operation.FILL}:
         return Cause(
@@ -97,7 +97,7 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
     return unknown_number(register, what)
 
 
-def called(visit: PathInsn) -> str:
+def called_function(visit: PathInsn) -> str:
     """What a call calls; the first kernels write helpers as numbers."""
     name = visit.instruction.name or ""
     return f"helper #{name}" if name.isdigit() else f"{name}()"
@@ -158,8 +158,8 @@ def null_not_checked(register: str, path: InsnPath) -> Cause | None:
             )
         if same_load(path, theirs, mine):
             first, second = path.visits[theirs.number], path.visits[mine.number]
-            called = second.instruction.operation is Operation.CALL
-            again = f"calls {second.instruction.name}() again" if called else "reads the same place again"
+            by_call = second.instruction.operation is Operation.CALL
+            again = f"calls {second.instruction.name}() again" if by_call else "reads the same place again"
             return Cause(
                 f"What instruction {test.insn} compares with NULL is what instruction {first.insn} got; instruction "
                 f"{second.insn} {again}, and that result is not compared.",

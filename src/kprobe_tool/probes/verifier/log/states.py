@@ -56,7 +56,7 @@ class State:
     values: Mapping[str, str]
 
 
-def words(text: str) -> Iterator[str]:
+def split_state(text: str) -> Iterator[str]:
     """The parts of a state, separated by blanks outside of parentheses."""
     depth, begin = 0, 0
     for place, char in enumerate(text):
@@ -77,7 +77,7 @@ def parse(text: str) -> State:
     """``frame1: R1=ctx() refs=2`` as data."""
     frame = 0
     values: dict[str, str] = {}
-    for word in words(text):
+    for word in split_state(text):
         found = NAME.fullmatch(word)
         if found is not None:
             values[found[1]] = found[2]

@@ -223,7 +223,7 @@ def of_log(data: Data, subject: str) -> Stats:
 
 def of_file(path: str) -> Stats:
     """The statistics of a log in a file, which is mapped where it can be. Raises Error."""
-    with files.opened(path) as file:
+    with files.open_input(path) as file:
         if os.fstat(file.fileno()).st_size == 0:
             # Also what is no regular file: a pipe, standard input.
             return of_log(files.read_open(file, path, PIPE_MAX), path)

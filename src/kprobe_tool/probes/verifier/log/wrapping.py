@@ -71,10 +71,10 @@ BARE = Wrapping()
 def learn(data: Data) -> Wrapping:
     """The wrapping of a log."""
     lines = sample(data, rb"\d: \([0-9a-f]{2}\) ")
-    prefixes = before(lines, INSN)
+    prefixes = prefixes_before(lines, INSN)
     if not prefixes:
         lines = lines or sample(data, rb"processed \d+ insns|R\d{1,2} |invalid |-- (?:BEGIN|END) ")
-        prefixes = before(lines, WORDS)
+        prefixes = prefixes_before(lines, WORDS)
     bodies: dict[str, list[str]] = {}
     for prefix in prefixes:
         bodies.setdefault(pattern(prefix.rstrip()), []).append(prefix)
@@ -82,7 +82,7 @@ def learn(data: Data) -> Wrapping:
         return Wrapping(indent=indent(bodies[""])) if bodies else BARE
     common = [body for body, _ in Counter({k: len(v) for k, v in bodies.items()}).most_common(SHAPES_MAX) if body]
     shapes = tuple(
-        re.compile(narrowed(body, bodies[body]) + rf"[ \t]{{0,{indent(bodies[body])}}}") for body in common
+        re.compile(narrow_shape(body, bodies[body]) + rf"[ \t]{{0,{indent(bodies[body])}}}") for body in common
     )
     last = bodies[common[0]][0].rstrip()[-1:]
     return Wrapping(shapes, quote=last if last in "\"'`" else "")
@@ -117,7 +117,7 @@ def sample(data: Data, mark: bytes) -> list[str]:
     return []
 
 
-def before(lines: Iterable[str], anchor: re.Pattern[str]) -> list[str]:
+def prefixes_before(lines: Iterable[str], anchor: re.Pattern[str]) -> list[str]:
     """What stands before the anchor, of each line that has it."""
     found = []
     for line in lines:
@@ -143,20 +143,20 @@ def pattern(body: str) -> str:
     return shape
 
 
-def narrowed(shape: str, prefixes: list[str]) -> str:
+def narrow_shape(shape: str, prefixes: list[str]) -> str:
     """A shape with the last word that all lines share in its place, so that other programs' lines do not fit."""
     words = [re.findall(r"\w+", prefix) for prefix in prefixes]
     parts = shape.split(r"\w+")
     if len(parts) < 2 or any(len(each) != len(parts) - 1 for each in words):
-        return bounded(shape)
+        return bound_repetitions(shape)
     made = parts[0]
     for number, part in enumerate(parts[1:]):
         shared = {each[number] for each in words}
         word = next(iter(shared))
         made += (re.escape(word) if len(shared) == 1 and word.isalpha() and len(word) > 3 else r"\w+") + part
-    return bounded(made)
+    return bound_repetitions(made)
 
 
-def bounded(shape: str) -> str:
+def bound_repetitions(shape: str) -> str:
     """No repetition without a limit: a hostile line costs no more than a long one."""
     return shape.replace(r"\w+", r"\w{1,80}").replace(r"\s+", r"\s{1,40}").replace(r"\s*", r"\s{0,40}")

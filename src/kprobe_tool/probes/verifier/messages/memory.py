@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.messages.row import Follow, KernelMessage, MessageGroup, within_frame
+from kprobe_tool.probes.verifier.messages.row import Follow, KernelMessage, MessageGroup, is_within_frame
 
 GROUPS = (
     MessageGroup(
@@ -197,7 +197,7 @@ GROUPS = (
                     "{size} bytes at offset {off} of the stack are read, and this function has written nothing there."
                 ),
                 suggestion="Initialize the variable before it is read or handed to a helper.",
-                only=within_frame,
+                only=is_within_frame,
             ),
         ),
         CauseClass.SOURCE,

@@ -80,7 +80,7 @@ class Follow(Enum):
     """The region that ``what`` names."""
 
 
-def within_frame(fields: Fields) -> bool:
+def is_within_frame(fields: Fields) -> bool:
     """Whether an access to the stack lies in the frame of 512 bytes: then what is wrong is that nothing is there."""
     off, size = int(fields["off"]), int(fields["size"])
     return off >= -512 and off + size <= 0

@@ -34,7 +34,7 @@ def formatted(template: bytes, args: Sequence[int], strings: Sequence[bytes]) ->
         extension = match["extension"] if match["letter"] == b"p" else b""
         out.append(template[end : match.start()])
         end = match.end() - len(match["extension"]) + len(extension)
-        out.append(converted(match, given, template[match.start() : end]))
+        out.append(convert(match, given, template[match.start() : end]))
     out.append(template[end:])
     return b"".join(out)
 
@@ -52,7 +52,7 @@ def signed(value: int, bits: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
-def converted(match: re.Match[bytes], given: Args, raw: bytes) -> bytes:
+def convert(match: re.Match[bytes], given: Args, raw: bytes) -> bytes:
     letter = match["letter"]
     if letter == b"%":
         return b"%"
@@ -71,23 +71,23 @@ def converted(match: re.Match[bytes], given: Args, raw: bytes) -> bytes:
     elif letter in {b"d", b"i"}:
         value = signed(number, bits)
         sign = b"-" if value < 0 else b"+" if b"+" in flags else b" " if b" " in flags else b""
-        return padded(sign, digits(b"%d" % abs(value), precision), width, flags)
+        return pad(sign, digits(b"%d" % abs(value), precision), width, flags)
     elif letter in {b"u", b"o", b"x", b"X"}:
         value = number & ((1 << bits) - 1)
         prefix = b"" if b"#" not in flags else {b"x": b"0x", b"X": b"0X", b"o": b"0"}.get(letter, b"")
-        return padded(prefix, digits((b"%" + letter.replace(b"u", b"d")) % value, precision), width, flags)
+        return pad(prefix, digits((b"%" + letter.replace(b"u", b"d")) % value, precision), width, flags)
     elif letter == b"p" and not match["extension"]:
         body = b"%016x" % number
     else:
         return raw
-    return padded(b"", body, width, flags.replace(b"0", b""))
+    return pad(b"", body, width, flags.replace(b"0", b""))
 
 
 def digits(body: bytes, precision: int | None) -> bytes:
     return body if precision is None else body.rjust(min(precision, WIDTH_MAX), b"0")
 
 
-def padded(prefix: bytes, body: bytes, width: int, flags: bytes) -> bytes:
+def pad(prefix: bytes, body: bytes, width: int, flags: bytes) -> bytes:
     """A negative width, which only an argument can be, is the flag ``-``."""
     left = b"-" in flags or width < 0
     room = min(abs(width), WIDTH_MAX)

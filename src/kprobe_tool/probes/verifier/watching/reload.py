@@ -80,7 +80,7 @@ def reload(attempt: Attempt) -> bytes:
     places = file_descriptors(attempt.insns)
     wanted = {number_at(insns, at) for at in places} | ({attr.attach_prog_fd} if attr.attach_prog_fd else set())
     with ExitStack() as stack:
-        fds = borrowed(stack, load.ns_pid, wanted) if wanted else {}
+        fds = copy_descriptors(stack, load.ns_pid, wanted) if wanted else {}
         for at in places:
             insns[at : at + 4] = fds[number_at(insns, at)].to_bytes(4, "little")
         program = bpf.Program(
@@ -108,7 +108,7 @@ def number_at(insns: bytearray, at: int) -> int:
     return int.from_bytes(insns[at : at + 4], "little", signed=True)
 
 
-def borrowed(stack: ExitStack, pid: int | None, wanted: set[int]) -> dict[int, int]:
+def copy_descriptors(stack: ExitStack, pid: int | None, wanted: set[int]) -> dict[int, int]:
     """Copies of the loader's descriptors by its own numbers, until the stack unwinds. Raises Unable."""
     if pid is None:
         raise Unable("its loader is outside of this pid namespace")

@@ -165,7 +165,7 @@ def wall_clock(monotonic: int) -> datetime:
     return datetime.fromtimestamp(min(max(0.0, seconds), LATEST), UTC)
 
 
-def explained(report: Report, *, again: bool = False, redacted: bool = False) -> Explained:
+def explain_report(report: Report, *, again: bool = False, redacted: bool = False) -> Explained:
     """The best log there is; with ``again`` a program that was rejected without one is loaded once more."""
     attempt = report.last
     load = attempt.load

@@ -15,7 +15,7 @@ from kprobe_tool.probes.verifier.watching import attempts
 from kprobe_tool.probes.verifier.watching.attempts import RETRY, Assembler, Attempt, Report, RetryJoiner
 from kprobe_tool.probes.verifier.watching.kernel_format import formatted
 from kprobe_tool.probes.verifier.watching.reload import Unable, file_descriptors
-from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LogSource, explained, pages
+from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LogSource, explain_report, pages
 
 from ....fake_loads import LOG, SECOND, THREAD, load, pieces, said
 
@@ -104,7 +104,7 @@ def test_messages() -> None:
     (attempt,) = assembled([*messages_of(start), load(SECOND, messages=2)])
     assert attempt.messages == b"R3 invalid mem access 'scalar'\nlast\n"
     assert attempt.messages_lost == 0
-    found = explained(Report((attempt,)))
+    found = explain_report(Report((attempt,)))
     assert (found.source, found.log) == (LogSource.MESSAGES, attempt.messages)
 
 
@@ -204,7 +204,7 @@ def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_line_that_was_cut_is_not_explained() -> None:
     head = load(SECOND, LOG, log_size=9999, captured=len(LOG) - 3, missing="limit")
     (made,) = assembled([head, *pieces(SECOND, LOG[3:])])
-    found = explained(Report((made,)))
+    found = explain_report(Report((made,)))
     assert found.log == LOG[3:]
     assert found.diagnosis is not None
     assert found.diagnosis.message == "R2 !read_ok"
@@ -213,8 +213,8 @@ def test_the_line_that_was_cut_is_not_explained() -> None:
 def test_addresses_are_left_out() -> None:
     log = b"0: r1 = 0xffff888100a0b0c0\n" + LOG
     (made,) = assembled([load(SECOND, log, log_size=9999), *pieces(SECOND, log)])
-    assert b"0xffff888100a0b0c0" in explained(Report((made,))).log
-    assert b"0xffff888100a0b0c0" not in explained(Report((made,)), redacted=True).log
+    assert b"0xffff888100a0b0c0" in explain_report(Report((made,))).log
+    assert b"0xffff888100a0b0c0" not in explain_report(Report((made,)), redacted=True).log
 
 
 @pytest.mark.parametrize(

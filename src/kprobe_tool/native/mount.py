@@ -92,6 +92,10 @@ class statmount(ctypes.Structure):
         ("opt_sec_num", ctypes.c_uint32),
         ("opt_sec_array", ctypes.c_uint32),
         ("supported_mask", ctypes.c_uint64),
+        ("mnt_uidmap_num", ctypes.c_uint32),
+        ("mnt_uidmap", ctypes.c_uint32),
+        ("mnt_gidmap_num", ctypes.c_uint32),
+        ("mnt_gidmap", ctypes.c_uint32),
     )
 
 

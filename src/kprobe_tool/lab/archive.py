@@ -22,7 +22,16 @@ from pathlib import Path
 
 from kprobe_tool.errors import Error
 from kprobe_tool.lab.mirror import KEYRING, derive_mirror, machine_sources, render_sources
-from kprobe_tool.lab.offers import PACKAGE, Kernel, Offer, choose, choose_all, parse_madison
+from kprobe_tool.lab.offers import (
+    PACKAGE,
+    SOURCE_PACKAGE,
+    Kernel,
+    Offer,
+    choose,
+    choose_all,
+    newest_source,
+    parse_madison,
+)
 from kprobe_tool.lab.roles import ROLES, SUITES
 
 LISTS_MAX_AGE = 12 * 3600
@@ -111,6 +120,29 @@ class Archive:
                 if target.exists():
                     shutil.rmtree(target)
                 (Path(tmp) / "kernel").rename(target)
+
+    def fetch_source(self) -> tuple[str, Path]:
+        """(version, directory) of the newest kernel source, downloaded and unpacked unless it is there already.
+
+        The directory holds what the package linux-source-X.Y has. Older sources are removed.
+        """
+        with self._locked():
+            self._offers()
+            names = [n for n in self._apt_cache("pkgnames", "linux-source-").split() if SOURCE_PACKAGE.fullmatch(n)]
+            newest = newest_source(self._apt_cache("madison", *names)) if names else None
+            if newest is None:
+                raise Error("the kernel's source", "; ".join(["no package has it", *self.problems]))
+            package, version = newest
+            target = self.cache / "sources" / version
+            if not target.exists():
+                shutil.rmtree(target.parent, ignore_errors=True)
+                target.parent.mkdir(parents=True)
+                with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.cache) as tmp:
+                    self._apt_get("download", f"{package}={version}", cwd=Path(tmp))
+                    (deb,) = Path(tmp).glob("*.deb")
+                    _run(["dpkg-deb", "-x", str(deb), f"{tmp}/unpacked"])
+                    Path(tmp, "unpacked").rename(target)
+            return version, target
 
     def fetch_best(self, kernel: Kernel, taken: Iterable[str] = ()) -> Kernel:
         """Fetches the kernel, or the next best of its series where the mirror has not what it lists.

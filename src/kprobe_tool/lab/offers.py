@@ -38,6 +38,8 @@ class Kernel:
 
 PACKAGE = re.compile(r"linux-(?:image|binary|modules)-(\d[0-9.]*(?:\+deb[0-9.]+)?(?:-\d+)?-amd64)")
 
+SOURCE_PACKAGE = re.compile(r"linux-source-\d+\.\d+")
+
 
 def upstream(version: str) -> tuple[int, ...]:
     """6.12.43-1~bpo12+1 is (6, 12, 43); 7.3~rc7-1~exp1 is (7, 3)."""
@@ -91,6 +93,17 @@ def by_version(a: Offer, b: Offer) -> int:
         return -1 if upstream(a.version) < upstream(b.version) else 1
     # A release and its candidates, or a package that was built again.
     return -1 if _is_less(a.version, b.version) else 1
+
+
+def newest_source(text: str) -> tuple[str, str] | None:
+    """(package, version) of the newest source in the output of `apt-cache madison`, candidates included."""
+    found = []
+    for line in text.splitlines():
+        fields = [f.strip() for f in line.split("|")]
+        if len(fields) == 3 and SOURCE_PACKAGE.fullmatch(fields[0]):
+            found.append(Offer(fields[0], fields[1], "", ()))
+    newest = max(found, key=functools.cmp_to_key(by_version), default=None)
+    return (newest.release, newest.version) if newest is not None else None
 
 
 @dataclass(frozen=True)

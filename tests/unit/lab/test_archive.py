@@ -4,8 +4,11 @@ import contextlib
 import json
 import os
 import re
+import subprocess
 from dataclasses import asdict
 from pathlib import Path
+
+import pytest
 
 from kprobe_tool.errors import Error
 from kprobe_tool.lab.archive import Archive
@@ -88,3 +91,56 @@ def test_a_kernel_outlives_its_package(tmp_path: Path) -> None:
     assert kernel_for(now, "unfixed-6.12").notes == ()
     assert now.fetch_best(kernel_for(now, "unfixed-6.12")).release == "6.12.43+deb12-amd64"
     assert now.downloads == []
+
+
+class Sources(Archive):
+    """A mirror that has these sources, by the lines of `apt-cache madison`."""
+
+    def __init__(self, cache: Path, madison: str) -> None:
+        super().__init__(cache)
+        self.apt.mkdir(parents=True, exist_ok=True)
+        (self.apt / "offers.json").write_text("[]", encoding="utf-8")
+        self.madison = madison
+        self.downloads: list[str] = []
+
+    def _apt_cache(self, *args: str) -> str:
+        names = sorted({line.split()[0] for line in self.madison.splitlines()})
+        return "\n".join(names) if args[0] == "pkgnames" else self.madison
+
+    def _apt_get(self, *args: str, cwd: Path | None = None) -> str:
+        assert cwd is not None
+        self.downloads.append(args[-1])
+        package = cwd / "package"
+        (package / "DEBIAN").mkdir(parents=True)
+        (package / "DEBIAN/control").write_text(
+            "Package: source\nVersion: 1\nArchitecture: all\nMaintainer: test\nDescription: test\n"
+        )
+        (package / "usr/src").mkdir(parents=True)
+        (package / "usr/src" / args[-1].partition("=")[0]).touch()
+        subprocess.run(["dpkg-deb", "-b", str(package), str(cwd / "source.deb")], check=True, capture_output=True)
+        return ""
+
+
+SOURCES = """\
+linux-source | 7.3.4-1 | http://m/debian sid/main amd64 Packages
+linux-source-6.12 | 6.12.117-1 | http://m/debian bookworm/main amd64 Packages
+linux-source-7.3 | 7.3.4-1 | http://m/debian sid/main amd64 Packages
+linux-source-7.3 | 7.3~rc7-1~exp1 | http://m/debian experimental/main amd64 Packages
+"""
+
+
+def test_the_newest_source(tmp_path: Path) -> None:
+    mirror = Sources(tmp_path, SOURCES)
+    version, directory = mirror.fetch_source()
+    assert (version, [path.name for path in directory.glob("usr/src/*")]) == ("7.3.4-1", ["linux-source-7.3"])
+    assert mirror.fetch_source() == (version, directory)
+    assert mirror.downloads == ["linux-source-7.3=7.3.4-1"]
+    # A newer one takes its place.
+    newer = Sources(tmp_path, SOURCES + "linux-source-7.4 | 7.4~rc1-1~exp1 | http://m/debian experimental/main\n")
+    assert newer.fetch_source()[0] == "7.4~rc1-1~exp1"
+    assert [path.name for path in (tmp_path / "sources").iterdir()] == ["7.4~rc1-1~exp1"]
+
+
+def test_no_source(tmp_path: Path) -> None:
+    with pytest.raises(Error, match="no package has it"):
+        Sources(tmp_path, "").fetch_source()

@@ -12,6 +12,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUN_PACKAGES := python3 python3-venv python3-bpfcc
 TEST_PACKAGES := $(RUN_PACKAGES) bpftool busybox-static chromium clang debian-archive-keyring file gcc iproute2 kmod \
 	libc6-dev mandoc qemu-system-x86 strace udev
+ANYHOW_PACKAGES := faketime util-linux
 UML_PACKAGES := bc bison flex gcc libc6-dev make patch xz-utils
 
 # Left out where nothing is missing, so that a set-up machine needs neither root nor a network.
@@ -27,7 +28,7 @@ FUZZ_SECONDS := 300
 
 SOAK_ROUNDS := 20
 
-.PHONY: run test test-fast test-uml soak harm mutants fuzz shell clean run-packages test-packages
+.PHONY: run test test-fast test-anyhow test-uml soak harm mutants fuzz drift shell clean run-packages test-packages
 
 # The audit, what this kernel understands of a system call, and why a verifier rejected a program.
 run: $(VENV)/.run
@@ -44,6 +45,11 @@ test: $(VENV)/.test $(VENV12)/.test
 # Unit tests and this host, without a network and without booting anything.
 test-fast: $(VENV)/.test
 	$(VENV)/bin/pytest tests/unit tests/host
+
+# test-fast again and again: a year from now, in the background, as nobody, on a busy machine, in another order, ...
+test-anyhow: $(VENV)/.test
+	@$(call install,$(ANYHOW_PACKAGES))
+	$(VENV)/bin/python -m tests.anyhow $(WAYS)
 
 # Builds a User Mode Linux kernel that has CHECK_FIELDS, which no release has, and runs check-fields in it.
 test-uml: $(VENV)/.test
@@ -69,6 +75,10 @@ fuzz: $(VENV)/.test
 	mkdir -p $(VENV)/fuzz
 	$(VENV)/bin/python -m tests.fuzz.verifier_log -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
 		-artifact_prefix=$(VENV)/fuzz/ $(VENV)/fuzz $(wildcard tests/corpus/logs/*/)
+
+# What the newest kernel that Debian has changes under this tool: messages of the verifier, flags, structures, functions.
+drift: $(VENV)/.test
+	$(VENV)/bin/python -m tests.drift
 
 # A shell in a booted kernel: make shell KERNEL=newest-6.1 (KERNEL=--list shows what there is).
 shell: $(VENV)/.test

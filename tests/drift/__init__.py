@@ -1,0 +1,1 @@
+"""What newer kernels have changed under this tool: read in their sources and types, nothing is booted."""

@@ -1,0 +1,175 @@
+"""What is found in small sources and types made for it."""
+
+import ctypes
+import gzip
+import struct
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.errors import Error
+from kprobe_tool.native import btf
+from kprobe_tool.probes.extensible_structs import table
+
+from .flags import FAMILIES, UAPI, names_in, names_of_entries, unknown_flags
+from .formats import formats, has_row, line_of, literals, read_list, unknown_formats
+from .types import PAYLOAD_LENGTH, PAYLOAD_OFFSET, SECTOR, SETUP_SECTS, differences, unpacked
+
+VERIFIER = r"""
+static int check(struct bpf_verifier_env *env, int regno)
+{
+    verbose(env, "R%d !read_ok\n", regno);
+    if (verifier_bug_if(regno > 9, env,
+                "a register (%d) that "
+                "is none", regno))
+        return -EFAULT;
+    verbose(env, "%s (\"%s\") is of a kind that nobody has heard of\n", name(regno), kind[regno]);
+    verbose(env, ", ");
+    return print(env);
+}
+"""
+
+
+def write(source: Path, name: str, text: str) -> None:
+    path = source / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def test_formats() -> None:
+    assert list(formats(VERIFIER)) == [
+        (4, "R%d !read_ok\n"),
+        (5, "verifier bug: a register (%d) that is none"),
+        (9, '%s ("%s") is of a kind that nobody has heard of\n'),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("R%d !read_ok\n", True),
+        ("R%d  !read_ok\n", False),
+        ("verifier bug: anything at all\n", True),
+        # The first part of a line that is printed in parts.
+        ("R%d type=%s expected=", True),
+        ("R%d type=%s suspected=", False),
+        ("nothing of ours\n", False),
+    ],
+)
+def test_has_row(text: str, known: bool) -> None:
+    assert has_row(text, literals()) == known
+
+
+def test_unknown_formats(tmp_path: Path) -> None:
+    write(tmp_path, "kernel/bpf/verifier.c", VERIFIER)
+    # It prints instructions.
+    write(tmp_path, "kernel/bpf/disasm.c", 'verbose(env, "a register of gold");')
+    (line,) = unknown_formats(tmp_path, frozenset())
+    format_ = r'%s ("%s") is of a kind that nobody has heard of\n'
+    assert line == f"kernel/bpf/verifier.c:9: no row of the messages has: {format_}"
+    assert list(unknown_formats(tmp_path, frozenset({format_}))) == []
+
+
+def test_the_list_is_of_formats_without_a_row() -> None:
+    listed = read_list()
+    assert line_of("R%d !read_ok\n") not in listed
+    assert r"Validating %s() func#%d...\n" in listed
+
+
+def headers(source: Path) -> None:
+    """Headers with just the flags that there are entries for."""
+    for header, families in FAMILIES.items():
+        flags = sorted(name for name in names_of_entries() if name.startswith(families))
+        assert flags, header
+        write(source, f"{UAPI}/{header}", "".join(f"#define {name}\t1\n" for name in flags))
+
+
+def test_unknown_flags(tmp_path: Path) -> None:
+    headers(tmp_path)
+    assert list(unknown_flags(tmp_path)) == []
+    path = tmp_path / UAPI / "openat2.h"
+    path.write_text(path.read_text() + "# define RESOLVE_NOTHING 0x40 /* new */\n#define _UAPI_OPENAT2_H\n")
+    write(
+        tmp_path, f"{UAPI}/perf_event.h", "enum x {\n\tPERF_FORMAT_ID = 1U << 2,\n\tPERF_FORMAT_ZEN = 1U << 9,\n};\n"
+    )
+    (tmp_path / UAPI / "xattr.h").unlink()
+    assert list(unknown_flags(tmp_path)) == [
+        f"{UAPI}/openat2.h: no entry of check-fields has RESOLVE_NOTHING",
+        f"{UAPI}/perf_event.h: no entry of check-fields has PERF_FORMAT_ZEN",
+        f"{UAPI}/xattr.h: not there any more",
+    ]
+
+
+def test_names_in() -> None:
+    assert names_in("#define A 1\n#define GUARD\n#define A 1\n\tB\t= 2,\n/* C = 3 */\n") == ["A", "B"]
+
+
+def test_families_are_of_entries() -> None:
+    """Each belongs to an entry: a family that nobody asks about is not compared."""
+    names = names_of_entries()
+    for families in FAMILIES.values():
+        for family in families:
+            assert any(name.startswith(family) for name in names), family
+    assert table.NAMES
+
+
+class kernel_thing(ctypes.Structure):
+    _fields_ = (("size", ctypes.c_uint32), ("flags", ctypes.c_uint32))
+
+
+def types_with(*members: tuple[str, int], name: str = "kernel_thing") -> btf.Btf:
+    """BTF of one struct with 32-bit members at these offsets."""
+    strings = b"\0"
+
+    def string(text: str) -> int:
+        nonlocal strings
+        place = len(strings)
+        strings += text.encode() + b"\0"
+        return place
+
+    types = struct.pack("=IIII", string("u32"), btf.BTF_KIND_INT << 24, 4, 32)
+    size = max(offset for _, offset in members) + 4
+    types += struct.pack("=III", string(name), btf.BTF_KIND_STRUCT << 24 | len(members), size)
+    for member, offset in members:
+        types += struct.pack("=III", string(member), 1, offset * 8)
+    header = struct.pack(btf.HEADER, btf.BTF_MAGIC, 1, 0, btf.HEADER_SIZE, 0, len(types), len(types), len(strings))
+    return btf.Btf(header + types + strings)
+
+
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ((("size", 0), ("flags", 4)), []),
+        ((("size", 0), ("flags", 4), ("__spare", 8)), []),
+        (
+            (("size", 0), ("flags", 4), ("more", 8)),
+            ["struct kernel_thing: more at 8, behind the 8 bytes that we know"],
+        ),
+        ((("size", 0), ("flags", 8)), ["struct kernel_thing: flags at 8, behind the 8 bytes that we know"]),
+        ((("size", 0), ("mode", 4)), ["struct kernel_thing: no flags any more"]),
+    ],
+)
+def test_differences(members: tuple[tuple[str, int], ...], said: list[str]) -> None:
+    found = list(differences(kernel_thing, types_with(*members)))
+    assert found[: len(said)] == said
+    assert bool(found) == bool(said)
+
+
+def test_a_struct_that_is_gone() -> None:
+    (line,) = differences(kernel_thing, types_with(("size", 0), name="another"))
+    assert line == "struct kernel_thing: not in the kernel's types"
+
+
+def image(payload: bytes) -> bytes:
+    """A bzImage with two sectors of setup, and ten bytes before the payload."""
+    start = bytearray(3 * SECTOR + 10)
+    start[SETUP_SECTS] = 2
+    struct.pack_into("<I", start, PAYLOAD_OFFSET, 10)
+    struct.pack_into("<I", start, PAYLOAD_LENGTH, len(payload))
+    return bytes(start) + payload + b"and more"
+
+
+def test_unpacked() -> None:
+    assert unpacked(image(gzip.compress(b"\x7fELF...") + struct.pack("<I", 7))) == b"\x7fELF..."
+    with pytest.raises(Error, match="not known here: 6e6f"):
+        unpacked(image(b"nothing"))

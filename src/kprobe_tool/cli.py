@@ -51,10 +51,25 @@ STREAMS = ("standard output", "standard error")
     default="auto",
     help="Colour the output; 'auto' does on a terminal unless NO_COLOR is set or TERM is dumb.",
 )
-@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+@click.option("-v", "--verbose", is_flag=True, help="Log each question to the kernel to standard error.")
+@click.option("--version", is_flag=True, help="Print the version and exit; with -v those of all that is used.")
 @click.pass_context
-def cli(ctx: click.Context, color: str) -> ExitCode:
-    """Ask the running Linux kernel, and say what its answer means."""
+def cli(ctx: click.Context, color: str, *, verbose: bool, version: bool) -> ExitCode:
+    """Ask the running Linux kernel, and say what its answer means.
+
+    \b
+    Examples:
+      kprobe-tool audit
+      kprobe-tool help rds-info
+      kprobe-tool -v check-fields openat2
+    """
+    if version:
+        print_version(everything=verbose)
+        ctx.exit()
+    if verbose:
+        from kprobe_tool.report.questions import log_questions
+
+        log_questions()
     if color == "auto":
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
         ctx.color = False if plain else None
@@ -66,9 +81,20 @@ def cli(ctx: click.Context, color: str) -> ExitCode:
     return ExitCode.OK
 
 
+def print_version(*, everything: bool) -> None:
+    """This tool's version, and with ``everything`` the versions of what it is made of and runs on."""
+    if not everything:
+        click.echo(f"{PROGRAM} {__version__}")
+        return
+    from kprobe_tool.probes.versions import versions
+
+    for name, version in versions().items():
+        click.echo(f"{name} {version or 'not installed'}")
+
+
 def reorder_options(args: Sequence[str]) -> list[str]:
-    """A command line as click wants it: --color and -o may stand before and behind the command, and ``help COMMAND``
-    is its --help."""
+    """A command line as click wants it: --color, -v and -o may stand before and behind the command, and
+    ``help COMMAND`` is its --help."""
     if args[:1] == ["help"]:
         return [*args[1:], "--help"]
     given = list(args)
@@ -80,6 +106,8 @@ def reorder_options(args: Sequence[str]) -> list[str]:
     for word in words:
         if word == "--color" or word.startswith("--color="):
             for_group += [word, *([next(words, "")] if word == "--color" else [])]
+        elif word in {"-v", "--verbose"}:
+            for_group.append(word)
         elif not rest and (word in {"-o", "--output"} or word.startswith(("-o", "--output="))):
             moved += [word, *([next(words, "")] if word in {"-o", "--output"} else [])]
         else:

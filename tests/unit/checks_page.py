@@ -68,7 +68,7 @@ def page() -> str:
         "The verdicts are explained there.",
         roff(
             "The severity says how bad it is where a host is affected, and nothing about this host. The members that "
-            "the paragraphs on evidence name are those of evidence in JSON, which --verbose shows in a table; the "
+            "the paragraphs on evidence name are those of evidence in JSON, which --evidence shows in a table; the "
             "schema of audit describes them all."
         ),
     ]

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 import click
 import pytest
 
-from kprobe_tool import cli
+from kprobe_tool import __version__, cli
 from kprobe_tool.errors import Error, ExitCode, FileError
 from kprobe_tool.lazy import LazyGroup
 
@@ -103,12 +104,24 @@ def test_errors_are_one_line(args: list[str], line: str, capsys: pytest.CaptureF
         (["--output=json", "audit"], ["audit", "--output=json"]),
         (["audit", "--color", "never", "-o", "json"], ["--color", "never", "audit", "-o", "json"]),
         (["audit", "--color=never"], ["--color=never", "audit"]),
+        (["audit", "-v", "-q"], ["-v", "audit", "-q"]),
+        (["--version", "--verbose"], ["--verbose", "--version"]),
         (["-o", "json", "explain", "--", "--color"], ["explain", "-o", "json", "--", "--color"]),
         (["audit", "--color"], ["--color", "", "audit"]),
     ],
 )
 def test_order_of_a_command_line(args: list[str], order: list[str]) -> None:
     assert cli.reorder_options(args) == order
+
+
+def test_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == ExitCode.OK
+    assert capsys.readouterr().out == f"kprobe-tool {__version__}\n"
+    assert cli.run(["--version", "-v"]) == ExitCode.OK
+    found = dict(line.split(" ", 1) for line in capsys.readouterr().out.splitlines())
+    assert list(found) == ["kprobe-tool", "kernel", "python", "click", "pyroute2", "tabulate", "bcc", "libbpf"]
+    assert found["kernel"] == os.uname().release
+    assert re.fullmatch(r"\d+\.\d+(\.\d+)*", found["click"])
 
 
 def test_options_before_and_behind_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kprobe_tool.native.libc import put
+
 MODPROBE_DIRECTORIES = (
     "/etc/modprobe.d",
     "/run/modprobe.d",
@@ -30,6 +32,7 @@ def loaded(module: str) -> bool | None:
 
     None where it may be built in and modules.builtin, which would say so, cannot be read (in a container, say).
     """
+    put("look for /sys/module/%s", module)
     if os.path.isdir(f"/sys/module/{module}"):
         return True
     names = built_in(os.uname().release)

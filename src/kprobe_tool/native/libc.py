@@ -6,10 +6,17 @@ from __future__ import annotations
 import ctypes
 import errno as errnos
 import os
+import sys
 from typing import NoReturn
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+
+
+def put(question: str, *values: object) -> None:
+    """Say that this is asked of the kernel now, to who listens (``-v``). ``values`` go into the template's %, a tuple
+    of them as the arguments of a call."""
+    sys.audit("kprobe_tool.question", question, values)
 
 
 def oserror(call: str, *, needs: str | None = None, on: str | None = None) -> NoReturn:

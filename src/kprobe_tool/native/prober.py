@@ -77,7 +77,8 @@ def perform(call: Call) -> Answer:
             struct.pack_into("=Q", buffer, offset, ctypes.addressof(inner[-1]))
         buffers.append(buffer)
         words.append(ctypes.addressof(buffer))
-    value = syscall.call(call.name, *words)
+    shown = tuple(arg if isinstance(arg, int) else arg.data for arg in call.args)
+    value = syscall.call(call.name, *words, shown=shown)
     number_of_error = ctypes.get_errno() if value == -1 else 0
     if call.forks and value == 0:
         os._exit(0)

@@ -8,8 +8,9 @@ import errno as errnos
 import os
 import platform
 import struct
+from collections.abc import Sequence
 
-from kprobe_tool.native.libc import libc
+from kprobe_tool.native.libc import libc, put
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
@@ -66,15 +67,17 @@ def number(name: str) -> int | None:
     return found + MIPS_N64 if found and machine.startswith("mips") else found
 
 
-def call(name: str, *args: int) -> int:
+def call(name: str, *args: int, shown: Sequence[int | bytes] = ()) -> int:
     """syscall(2): what the kernel returns, and -1 with errno set where it fails, for :func:`libc.oserror`.
 
-    ``args`` are up to six numbers or addresses. Raises OSError (ENOSYS) where the number is not known here.
+    ``args`` are up to six numbers or addresses; ``shown`` are the same for people, memory in place of its address.
+    Raises OSError (ENOSYS) where the number is not known here.
     """
     nr = number(name)
     if nr is None:
         raise OSError(errnos.ENOSYS, f"number not known on {platform.machine()}", name)
     # Registers of missing arguments hold garbage otherwise, and newer kernels look at more of them.
     words = (*args, 0, 0, 0, 0, 0, 0)[:6]
+    put("%s(%s)", name, shown or args)
     ctypes.set_errno(0)
     return int(libc.syscall(ctypes.c_long(nr), *(ctypes.c_long(word) for word in words)))

@@ -66,7 +66,7 @@ def run_checks(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tu
     "--baseline", metavar="FILE", type=click.Path(), help="Show what has changed since this earlier 'audit -o json'."
 )
 @click.option("--write", metavar="FILE", type=click.Path(), help="Write to this file, not to standard output.")
-@click.option("-v", "--verbose", is_flag=True, help="Show what each check saw.")
+@click.option("--evidence", is_flag=True, help="Show what each check saw.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only what counts, without summary, warnings and progress.")
 @output_option(*COMMON, Output.PROMETHEUS, Output.NRPE, Output.LINE)
 @fail_on_option(
@@ -85,7 +85,7 @@ def command(
     waivers: str | None,
     baseline: str | None,
     write: str | None,
-    verbose: bool,
+    evidence: bool,
     quiet: bool,
     output: Output,
     fail_on: FailOn | None,
@@ -129,7 +129,7 @@ def command(
         seconds=time.monotonic() - begin,
     )
     counts = fail_on or (FailOn.UNKNOWN if output is Output.NRPE else FailOn.MEDIUM)
-    document = document_of(audited, output, counts, everything=everything, verbose=verbose, quiet=quiet)
+    document = document_of(audited, output, counts, everything=everything, evidence=evidence, quiet=quiet)
     emit(document, output, path=write, quiet=quiet)
     if output is Output.NRPE:
         from kprobe_tool.commands.audit.monitoring import plugin
@@ -152,14 +152,14 @@ def list_document(checks: Sequence[Check]) -> Document:
 
 
 def document_of(
-    audited: AuditRun, output: Output, fail_on: FailOn, *, everything: bool, verbose: bool, quiet: bool
+    audited: AuditRun, output: Output, fail_on: FailOn, *, everything: bool, evidence: bool, quiet: bool
 ) -> Document:
     """The document of a run, with what its format shows."""
     if output.for_people:
         from kprobe_tool.commands.audit.picture import for_people
 
         return for_people(
-            audited, fail_on, everything=everything or output is Output.WIDE, verbose=verbose, quiet=quiet
+            audited, fail_on, everything=everything or output is Output.WIDE, evidence=evidence, quiet=quiet
         )
     if output in COMMON:
         return audited.document()

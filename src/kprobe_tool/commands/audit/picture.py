@@ -37,11 +37,11 @@ NAMED = 4
 """So many checks that were not run, and more, are not named."""
 
 
-def for_people(audited: AuditRun, fail_on: FailOn, *, everything: bool, verbose: bool, quiet: bool) -> Document:
+def for_people(audited: AuditRun, fail_on: FailOn, *, everything: bool, evidence: bool, quiet: bool) -> Document:
     """What was found and the counts, or with ``everything`` all verdicts; with ``quiet`` only what counts."""
     results = sorted(audited.results, key=rank)
     found = [each for each in results if each.bucket in {Status.AFFECTED, Status.UNKNOWN}]
-    aside = [evidence(results)] if verbose else []
+    aside = [evidence_table(results)] if evidence else []
     changes = audited.changes()
     if audited.baseline is not None and (changes or not quiet):
         aside.append(changes_table(audited.baseline, changes))
@@ -163,7 +163,7 @@ def absent_systems(audited: AuditRun) -> list[str]:
     return [system for system in systems if system not in there]
 
 
-def evidence(results: Sequence[AuditedCheck]) -> Table:
+def evidence_table(results: Sequence[AuditedCheck]) -> Table:
     """A row for each thing that was seen."""
     rows: list[Row] = [
         {"id": each.check.id, "evidence": {name: value}}

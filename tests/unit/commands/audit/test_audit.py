@@ -528,7 +528,7 @@ def test_a_terminal_is_filled_and_not_exceeded(
     long = "word " * 60
     affected = Finding(Status.AFFECTED, long, evidence={"x": "y" * 300, "z": {"a": long}})
     kernel({LOW: affected, HIGH: Finding(Status.UNKNOWN, long, settle=long)}, Finding(Status.NOT_APPLICABLE, long))
-    _, out, _ = asked(capsys, "-v")
+    _, out, _ = asked(capsys, "--evidence")
     lines = [line for line in out.splitlines() if not line.startswith("RESULT: ")]
     assert columns - 20 <= max(map(len, lines)) <= columns
     _, out, _ = asked(capsys, "-o", "wide")
@@ -589,10 +589,10 @@ def test_quiet_with_a_baseline_shows_what_has_changed(
     assert asked(capsys, "--fail-on", "changed")[0] == ExitCode.CANNOT_RUN
 
 
-def test_verbose_shows_evidence(kernel: Callable[..., None], capsys: Capsys) -> None:
+def test_evidence_is_shown(kernel: Callable[..., None], capsys: Capsys) -> None:
     kernel({LOW: AFFECTED})
     assert "Evidence" not in asked(capsys)[1]
-    _, out, _ = asked(capsys, "-v")
+    _, out, _ = asked(capsys, "--evidence")
     assert (
         "seen=x=1" in out
         and "more=\\x1b[31m" in out

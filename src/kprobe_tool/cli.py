@@ -21,6 +21,10 @@ from kprobe_tool.report.output import PROGRAM, say
 
 COMMANDS = {
     "audit": ("kprobe_tool.commands.audit.command", "Run all checks and print one verdict for each."),
+    "bugreport": (
+        "kprobe_tool.commands.bugreport",
+        "Collect what a bug report needs, without the names of this host.",
+    ),
     "check-fields": ("kprobe_tool.commands.check_fields", "Show what extensible-struct system calls understand."),
     "doctor": ("kprobe_tool.commands.doctor", "Show which commands work on this host, and how to get the rest."),
     "explain": ("kprobe_tool.commands.explain", "Say what a check means, what shows it, and what to do about it."),

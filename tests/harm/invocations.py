@@ -58,6 +58,7 @@ INVOCATIONS = (
     Invocation(("verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp", "-o", "json"), bpf=True),
     Invocation(("verifier-log", "watch", "-o", "jsonl"), endless=True, bpf=True),
     Invocation(("explain", "rds-bind-netns", "-o", "json")),
+    Invocation(("bugreport", "-o", "json"), bpf=True),
     Invocation(("doctor", "-o", "json"), bpf=True),
     Invocation(("schema", "audit")),
 )

@@ -63,6 +63,7 @@ VERIFIER_LOG = Path(__file__).parent / "data" / "verifier" / "null-check-6.18.tx
 COMMAND_LINES = {
     "audit": ["audit"],
     "audit-list": ["audit", "--list"],
+    "bugreport": ["bugreport"],
     "check-fields": ["check-fields", "openat2"],
     "doctor": ["doctor"],
     "explain": ["explain", "rds-bind-netns"],

@@ -60,6 +60,7 @@ class CommandNeeds:
 
 COMMANDS = (
     CommandNeeds("audit", wants=(("user-namespaces", "capabilities"), ("sockmap",), ("no-seccomp-filter",))),
+    CommandNeeds("bugreport"),
     CommandNeeds("check-fields", wants=(("no-seccomp-filter",), ("btf",))),
     CommandNeeds("doctor"),
     CommandNeeds("explain"),

@@ -1,4 +1,4 @@
-"""Rejected programs, and what six kernels say about them; README.md says how that was recorded."""
+"""Rejected programs, and what kernels say about them; README.md says how that was recorded."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 LOGS = Path(__file__).parent / "logs"
+"""A directory for each release that was asked."""
+NOT_ASKED = "not asked: it came to the corpus after this kernel"
+"""Why a release has no log of a program, where nobody has recorded it since. Old kernels cannot always be had."""
 
 LEVEL2 = frozenset(
     {

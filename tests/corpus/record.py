@@ -1,7 +1,7 @@
-"""Records what kernels say about the corpus: python -m tests.corpus.record [--lab ROLE... | --unpacked DIR VERSION]
+"""Records what kernels say about the corpus: tests.corpus.record [--lab RELEASE... | --unpacked DIR VERSION]
 
-Of the running kernel, or of kernels that are booted in QEMU and record themselves: those of the lab's roles, or that
-of a package that was unpacked into a directory, whose version is told.
+Of the running kernel, or of kernels that are booted in QEMU and record themselves: releases that the lab can have, or
+that of a package that was unpacked into a directory, whose version is told.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from typing import Any
 from kprobe_tool.errors import errno_name
 from kprobe_tool.lab import boot
 from kprobe_tool.lab.archive import Archive
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import bpf
 
 from ..kernels.session import needed_directories
-from . import LEVEL2, LOGS, STATS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
+from . import LEVEL2, LOGS, NOT_ASKED, STATS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
 from .kernel import Absent, KernelAnswer, Symbols, built, load, may_load, symbols
 from .programs import PROGRAMS, Program
 
@@ -89,7 +90,9 @@ def store(release: str, found: Sequence[Record], *, all_of_them: bool) -> None:
     index: dict[str, Any] = {}
     if all_of_them:
         shutil.rmtree(directory, ignore_errors=True)
-    elif (directory / "index.json").exists():
+    else:
+        if not directory.is_dir():
+            raise SystemExit(f"{release} has no logs yet: record it whole, without a name of a program")
         index = json.loads((directory / "index.json").read_text())
     directory.mkdir(parents=True, exist_ok=True)
     for record in found:
@@ -109,9 +112,25 @@ def store(release: str, found: Sequence[Record], *, all_of_them: bool) -> None:
             path.with_suffix(".txt.xz").write_bytes(lzma.compress(log, preset=9))
         else:
             path.write_bytes(log)
+    write_index(directory, index)
+    print(f"{release}: {len(index)} records in {directory}", file=sys.stderr)
+
+
+def write_index(directory: Path, index: Record) -> None:
     text = json.dumps(dict(sorted(index.items())), indent=1)
     (directory / "index.json").write_text(text + "\n", encoding="utf-8")
-    print(f"{release}: {len(index)} records in {directory}", file=sys.stderr)
+
+
+def mark_not_asked() -> None:
+    """Say in each index which programs nobody has asked that release about, and print them."""
+    for directory in sorted(LOGS.iterdir()):
+        index = json.loads((directory / "index.json").read_text(encoding="utf-8"))
+        for program in PROGRAMS:
+            index.setdefault(program.name, {"absent": NOT_ASKED})
+        missing = [name for name, record in index.items() if record.get("absent") == NOT_ASKED]
+        if missing:
+            print(f"{directory.name}: not asked about {', '.join(missing)}", file=sys.stderr)
+        write_index(directory, index)
 
 
 def in_guest() -> None:
@@ -125,9 +144,15 @@ def in_guest() -> None:
         print(json.dumps({"done": True}), file=channel, flush=True)
 
 
-def of_role(archive: Archive, role: str) -> tuple[boot.Image, str]:
-    """A kernel of the lab, and its version."""
-    kernel = next(kernel for kernel in archive.kernels() if role in kernel.roles)
+def of_release(archive: Archive, release: str) -> tuple[boot.Image, str]:
+    """A kernel that the archive or the cache has: those that serve a role come and go, what was recorded stays."""
+    offers = {short_release(offer.release, offer.version): offer for offer in archive.offers()}
+    if release not in offers:
+        raise SystemExit(
+            f"the lab cannot have {release}, but {', '.join(sorted(offers))}; see tests/corpus/README.md"
+        )
+    offer = offers[release]
+    kernel = Kernel(offer.release, offer.version, offer.suite, (), ())
     archive.fetch(kernel)
     return boot.Image(kernel.release, archive.directory(kernel)), kernel.version
 
@@ -170,22 +195,24 @@ def boot_and_record(image: boot.Image, version: str, cache: Path, names: list[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Records what kernels say about the corpus.")
-    parser.add_argument("--lab", nargs="+", default=[], metavar="ROLE", help="boot these kernels of the lab")
+    parser.add_argument("--lab", nargs="+", default=[], metavar="RELEASE", help="boot these, such as 6.1.192")
     parser.add_argument("--unpacked", nargs=2, metavar=("DIR", "VERSION"), help="boot the kernel below DIR")
     parser.add_argument("--guest", action="store_true", help="(the guest's side)")
     parser.add_argument("names", nargs="*", help="only these programs")
     args = parser.parse_args()
     if args.guest:
         in_guest()
-    elif args.unpacked:
+        return
+    if args.unpacked:
         directory, version = Path(args.unpacked[0]).resolve(), args.unpacked[1]
         boot_and_record(of_directory(directory), version, directory, args.names)
     elif args.lab:
         archive = Archive()
-        for role in args.lab:
-            boot_and_record(*of_role(archive, role), archive.cache, args.names)
+        for release in args.lab:
+            boot_and_record(*of_release(archive, release), archive.cache, args.names)
     else:
         store(short_release(platform.release(), ""), [*records(args.names)], all_of_them=not args.names)
+    mark_not_asked()
 
 
 if __name__ == "__main__":

@@ -21,8 +21,9 @@ PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNS = 0x20000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 
-WRITABLE = ("/tmp", "/var/tmp", "/run", "/dev/shm")
+WRITABLE = ("/tmp", "/var", "/run", "/dev/shm")
 """Where programs leave things, beside HOME."""
+STICKY = 0o1777
 ORPHANS = 20.0
 """Seconds that what a killed command started has to end by itself, once nothing feeds it."""
 
@@ -46,6 +47,9 @@ def separate(home: str, kept: list[str]) -> list[str]:
     handles = {path: os.open(path, os.O_PATH) for path in kept}
     for path in covered:
         mount("tmpfs", path, b"tmpfs", 0)
+    if "/var" in covered:
+        os.mkdir("/var/tmp")
+        os.chmod("/var/tmp", STICKY)
     for path, handle in handles.items():
         if any(Path(path).is_relative_to(above) for above in covered):
             os.makedirs(path, exist_ok=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,9 @@ BPF_GET_NEXT_ID = {"programs": 11, "maps": 12, "btf": 23, "links": 31}
 NR_BPF = {"x86_64": 321, "aarch64": 280}
 GONE_AFTER = 20.0
 """Seconds: the kernel frees what belonged to a dead process in its own time."""
+
+RUNS: list[tuple[str, ...]] = []
+"""The command lines that were run, for the counts."""
 
 TRACEFS = ("kprobe_events", "uprobe_events", "synthetic_events", "dynamic_events", "set_event", "instances")
 VOLATILE = (
@@ -82,6 +87,7 @@ def run(
     with open(reader, encoding="utf-8") as file:
         report = file.read()
     assert report, stderr
+    RUNS.append(tuple(arguments))
     answer = json.loads(report)
     left = (*(f"process: {line}" for line in answer["processes"]), *(f"file: {path}" for path in answer["files"]))
     return Run(answer["code"], answer["seconds"], answer["late"], stdout, stderr, left)
@@ -114,10 +120,14 @@ def sysctls() -> Mapping[str, str]:
 
 
 def lines(path: str) -> frozenset[str]:
+    return frozenset(lines_in_order(path))
+
+
+def lines_in_order(path: str) -> list[str]:
     try:
-        return frozenset(Path(path).read_text(errors="replace").splitlines())
+        return Path(path).read_text(errors="replace").splitlines()
     except OSError:
-        return frozenset()
+        return []
 
 
 def names(path: str) -> frozenset[str]:
@@ -129,6 +139,44 @@ def names(path: str) -> frozenset[str]:
 
 def tree(path: str) -> frozenset[str]:
     return frozenset(str(found) for found in Path(path).rglob("*")) if os.path.isdir(path) else frozenset()
+
+
+SOCKETS = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet", "unix", "netlink")
+"""Files of /proc/net with a column of inodes."""
+ALARM = re.compile(r"WARNING:|BUG:|Oops|general protection|UBSAN|KASAN|KFENCE|RCU stall|hung_task|blocked for more")
+
+
+def orphans() -> frozenset[str]:
+    """Sockets with an inode that no process has open: the kernel's own, or left behind."""
+    open_ = set()
+    for path in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            open_.add(os.readlink(path))
+    found = set()
+    for name in SOCKETS:
+        rows = [line.split() for line in lines_in_order(f"/proc/net/{name}")]
+        # Those of IP have their inode at a fixed place, under a heading of fewer words than a line has.
+        at = next((row.index("Inode") for row in rows[:1] if "Inode" in row), 9)
+        found |= {f"{name} {row[at]}" for row in rows[1:] if len(row) > at and f"socket:[{row[at]}]" not in open_}
+    return frozenset(found)
+
+
+def namespaces() -> frozenset[str]:
+    """All that some process is in or holds open."""
+    found = set()
+    for pattern in ("[0-9]*/ns/*", "[0-9]*/fd/*"):
+        for path in Path("/proc").glob(pattern):
+            with suppress(OSError):
+                target = os.readlink(path)
+                if re.fullmatch(r"\w+:\[\d+\]", target) and not target.startswith(("socket", "pipe")):
+                    found.add(target)
+    return frozenset(found)
+
+
+def alarms() -> frozenset[str]:
+    """What the kernel complains of; empty where we may not read its log."""
+    done = subprocess.run(["dmesg"], check=False, capture_output=True, text=True, errors="replace")
+    return frozenset(line for line in done.stdout.splitlines() if ALARM.search(line))
 
 
 @dataclass(frozen=True)
@@ -152,6 +200,9 @@ def snapshot() -> Snapshot:
     growing["pins"] = frozenset(tree("/sys/fs/bpf"))
     growing["netns names"] = frozenset(names("/run/netns"))
     growing["cgroups"] = frozenset(tree("/sys/fs/cgroup")) if os.path.isdir("/sys/fs/cgroup") else frozenset()
+    growing["namespaces"] = namespaces()
+    growing["sockets of nobody"] = orphans()
+    growing["kernel log"] = alarms()
     growing["mounts"] = frozenset(lines("/proc/self/mountinfo"))
     same: dict[str, object] = {
         # Without the counts of users, which come and go.

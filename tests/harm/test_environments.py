@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from ..nobody import as_nobody
 from ..skips import skip
-from . import FULL
+from . import FULL, refuse
 from .answers import claims, contradictions
 from .invocations import INVOCATIONS, Invocation
 from .runs import run
+
+DOCKER = Path(__file__).with_name("docker.json")
+REFUSE = Path(__file__).with_name("refuse.py")
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,16 @@ def closed(name: str, redirection: str, *, mute: bool) -> Environment:
 def mounted(name: str, script: str) -> Environment:
     return Environment(name, ("unshare", "--mount", "sh", "-c", f'{script} && exec "$@"', "sh"), root=True)
 
+
+CHROOT = """
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/root
+mount --bind / /mnt/root
+mount -t tmpfs tmpfs /mnt/root/dev
+mknod /mnt/root/dev/null c 1 3
+exec chroot /mnt/root "$@"
+"""
+"""Without /proc and /sys, which are other file systems."""
 
 ENVIRONMENTS = (
     closed("stdin closed", "<&-", mute=False),
@@ -76,6 +92,13 @@ ENVIRONMENTS = (
         ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"),
     ),
     Environment("an interpreter that optimizes", variables={"PYTHONOPTIMIZE": "2"}),
+    Environment(
+        "a change of root with next to no /dev", ("unshare", "--mount", "sh", "-ec", CHROOT, "sh"), root=True
+    ),
+    Environment("a small stack", ("prlimit", f"--stack={256 << 10}")),
+    Environment("no memory may be locked", ("prlimit", "--memlock=0")),
+    *(Environment(f"{size} MiB of data", ("prlimit", f"--data={size << 20}")) for size in (20, 40, 60)),
+    Environment("no signals left", ("prlimit", "--sigpending=0")),
 )
 
 SHORT = ("audit -o", "check-fields openat2 -o", "rds-info --from", "verifier-log load null")
@@ -125,6 +148,38 @@ def test_environment(environment: Environment, invocation: Invocation, undisturb
         assert done.code in {2, 3}, (done.code, done.stderr)
     else:
         json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("invocation", ASKED, ids=str)
+def test_isolated_interpreter(invocation: Invocation, undisturbed: Undisturbed) -> None:
+    if invocation not in undisturbed:
+        undisturbed[invocation] = claims(run(invocation.arguments).stdout)
+    done = run(invocation.arguments, tool=(sys.executable, "-I", "-m", "kprobe_tool"))
+    assert done.code in {0, 1, 3}, done.stderr
+    assert not contradictions(undisturbed[invocation], claims(done.stdout))
+    assert not done.left
+
+
+@pytest.mark.parametrize("invocation", ASKED, ids=str)
+def test_in_a_container(invocation: Invocation, undisturbed: Undisturbed) -> None:
+    """Root with Docker's default capabilities and system calls."""
+    if os.geteuid() != 0:
+        skip("dropping capabilities needs root")
+    if shutil.which("gcc") is None:
+        skip("gcc is not installed, whose headers have the numbers of system calls")
+    if invocation not in undisturbed:
+        undisturbed[invocation] = claims(run(invocation.arguments).stdout)
+    kept = ",".join(f"+{name}" for name in json.loads(DOCKER.read_text())["capabilities"])
+    prefix = ["setpriv", f"--bounding-set=-all,{kept}", "--inh-caps=-all"]
+    prefix += [sys.executable, str(REFUSE), str(DOCKER), "--"]
+    environment = {"HARM_NUMBERS": refuse.table()}
+    done = run(invocation.arguments, prefix=prefix, environment=environment)
+    assert done.code in {0, 1, 2, 3}, (done.code, done.stderr)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert not done.left
+    different = contradictions(undisturbed[invocation], claims(done.stdout))
+    # What the filter refuses is refused to whoever asks there: that is the answer of check-fields.
+    assert not {name: pair for name, pair in different.items() if "reachab" not in name and "absent" not in pair}
 
 
 def test_as_nobody() -> None:

@@ -32,15 +32,22 @@ class Kcore:
         os.close(self.fd)
 
     def _segments(self) -> list[Segment]:
-        head = elf.header(os.pread(self.fd, elf.EHDR_SIZE, 0))
-        return list(elf.segments(os.pread(self.fd, elf.PHDR_SIZE * head.phnum, head.phoff)))
+        head = elf.header(self._read(elf.EHDR_SIZE, 0))
+        return list(elf.segments(self._read(elf.PHDR_SIZE * head.phnum, head.phoff)))
+
+    def _read(self, size: int, offset: int) -> bytes:
+        """What the file has there. Raises OSError; also for an offset that no file can have."""
+        try:
+            return os.pread(self.fd, size, offset)
+        except OverflowError as error:
+            raise OSError(errnos.EINVAL, os.strerror(errnos.EINVAL), f"{PATH} at offset {offset:#x}") from error
 
     def read(self, address: int, size: int) -> bytes:
         """``size`` bytes at an address. Raises OSError; EFAULT where the kernel has no such memory."""
         for segment in self.segments:
             within = address - segment.address
             if within >= 0 and within + size <= segment.size:
-                data = os.pread(self.fd, size, segment.offset + within)
+                data = self._read(size, segment.offset + within)
                 if len(data) == size:
                     return data
         raise OSError(errnos.EFAULT, os.strerror(errnos.EFAULT), f"{PATH} at {address:#x}")

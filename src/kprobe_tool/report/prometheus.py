@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from kprobe_tool import __version__
 from kprobe_tool.report.document import Document, Metric
+from kprobe_tool.report.text import escape
 
 
 def render(document: Document) -> Iterator[str]:
@@ -25,4 +26,4 @@ def braced(labels: Mapping[str, str]) -> str:
 
 
 def quoted(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return escape(value).replace("\\", r"\\").replace('"', r"\"")

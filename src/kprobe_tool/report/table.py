@@ -30,7 +30,7 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
             yield ""
         separator = True
         if table.title is not None:
-            yield click.style(table.title, bold=True)
+            yield click.style(escape(table.title), bold=True)
         if table.rows:
             yield from grid(table, wide=wide)
         else:

@@ -2,6 +2,7 @@
 
 import json
 
+import click
 import pytest
 
 from kprobe_tool.errors import Error, PluginState
@@ -9,7 +10,7 @@ from kprobe_tool.report import json as json_report
 from kprobe_tool.report import jsonl as jsonl_report
 from kprobe_tool.report import table
 from kprobe_tool.report.document import Column, Document, Plugin, Table
-from kprobe_tool.report.output import Output, emit
+from kprobe_tool.report.output import Output, emit, render
 from kprobe_tool.report.text import escape
 
 HOST = {"hostname": "h", "release": "r"}
@@ -68,6 +69,18 @@ def test_a_word_longer_than_the_line_is_cut_not_lost(monkeypatch: pytest.MonkeyP
 
 def test_empty_table_says_so() -> None:
     assert list(table.render(document([])))[-1] == "  none"
+
+
+def test_nothing_raw_in_a_title() -> None:
+    """A file's name may be one, where statistics of several are shown."""
+    raw = "\x1b]0;x\x07\n\u202e"
+    lines = list(table.render(Document("x", {}, [Table([], [], title=raw, empty="none")])))
+    assert [click.unstyle(line) for line in lines] == [r"\x1b]0;x\x07\x0a\u202e", "  none"]
+
+
+def test_nothing_raw_in_a_label() -> None:
+    lines = list(render(Document("x", {"release": '\x1b[2J\n"'}, []), Output.PROMETHEUS))
+    assert lines[-1].endswith('release="\\\\x1b[2J\\\\x0a\\""} 1')
 
 
 def test_json_and_jsonl_tell_the_same() -> None:

@@ -24,6 +24,8 @@ install = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\n' $(1) 
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
 
+FUZZ_INPUTS := 1000000
+FUZZ_GUIDED := verifier-logs verifier-stats rds-captures elf-objects btf
 FUZZ_SECONDS := 300
 
 SOAK_ROUNDS := 20
@@ -69,12 +71,15 @@ harm: $(VENV)/.test
 mutants: $(VENV)/.test
 	$(VENV)/bin/python -m tests.mutants $(MUTANTS)
 
-# Feeds 'verifier-log explain' with mutations of real logs that reach new code, for FUZZ_SECONDS.
+# Feeds every parser with FUZZ_INPUTS mutated inputs in all, then those of FUZZ_GUIDED with what reaches new code.
 fuzz: $(VENV)/.test
+	$(SUDO) $(VENV)/bin/python -m tests.fuzz --inputs $(FUZZ_INPUTS)
 	$(VENV)/bin/pip install -q -e '.[fuzz]'
-	mkdir -p $(VENV)/fuzz
-	$(VENV)/bin/python -m tests.fuzz.verifier_log -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
-		-artifact_prefix=$(VENV)/fuzz/ $(VENV)/fuzz $(wildcard tests/corpus/logs/*/)
+	for target in $(FUZZ_GUIDED); do \
+		mkdir -p $(VENV)/fuzz/$$target; \
+		$(VENV)/bin/python -m tests.fuzz.guided $$target -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
+			-artifact_prefix=$(VENV)/fuzz/$$target- $(VENV)/fuzz/$$target || exit 1; \
+	done
 
 # What the newest kernel that Debian has changes under this tool: messages of the verifier, flags, structures, functions.
 drift: $(VENV)/.test

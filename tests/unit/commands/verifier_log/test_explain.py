@@ -54,14 +54,17 @@ def test_like_a_compiler(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> Non
         "    6 | (85) call bpf_map_lookup_elem#1\n"
         "    7 | (79) r1 = *(u64 *)(r0 +0)\n"
         "kernel: R0 invalid mem access 'map_value_or_null'\n"
-        "reason: R0 may be NULL here (map_value_or_null), and the access would then fault.\n"
+        "reason: R0 may be NULL here (map_value_or_null), and the access would then fault. It is what\n"
+        "        bpf_map_lookup_elem() returned (instruction 6), and nothing on this path compares that with\n"
+        "        NULL.\n"
         "\n"
         "How it came to this:\n"
         "  1. update         R0 is what bpf_map_lookup_elem() returned: a pointer to a map value, or NULL\n"
         "                    null.c:11, instruction 6: long *value = bpf_map_lookup_elem(&counts, &key);\n"
         "\n"
         "cause: the program's source (nothing on the path compares R0 with NULL)\n"
-        "help: Compare the pointer with NULL first and access it only where it is not NULL.\n"
+        "help: Compare it with NULL directly behind where it is got, and leave where it is NULL. A comparison\n"
+        "      within another condition, if (flag && !p) return ...;, leaves a path around it.\n"
     )
 
 

@@ -6,21 +6,27 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kprobe_tool.probes.verifier.diagnosis import PathEvent
+from kprobe_tool.probes.verifier.explaining.slots import may_write
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
+from kprobe_tool.probes.verifier.log.states import U32_MAX, value
 from kprobe_tool.probes.verifier.messages.row import Match
 
 SIGNED = frozenset({"s>", "s>=", "s<", "s<="})
 EQUAL = frozenset({"==", "!=", "&"})
+ENTRY = -1
+"""The place on the path of what the program was called with."""
+
+Address = tuple[object, ...]
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number in a register: where it was made, what from, and where it was changed since, if it was."""
+    """A number in a register: where it was made, where it was read from, and where it was changed since."""
 
     origin: int
-    address: str | None = None
-    changed: int | None = None
+    address: Address | None = None
+    changes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, 
     """The comparisons on the path that do not bound the number that the message is about."""
     if not found.row.lost_bound:
         return []
-    holds: dict[str, Number] = {}
+    # What a program is called with is no number, and numbers are read through it.
+    holds: dict[str, Number] = {"R1": Number(ENTRY)} if path.cut is None else {}
     tests: list[Test] = []
     added: dict[str, str] = {}
     used: dict[str, Number] = {}
@@ -61,18 +68,24 @@ def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, 
             # A number is added to what may be a pointer: this is the number that counts for it.
             added[instruction.writes or ""] = instruction.reads
             used[instruction.writes or ""] = holds[instruction.reads]
-        apply(holds, number, visit, instruction)
+        apply(holds, number, visit, instruction, path.visits)
     name = added.get(register, register)
     wanted = used.get(register) or holds.get(register)
     if wanted is None:
         return []
-    return [event for test in tests if (event := failure_of(test, name, wanted, path)) is not None][-2:]
+    events = [event for test in tests if (event := failure_of(test, name, wanted, path)) is not None]
+    widened = next((each for test in tests if (each := widening(test, name, wanted, path)) is not None), None)
+    return events[-2:] + ([widened] if widened is not None else [])
 
 
-def apply(holds: dict[str, Number], number: int, visit: PathInsn, instruction: Instruction) -> None:
+def apply(
+    holds: dict[str, Number], number: int, visit: PathInsn, instruction: Instruction, visits: list[PathInsn]
+) -> None:
     """What registers and slots hold after an instruction."""
     operation, writes, reads = instruction.operation, instruction.writes, instruction.reads
     if operation is Operation.CALL or operation is Operation.SUBPROGRAM:
+        for slot in [name for name in holds if name.startswith("fp") and may_write(name, number, visits)]:
+            holds[slot] = Number(number, (slot,))
         for name in ("R1", "R2", "R3", "R4", "R5"):
             holds.pop(name, None)
         holds["R0"] = Number(number)
@@ -80,18 +93,31 @@ def apply(holds: dict[str, Number], number: int, visit: PathInsn, instruction: I
         move(holds, reads, instruction.slot)
     elif operation is Operation.FILL and writes is not None and instruction.slot is not None:
         move(holds, instruction.slot, writes)
+        if writes in holds and holds[writes].address is None:
+            holds[writes] = replace(holds[writes], address=(instruction.slot,))
     elif writes is None:
         return
     elif operation is Operation.COPY:
         move(holds, reads, writes)
         if instruction.half and writes in holds:
-            holds[writes] = replace(holds[writes], changed=number)
+            holds[writes] = replace(holds[writes], changes=(*holds[writes].changes, number))
     elif operation is Operation.ALU and writes in holds:
-        holds[writes] = replace(holds[writes], changed=number)
+        holds[writes] = replace(holds[writes], changes=(*holds[writes].changes, number))
     elif operation is Operation.LOAD:
-        holds[writes] = Number(number, instruction.address)
+        holds[writes] = Number(number, address_of(instruction, holds))
     else:
         holds.pop(writes, None)
+
+
+def address_of(instruction: Instruction, holds: dict[str, Number]) -> Address | None:
+    """What a load reads, such that two loads of the same place have the same, whatever register holds its address."""
+    text = instruction.address
+    if text is None:
+        return None
+    base = holds.get(instruction.reads or "")
+    size, _, rest = text.removeprefix("*(").partition(" ")
+    place = rest.rpartition(" ")[2]
+    return (size, place, base.origin, base.changes) if base is not None else (text,)
 
 
 def move(holds: dict[str, Number], source: str | None, target: str) -> None:
@@ -106,27 +132,77 @@ def failure_of(test: Test, name: str, wanted: Number, path: InsnPath) -> tuple[i
     tested = test.tested
     visit = path.visits[test.number]
     if tested.origin == wanted.origin:
-        if tested.changed is not None and tested.changed != wanted.changed:
-            insn = path.visits[tested.changed].insn
-            message = (
-                f"this compares {test.register} after instruction {insn} has changed it; {name} holds the value from "
-                "before, or another one made of it, and gets no bound from this"
-            )
-        elif test.half and tested.changed == wanted.changed:
+        # What is made of the number that was compared, after that, takes the bound with it.
+        common = len(tested.changes)
+        made_of_it = wanted.changes[:common] == tested.changes and all(
+            number > test.number for number in wanted.changes[common:]
+        )
+        if not made_of_it:
+            changed = [number for number in tested.changes if number not in wanted.changes]
+            if changed:
+                message = (
+                    f"this compares {test.register} after instruction {path.visits[changed[-1]].insn} has changed "
+                    f"it; {name} holds the value from before, or another one made of it, and gets no bound from this"
+                )
+            else:
+                changed = [number for number in wanted.changes[common:] if number < test.number]
+                message = (
+                    f"this compares {test.register} as it was before instruction "
+                    f"{path.visits[changed[-1]].insn if changed else visit.insn} made another number of it; {name} "
+                    "holds that one, and gets no bound from this"
+                )
+        elif test.half:
             message = (
                 f"this compares the lower 32 bits of {test.register} only; the upper half stays unknown, and all 64 "
                 f"bits of {name} are used"
             )
-        elif test.operator in SIGNED and tested == wanted:
+        elif test.operator in SIGNED and lets_negatives_through(test, visit):
             message = f"this comparison is signed: it lets negative values of {test.register} through"
         else:
             return None
     elif tested.address is not None and tested.address == wanted.address:
-        insn = path.visits[wanted.origin].insn
+        later = path.visits[wanted.origin]
         message = (
-            f"this compares what was read before; instruction {insn} reads {wanted.address} again into {name}, and "
-            "the new value has no bound"
+            f"this compares what stood in {wanted.address[0]} before; instruction {later.insn}, "
+            f"{later.instruction.name}(), is given its address and may write to it, and the new value has no bound"
+            if later.instruction.operation is Operation.CALL
+            else f"this compares what was read before; instruction {later.insn} reads the same place again "
+            f"({later.text}) into {name}, and the new value has no bound"
         )
     else:
         return None
     return test.number, PathEvent("lost-bound", message, visit.place())
+
+
+def lets_negatives_through(test: Test, visit: PathInsn) -> bool:
+    """Whether the number may still be negative behind a signed comparison; so where the log does not say."""
+    text = visit.after.get(test.register)
+    return text is None or value(text).signed[0] < 0
+
+
+def widening(test: Test, name: str, wanted: Number, path: InsnPath) -> tuple[int, PathEvent] | None:
+    """Where a bound that a comparison has given is forgotten though nothing writes to the register.
+
+    That is where paths meet: at the head of a loop over an iterator, and where a callback is called again, the
+    verifier goes on with any value for what differs from one round to the next (maybe_widen_reg()).
+    """
+    if test.tested != wanted or test.half:
+        return None
+    bounded = False
+    for number in range(test.number, len(path.visits)):
+        visit = path.visits[number]
+        if visit.depth != 0:
+            continue
+        text = visit.after.get(name)
+        if text is None:
+            continue
+        high = value(text).unsigned[1]
+        if bounded and high > U32_MAX and visit.instruction.writes != name:
+            return number, PathEvent(
+                "lost-bound",
+                f"{name} has no bound any more from here on, though nothing writes to it: paths meet here (the next "
+                "round of a loop), and the verifier goes on with any value for what the rounds change",
+                visit.place(),
+            )
+        bounded = high <= U32_MAX
+    return None

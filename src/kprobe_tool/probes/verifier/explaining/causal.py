@@ -43,6 +43,14 @@ REGIONS = {
 }
 REGION_WORDS = (("rcu", Follow.RCU), ("preempt", Follow.PREEMPT), ("irq", Follow.IRQ), ("lock", Follow.LOCK))
 
+CALLBACKS = {
+    "bpf_loop": ("R2", "R3"),
+    "bpf_for_each_map_elem": ("R4", "R3"),
+    "bpf_user_ringbuf_drain": ("R2", "R3"),
+    "bpf_find_vma": ("R3", "R4"),
+}
+"""Which argument of the callback is which of the helper's (set_loop_callback_state() and its like)."""
+
 MOVES_PACKETS = re.compile(
     r"bpf_(?:skb|xdp|l3|l4|msg|lwt|csum|clone|sk_skb)_?\w{0,24}"
     r"(?:pull|adjust|change|store|push|pop|proto|room|tail|head|replace|redirect|set)\w{0,24}"
@@ -213,7 +221,7 @@ def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
             notes.append(f"the register's history goes further back; {LINEAGE_MAX} steps of it were followed")
             ended = True
             break
-    context = not ended and target.name == "R1" and target.depth <= 0 and path.cut is None
+    context = not ended and target.name == "R1" and target.depth <= 0 and path.cut is None and path.function is None
     if found.row.lost_pointer and found.fields.get("type", "scalar") in {"scalar", "inv"}:
         steps += next(([lost] for span in spans if (lost := find_invalidation(span, path)) is not None), [])
     steps += branches(visits, first)
@@ -253,6 +261,13 @@ def effect_on(
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:
             return f"{target.name} is lost: the function that returns here may have used it", "invalidated", True
         return None
+    if visit.depth < target.depth and operation is Operation.CALL:
+        target.depth = visit.depth
+        inside, outside = CALLBACKS.get(instruction.name or "", ("", ""))
+        if target.name != inside:
+            return f"{target.name} is what {instruction.name}() passes to its callback", "update", True
+        target.name = outside
+        return f"{inside} is what {instruction.name}() is given as {outside} for its callback", "update", False
     if visit.depth < target.depth:
         # This is the call of the function that the target is in.
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:

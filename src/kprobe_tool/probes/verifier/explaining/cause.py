@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kprobe_tool.probes.verifier.diagnosis import CauseClass
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.log.disasm import Instruction
 from kprobe_tool.probes.verifier.log.path import InsnPath
 from kprobe_tool.probes.verifier.messages.row import Match
@@ -15,13 +15,15 @@ from kprobe_tool.probes.verifier.messages.row import Match
 class Cause:
     """A reason and a suggestion in place of those of the table, whose fault it is, and what in the log says so.
 
-    A ``suggestion`` of None leaves that of the table.
+    A ``suggestion`` of None leaves that of the table, as does a ``problem`` of None: it names category and problem
+    where the message names a symptom.
     """
 
     reason: str
     suggestion: str | None = None
     cause_class: CauseClass = CauseClass.UNKNOWN
     evidence: str | None = None
+    problem: tuple[Category, str] | None = None
 
 
 @dataclass(frozen=True)

@@ -7,19 +7,32 @@ import re
 from collections.abc import Callable, Mapping
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
+from kprobe_tool.probes.verifier.explaining.calls import (
+    expected_argument,
+    memory_and_size,
+    misconfigured,
+    not_for_type,
+    not_released,
+    percpu_kptr,
+    too_many_frames,
+    wrong_map,
+)
 from kprobe_tool.probes.verifier.explaining.causal import follow, register_of
 from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
+from kprobe_tool.probes.verifier.explaining.numbers import number_cause
 from kprobe_tool.probes.verifier.explaining.objects import (
     context,
     map_object,
     object_bounds,
+    object_on_stack,
     opcode,
     pointer_arithmetic,
     pointer_bitwise,
     pointer_minus,
+    pointer_shift,
     read_beyond_variable,
 )
-from kprobe_tool.probes.verifier.explaining.origins import state_of
+from kprobe_tool.probes.verifier.explaining.origins import origin_of, state_of
 from kprobe_tool.probes.verifier.explaining.packets import packet_cause
 from kprobe_tool.probes.verifier.explaining.pointers import never_set, null_not_checked, number_as_pointer
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
@@ -32,11 +45,33 @@ CHANGES = re.compile(r"^(?:lock )?\*\(|atomic|xchg")
 
 def find_cause(match: Match, message: str, details: tuple[str, ...], path: InsnPath) -> Cause | None:
     """The cause behind a message, or None where the log shows none."""
-    find = BY_RULE.get(match.row.rule)
-    if find is None:
-        return None
     instruction = path.visits[-1].instruction if path.visits else Instruction(Operation.OTHER)
-    return find(Found(match, message, details, path, register_of(match, match.row.follow, instruction)))
+    found = Found(match, message, details, path, register_of(match, match.row.follow, instruction))
+    find = BY_RULE.get(match.row.rule)
+    cause = None if find is None else find(found)
+    return checked_alone(found, cause) or cause
+
+
+def checked_alone(found: Found, cause: Cause | None) -> Cause | None:
+    """An argument of a global function, which is checked for all that its declaration lets through."""
+    path, register = found.path, found.register
+    if path.function is None or register is None or not path.visits:
+        return None
+    origin = origin_of(path, register, len(path.visits) - 1)
+    if origin.number is not None or origin.name not in {"R1", "R2", "R3", "R4", "R5"}:
+        return None
+    number = int(origin.name[1:])
+    reason = (cause.reason if cause is not None else "") or found.match.reason()
+    return Cause(
+        f"{reason} It comes from argument {number} of {path.function}(), a global function: such a function is "
+        "checked once and on its own, for every argument that its declaration allows, and what its callers have "
+        "checked does not count.",
+        f"Check the argument inside of {path.function}() (a pointer for NULL, a number for its limits), or make the "
+        "function static, then it is checked where it is called. __arg_nonnull and __arg_trusted (bpf_helpers.h, "
+        "from Linux v6.8 on) declare what callers must pass.",
+        CauseClass.SOURCE,
+        f"the path begins at {path.function}(), and nothing sets {origin.name} on it",
+    )
 
 
 def dereference(found: Found) -> Cause | None:
@@ -103,6 +138,9 @@ def argument_type(found: Found) -> Cause | None:
             cause.cause_class if cause else CauseClass.UNKNOWN,
             cause.evidence if cause else None,
         )
+    named = expected_argument((found.instruction.name if found.instruction else None) or "", register, got, expected)
+    if named is not None:
+        return named
     if got == "fp" and "ptr_" in expected:
         return Cause(
             f"{helper} wants the kernel's own object ({expected}), and {register} points to the program's "
@@ -130,8 +168,13 @@ def invalid_since(found: Found, register: str) -> Cause | None:
         return None
     return Cause(
         f"{register} was a pointer, and is none any more since instruction {lost.place.insn}: {lost.message}.",
-        "Take the pointer again after that instruction: read data and data_end from the context once more and repeat "
-        "the comparison, or look the object up again; do what needs the old pointer before it.",
+        "Read data and data_end from the context again after that instruction, and repeat the comparison before the "
+        "packet is used; what is needed of the old contents is kept in variables before it."
+        if "packet" in lost.message
+        else "Do what needs the object before it is given back, and give it back once; where another is meant, get "
+        "one (a second bpf_ringbuf_reserve(), another lookup)."
+        if "back" in lost.message
+        else "Do what needs the pointer before that instruction, or look the object up again after it.",
         CauseClass.SOURCE,
         f"instruction {lost.place.insn} takes the pointer away",
     )
@@ -167,6 +210,11 @@ BY_RULE: Mapping[str, Callable[[Found], Cause | None]] = {
     "null-dereference": null,
     "argument-may-be-null": null,
     "unreadable-register": unreadable,
+    "pointer-operator": pointer_shift,
+    "stack-uninitialized": object_on_stack,
+    "argument-memory": memory_and_size,
+    "unreleased-reference": not_released,
+    "leaking-reference": not_released,
     "packet-bounds": packet,
     "packet-access": packet,
     "bounds-minimum": object_bounds,
@@ -179,5 +227,21 @@ BY_RULE: Mapping[str, Callable[[Found], Cause | None]] = {
     "pointer-bitwise": pointer_bitwise,
     "pointer-offset-unbounded": pointer_minus,
     "context-access": context,
+    "map-type": wrong_map,
+    "kernel-misconfigured": misconfigured,
+    "helper-not-for-type": not_for_type,
+    "call-depth": too_many_frames,
+    "kptr-type": percpu_kptr,
+    **dict.fromkeys(
+        (
+            "size-negative",
+            "size-unbounded",
+            "bounds-negative",
+            "bounds-unbounded",
+            "pointer-offset-range",
+            "stack-variable-unbounded",
+        ),
+        number_cause,
+    ),
 }
 """Rule of the table: who looks for the cause."""

@@ -237,12 +237,13 @@ def from_message(text: str, found: Match, details: tuple[str, ...], path: InsnPa
     causal_path = follow(found, path)
     cause = find_cause(found, text, details, path) or Cause("")
     named = cause.cause_class is not CauseClass.UNKNOWN
+    category, problem = cause.problem or (found.group.category, found.group.problem)
     return Diagnosis(
         outcome=Outcome.REJECTED,
         native=False,
         recognised=True,
-        category=found.group.category,
-        problem=found.group.problem,
+        category=category,
+        problem=problem,
         message=text,
         reason=cause.reason or found.reason(),
         place=place_of(found, path),

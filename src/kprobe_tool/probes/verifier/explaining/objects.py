@@ -7,7 +7,8 @@ import re
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
-from kprobe_tool.probes.verifier.explaining.origins import state_of
+from kprobe_tool.probes.verifier.explaining.numbers import number_cause
+from kprobe_tool.probes.verifier.explaining.origins import origin_of, state_of
 from kprobe_tool.probes.verifier.explaining.packets import packet_cause
 from kprobe_tool.probes.verifier.log.disasm import Operation
 
@@ -58,6 +59,10 @@ BOUNDS = re.compile(
     r"off=(-?\d{1,20}) size=(-?\d{1,20})"
 )
 NOT_A_STRUCT = re.compile(r"func '(\S{1,128})' arg(\d{1,2}) (?:type (\w{1,32}) is not a struct|has .{1,80})")
+OBJECTS = {"dynptr": "a dynptr", "iter": "an iterator", "irq": "a saved IRQ flag"}
+"""What slots of the stack can hold besides numbers and pointers (print_verifier_state())."""
+SIZED = frozenset({"bpf_dynptr_slice", "bpf_dynptr_slice_rdwr", "bpf_dynptr_data", "bpf_ringbuf_reserve"})
+"""Functions that return memory of the size that they are asked for."""
 OPCODES = {
     "8d": (
         "The instruction is a call through a register (callx), which the kernel does not know: the compiler did not "
@@ -98,18 +103,31 @@ def object_bounds(found: Found) -> Cause | None:
             CauseClass.SOURCE,
             "the kernel tried the access with a size of 0",
         )
+    end = off + size
+    access = f"The access is of {size} {'byte' if size == 1 else 'bytes'} at offset {off}"
     reason = (
-        f"The access is of {size} {'byte' if size == 1 else 'bytes'} at offset {off}, and the object has {whole}."
+        f"{access}, so it ends at {end}, and the object has {whole}: {end - whole} "
+        f"{'byte' if end - whole == 1 else 'bytes'} too many."
+        if off >= 0 and end > whole
+        else f"{access}, and the object has {whole}."
     )
-    if (called or off == 0) and off <= whole and size > whole:
-        return Cause(
-            f"{reason} The size may be as large as {size} here.",
-            f"Bound the size by what the object holds: if (size > {max(0, whole - max(off, 0))}) return ...; "
-            f"a mask such as & {size:#x} lets more through. Or give the object a larger type.",
-            CauseClass.SOURCE,
-            f"a size of up to {size} is used for an object of {whole} bytes",
-        )
     largest = None if state is None else state.bound("umax")
+    if called and 0 <= off <= whole and not largest:
+        return size_passed(found, reason, whole - off, size)
+    added = added_constant(found, register)
+    if off >= 0 and end > whole and largest is None and added is not None:
+        allowed = added[1] - (end - whole)
+        return Cause(
+            f"{reason} {added[0]}, which was added to the pointer, is {added[1]} on this path"
+            + (f"; up to {allowed} the access would lie within." if allowed >= 0 else "."),
+            "The verifier follows each value that a small number can have, and this one comes through the "
+            f"comparison before it: bound it so that it is {allowed} at the most (in bytes: an index times the size "
+            "of an element), such as if (i >= N) return ...; with the number of elements the array really has."
+            if allowed >= 0
+            else "Declare the object as large as what is read or written there, or access what it has.",
+            CauseClass.SOURCE,
+            f"{added[0]} is {added[1]}, and the object has {whole} bytes",
+        )
     if largest is not None and off > whole - size:
         allowed = largest - (off - (whole - size))
         if allowed >= 0:
@@ -120,20 +138,78 @@ def object_bounds(found: Found) -> Cause | None:
                 f"the sum in the code: the offset {allowed} at the most where the size may be {size}."
                 if called
                 else f"Bound it so that it is {allowed} at the most (in bytes: an index times the size of an "
-                "element), in the "
-                "register that is added to the pointer. sizeof() of an array counts bytes, not elements.",
+                "element), in the register that is added to the pointer. sizeof() of an array counts bytes, not "
+                "elements.",
                 CauseClass.SOURCE,
                 f"the offset is at most {largest} where {allowed} is allowed",
             )
-    if off >= whole and found.match.row.rule in {"object-bounds", "bounds-minimum"}:
+    if off < 0 or end <= whole:
+        return None
+    if found.match.row.rule == "bounds-maximum":
         return Cause(
-            f"{reason} It begins behind the end.",
-            "Declare the map's value, or the memory, as large as what is read or written there (sizeof of "
-            "the type, not of a pointer to it), or bound the offset.",
+            f"{reason} That is with the largest value that the number which was added can have.",
+            f"Lower its limit by {end - whole} (in bytes: an index times the size of an element): i < N, not i <= "
+            "N; where two numbers are added, bound their sum.",
+        )
+    if largest is None and found.match.row.rule in {"object-bounds", "bounds-minimum"}:
+        return Cause(
+            f"{reason} Offset and size are constants of the program." if state is not None else reason,
+            f"{asked_for(found, end)}Declare the map's value, or the memory, as large as what is read or written "
+            "there (sizeof of the type, not of a pointer to it), or access what it has.",
             CauseClass.SOURCE,
-            f"the access begins at {off} of {whole}",
+            f"the access ends at {end} of {whole}",
         )
     return None
+
+
+def size_passed(found: Found, reason: str, room: int, size: int) -> Cause:
+    """A function is given a size that is too large, or may be."""
+    pointer = found.register or ""
+    behind = f"R{int(pointer[1:]) + 1}" if pointer[1:].isdigit() else None
+    held = None
+    if behind is not None and found.path.visits:
+        held = state_of(found.path, behind, len(found.path.visits) - 1)
+    if held is not None and held.constant == size:
+        return Cause(
+            f"{reason} The size that is passed is the constant {size}.",
+            f"Pass {room} at the most (sizeof the member or variable that the pointer points to), or make that "
+            f"one larger.",
+            CauseClass.SOURCE,
+            f"{behind} is the constant {size}, and {room} bytes are there",
+        )
+    return Cause(
+        f"{reason} The size may be as large as {size} here.",
+        f"Bound the size by what the object holds: if (size > {max(0, room)}) return ...; "
+        f"a mask such as & {size:#x} lets more through. Or give the object a larger type.",
+        CauseClass.SOURCE,
+        f"a size of up to {size} is used where {max(0, room)} bytes are",
+    )
+
+
+def added_constant(found: Found, register: str | None) -> tuple[str, int] | None:
+    """(register, value) of the number that was added to a pointer, where it is a known one on this path."""
+    path = found.path
+    if register is None or not path.visits:
+        return None
+    origin = origin_of(path, register, len(path.visits) - 1)
+    for number in origin.changed:
+        added = path.visits[number].instruction.reads
+        held = None if added is None else state_of(path, added, number)
+        if added is not None and held is not None and held.constant is not None and held.constant > 0:
+            return added, held.constant
+    return None
+
+
+def asked_for(found: Found, end: int) -> str:
+    """Where a function made the object in the size that it was asked for."""
+    path, register = found.path, found.register
+    if register is None or not path.visits:
+        return ""
+    origin = origin_of(path, register, len(path.visits) - 1)
+    if origin.number is None or path.visits[origin.number].instruction.name not in SIZED:
+        return ""
+    visit = path.visits[origin.number]
+    return f"Ask {visit.instruction.name}() (instruction {visit.insn}) for {end} bytes. Or: "
 
 
 def read_beyond_variable(found: Found) -> Cause | None:
@@ -184,6 +260,49 @@ def pointer_arithmetic(found: Found) -> Cause | None:
     )
 
 
+def pointer_shift(found: Found) -> Cause | None:
+    """A pointer that goes through a number of 32 bits."""
+    operator = found.match.fields.get("operator", "")
+    if operator not in {"<<=", ">>=", "s>>="}:
+        return None
+    source = found.path.visits[-1].source if found.path.visits else None
+    assembly = source is not None and "asm" in source.text
+    return Cause(
+        f"{found.match.reason()} "
+        + (
+            "Inline assembly does arithmetic with the pointer as if it were a number."
+            if assembly
+            else "A shift to the left and back again is what the compiler makes of a pointer that goes through a "
+            "number of 32 bits."
+        ),
+        "Leave pointers pointers from where they are got to where they are used: no casts to int or __u32, no "
+        "packing into other numbers, only + and - of an offset, which is computed in a variable of its own and "
+        "bounded before.",
+        CauseClass.SOURCE if assembly else CauseClass.UNKNOWN,
+        "the source line is inline assembly" if assembly else None,
+    )
+
+
+def object_on_stack(found: Found) -> Cause | None:
+    """Bytes of the stack that hold an object of the verifier's, which may not be read as bytes."""
+    off = int(found.match.fields.get("off", 0)) // 8 * 8
+    if not found.path.visits:
+        return None
+    # A dynptr has two slots, and the log names the lower one.
+    for slot in (off, off - 8, off + 8):
+        held = state_of(found.path, f"fp{slot}", len(found.path.visits) - 1)
+        kind = None if held is None else held.type.partition("_")[0]
+        if kind in OBJECTS and held is not None:
+            return Cause(
+                f"The stack at offset {off} holds {OBJECTS[kind]} ({held.type}), which may not be read or copied "
+                "like a plain variable: only the functions made for it may use it, at the place where it was made.",
+                "Pass the address of the variable itself to those functions, and do not assign or memcpy() it.",
+                CauseClass.SOURCE,
+                f"slot fp{slot} holds {held.type}",
+            )
+    return None
+
+
 def pointer_bitwise(found: Found) -> Cause | None:
     if "|=" not in found.text:
         return None
@@ -200,7 +319,7 @@ def pointer_bitwise(found: Found) -> Cause | None:
 
 def pointer_minus(found: Found) -> Cause | None:
     if found.instruction is None or found.instruction.operator != "-=":
-        return None
+        return number_cause(found)
     return Cause(
         "A pointer is subtracted from a number: the length between two pointers, of which the verifier takes "
         "one for a number.",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kprobe_tool.probes.verifier.explaining.causal import FollowedValue, effect_on
+from kprobe_tool.probes.verifier.explaining.slots import stack_address
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
 from kprobe_tool.probes.verifier.log.states import Value, value
@@ -13,6 +14,9 @@ from kprobe_tool.probes.verifier.log.states import Value, value
 DEPTH_MAX = 4
 """Loads through loaded addresses that are followed to their base."""
 ZERO = frozenset({"0", "0x0"})
+LOOKUPS = frozenset({"bpf_map_lookup_elem", "1", "map_lookup_elem"})
+KEY_MAX = 8
+"""Bytes on either side of a key's address in which a write is taken for one to the key."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +94,36 @@ def same_load(path: InsnPath, one: Origin, other: Origin) -> bool:
     if first.depth != second.depth or first.instruction.operation is not second.instruction.operation:
         return False
     if first.instruction.operation is Operation.CALL:
-        return first.instruction.name == second.instruction.name
+        return same_lookup(path, one.number, other.number)
     if first.instruction.operation is not Operation.LOAD or first.instruction.address is None:
         return False
     base = (first.instruction.reads or "", second.instruction.reads or "")
     return offset_of(first) == offset_of(second) and origin_of(path, base[0], one.number) == origin_of(
         path, base[1], other.number
     )
+
+
+def same_lookup(path: InsnPath, one: int, other: int) -> bool:
+    """Whether two calls look up the same key in the same map, and nothing is written to the key between them."""
+    first, second = path.visits[one], path.visits[other]
+    if first.instruction.name != second.instruction.name or first.instruction.name not in LOOKUPS:
+        return False
+    maps = [map_at(path, number) for number in (one, other)]
+    keys = [stack_address("R2", number, path.visits) for number in (one, other)]
+    if None in maps or None in keys or maps[0] != maps[1] or keys[0] != keys[1]:
+        return False
+    between = path.visits[min(one, other) + 1 : max(one, other)]
+    written = [visit.instruction.slot for visit in between if visit.instruction.operation is Operation.SPILL]
+    return all(abs(int(slot[2:]) - (keys[0] or 0)) >= KEY_MAX for slot in written if slot is not None)
+
+
+def map_at(path: InsnPath, number: int) -> str | None:
+    """What is known of the map that a call is given in R1: its state, or the instruction that set it."""
+    origin = origin_of(path, "R1", number)
+    if origin.number is None or origin.changed:
+        return None
+    made = path.visits[origin.number]
+    return made.after.get("R1") or made.text
 
 
 def offset_of(visit: PathInsn) -> tuple[str, str] | None:

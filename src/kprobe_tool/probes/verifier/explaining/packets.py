@@ -47,6 +47,8 @@ class Access:
     id: str
     fixed: int
     proved: int
+    called: bool = False
+    """Whether a function that is given a size makes the access."""
 
     @property
     def needed(self) -> int:
@@ -72,6 +74,8 @@ class Access:
     @property
     def alternative(self) -> str:
         """Of a function that is given a size, fewer bytes may do."""
+        if not self.called:
+            return ""
         fewer = self.proved - self.off
         return (
             f" Or pass a size of {fewer} at the most, bounded in its own register." if 0 < fewer < self.size else ""
@@ -88,7 +92,8 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
     found = next((each for text in (message, *details) if (each := ACCESS.fullmatch(text)) is not None), None)
     if found is None:
         return None
-    access = Access(int(found[1]), int(found[2]), f"R{found[3]}", found[4], int(found[5]), int(found[6]))
+    called = bool(path.visits) and path.visits[-1].instruction.operation is Operation.CALL
+    access = Access(int(found[1]), int(found[2]), f"R{found[3]}", found[4], int(found[5]), int(found[6]), called)
     if access.size == 0:
         return Cause(
             "The size may be 0 here, and this function takes none of 0.",
@@ -99,9 +104,8 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
     largest = None if state is None else state.bound("umax")
     if access.proved == 0 and largest is not None and largest + max(access.off, access.reach) > MAX_PACKET_OFF:
         return Cause(
-            f"{access.figures} The offset in {access.register} may be as large as {largest}: above "
-            f"{MAX_PACKET_OFF} in all "
-            "(offset and access together) the verifier takes no comparison with data_end for a proof.",
+            f"{access.figures} The offset in {access.register} may be as large as {largest}: above {MAX_PACKET_OFF} "
+            "in all (offset and access together) the verifier takes no comparison with data_end for a proof.",
             f"Bound the number before it is added to the pointer, well below {MAX_PACKET_OFF} (if (offset > 1500) "
             f"return ...; or offset &= 0x7fff), then compare: {access.comparison}",
             CauseClass.VERIFIER_LIMIT,
@@ -143,9 +147,8 @@ def short_comparison(access: Access, check: RangeCheck, path: InsnPath) -> Cause
         return Cause(
             f"{access.figures} Instruction {visit.insn} compares with >=, which proves {off + 1} bytes; this "
             f"kernel counts {off - 1}.",
-            "Load on a kernel with the fix (Linux kernel commit 2fa7d94afc1a, 'bpf: Fix the off-by-two error "
-            "in range "
-            "markings', in v5.16 and in stable kernels), or write the comparison so that this kernel counts "
+            "Load on a kernel with the fix (Linux kernel commit 2fa7d94afc1a, 'bpf: Fix the off-by-two error in "
+            "range markings', in v5.16 and in stable kernels), or write the comparison so that this kernel counts "
             f"it right: {access.comparison}",
             CauseClass.VERIFIER_FALSE_POSITIVE,
             f"the comparison at instruction {visit.insn} proves {off + 1} bytes, and the log says {access.proved}",
@@ -174,9 +177,8 @@ def comparison_of_other_pointer(access: Access, check: RangeCheck, path: InsnPat
     ):
         return Cause(
             f"{access.figures} Instruction {visit.insn} compares {check.pointer}, which is the same sum made at "
-            "another place; "
-            f"the compiler has made it again for {access.register} at instruction {added.insn}, and the "
-            "verifier does not see that they are equal.",
+            f"another place; the compiler has made it again for {access.register} at instruction {added.insn}, and "
+            "the verifier does not see that they are equal.",
             "Keep the sum in one variable that is compared and used, and hide it from the compiler: "
             'asm volatile("" : "+r"(ptr)); or libbpf\'s barrier_var(ptr), between the sum and the comparison.',
             CauseClass.COMPILER,
@@ -184,9 +186,9 @@ def comparison_of_other_pointer(access: Access, check: RangeCheck, path: InsnPat
         )
     reread = " It was also read from the context again." if same_load(path, mine, theirs) else ""
     return Cause(
-        f"{access.figures} The last comparison with data_end (instruction {visit.insn}) is about "
-        f"{check.pointer}, another "
-        f"pointer than the one in {access.register}{since}; what it proves does not hold for this one.{reread}",
+        f"{access.figures} The last comparison with data_end (instruction {visit.insn}) is about {check.pointer}, "
+        f"another pointer than the one in {access.register}{since}; what it proves does not hold for this "
+        f"one.{reread}",
         f"Compare the very pointer that is used, after the last number was added: {access.comparison}",
         CauseClass.SOURCE if added is not None else CauseClass.UNKNOWN,
         f"{check.pointer} was compared and {access.register} is used" if added is not None else None,

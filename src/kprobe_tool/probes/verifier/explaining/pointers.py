@@ -48,9 +48,9 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
     if made is not None and abs(made) >= ADDRESS_MIN:
         insn = path.visits[origin.number or 0].insn
         return Cause(
-            f"Instruction {insn} sets a number that looks like an address of the kernel, "
-            f"{made & (1 << 64) - 1:#x}, and "
-            f"{what}: a number out of the program, or a map's address with an index of which too little is known.",
+            f"Instruction {insn} sets a number that looks like an address of the kernel, {made & (1 << 64) - 1:#x}, "
+            f"and {what}: a number out of the program, or a map's address with an index of which too little is "
+            "known.",
             "If it is a global variable or array: bound the index in the register that is added (index &= SIZE - 1, "
             "with the mask on an unsigned variable directly before the access). If it is an address out of "
             f"/proc/kallsyms: declare it with __ksym. {READ_IT}",
@@ -159,7 +159,7 @@ def null_not_checked(register: str, path: InsnPath) -> Cause | None:
         if same_load(path, theirs, mine):
             first, second = path.visits[theirs.number], path.visits[mine.number]
             by_call = second.instruction.operation is Operation.CALL
-            again = f"calls {second.instruction.name}() again" if by_call else "reads the same place again"
+            again = "looks the same key up again" if by_call else "reads the same place again"
             return Cause(
                 f"What instruction {test.insn} compares with NULL is what instruction {first.insn} got; instruction "
                 f"{second.insn} {again}, and that result is not compared.",
@@ -168,9 +168,15 @@ def null_not_checked(register: str, path: InsnPath) -> Cause | None:
                 f"instructions {first.insn} and {second.insn} get the same thing, and only the first is compared",
             )
     if path.cut is None:
+        made = path.visits[mine.number]
+        returned = made.instruction.operation is Operation.CALL and mine.name == "R0"
         return Cause(
-            "",
-            None,
+            f"It is what {called_function(made)} returned (instruction {made.insn}), and nothing on this path "
+            "compares that with NULL."
+            if returned
+            else f"Nothing on this path compares it with NULL since instruction {made.insn} got it.",
+            "Compare it with NULL directly behind where it is got, and leave where it is NULL. A comparison "
+            "within another condition, if (flag && !p) return ...;, leaves a path around it.",
             CauseClass.SOURCE,
             f"nothing on the path compares {register} with NULL",
         )
@@ -189,9 +195,13 @@ def never_set(register: str, path: InsnPath, text: str) -> Cause | None:
         )
     entry = path.cut is None and bool(path.visits)
     origin = origin_of(path, register, len(path.visits) - 1) if path.visits else Origin(None, register)
-    if register in ARGUMENTS and (
-        (entry and origin.number is None and origin.name in ARGUMENTS)
-        or (len(path.visits) == 1 and path.visits[0].insn == 0)
+    if (
+        register in ARGUMENTS
+        and path.function is None
+        and (
+            (entry and origin.number is None and origin.name in ARGUMENTS)
+            or (len(path.visits) == 1 and path.visits[0].insn == 0)
+        )
     ):
         return Cause(
             f"Programs are called with one argument, the context in R1; {origin.name} is set by nobody. The "

@@ -51,6 +51,8 @@ class LogEntry:
 
 
 INSN = re.compile(r"(\d{1,7}): \(([0-9a-f]{2})\) (.*)", re.DOTALL)
+ELSEWHERE = re.compile(r" (\d{1,7}:(?: frame\d{1,2}:)? (?:R\d{1,2}|fp-\d{1,4})(?:_\w{1,4})?=.*)", re.DOTALL)
+"""The registers at another instruction, where a jump or a call goes on, on the line of the jump."""
 JUMP = re.compile(r"((?:if .{3,60} |may_|gotol? |goto_or_nop |)goto (?:pc)?[+-]\d{1,7})(?: +(.*))?", re.DOTALL)
 STATE = re.compile(r"(\d{1,7}):((?: frame\d{1,2}:)?(?: (?:R\d|fp-|refs=|cb).*)?)", re.DOTALL)
 OLD_STATE = re.compile(r" ?(?:frame\d{1,2}: ?)?R\d{1,2}(?:_\w{1,4})?=", re.DOTALL)
@@ -148,9 +150,13 @@ def numbered(text: str) -> tuple[LogEntry, ...]:
 
 def instruction(text: str, insn: int, code: int, rest: str) -> tuple[LogEntry, ...]:
     """An instruction, with the registers it changed, and what else a kernel has put on the line."""
-    semicolon = rest.find(";")
+    # Blanks stand before the one that separates, and none before those within a state, var_off=(0x0; 0xf).
+    semicolon = rest.find(" ;")
     if semicolon >= 0:
-        return (LogEntry(EntryKind.INSN, rest[:semicolon].rstrip(), insn, code, rest[semicolon + 1 :].strip()),)
+        return (LogEntry(EntryKind.INSN, rest[:semicolon].rstrip(), insn, code, rest[semicolon + 2 :].strip()),)
+    elsewhere = ELSEWHERE.search(rest) if "=" in rest else None
+    if elsewhere is not None:
+        return (LogEntry(EntryKind.INSN, rest[: elsewhere.start()].rstrip(), insn, code), *entries(elsewhere[1]))
     jump = JUMP.fullmatch(rest) if "goto" in rest else None
     if jump is not None and jump[2]:
         return (LogEntry(EntryKind.INSN, jump[1], insn, code), *entries(jump[2]))

@@ -7,6 +7,7 @@ all there, one after the other: ``from A to B`` begins the next one, and the pat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
@@ -21,6 +22,7 @@ VISITS_MAX = 10_000
 ENTRIES_MAX = 30_000
 """Lines that are looked at for them."""
 AROUND = 2
+VALIDATING = re.compile(r"Validating (\w{1,128})\(\) func#")
 
 
 @dataclass
@@ -65,11 +67,15 @@ class PathInsn:
 
 @dataclass
 class InsnPath:
-    """The visits, oldest first. ``cut`` says why there are no older ones, or None where the program begins."""
+    """The visits, oldest first. ``cut`` says why there are no older ones, or None where the program begins.
+
+    ``function`` is the global function that is checked here on its own, and at whose entry the path begins.
+    """
 
     visits: list[PathInsn]
     cut: str | None
     states: bool
+    function: str | None = None
 
     def last_place(self) -> Place:
         """The instruction at which the verifier stopped, with what stands around it."""
@@ -133,6 +139,7 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
     pending = 0
     sources = LoggedSources()
     backtracked = False
+    function: str | None = None
     for count, entry in enumerate(backwards):
         if len(visits) >= VISITS_MAX or count >= ENTRIES_MAX:
             cut = "the path is longer than what was read of the log"
@@ -165,6 +172,9 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
         ):
             # What stands before this is another log.
             break
+        elif entry.kind is EntryKind.NOISE and (validated := VALIDATING.match(entry.text)) is not None:
+            function = validated[1]
+            break
         backtracked = entry.kind is EntryKind.NOISE and entry.text.startswith("parent ")
     if origin is not None:
         cut = f"the log does not show how instruction {origin[0]} was reached"
@@ -174,10 +184,19 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
         if not visit.state and following is not None:
             # Kernels before 5.18 write all registers before an instruction, and none behind one.
             visit.state = following.earlier
-    if visits and cut is None and visits[0].insn != 0:
+    if visits and cut is None and function is None and visits[0].insn != 0:
         cut = f"the log begins at instruction {visits[0].insn}"
     deepen(visits)
-    return InsnPath(visits, cut, states)
+    return InsnPath(visits, cut, states, function)
+
+
+def enters(visit: PathInsn, following: PathInsn) -> bool:
+    """Whether an instruction goes on in another function: one that it calls, or that a helper calls back."""
+    operation = visit.instruction.operation
+    if operation is Operation.SUBPROGRAM:
+        return following.insn != visit.insn + 1
+    # After a callback has returned, the call may stand there again.
+    return operation is Operation.CALL and following.insn not in {visit.insn, visit.insn + 1}
 
 
 def deepen(visits: list[PathInsn]) -> None:
@@ -188,6 +207,18 @@ def deepen(visits: list[PathInsn]) -> None:
         operation = visit.instruction.operation
         if operation is Operation.EXIT:
             depth += 1
-        elif operation is Operation.SUBPROGRAM and visits[number + 1].insn != visit.insn + 1:
+        elif enters(visit, visits[number + 1]):
             depth -= 1
         visit.depth = depth
+
+
+def open_calls(path: InsnPath) -> list[PathInsn]:
+    """The calls that have not returned at the end of the path, the outermost first; the last instruction if it is
+    one."""
+    found: list[PathInsn] = []
+    for visit, following in zip_longest(path.visits, path.visits[1:]):
+        if visit.instruction.operation is Operation.EXIT:
+            del found[-1:]
+        elif following is None or enters(visit, following):
+            found.append(visit)
+    return found

@@ -16,8 +16,10 @@ GROUPS = (
                 wordings={"jump out of range from insn {at} to {to}": "5.10-7.3"},
                 reason="Instruction {at} jumps to {to}, which lies outside of its function.",
                 suggestion=(
-                    "Jump to an instruction of the same function; this is usually a mistake in hand-written "
-                    "instructions or their patching."
+                    "Compiled from C: the program calls a function that the loader did not take along, one of the C "
+                    "library, or with bcc one that is not inlined; make it static and __always_inline, write it "
+                    "out, or "
+                    "use a helper. In instructions of your own, jump within the function."
                 ),
             ),
         ),

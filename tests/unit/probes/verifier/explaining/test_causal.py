@@ -243,7 +243,7 @@ UNBOUNDED = (
                 "2: (61) r6 = *(u32 *)(r1 +8)          ; R6=scalar(umax=0xffffffff)",
             ),
             1,
-            "reads *(u32 *)(r1 +8) again",
+            "instruction 2 reads the same place again (r6 = *(u32 *)(r1 +8))",
         ),
     ],
     ids=["copy", "half", "signed", "again"],

@@ -1,0 +1,389 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls that are wrong for the map, the program's type or the kind of memory they are given."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
+from kprobe_tool.probes.verifier.explaining.origins import state_of
+from kprobe_tool.probes.verifier.log.disasm import Operation
+from kprobe_tool.probes.verifier.log.path import open_calls
+from kprobe_tool.probes.verifier.messages.table import match
+
+MAP_TYPES = [
+    "UNSPEC",
+    "HASH",
+    "ARRAY",
+    "PROG_ARRAY",
+    "PERF_EVENT_ARRAY",
+    "PERCPU_HASH",
+    "PERCPU_ARRAY",
+    "STACK_TRACE",
+    "CGROUP_ARRAY",
+    "LRU_HASH",
+    "LRU_PERCPU_HASH",
+    "LPM_TRIE",
+    "ARRAY_OF_MAPS",
+    "HASH_OF_MAPS",
+    "DEVMAP",
+    "SOCKMAP",
+    "CPUMAP",
+    "XSKMAP",
+    "SOCKHASH",
+    "CGROUP_STORAGE",
+    "REUSEPORT_SOCKARRAY",
+    "PERCPU_CGROUP_STORAGE",
+    "QUEUE",
+    "STACK",
+    "SK_STORAGE",
+    "DEVMAP_HASH",
+    "STRUCT_OPS",
+    "RINGBUF",
+    "INODE_STORAGE",
+    "TASK_STORAGE",
+    "BLOOM_FILTER",
+    "USER_RINGBUF",
+    "CGRP_STORAGE",
+    "ARENA",
+    "INSN_ARRAY",
+]
+"""enum bpf_map_type of include/uapi/linux/bpf.h, in order."""
+MAPS_OF = (
+    (r"bpf_tail_call", "PROG_ARRAY"),
+    (r"bpf_(?:perf_event_(?:read|output|read_value)|skb_output|xdp_output)", "PERF_EVENT_ARRAY"),
+    (r"bpf_ringbuf_\w{1,24}", "RINGBUF"),
+    (r"bpf_user_ringbuf_drain", "USER_RINGBUF"),
+    (r"bpf_get_stackid", "STACK_TRACE"),
+    (r"bpf_(?:current_task|skb)_under_cgroup", "CGROUP_ARRAY"),
+    (r"bpf_redirect_map", "DEVMAP, DEVMAP_HASH, CPUMAP or XSKMAP"),
+    (r"bpf_(?:sk_redirect_map|msg_redirect_map|sock_map_update)", "SOCKMAP"),
+    (r"bpf_(?:sk_redirect_hash|msg_redirect_hash|sock_hash_update)", "SOCKHASH"),
+    (r"bpf_get_local_storage", "CGROUP_STORAGE or PERCPU_CGROUP_STORAGE"),
+    (r"bpf_sk_select_reuseport", "REUSEPORT_SOCKARRAY, SOCKMAP or SOCKHASH"),
+    (r"bpf_map_pop_elem", "QUEUE or STACK"),
+    (r"bpf_map_(?:peek|push)_elem", "QUEUE, STACK or BLOOM_FILTER"),
+    (r"bpf_map_lookup_percpu_elem", "PERCPU_ARRAY, PERCPU_HASH or LRU_PERCPU_HASH"),
+    (r"bpf_sk_storage_\w{1,8}", "SK_STORAGE"),
+    (r"bpf_inode_storage_\w{1,8}", "INODE_STORAGE"),
+    (r"bpf_task_storage_\w{1,8}", "TASK_STORAGE"),
+    (r"bpf_cgrp_storage_\w{1,8}", "CGRP_STORAGE"),
+)
+"""Helpers that work on certain maps only: check_map_func_compatibility() in kernel/bpf/verifier.c."""
+INSTEAD = {
+    "PROG_ARRAY": "bpf_tail_call()",
+    "PERF_EVENT_ARRAY": "bpf_perf_event_output()",
+    "RINGBUF": "bpf_ringbuf_reserve() and bpf_ringbuf_output()",
+    "STACK_TRACE": "bpf_get_stackid()",
+    "QUEUE": "bpf_map_push_elem(), bpf_map_pop_elem() and bpf_map_peek_elem()",
+    "STACK": "bpf_map_push_elem(), bpf_map_pop_elem() and bpf_map_peek_elem()",
+    "SK_STORAGE": "bpf_sk_storage_get()",
+    "TASK_STORAGE": "bpf_task_storage_get()",
+    "INODE_STORAGE": "bpf_inode_storage_get()",
+    "CGRP_STORAGE": "bpf_cgrp_storage_get()",
+    "XSKMAP": "bpf_redirect_map()",
+    "DEVMAP": "bpf_redirect_map()",
+    "CPUMAP": "bpf_redirect_map()",
+}
+"""What works on maps that most helpers refuse."""
+TYPES_OF = (
+    (r"bpf_xdp_\w{1,40}|bpf_redirect_map", "XDP programs"),
+    (r"bpf_msg_\w{1,40}", "programs of type sk_msg"),
+    (r"bpf_sock_ops_\w{1,40}|bpf_load_hdr_opt|bpf_store_hdr_opt", "programs of type sock_ops"),
+    (r"bpf_lwt_\w{1,40}", "programs of type lwt_in, lwt_out and lwt_xmit"),
+    (
+        r"bpf_skb_(?:load_bytes|load_bytes_relative|pull_data|under_cgroup|cgroup_id)",
+        "programs on packets with an skb (tc, socket filters, cgroup_skb, lwt, sk_skb)",
+    ),
+    (
+        r"bpf_(?:skb|clone|l[34]_csum|csum|set_hash|get_hash|get_cgroup_classid|get_route_realm)_?\w{0,40}",
+        "tc programs and others on packets with an skb",
+    ),
+    (r"bpf_(?:get_stack|get_stackid|perf_event_read\w{0,8}|send_signal\w{0,8})", "tracing programs"),
+    (r"bpf_(?:probe_\w{1,24}|copy_from_user\w{0,8}|override_return|get_func_\w{1,10})", "tracing programs"),
+    (
+        r"bpf_get_current_\w{1,40}",
+        "programs that run in the context of a process: tracing programs, and some of those on sockets and cgroups",
+    ),
+    (r"bpf_sk_lookup_\w{1,16}|bpf_skc_lookup_tcp|bpf_sk_assign", "tc, XDP, sk_lookup and some programs on sockets"),
+    (r"bpf_d_path|bpf_inode_storage_\w{1,8}", "programs of types lsm, fentry and fexit on certain functions"),
+)
+"""Which programs have a helper, for those that people call from others: the *_func_proto() of net/core/filter.c and
+kernel/trace/bpf_trace.c. Newer kernels have more of them in more programs."""
+TRACING = (
+    "Tracing programs are those of kprobe, uprobe, tracepoint, raw_tp, tp_btf, fentry, fexit and perf_event sections."
+)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a function wants as an argument, by patterns of its name, of what it names as expected, of what it got."""
+
+    helper: str
+    wanted: str
+    got: str
+    reason: str
+    suggestion: str
+
+
+EXPECTED = (
+    Expected(
+        r"bpf_(?:res_)?spin_(?:un)?lock\w{0,20}",
+        ".*map_value.*",
+        ".*",
+        "A lock must lie in the value of a map, or in an object of bpf_obj_new(), where others can wait for it; "
+        "{register} is {got}.",
+        "Put a struct bpf_spin_lock into the map's value type, look the value up, compare it with NULL, and take "
+        "&value->lock. A lock on the stack, in .bss or in a record of the ring buffer is none.",
+    ),
+    Expected(
+        r"bpf_(?:timer|wq|task_work)_\w{1,24}",
+        ".*map_value.*",
+        ".*",
+        "A timer or work item must lie in the value of a map, which outlives the program's run; {register} is {got}.",
+        "Put it into the map's value type, look the value up, compare it with NULL, and pass its address there.",
+    ),
+    Expected(
+        r".*",
+        "map_ptr|map pointer|const_map_ptr",
+        ".*",
+        "The function wants the map itself here, and {register} is {got}.",
+        "Pass the address of the map's definition (&map) first and the key second. Where it is a field of a "
+        "structure or a variable, it is not known which map it is when the program is loaded.",
+    ),
+    Expected(
+        r"bpf_ringbuf_(?:submit|discard)",
+        ".*(?:ringbuf|alloc)_mem.*",
+        ".*",
+        "Only what bpf_ringbuf_reserve() returned can be given back to the ring buffer, and {register} is {got}.",
+        "Reserve a record, compare it with NULL, fill it and submit that very pointer; what is on the stack or in "
+        "a map is sent with bpf_ringbuf_output().",
+    ),
+    Expected(
+        r".*",
+        ".*percpu_ptr_.*",
+        ".*",
+        "The function wants a per-CPU object (of bpf_percpu_obj_new(), or a per-CPU variable of the kernel), and "
+        "{register} is {got}.",
+        "Pass the per-CPU pointer itself; bpf_this_cpu_ptr() and bpf_per_cpu_ptr() make of it one to the object of "
+        "one CPU, which is read and written, and not handed on.",
+    ),
+    Expected(
+        r".*",
+        ".*",
+        ".*percpu_ptr_.*",
+        "{register} is a per-CPU pointer ({got}), which stands for as many objects as there are CPUs, and the "
+        "function wants one of them.",
+        "Take the object of one CPU first: bpf_this_cpu_ptr() or bpf_per_cpu_ptr(), and compare the result with "
+        "NULL.",
+    ),
+    Expected(
+        r"(?:bpf_)?map_\w{1,24}|bpf_\w{0,10}storage_\w{1,8}|[123]",
+        "fp.*|.*map_value.*",
+        "ctx|.*ptr_.*|pkt_end|map_ptr|func",
+        "A key or value is read out of memory that the program may read as plain bytes: its stack, a map value, a "
+        "packet. {register} is {got}.",
+        "Copy what it points to into a variable on the stack (BPF_CORE_READ() or bpf_probe_read_kernel() for "
+        "memory of the kernel), and pass that one's address; to use the pointer itself as a key, store it in a "
+        "__u64 and pass that one's address.",
+    ),
+)
+WORDS = {
+    "fp": "an address on the program's stack",
+    "ctx": "the program's context",
+    "map_ptr": "the map itself",
+    "map_value": "an address in a map value",
+    "map_key": "an address in a map's key",
+    "pkt": "an address in the packet",
+    "pkt_end": "the packet's end",
+    "scalar": "a number",
+    "inv": "a number",
+    "mem": "plain memory",
+    "ringbuf_mem": "a record of the ring buffer",
+    "func": "a function",
+}
+
+
+def expected_argument(helper: str, register: str, got: str, wanted: str) -> Cause | None:
+    """What a function wants in place of what it is given, where that says what was meant."""
+    for row in EXPECTED:
+        if (
+            re.fullmatch(row.helper, helper)
+            and re.fullmatch(row.wanted, wanted, re.DOTALL)
+            and re.fullmatch(row.got, got)
+        ):
+            reason = row.reason.format(register=register, got=WORDS.get(got, f"of type {got}"))
+            return Cause(
+                reason, row.suggestion, CauseClass.SOURCE, f"{register} is of type {got} where {wanted} is wanted"
+            )
+    return None
+
+
+def map_name(found: Found, register: str) -> str:
+    """The name of the map in a register, in quotes, where the log has it."""
+    if not found.path.visits:
+        return ""
+    state = state_of(found.path, register, len(found.path.visits) - 1)
+    name = state.attributes.get("map") if state is not None else None
+    return f" '{name}'" if name else ""
+
+
+def maps_of(helper: str) -> str | None:
+    """The types of maps that a helper works on, if only on some."""
+    return next((types for pattern, types in MAPS_OF if re.fullmatch(pattern, helper)), None)
+
+
+def wrong_map(found: Found) -> Cause | None:
+    """A map of a type that the helper does not work on."""
+    number, helper = int(found.match.fields["number"]), found.match.fields["func"]
+    type_ = MAP_TYPES[number] if number < len(MAP_TYPES) else None
+    named = f"BPF_MAP_TYPE_{type_}" if type_ else f"number {number} of enum bpf_map_type"
+    wanted = maps_of(helper)
+    register = "R1" if helper.startswith(("bpf_map_", "bpf_redirect_map")) else "R2"
+    reason = f"{helper}() does not work on a map of type {named}" + (
+        f"; it wants one of type {wanted} (BPF_MAP_TYPE_...)." if wanted else "."
+    )
+    suggestion = f"Declare the map{map_name(found, register)} as one of type {wanted}." if wanted else ""
+    if type_ in INSTEAD and INSTEAD[type_].partition("(")[0] != helper:
+        suggestion += f" A map of type {type_} is used with {INSTEAD[type_]}."
+    return Cause(
+        reason,
+        suggestion.strip() or None,
+        CauseClass.SOURCE,
+        f"the kernel names the map's type, {number}, and the helper",
+    )
+
+
+def misconfigured(found: Found) -> Cause | None:
+    """What the kernel calls a misconfiguration of its own is, at a tail call, the program's map."""
+    call = found.path.visits[-1] if found.path.visits else None
+    if call is None or call.instruction.operation is not Operation.CALL:
+        return None
+    if not re.fullmatch(r"bpf_tail_call|12", call.instruction.name or ""):
+        return None
+    return Cause(
+        f"bpf_tail_call() is given a map{map_name(found, 'R2')} that is no array of programs: the message speaks of "
+        "the kernel, and what is wrong is the type of this map.",
+        "Declare the map with BPF_MAP_TYPE_PROG_ARRAY (key and value of 4 bytes), and put the programs into it "
+        "from user space.",
+        CauseClass.SOURCE,
+        f"instruction {call.insn} is a tail call, of which record_func_key() says this for any other map",
+        (Category.CALL, "Helper does not take this map"),
+    )
+
+
+def not_for_type(found: Found) -> Cause | None:
+    """A helper that other programs have."""
+    helper = found.match.fields["func"]
+    types = next((types for pattern, types in TYPES_OF if re.fullmatch(pattern, helper)), None)
+    if types is None:
+        return None
+    tracing = f" {TRACING}" if types.startswith("tracing") else ""
+    return Cause(
+        f"{helper}() is for {types}, and this program is of another type, or is loaded by one who may not use it, "
+        "on this kernel.",
+        "The section's name decides about the type, such as xdp, tc or kprobe: check that it is the one meant."
+        f"{tracing} Where the program must be of its type, get the data in a program that has the helper and pass "
+        "it through a map, or use a newer kernel ('bpftool feature probe' lists what each type may call).",
+        CauseClass.ENVIRONMENT,
+        "the message names a helper that this type of program has not",
+    )
+
+
+def too_many_frames(found: Found) -> Cause | None:
+    """A function that is called while it is already active."""
+    calls = open_calls(found.path)
+    last = found.path.visits[-1] if found.path.visits else None
+    if last is None or last.instruction.operation is not Operation.SUBPROGRAM:
+        return None
+    first = next((visit for visit in calls if visit.insn == last.insn), None)
+    if first is None:
+        return None
+    chain = calls[calls.index(first) :]
+    between = len(dict.fromkeys(visit.insn for visit in chain))
+    how = (
+        "itself"
+        if between == 1
+        else f"itself through {between - 1} other {'function' if between == 2 else 'functions'}"
+    )
+    return Cause(
+        f"This is recursion: the function with instruction {last.insn} calls {how}, until "
+        f"{found.match.fields['count']} calls are active at one time. BPF programs may not call themselves, however "
+        "few times it would be.",
+        "Make a loop of the recursion, with a stack of its own in an array or a map value where one is needed.",
+        CauseClass.SOURCE,
+        f"the call at instruction {last.insn} ({last.text}) is active more than once",
+        (Category.STRUCTURE, "Recursive subprogram call"),
+    )
+
+
+RELEASE = (
+    (r"bpf_ringbuf_reserve", "bpf_ringbuf_submit() or bpf_ringbuf_discard()"),
+    (
+        r"bpf_ringbuf_reserve_dynptr",
+        "bpf_ringbuf_submit_dynptr() or bpf_ringbuf_discard_dynptr(), also where it failed",
+    ),
+    (r"bpf_skc?_lookup_\w{1,8}|bpf_sk_fullsock|bpf_get_listener_sock", "bpf_sk_release()"),
+    (r"bpf_task_(?:acquire|from_\w{1,8})", "bpf_task_release()"),
+    (r"bpf_cgroup_(?:acquire|from_id|ancestor)", "bpf_cgroup_release()"),
+    (r"bpf_cpumask_(?:create|acquire)", "bpf_cpumask_release()"),
+    (r"bpf_obj_new\w{0,5}|bpf_refcount_acquire\w{0,5}", "bpf_obj_drop(), or by adding it to a list or tree"),
+    (r"bpf_percpu_obj_new\w{0,5}", "bpf_percpu_obj_drop()"),
+    (r"bpf_iter_(\w{1,24})_new", "bpf_iter_*_destroy(), which bpf_for_each() does by itself"),
+    (r"bpf_get_task_exe_file", "bpf_put_file()"),
+    (r"bpf_(?:xdp|skb)_ct_(?:lookup|alloc)", "bpf_ct_release()"),
+    (r"bpf_kptr_xchg", "the release function of its type, or by storing it with bpf_kptr_xchg() again"),
+)
+"""Functions that acquire, and what gives back what they acquired."""
+
+
+def not_released(found: Found) -> Cause | None:
+    """What was acquired, and what gives it back."""
+    insn = int(found.match.fields["insn"])
+    place = found.path.place_at(insn)
+    call = re.match(r"\(85\) call (\w{1,128})", (place.instruction or "") if place is not None else "")
+    if call is None:
+        return None
+    name = call[1]
+    release = next((by for pattern, by in RELEASE if re.fullmatch(pattern, name)), None)
+    return Cause(
+        f"What {name}() acquired at instruction {insn} (reference {found.match.fields['id']}) is still held here, "
+        "and this path ends without giving it back.",
+        "Give it back on every path"
+        + (f" with {release}" if release else "")
+        + ": the path below shows which branches lead past it, most often a return on an error or a filter after the "
+        "acquisition.",
+        CauseClass.SOURCE,
+        f"instruction {insn} acquires it, and nothing on the path to the exit releases it",
+    )
+
+
+def memory_and_size(found: Found) -> Cause | None:
+    """What the kernel says of the memory before it sums up: which bytes are not there."""
+    inner = next(
+        (each for text in found.details if (each := match(text)) is not None and each.row.rule.startswith("stack-")),
+        None,
+    )
+    if inner is None:
+        return None
+    fields = inner.fields
+    size = fields.get("size", "")
+    part = fields.get("part")
+    there = int(part) if part is not None and part.isdigit() else 0
+    return Cause(
+        f"{inner.reason()} {size} is the size that is passed for it."
+        + (f" The variable that was written there has {there} bytes." if there else ""),
+        (f"Pass its own size (sizeof the variable, {there}), or" if there else "Bound the size, or")
+        + f" declare and initialize a buffer of {size} bytes.",
+        CauseClass.SOURCE,
+        "the message before it names bytes of the stack that nothing has written",
+    )
+
+
+def percpu_kptr(found: Found) -> Cause | None:
+    """A per-CPU pointer where one to a single object is wanted, or the other way round."""
+    fields = found.match.fields
+    register, got, wanted = fields["arg"], fields["type"], fields["list"]
+    return expected_argument("", register, got, wanted) if "percpu" in f"{got}{wanted}" else None

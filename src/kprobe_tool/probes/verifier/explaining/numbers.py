@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Sizes, indexes and offsets of which too little is known: which bound is missing, and where the number is from."""
+
+from __future__ import annotations
+
+from kprobe_tool.probes.verifier.diagnosis import CauseClass
+from kprobe_tool.probes.verifier.explaining.causal import follow
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
+from kprobe_tool.probes.verifier.explaining.origins import Origin, from_context, origin_of, state_of
+from kprobe_tool.probes.verifier.log.disasm import Operation
+from kprobe_tool.probes.verifier.log.path import InsnPath
+from kprobe_tool.probes.verifier.log.states import S64_MIN, U32_MAX, Value, describe_number, number, value
+
+VARIABLE_MAX = 1 << 29
+"""BPF_MAX_VAR_SIZ and BPF_MAX_VAR_OFF: from here on no size or offset is tried at all."""
+SIZES = frozenset({"size-negative", "size-unbounded"})
+CALLED_BACK = frozenset({"bpf_loop"})
+KEEP = (
+    " Let the variable that is compared be the one that is used: assign it once, do not read it again from the "
+    "context or from memory, and where the compiler makes copies of it put barrier_var(x) before the comparison."
+)
+
+
+def number_cause(found: Found) -> Cause | None:
+    """Why a number is not bounded, or only on one side."""
+    if not found.path.visits or found.register is None:
+        return None
+    path, end = found.path, len(found.path.visits) - 1
+    register = counted(found, found.register)
+    state = state_of(path, register, end)
+    if state is not None and not state.scalar and register == found.register:
+        # The pointer itself, where no addition is on the path: what is added is in its state.
+        register, state = f"what was added to {register}", added_part(state)
+    origin = origin_of(path, found.register if register.startswith("what") else register, end)
+    missing = missing_bound(register, state, found)
+    told = [missing, source_of(path, origin), unknown_since(path, origin)]
+    lost = [event for event in follow(found.match, path).events if event.kind == "lost-bound"]
+    cause_class, evidence = CauseClass.UNKNOWN, None
+    other = None if lost else other_comparison(path, register)
+    if lost:
+        place = lost[-1].place.insn
+        told.append(f"The comparison at instruction {place} does not help: {lost[-1].message}.")
+        cause_class, evidence = blame(lost[-1].message, place)
+    elif other is not None:
+        told.append(other)
+    elif path.cut is None and origin.number is not None and not compared(path, origin.number):
+        cause_class = CauseClass.SOURCE
+        evidence = f"nothing between instruction {path.visits[origin.number].insn} and here compares anything"
+    reason = " ".join(part for part in told if part)
+    low, high = state.signed if state is not None else (0, 0)
+    only_lower = low < 0 and (high < VARIABLE_MAX or any("signed" in event.message for event in lost))
+    advice = lower_bound() if only_lower else both_bounds(found, path, origin)
+    return Cause(reason, f"{advice}{KEEP if lost or other else ''}", cause_class, evidence) if reason else None
+
+
+def counted(found: Found, register: str) -> str:
+    """The register with the number: that which was added last to a pointer, or the register itself."""
+    if found.match.row.rule.startswith(("size-", "pointer-offset")):
+        return register
+    for number_, visit in reversed([*enumerate(found.path.visits[:-1])]):
+        instruction = visit.instruction
+        if visit.depth != 0 or instruction.writes != register:
+            continue
+        if instruction.operation is Operation.ALU and instruction.operator == "+=" and instruction.reads is not None:
+            held = state_of(found.path, instruction.reads, number_)
+            return instruction.reads if held is None or held.scalar else register
+        if instruction.operation is not Operation.ALU:
+            break
+    return register
+
+
+def added_part(state: Value) -> Value:
+    """What a pointer's state says of the number that was added to it."""
+    return Value("scalar", None, state.attributes)
+
+
+def missing_bound(register: str, state: Value | None, found: Found) -> str:
+    """Which bound is missing, in numbers."""
+    what = "The size in " if found.match.row.rule in SIZES else ""
+    if state is None or not state.scalar:
+        return found.match.reason()
+    low, high = state.signed
+    most = state.unsigned[1]
+    half = state.bound("umax32")
+    if low < 0 and high < VARIABLE_MAX:
+        least = "any negative number" if low == S64_MIN else f"{low}"
+        return (
+            f"{what}{register} is {high} at the most and may be as low as {least}: it has an upper bound, and the "
+            "lower one is missing."
+        )
+    if low >= 0 and most >= VARIABLE_MAX:
+        return (
+            f"{what}{register} is not negative but may be as large as {most}: the upper bound is missing "
+            "(one from half a gigabyte up counts for none)."
+        )
+    if half is not None and half < VARIABLE_MAX:
+        return (
+            f"Of {register} only the lower 32 bits are bounded (to {half} at the most); the upper half may be "
+            "anything, and all 64 bits are used."
+        )
+    if low < 0:
+        return f"{what}{register} may be any number here, also a negative one: neither bound is there."
+    return ""
+
+
+def source_of(path: InsnPath, origin: Origin) -> str:
+    """Where the number is from."""
+    if origin.number is None:
+        return ""
+    visit = path.visits[origin.number]
+    name = visit.instruction.name or ""
+    if visit.depth < path.visits[-1].depth or (
+        visit.instruction.operation is Operation.CALL and origin.name != "R0" and not origin.name.startswith("fp")
+    ):
+        return (
+            f"It is what {name}() passes to its callback (instruction {visit.insn}): of an index the verifier knows "
+            "nothing there, whatever number of rounds is asked for."
+            if name in CALLED_BACK
+            else ""
+        )
+    if visit.instruction.operation is Operation.CALL and origin.name == "R0":
+        return f"It is what {name}() returned (instruction {visit.insn}), which is negative for an error."
+    if visit.instruction.operation is Operation.CALL:
+        return f"{name}() has written it to the stack (instruction {visit.insn})."
+    if from_context(path, origin):
+        return f"It was read out of the context (instruction {visit.insn}, {visit.text})."
+    if visit.instruction.operation is Operation.LOAD:
+        return f"It was read from memory (instruction {visit.insn}, {visit.text})."
+    return ""
+
+
+def other_comparison(path: InsnPath, register: str) -> str | None:
+    """A comparison of something else that is bounded by it, where none is about the number itself."""
+    for place in range(len(path.visits) - 2, -1, -1):
+        visit = path.visits[place]
+        instruction = visit.instruction
+        if visit.depth != 0 or instruction.operation is not Operation.BRANCH or instruction.operand is None:
+            continue
+        if instruction.reads == register or instruction.operator in {"==", "!=", "&"}:
+            return None
+        bound = number(instruction.operand)
+        mine = visit.after.get(register)
+        if bound is None or mine is None or instruction.reads is None:
+            return None
+        return (
+            f"The last comparison on this path (instruction {visit.insn}) is about {instruction.reads}, another "
+            f"register, and {register} gets no bound from it: the compiler may hold the same variable in both."
+        )
+    return None
+
+
+def compared(path: InsnPath, first: int) -> bool:
+    """Whether there is a comparison of size from a place on the path on."""
+    return any(
+        visit.instruction.operation is Operation.BRANCH and visit.instruction.operator not in {"==", "!="}
+        for visit in path.visits[first:]
+    )
+
+
+def blame(message: str, place: int | None) -> tuple[CauseClass, str]:
+    """Whose fault a comparison is that does not count."""
+    if "signed" in message or "again" in message or "is given its address" in message:
+        return CauseClass.SOURCE, f"instruction {place}: {message}"
+    return CauseClass.VERIFIER_LIMIT, f"instruction {place} compares another copy than the one that is used"
+
+
+def unknown_since(path: InsnPath, origin: Origin) -> str:
+    """The arithmetic that made an unknown number of a bounded one."""
+    for place in origin.changed:
+        visit = path.visits[place]
+        name = visit.instruction.writes or ""
+        before, after = state_of(path, name, place), visit.after.get(name)
+        if before is None or after is None or not before.scalar or not is_bounded(before):
+            continue
+        if value(after).scalar and not is_bounded(value(after)):
+            return (
+                f"Up to instruction {visit.insn} ({visit.text}) it was {describe_number(before)}; what that makes "
+                "of it is more than this kernel follows."
+            )
+    return ""
+
+
+def is_bounded(held: Value) -> bool:
+    low, high = held.signed
+    return low >= -U32_MAX and high <= U32_MAX
+
+
+def lower_bound() -> str:
+    return (
+        "Add the lower bound: if (x < 0) return ...; before the use, or hold x in an unsigned variable (__u32, "
+        "__u64) where it is compared, so that one comparison does for both."
+    )
+
+
+def both_bounds(found: Found, path: InsnPath, origin: Origin) -> str:
+    """The comparison to write, with the limit where the object's size is known."""
+    room = room_of(found)
+    rule = found.match.row.rule
+    called = (
+        origin.number is not None
+        and origin.name == "R0"
+        and path.visits[origin.number].instruction.operation is Operation.CALL
+    )
+    negative = "if (x < 0) return ...; and then " if called else ""
+    if rule in SIZES:
+        limit = f"{room}) return ...; ({room} bytes are there from the pointer on)" if room else "MAX) return ...;"
+        bound = f"if (x > {limit}"
+    elif rule.startswith("pointer-offset") and found.match.fields.get("type", "").startswith("pkt"):
+        bound = (
+            "if (x > 1500) return ...; (or what the protocol allows), and compare the sum with data_end after that"
+        )
+    else:
+        bound = "if (x >= N) return ...; where N is the number of elements"
+    return f"Bound it directly before the use, as an unsigned number: {negative}{bound.rstrip(';')}."
+
+
+def room_of(found: Found) -> int | None:
+    """The bytes from a pointer to the end of its object, where a size goes with it in the register behind it."""
+    if found.match.row.rule not in SIZES or found.register is None or not found.register[1:].isdigit():
+        return None
+    pointer = state_of(found.path, f"R{int(found.register[1:]) - 1}", len(found.path.visits) - 1)
+    if pointer is None:
+        return None
+    whole = next(
+        (number(pointer.attributes[name]) for name in ("vs", "sz", "mem_size") if name in pointer.attributes), 0
+    )
+    off = number(pointer.attributes.get("off", "0"))
+    if not whole or off is None or pointer.bound("umax") is not None or not 0 <= off < whole <= U32_MAX:
+        return None
+    return whole - off

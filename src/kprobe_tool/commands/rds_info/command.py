@@ -34,7 +34,8 @@ SOURCES = ("sockets", "connections", "tcp", "ib", "send", "retrans", "recv", "co
 
 @dataclass(frozen=True)
 class Selection:
-    """What the command line asks for. ``chosen`` lists were named, ``wanted`` are those or all."""
+    """What the command line asks for. ``chosen`` lists were named; ``wanted`` are those, or all that the filters are
+    about."""
 
     netns: Sequence[str]
     all_netns: bool
@@ -80,7 +81,9 @@ def ask(selection: Selection) -> Document:
             raise Error(selection.save, f"nothing to save: {status.absence()}")
         more = {"rds": status.evidence(), "sources": {}, "leaking": None}
         return Document("rds-info", asked, [], more=more, summary=[status.absence()])
-    found = capture(spaces, options_of(selection.wanted))
+    # A file is for questions that nobody has put yet.
+    lists = selection.chosen or (SOURCES if selection.save else selection.wanted)
+    found = capture(spaces, options_of(lists))
     found = replace(found, errors=[*errors, *found.errors])
     if selection.save:
         savefile.save(selection.save, found, asked)
@@ -104,13 +107,16 @@ def document_of(
         elif name not in sources:
             absent.append(Error(name, "was not asked for when this was saved"))
     found = [entry_row(entry) for entry in entries(capture, selection.wanted) if selection.filter.match(entry)]
+    warnings = [LEAKING if capture.leaking else PERHAPS_LEAKING]
+    if capture.leaking is False or list(selection.wanted) == ["counters"]:
+        warnings = []
     return Document(
         "rds-info",
         asked,
         tables(found, sources, selection.wanted),
         [*capture.errors, *absent],
         more={**more, "sources": sources, "leaking": capture.leaking},
-        warnings=[] if capture.leaking is False else [LEAKING if capture.leaking else PERHAPS_LEAKING],
+        warnings=warnings,
     )
 
 
@@ -227,8 +233,8 @@ def command(
 ) -> ExitCode:
     """Show RDS sockets, connections, message queues, TCP and InfiniBand connections, and counters.
 
-    All sources are shown unless some are chosen. Where RDS is not loaded this says so, asks nothing and loads
-    nothing. InfoFilter of one kind are alternatives; rows without the field that a filter looks at are left out.
+    All lists are shown unless some are chosen; with filters, those that have what the filters look at. Values of
+    one filter are alternatives. Where RDS is not loaded this says so, asks nothing and loads nothing.
     """
     from kprobe_tool.probes.rds.filter import InfoFilter, network
 
@@ -257,7 +263,10 @@ def command(
         counter=counter,
     )
     chosen = [name for name in SOURCES if sources[name]]
-    selection = Selection(netns, all_netns, chosen, chosen or list(SOURCES), info_filter, save)
+    wanted = chosen or [name for name in SOURCES if info_filter.concerns(name)]
+    if not wanted:
+        raise click.UsageError("no list of RDS has all that these filters look at")
+    selection = Selection(netns, all_netns, chosen, wanted, info_filter, save)
     if from_file:
         from kprobe_tool.probes.rds import savefile
 

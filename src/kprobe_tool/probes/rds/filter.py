@@ -23,6 +23,23 @@ def network(text: str) -> Network:
         raise Error(f"address '{text}'", str(error), hint="an address or a prefix such as 10.0.0.0/8") from error
 
 
+QUEUES = frozenset({"send", "retrans", "recv"})
+WITH_PORTS = frozenset({"sockets", "tcp"}) | QUEUES
+WITH_ADDRESSES = frozenset({"connections", "ib"}) | WITH_PORTS
+CONCERNED = {
+    "laddr": WITH_ADDRESSES,
+    "faddr": WITH_ADDRESSES,
+    "lport": WITH_PORTS,
+    "fport": WITH_PORTS,
+    "tos": WITH_ADDRESSES - {"sockets"},
+    "state": frozenset({"connections"}),
+    "transport": frozenset({"connections"}),
+    "pid": frozenset({"sockets"}) | QUEUES,
+    "counter": frozenset({"counters"}),
+}
+"""The lists whose records have the field that a condition looks at."""
+
+
 @dataclass(frozen=True)
 class InfoFilter:
     """Every condition that is set must hold; an entry that has no such field does not meet it.
@@ -40,6 +57,10 @@ class InfoFilter:
     transport: tuple[str, ...] = ()
     pid: tuple[int, ...] = ()
     counter: tuple[str, ...] = ()
+
+    def concerns(self, source: str) -> bool:
+        """Whether the records of this list have all the fields that are looked at."""
+        return all(source in lists for condition, lists in CONCERNED.items() if getattr(self, condition))
 
     def match(self, entry: InfoEntry) -> bool:
         record = entry.record

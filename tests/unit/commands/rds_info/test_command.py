@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from kprobe_tool.cli import run
 from kprobe_tool.commands.rds_info.command import SOURCES, Selection, document_of
+from kprobe_tool.commands.rds_info.rows import SECTIONS
+from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes.rds import savefile
 from kprobe_tool.probes.rds.filter import InfoFilter
 from kprobe_tool.probes.rds.lists import LISTS
@@ -28,3 +31,30 @@ def test_warning(leaking: bool | None, words: list[str]) -> None:
     assert document.more["leaking"] is leaking
     assert len(document.warnings) == len(words)
     assert all(word in warning for word, warning in zip(words, document.warnings, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("filters", "titles"),
+    [
+        (["--counter", "conn*"], ["Counters"]),
+        (["--state", "connected"], ["RDS connections"]),
+        (
+            ["--lport", "30770"],
+            ["RDS sockets", "RDS/TCP connections", "Send queue", "Retransmit queue", "Receive queue"],
+        ),
+        (["--counters", "--state", "down"], ["Counters"]),
+    ],
+)
+def test_filters_show_what_they_concern(
+    filters: list[str], titles: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["rds-info", "--from", str(CAPTURE), *filters]) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert [title for title, _ in SECTIONS.values() if title in out.splitlines()] == titles
+    # Counters are the whole host's on every kernel.
+    assert ("every network namespace" in err) == (titles != ["Counters"])
+
+
+def test_filters_that_no_list_has_both_of(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rds-info", "--from", str(CAPTURE), "--state", "down", "--lport", "1"]) == ExitCode.CANNOT_RUN
+    assert "no list of RDS has all that these filters look at" in capsys.readouterr().err

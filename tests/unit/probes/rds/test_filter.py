@@ -1,12 +1,15 @@
 """Which entries a user wants to see."""
 
+from dataclasses import fields
+
 import pytest
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native.procfs import Process
-from kprobe_tool.native.rds_info import Connection, Counter, QueuedMessage
+from kprobe_tool.native.rds_info import Connection, Counter, QueuedMessage, RdmaConnection, RdsSocket, TcpSocket
 from kprobe_tool.probes.rds.entries import InfoEntry
-from kprobe_tool.probes.rds.filter import InfoFilter, network
+from kprobe_tool.probes.rds.filter import CONCERNED, InfoFilter, network
+from kprobe_tool.probes.rds.lists import LISTS
 
 QUEUED = InfoEntry(
     "recv",
@@ -76,3 +79,49 @@ def test_counter_names_are_for_counters() -> None:
 def test_what_is_no_network(text: str) -> None:
     with pytest.raises(Error, match="an address or a prefix"):
         network(text)
+
+
+RECORDS = {
+    "sockets": RdsSocket,
+    "connections": Connection,
+    "tcp": TcpSocket,
+    "ib": RdmaConnection,
+    "send": QueuedMessage,
+    "retrans": QueuedMessage,
+    "recv": QueuedMessage,
+    "counters": Counter,
+}
+FIELDS = {
+    "laddr": ("laddr", "bound_addr", "local_addr", "src_addr"),
+    "faddr": ("faddr", "connected_addr", "peer_addr", "dst_addr"),
+    "lport": ("lport", "bound_port", "local_port"),
+    "fport": ("fport", "connected_port", "peer_port"),
+    "tos": ("tos",),
+    "state": ("flags", "transport"),
+    "transport": ("transport",),
+    "pid": ("bound_port", "lport"),
+    "counter": ("value",),
+}
+
+
+def test_lists_that_conditions_are_about() -> None:
+    assert list(RECORDS) == list(LISTS)
+    for condition, names in FIELDS.items():
+        having = {
+            name
+            for name, record in RECORDS.items()
+            if any(each.name in names for each in fields(record))
+            and (condition != "state" or {"flags", "transport"} <= {each.name for each in fields(record)})
+        }
+        assert having == CONCERNED[condition], condition
+
+
+def test_what_a_filter_concerns() -> None:
+    assert all(InfoFilter().concerns(name) for name in LISTS)
+    assert [name for name in LISTS if InfoFilter(counter=("x",)).concerns(name)] == ["counters"]
+    assert [name for name in LISTS if InfoFilter(lport=(1,), pid=(1,)).concerns(name)] == [
+        "sockets",
+        "send",
+        "retrans",
+        "recv",
+    ]

@@ -40,6 +40,8 @@ COMMANDS = {
 """Name: (module with a ``command``, short help), for LazyGroup."""
 PLUGIN = re.compile(r"(?<!\S)(-[qv]*o *|--output[= ])nrpe(?!\S)")
 """In a command line, also one that click refuses: a monitoring system is waiting for a plugin's answer."""
+COMPLETING = "_KPROBE_TOOL_COMPLETE"
+"""Set by the shell that wants completion, as click reads it."""
 STREAMS = ("standard output", "standard error")
 
 
@@ -85,6 +87,16 @@ def cli(ctx: click.Context, color: str, *, verbose: bool, version: bool) -> Exit
     return ExitCode.OK
 
 
+def register_fish() -> None:
+    """Give fish a script that keeps what stands behind a comma: click's cuts descriptions and lists there."""
+    from click.shell_completion import FishComplete, add_completion_class
+
+    class Fish(FishComplete):
+        source_template = FishComplete.source_template.replace('string split ","', 'string split -m 1 ","')
+
+    add_completion_class(Fish)
+
+
 def print_version(*, everything: bool) -> None:
     """This tool's version, and with ``everything`` the versions of what it is made of and runs on."""
     if not everything:
@@ -122,6 +134,8 @@ def reorder_options(args: Sequence[str]) -> list[str]:
 def run(args: list[str]) -> int:
     """One command line, from arguments to exit code. Everything a user or a host can cause ends here as one line."""
     path: list[str] = []
+    if COMPLETING in os.environ:
+        register_fish()
     try:
         code = cli.main(reorder_options(args), prog_name=PROGRAM, standalone_mode=False, obj=path)
         sys.stdout.flush()
@@ -146,7 +160,7 @@ def run(args: list[str]) -> int:
     except SystemExit as stop:
         # click ends the process itself in two cases: after shell completion, and with 1 on a closed pipe, which
         # would read as FOUND.
-        if "_KPROBE_TOOL_COMPLETE" in os.environ:
+        if COMPLETING in os.environ:
             raise
         return ExitCode.BROKEN_PIPE if stop.code == 1 else ExitCode.CANNOT_RUN
     except Exception:  # a bug; Python's own exit code for it is 1, which would read as FOUND

@@ -7,7 +7,8 @@ import click
 
 from kprobe_tool.checks import Check
 from kprobe_tool.commands.check_rows import check_row
-from kprobe_tool.commands.options import complete_check, output_option
+from kprobe_tool.commands.completion import check_names, complete
+from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Column, Document, Row, Table
@@ -17,7 +18,7 @@ COLUMNS = (Column("", "name"), Column("", "text", wrap=True))
 
 
 @click.command(short_help="Say what a check means, what shows it, and what to do about it.")
-@click.argument("names", metavar="NAME...", nargs=-1, shell_complete=complete_check)
+@click.argument("names", metavar="NAME...", nargs=-1, shell_complete=complete(check_names, several=True))
 @click.option("--all", "everything", is_flag=True, help="All checks.")
 @output_option()
 def command(*, names: tuple[str, ...], everything: bool, output: Output) -> ExitCode:

@@ -28,12 +28,3 @@ def output_option(*formats: Output) -> Callable[[F], F]:
         help="Output format.",
         show_default=True,
     )
-
-
-def complete_check(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The systems and ids of checks that shell completion offers, also behind a comma."""
-    from kprobe_tool.checks import CHECKS, SYSTEMS
-
-    before, comma, begun = incomplete.rpartition(",")
-    names = (*SYSTEMS, *(check.id for check in CHECKS))
-    return [f"{before}{comma}{name}" for name in names if name.startswith(begun)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import click
 
+from kprobe_tool.commands.completion import complete
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host, schemas
@@ -14,13 +15,8 @@ from kprobe_tool.report.output import Output, emit
 COLUMNS = (Column("DOCUMENT", "name"), Column("ID", "id", wide=True), Column("WHAT IT IS", "title", wrap=True))
 
 
-def complete_name(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The documents that shell completion offers."""
-    return [name for name in schemas.names() if name.startswith(incomplete)]
-
-
 @click.command(short_help="Print the JSON Schema of a document, or list them.")
-@click.argument("document", required=False, shell_complete=complete_name)
+@click.argument("document", required=False, shell_complete=complete(lambda ctx: schemas.names()))
 @output_option()
 @click.pass_context
 def command(ctx: click.Context, *, document: str | None, output: Output) -> ExitCode:

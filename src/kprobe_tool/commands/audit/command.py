@@ -12,8 +12,9 @@ import click
 
 from kprobe_tool.checks import CHECKS, Check, Finding
 from kprobe_tool.commands.audit.run import AuditedCheck, AuditRun
+from kprobe_tool.commands.completion import check_names, complete
 from kprobe_tool.commands.findings import FailOn, fail_on_option
-from kprobe_tool.commands.options import complete_check, output_option
+from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document
@@ -41,14 +42,14 @@ def run_checks(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tu
     "--only",
     metavar="NAME,...",
     multiple=True,
-    shell_complete=complete_check,
+    shell_complete=complete(check_names, several=True),
     help="Run only these checks: ids, systems, CVE numbers. May be repeated.",
 )
 @click.option(
     "--skip",
     metavar="NAME,...",
     multiple=True,
-    shell_complete=complete_check,
+    shell_complete=complete(check_names, several=True),
     help="Leave these checks out: ids, systems, CVE numbers. May be repeated.",
 )
 @click.option(

@@ -16,6 +16,7 @@ from kprobe_tool.commands.check_fields.rows import (
     syscall_row,
     table_rows,
 )
+from kprobe_tool.commands.completion import complete, flags_and_fields
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.names import did_you_mean
@@ -27,10 +28,6 @@ from kprobe_tool.report.output import Output, emit
 
 SAVED_MAX = 1 << 24
 """Bytes of a saved document; one of all system calls has 60 KB."""
-
-
-def complete_syscalls(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in table.NAMES if name.startswith(incomplete)]
 
 
 def choose_syscalls(syscalls: Sequence[str], every: bool) -> list[str]:
@@ -59,11 +56,12 @@ def load(path: str) -> compare.Facts:
 
 
 @click.command()
-@click.argument("syscalls", metavar="[SYSCALL]...", nargs=-1, shell_complete=complete_syscalls)
+@click.argument("syscalls", metavar="[SYSCALL]...", nargs=-1, shell_complete=complete(lambda ctx: table.NAMES))
 @click.option("--all", "every", is_flag=True, help="Ask all system calls that are known here.")
 @click.option(
     "--require",
     metavar="NAME,...",
+    shell_complete=complete(flags_and_fields, several=True),
     help="Only say whether the kernel takes all these flags (FLAG or FIELD.FLAG) and has these fields: exit 0 if "
     "so, 1 if not, 3 if that could not be told.",
 )

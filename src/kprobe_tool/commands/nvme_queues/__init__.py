@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 
+from kprobe_tool.commands.completion import complete, controller_names
 from kprobe_tool.commands.findings import FailOn, exit_code, fail_on_option
 from kprobe_tool.commands.nvme_queues.picture import pictures
 from kprobe_tool.commands.nvme_queues.rows import (
@@ -78,16 +78,8 @@ def survey_document(survey: Survey, directory: str | None, *, people: bool) -> D
     )
 
 
-def complete_controller(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """The names that shell completion offers."""
-    try:
-        return sorted(name for name in os.listdir("/sys/class/nvme") if name.startswith(incomplete))
-    except FileNotFoundError:
-        return []
-
-
 @click.command(short_help="Show NVMe I/O queues, and what breaks at the next reconnect.")
-@click.argument("controllers", metavar="[CONTROLLER]...", nargs=-1, shell_complete=complete_controller)
+@click.argument("controllers", metavar="[CONTROLLER]...", nargs=-1, shell_complete=complete(controller_names))
 @click.option(
     "--sysfs", "directory", metavar="DIR", type=click.Path(), help="Read a captured copy of /sys, not the live one."
 )

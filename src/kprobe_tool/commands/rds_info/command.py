@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from kprobe_tool.commands.completion import complete, netns_names
 from kprobe_tool.commands.findings import FailOn, fail_on_option
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.rds_info.leak_check import run_leak_check
@@ -175,6 +176,7 @@ def with_deltas(document: Document, wanted: Sequence[str], previous: dict[str, i
     flag_value=EVERY,
     multiple=True,
     metavar="[NAME|PID|PATH|INODE]",
+    shell_complete=complete(netns_names),
     help="Ask in this network namespace instead of the own one; may be repeated; without a value in all of them.",
 )
 @click.option("--all-netns", is_flag=True, help="Ask in every network namespace that can be found.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kprobe_tool.commands.completion import complete, netns_names
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.skmsg.rows import event_row, hook_row
 from kprobe_tool.errors import Error, ExitCode
@@ -126,7 +127,12 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
 @click.command(short_help="Watch messages in which they could, on the whole host.")
 @click.option("--all", "everything", is_flag=True, help="Show every message, not only those with an exposed element.")
 @click.option("--pid", type=click.IntRange(1), metavar="PID", help="Only messages that this process sends.")
-@click.option("--netns", metavar="NAME|PID|PATH|INODE", help="Only sockets of this network namespace.")
+@click.option(
+    "--netns",
+    metavar="NAME|PID|PATH|INODE",
+    shell_complete=complete(netns_names),
+    help="Only sockets of this network namespace.",
+)
 @click.option(
     "--port", type=click.IntRange(1, 65535), metavar="PORT", help="Only sockets with this port, on either end."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kprobe_tool import files
+from kprobe_tool.commands.completion import complete, errno_names
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.output import COMMON, Output, emit
@@ -42,6 +43,7 @@ def diagnosed(path: str, errno: str | None) -> Diagnosis:
     "errno",
     metavar="NAME",
     callback=errno_named,
+    shell_complete=complete(errno_names),
     help="The error that the load ended with, such as EACCES or 13.",
 )
 @click.option("--object", "object_path", metavar="FILE.o", help="Take lines of source from this object file.")

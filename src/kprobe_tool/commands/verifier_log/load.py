@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kprobe_tool.commands.completion import complete, prog_type_names
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
 from kprobe_tool.commands.verifier_log.rows import stats_line, stats_row
@@ -82,7 +83,11 @@ def load_programs(
 @click.argument("path", metavar="FILE", type=click.Path())
 @click.option("--prog", "wanted", metavar="NAME", multiple=True, help="Load only this program (repeatable).")
 @click.option(
-    "--type", "prog_type", metavar="TYPE", help="The type of program, where FILE does not tell, such as xdp."
+    "--type",
+    "prog_type",
+    metavar="TYPE",
+    shell_complete=complete(prog_type_names),
+    help="The type of program, where FILE does not tell, such as xdp.",
 )
 @click.option(
     "--level",

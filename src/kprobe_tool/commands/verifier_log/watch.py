@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kprobe_tool.commands.completion import complete, prog_type_names
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
 from kprobe_tool.errors import ExitCode, errno_name
@@ -222,7 +223,13 @@ def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
 @click.option("--all", "everything", is_flag=True, help="Report loads that succeed as well.")
 @click.option("--pid", type=click.IntRange(1), metavar="PID", help="Only loads of this process.")
 @click.option("--comm", metavar="NAME", help="Only loads of threads with this name.")
-@click.option("--type", "prog_type", metavar="TYPE", help="Only programs of this type, such as xdp.")
+@click.option(
+    "--type",
+    "prog_type",
+    metavar="TYPE",
+    shell_complete=complete(prog_type_names),
+    help="Only programs of this type, such as xdp.",
+)
 @click.option("--explain", is_flag=True, help="Show the whole explanation, not one line of it.")
 @click.option(
     "--max-log",

@@ -1,0 +1,78 @@
+"""What shells are offered, as they ask."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.commands import completion
+
+from ..test_cli import ARGV
+from ..test_imports import HEAVY, loaded
+
+
+def offered(line: str, shell: str = "bash") -> list[str]:
+    """The values for the last word of a command line, which may be empty."""
+    *words, last = line.split(" ")
+    position = last if shell == "fish" else str(len(words))
+    environment = {"_KPROBE_TOOL_COMPLETE": f"{shell}_complete", "COMP_WORDS": line, "COMP_CWORD": position}
+    done = subprocess.run(ARGV, env={**os.environ, **environment}, check=True, capture_output=True, text=True)
+    return [each.split(",", 1)[1] for each in done.stdout.splitlines() if each]
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("kprobe-tool check-fields opena", ["openat2"]),
+        ("kprobe-tool check-fields openat2 --require RESOLVE_B", ["RESOLVE_BENEATH"]),
+        ("kprobe-tool check-fields openat2 --require resolve,RESOLVE_B", ["resolve,RESOLVE_BENEATH"]),
+        ("kprobe-tool check-fields --require RESOLVE_B", []),
+        ("kprobe-tool verifier-log load --type xd", ["xdp"]),
+        ("kprobe-tool verifier-log watch --type xd", ["xdp"]),
+        ("kprobe-tool verifier-log explain --errno EAC", ["EACCES"]),
+        ("kprobe-tool audit --only rds-b", ["rds-bind-netns"]),
+        ("kprobe-tool audit --skip nvme,rds-b", ["nvme,rds-bind-netns"]),
+        ("kprobe-tool explain openat", ["openat2-usize-limit"]),
+        ("kprobe-tool schema doc", ["doctor"]),
+        ("kprobe-tool rds-info --netns surely-none", []),
+    ],
+)
+def test_offers(line: str, values: list[str]) -> None:
+    assert offered(line) == values
+
+
+def test_names_of_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("blue", "Black", "red"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(completion, "NAMED_NETNS", str(tmp_path))
+    monkeypatch.setattr(completion, "NVME", str(tmp_path / "none"))
+    from kprobe_tool.cli import cli
+
+    context = cli.make_context("kprobe-tool", [])
+    parameter = cli.params[0]
+    assert completion.complete(completion.netns_names)(context, parameter, "bl") == ["Black", "blue"]
+    assert completion.complete(completion.controller_names)(context, parameter, "") == []
+
+
+def test_fish_keeps_what_is_behind_a_comma() -> None:
+    environment = {**os.environ, "_KPROBE_TOOL_COMPLETE": "fish_source"}
+    script = subprocess.run(ARGV, env=environment, check=True, capture_output=True, text=True).stdout
+    assert 'string split -m 1 "," $completion' in script
+    assert 'string split ","' not in script
+    (help_text,) = [each for each in offered("kprobe-tool nvme", "fish") if each.startswith("nvme-queues")]
+    assert help_text == "nvme-queues\tShow NVMe I/O queues, and what breaks at the next reconnect."
+
+
+@pytest.mark.parametrize(
+    "words", ["kprobe-tool check-fields openat2 --require R", "kprobe-tool verifier-log load --type x"]
+)
+def test_completion_of_values_loads_nothing_heavy(words: str) -> None:
+    asked = {
+        "_KPROBE_TOOL_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    assert not loaded([], asked) & HEAVY

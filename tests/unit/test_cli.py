@@ -80,6 +80,19 @@ def test_without_arguments(capsys: pytest.CaptureFixture[str]) -> None:
             ["verifier-log", "explain", "/nonexistent/audit"],
             "kprobe-tool: verifier-log explain: /nonexistent/audit: No such file or directory (ENOENT)\n",
         ),
+        *(
+            (
+                args,
+                f"kprobe-tool: {command}: Invalid value for '{args[-2]}': '-' is no file; standard output holds the "
+                f"document, and ./- is a file of that name; see 'kprobe-tool {command} --help'\n",
+            )
+            for command, args in (
+                ("audit", ["audit", "--write", "-"]),
+                ("rds-info", ["rds-info", "--save", "-"]),
+                ("verifier-log explain", ["verifier-log", "explain", "--html", "-"]),
+                ("verifier-log load", ["verifier-log", "load", "x", "--log", "-"]),
+            )
+        ),
         (
             ["rds-info", "--from", "/nonexistent"],
             "kprobe-tool: rds-info: /nonexistent: No such file or directory (ENOENT)\n",

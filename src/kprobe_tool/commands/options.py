@@ -28,3 +28,14 @@ def output_option(*formats: Output) -> Callable[[F], F]:
         help="Output format.",
         show_default=True,
     )
+
+
+class OutputFile(click.Path):
+    """A file to write. Standard output, which other programs mean by '-', holds the document and nothing else."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "-":
+            self.fail(
+                "'-' is no file; standard output holds the document, and ./- is a file of that name", param, ctx
+            )
+        return super().convert(value, param, ctx)

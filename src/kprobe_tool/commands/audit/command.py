@@ -14,7 +14,7 @@ from kprobe_tool.checks import CHECKS, Check, Finding
 from kprobe_tool.commands.audit.run import AuditedCheck, AuditRun
 from kprobe_tool.commands.completion import check_names, complete
 from kprobe_tool.commands.findings import FailOn, fail_on_option
-from kprobe_tool.commands.options import output_option
+from kprobe_tool.commands.options import OutputFile, output_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document
@@ -66,7 +66,7 @@ def run_checks(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tu
 @click.option(
     "--baseline", metavar="FILE", type=click.Path(), help="Show what has changed since this earlier 'audit -o json'."
 )
-@click.option("--write", metavar="FILE", type=click.Path(), help="Write to this file, not to standard output.")
+@click.option("--write", metavar="FILE", type=OutputFile(), help="Write to this file, not to standard output.")
 @click.option("--evidence", is_flag=True, help="Show what each check saw.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only what counts, without summary, warnings and progress.")
 @output_option(*COMMON, Output.PROMETHEUS, Output.NRPE, Output.LINE)

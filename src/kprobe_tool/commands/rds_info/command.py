@@ -15,7 +15,7 @@ from click.core import ParameterSource
 
 from kprobe_tool.commands.completion import complete, netns_names
 from kprobe_tool.commands.findings import FailOn, fail_on_option
-from kprobe_tool.commands.options import output_option
+from kprobe_tool.commands.options import OutputFile, output_option
 from kprobe_tool.commands.rds_info.leak_check import run_leak_check
 from kprobe_tool.commands.rds_info.rows import entry_row, tables
 from kprobe_tool.errors import Error, ExitCode
@@ -203,7 +203,7 @@ def with_deltas(document: Document, wanted: Sequence[str], previous: dict[str, i
     "--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Ask again every SECONDS; counters show deltas."
 )
 @click.option("--count", type=click.IntRange(1), metavar="N", help="With --watch: stop after this many times.")
-@click.option("--save", type=click.Path(), metavar="FILE", help="Keep the kernel's raw answers in a file.")
+@click.option("--save", type=OutputFile(), metavar="FILE", help="Keep the kernel's raw answers in a file.")
 @click.option("--from", "from_file", type=click.Path(), metavar="FILE", help="Read a saved file, ask no kernel.")
 @click.option("--leak-check", is_flag=True, help="Check whether the kernel shows RDS across network namespaces.")
 @fail_on_option(FailOn.UNKNOWN)

@@ -9,7 +9,7 @@ import click
 
 from kprobe_tool import files
 from kprobe_tool.commands.completion import complete, errno_names
-from kprobe_tool.commands.options import output_option
+from kprobe_tool.commands.options import OutputFile, output_option
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.output import COMMON, Output, emit
 
@@ -49,7 +49,9 @@ def diagnosed(path: str, errno: str | None) -> Diagnosis:
 @click.option("--object", "object_path", metavar="FILE.o", help="Take lines of source from this object file.")
 @click.option("--prog", "program", metavar="NAME", help="The program of FILE.o, if the log does not name it.")
 @click.option("--redact", is_flag=True, help="Leave out addresses of the kernel.")
-@click.option("--html", "html_path", metavar="FILE", help="Also write a page to step through the path.")
+@click.option(
+    "--html", "html_path", metavar="FILE", type=OutputFile(), help="Also write a page to step through the path."
+)
 @click.option(
     "--fail-on",
     type=click.Choice(["rejected", "unknown", "never"]),

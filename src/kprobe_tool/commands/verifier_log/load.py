@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kprobe_tool.commands.completion import complete, prog_type_names
-from kprobe_tool.commands.options import output_option
+from kprobe_tool.commands.options import OutputFile, output_option
 from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
 from kprobe_tool.commands.verifier_log.rows import stats_line, stats_row
 from kprobe_tool.errors import Error, ExitCode
@@ -98,7 +98,7 @@ def load_programs(
 )
 @click.option("--raw", is_flag=True, help="FILE holds instructions, as bytes or as hexadecimal text.")
 @click.option("--license", "licence", metavar="TEXT", default="GPL", show_default=True, help="For --raw.")
-@click.option("--log", "save", metavar="FILE", type=click.Path(), help="Write the log of the (last) program there.")
+@click.option("--log", "save", metavar="FILE", type=OutputFile(), help="Write the log of the (last) program there.")
 @output_option()
 def command(
     *,

@@ -8,8 +8,18 @@ import ctypes
 # Instruction classes, and the parts of an opcode that are wanted here.
 BPF_LD, BPF_LDX, BPF_ST, BPF_STX, BPF_ALU, BPF_JMP, BPF_JMP32, BPF_ALU64 = range(8)
 BPF_IMM = 0x00
+BPF_MEMSX = 0x80
+BPF_ATOMIC = 0xC0
 BPF_DW = 0x18
-BPF_CALL = 0x80
+BPF_X = 0x08
+BPF_DIV, BPF_MOD, BPF_MOV, BPF_END = 0x30, 0x90, 0xB0, 0xD0
+BPF_JA, BPF_CALL, BPF_EXIT, BPF_JCOND = 0x00, 0x80, 0x90, 0xE0
+BPF_JLT, BPF_JLE, BPF_JSLT, BPF_JSLE = 0xA0, 0xB0, 0xC0, 0xD0
+
+# Immediates of BPF_ATOMIC, besides BPF_ADD, BPF_OR, BPF_AND and BPF_XOR.
+BPF_FETCH = 0x01
+BPF_XCHG, BPF_CMPXCHG = 0xE0 | BPF_FETCH, 0xF0 | BPF_FETCH
+BPF_LOAD_ACQ, BPF_STORE_REL = 0x100, 0x110
 
 LD_IMM64 = BPF_LD | BPF_IMM | BPF_DW
 """A load of 64 bits, which takes two instructions; src_reg says what the immediate is."""

@@ -133,10 +133,13 @@ def layout(data: bytes, hdr_len: int) -> dict[int, tuple[int, int]]:
 class Btf:
     """The types of one BTF blob, on top of ``base`` where it is a module's.
 
+    Pointers are as long as they are in the kernel that the types are of, which need not be those of this process:
+    its ``unsigned long`` tells, where the size is not given.
+
     Raises ValueError, here and from every method, when the blob is no BTF, is cut short or contradicts itself.
     """
 
-    def __init__(self, data: bytes, base: Btf | None = None) -> None:
+    def __init__(self, data: bytes, base: Btf | None = None, *, pointer_size: int | None = None) -> None:
         if len(data) < HEADER_SIZE:
             raise ValueError("BTF: shorter than its header")
         magic, _, _, hdr_len, type_off, type_len, str_off, str_len = unpack_from(HEADER, data)
@@ -147,6 +150,7 @@ class Btf:
         if hdr_len < HEADER_SIZE or len(types) != type_len or type_len % 4 or len(strings) != str_len:
             raise ValueError("BTF: a section lies outside of the data")
         self._base = base
+        self._pointer_size = pointer_size
         self._strings = strings
         self._first_string: int = base._end_string if base else 0
         self._end_string: int = self._first_string + str_len
@@ -251,6 +255,30 @@ class Btf:
                 names.setdefault(words[at + 1], self._string(words[at]))
         return names
 
+    def kinds(self) -> frozenset[int]:
+        """Which kinds of types (BTF_KIND_*) there are."""
+        return frozenset(self._words[place + 1] >> 24 & KIND_MASK for place in self._places)
+
+    def variables(self, section: str) -> Iterator[tuple[str, int]]:
+        """Name and type of what is declared in a section; a function's is the function itself."""
+        type_id = self.find(section, frozenset({BTF_KIND_DATASEC}))
+        if type_id is None:
+            return
+        owner, place = self._record(type_id)
+        for index in range(owner._words[place + 1] & VLEN_MASK):
+            variable = owner._words[place + TYPE_WORDS + 3 * index]
+            holder, at = self._record(variable)
+            yield self._string(holder._words[at]), variable
+
+    def count_behind(self, type_id: int) -> int | None:
+        """How many elements the array has to which a pointer points: how maps are declared in numbers."""
+        owner, place = self._record(self._resolve(type_id))
+        if owner._words[place + 1] >> 24 & KIND_MASK != BTF_KIND_PTR:
+            return None
+        owner, place = self._record(self._resolve(owner._words[place + 2]))
+        is_array = owner._words[place + 1] >> 24 & KIND_MASK == BTF_KIND_ARRAY
+        return owner._words[place + 5] if is_array else None
+
     def place_of(self, path: str) -> tuple[int, int | None] | None:
         """Offset and size in bytes of ``struct.member.member``, or None where the kernel has no such member.
 
@@ -307,7 +335,8 @@ class Btf:
 
     @cached_property
     def pointer_size(self) -> int:
-        """Of the kernel, which is not always that of this process: its ``unsigned long`` tells."""
+        if self._pointer_size is not None:
+            return self._pointer_size
         type_id = self.find("long unsigned int", frozenset({BTF_KIND_INT})) or self.find(
             "unsigned long", frozenset({BTF_KIND_INT})
         )

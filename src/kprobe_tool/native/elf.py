@@ -20,13 +20,18 @@ ELFDATA2LSB, ELFDATA2MSB = 1, 2
 EM_BPF = 247
 PT_LOAD = 1
 SHT_SYMTAB = 2
+SHT_REL = 9
+SHF_EXECINSTR = 4
+SHN_UNDEF = 0
+STB_WEAK = 2
 STT_FUNC = 2
 
-# Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr, Elf64_Sym
+# Elf64_Ehdr, Elf64_Phdr, Elf64_Shdr, Elf64_Sym, Elf64_Rel
 EHDR, EHDR_SIZE = "=16sHHIQQQIHHHHHH", 64
 PHDR, PHDR_SIZE = "=IIQQQQQQ", 56
 SHDR, SHDR_SIZE = "=IIQQQQIIQQ", 64
 SYM, SYM_SIZE = "=IBBHQQ", 24
+REL, REL_SIZE = "=QII", 16
 
 IDENT_SIZE = 20
 """Bytes of a file that machine() wants: e_ident, e_type and e_machine, the same for 32 and 64 bits."""
@@ -59,11 +64,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class Section:
-    """One section; ``link`` is the number of another one, for a symbol table that of its names."""
+    """One section; ``link`` is the number of another one, for a symbol table that of its names.
+
+    ``info`` is for relocations the number of the section that they are for.
+    """
 
     name: str
     type: int
+    flags: int
     link: int
+    info: int
     offset: int
     size: int
     file: bytes = field(repr=False)
@@ -79,10 +89,20 @@ class Symbol:
     """``value`` and ``size`` are bytes in the section with the number ``section``."""
 
     name: str
+    bind: int
     type: int
     section: int
     value: int
     size: int
+
+
+@dataclass(frozen=True)
+class Relocation:
+    """At ``offset`` bytes of the section that it is for, something of the symbol with the number ``symbol``."""
+
+    offset: int
+    type: int
+    symbol: int
 
 
 def machine(start: bytes) -> int | None:
@@ -123,8 +143,8 @@ def sections(data: bytes) -> list[Section]:
     begin, size = headers[head.shstrndx][4:6]
     names = data[begin : begin + size]
     return [
-        Section(text(names[name : name + NAME_MAX]), kind, link, begin, size, data)
-        for name, kind, _, _, begin, size, link, *_ in headers
+        Section(text(names[name : name + NAME_MAX]), kind, flags, link, info, begin, size, data)
+        for name, kind, flags, _, begin, size, link, info, _, _ in headers
     ]
 
 
@@ -136,4 +156,12 @@ def symbols(found: list[Section]) -> Iterator[Symbol]:
     names, data = found[table.link].data, table.data
     for place in range(0, len(data) - SYM_SIZE + 1, SYM_SIZE):
         name, info, _, section, value, size = unpack_from(SYM, data, place)
-        yield Symbol(text(names[name : name + NAME_MAX]), info & 0xF, section, value, size)
+        yield Symbol(text(names[name : name + NAME_MAX]), info >> 4, info & 0xF, section, value, size)
+
+
+def relocations(table: Section) -> Iterator[Relocation]:
+    """Those of a section of the type SHT_REL; a last one that is cut short is left out."""
+    data = table.data
+    for place in range(0, len(data) - REL_SIZE + 1, REL_SIZE):
+        offset, kind, symbol = unpack_from(REL, data, place)
+        yield Relocation(offset, kind, symbol)

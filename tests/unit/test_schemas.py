@@ -58,6 +58,7 @@ CAPTURES = sorted((Path(__file__).parent / "data" / "rds").glob("*.json"))
 """Files of ``rds-info --save`` from real kernels."""
 
 INSTRUCTIONS = Path(__file__).parent / "data" / "verifier" / "exit.hex"
+OBJECT = Path(__file__).parent / "data" / "verifier" / "null-check.o"
 VERIFIER_LOG = Path(__file__).parent / "data" / "verifier" / "null-check-6.18.txt"
 
 COMMAND_LINES = {
@@ -77,6 +78,7 @@ COMMAND_LINES = {
     "verifier-log-stats": ["verifier-log", "stats", str(LOGS / "7.3-rc7" / "accepted-with-branches.stats2.txt")],
     "verifier-log-load": ["verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp"],
     "verifier-log-explain": ["verifier-log", "explain", str(VERIFIER_LOG)],
+    "verifier-log-floor": ["verifier-log", "floor", str(OBJECT)],
     "verifier-log-watch": ["verifier-log", "watch", "--duration", "0.001"],
 }
 

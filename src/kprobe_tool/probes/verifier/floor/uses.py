@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the programs and maps of a BPF object use, read from the file: nothing is loaded.
+
+The bytes are anybody's: every offset is checked, and what is wrong with them is a ValueError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from struct import unpack
+
+from kprobe_tool.native import bpf_insn as insn
+from kprobe_tool.native import elf
+from kprobe_tool.native.btf import Btf
+from kprobe_tool.native.elf import Section, Symbol
+from kprobe_tool.probes.verifier.floor import features, instructions, table
+from kprobe_tool.probes.verifier.floor.features import Feature
+from kprobe_tool.probes.verifier.floor.table import Since
+
+TEXT = ".text"
+"""Functions in here are no programs of their own."""
+KCONFIG = ("LINUX_", "CONFIG_")
+"""What libbpf puts into a map of its own, .kconfig."""
+STRUCT_OPS = 26
+"""BPF_MAP_TYPE_STRUCT_OPS"""
+BPF_F_LINK = 1 << 13
+POINTER_SIZE = 8
+"""Of every BPF program, in bytes."""
+MAP_DEF_SIZE = 20
+"""Bytes of struct bpf_map_def."""
+OLD_INSNS_MAX = 4096
+"""Instructions of a program before Linux v5.2."""
+
+
+class Stage(StrEnum):
+    """What a kernel without it refuses."""
+
+    LOAD = "load"
+    ATTACH = "attach"
+    OPTIONAL = "optional"
+    """Nothing: the program asks whether it is there, or the loader puts something else in its place."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """Something that programs use (none: the object itself), and since when kernels have it; None is not known."""
+
+    kind: str
+    name: str
+    since: Since | None
+    stage: Stage
+    programs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ProgramUses:
+    """A program as its section names it; ``prog_type`` is None where libbpf knows no such section."""
+
+    name: str
+    section: str
+    prog_type: str | None
+    uses: frozenset[Use]
+
+
+@dataclass
+class Function:
+    """Instructions that a program is made of, what they use, and the functions that they call."""
+
+    uses: set[Use] = field(default_factory=set)
+    calls: set[tuple[int, int]] = field(default_factory=set)
+    size: int = 0
+
+
+def of_feature(kind: str, feature: Feature, stage: Stage = Stage.LOAD) -> Use:
+    name, since = feature
+    return Use(kind, name, since, stage)
+
+
+def helper(number: int) -> Use:
+    name, since = table.HELPERS.get(number, (f"#{number}", None))
+    return Use("helper", name, since, Stage.LOAD)
+
+
+def named_kfunc(name: str, stage: Stage) -> Use:
+    """A kfunc; some have a suffix in the program that is not in the kernel (___FLAVOUR, as libbpf takes it)."""
+    return Use("kfunc", name, table.KFUNCS.get(name.partition("___")[0]), stage)
+
+
+def of_section_name(section: str) -> tuple[str | None, list[Use]]:
+    """The type of a section's programs, and what that and the way to attach them need."""
+    bare = section.removeprefix("?")
+    for prefix, kind, attach, flags in table.SECTIONS:
+        stem = prefix.removesuffix("+")
+        if bare == stem or (prefix.endswith("+") and bare.startswith(f"{stem}/")):
+            uses = [Use("program type", kind, table.PROGRAM_TYPES.get(kind), Stage.LOAD)]
+            uses += [
+                of_feature("program flag", features.PROGRAM_FLAGS[flag])
+                for flag in flags & features.PROGRAM_FLAGS.keys()
+            ]
+            if attach:
+                uses.append(attach_type(kind, attach, optional="SEC_ATTACHABLE_OPT" in flags))
+            return kind, uses
+    return None, [Use("section", section, None, Stage.LOAD)]
+
+
+def attach_type(prog_type: str, name: str, *, optional: bool = False) -> Use:
+    """A way to attach; ``optional`` is one that libbpf leaves out of the load where the kernel wants none."""
+    if name in features.NOT_NEEDED:
+        stage = Stage.OPTIONAL
+    else:
+        stage = Stage.LOAD if prog_type in features.CHECKED_AT_LOAD and not optional else Stage.ATTACH
+    return Use("attach type", name, table.ATTACH_TYPES.get(name), stage)
+
+
+def of_map_type(number: int) -> Use:
+    name, since = table.MAP_TYPES.get(number, (f"#{number}", None))
+    return Use("map type", name, since, Stage.LOAD)
+
+
+def of_map_flags(flags: int) -> Iterator[Use]:
+    while flags:
+        bit = flags & -flags
+        flags ^= bit
+        name, since = table.MAP_FLAGS.get(bit, (f"{bit:#x}", None))
+        yield Use("map flag", name, since, Stage.LOAD)
+
+
+class ObjectUses:
+    """What an object file uses. Raises ValueError, here and from every method, where it is none."""
+
+    def __init__(self, data: bytes) -> None:
+        if elf.header(data).machine != elf.EM_BPF:
+            raise ValueError("an ELF file, but none of BPF")
+        self.sections = elf.sections(data)
+        self.symbols = list(elf.symbols(self.sections))
+        self.code = {
+            number: instructions.decoded(section.data)
+            for number, section in enumerate(self.sections)
+            if section.flags & elf.SHF_EXECINSTR
+        }
+        self.functions = {
+            (symbol.section, symbol.value // insn.INSN_SIZE): symbol
+            for symbol in self.symbols
+            if symbol.type == elf.STT_FUNC and symbol.section in self.code
+        }
+
+    def named(self, name: str) -> Section | None:
+        return next((section for section in self.sections if section.name == name), None)
+
+    @cached_property
+    def btf(self) -> Btf | None:
+        """Its types; None where it was compiled without -g."""
+        section = self.named(".BTF")
+        return None if section is None else Btf(section.data, pointer_size=POINTER_SIZE)
+
+    @property
+    def licence(self) -> str | None:
+        section = self.named("license")
+        return None if section is None else section.data.partition(b"\0")[0].decode(errors="backslashreplace")
+
+    @cached_property
+    def relocated(self) -> dict[tuple[int, int], Symbol]:
+        """What an instruction refers to, by its section and number."""
+        return {
+            (section.info, each.offset // insn.INSN_SIZE): self.symbols[each.symbol]
+            for section in self.sections
+            if section.type == elf.SHT_REL and section.info in self.code
+            for each in elf.relocations(section)
+            if each.symbol < len(self.symbols)
+        }
+
+    @cached_property
+    def looked_at(self) -> frozenset[str]:
+        """External symbols whose address a program takes: how it asks whether the kernel has them."""
+        return frozenset(
+            symbol.name
+            for (number, place), symbol in self.relocated.items()
+            if symbol.section == elf.SHN_UNDEF
+            and place < len(self.code[number])
+            and self.code[number][place].code == insn.LD_IMM64
+        )
+
+    def stage_of(self, symbol: Symbol) -> Stage:
+        """A weak symbol need not be there, where the program asks first."""
+        return Stage.OPTIONAL if symbol.bind == elf.STB_WEAK and symbol.name in self.looked_at else Stage.LOAD
+
+    def function_at(self, section: int, insn_number: int) -> tuple[int, int]:
+        """The function that an instruction is in: the last one that begins before."""
+        starts = [start for number, start in self.functions if number == section and start <= insn_number]
+        return section, max(starts, default=0)
+
+    def read(self, key: tuple[int, int]) -> Function:
+        """A function: its instructions, and what is used by them alone."""
+        section, start = key
+        code = self.code[section]
+        symbol = self.functions.get(key)
+        end = start + symbol.size // insn.INSN_SIZE if symbol is not None else len(code)
+        body = code[start:end]
+        found = Function(size=len(body))
+        if instructions.has_loop(body):
+            found.uses.add(of_feature("instruction", features.LOOPS))
+        skip = False
+        for offset, each in enumerate(body):
+            if skip:
+                skip = False
+                continue
+            skip = each.code == insn.LD_IMM64
+            found.uses.update(of_feature("instruction", feature) for feature in instructions.of_instruction(each))
+            if each.code == insn.CALL:
+                self.call(section, start + offset, each, found)
+            elif skip:
+                self.load(section, start + offset, each, found)
+        return found
+
+    def call(self, section: int, place: int, each: instructions.Instruction, found: Function) -> None:
+        symbol = self.relocated.get((section, place))
+        if symbol is not None and symbol.section == elf.SHN_UNDEF:
+            stage = self.stage_of(symbol)
+            found.uses.add(of_feature("instruction", features.KFUNCS, stage))
+            found.uses.add(named_kfunc(symbol.name, stage))
+        elif symbol is not None or each.src == insn.BPF_PSEUDO_CALL:
+            where, base = (
+                (section, place + 1) if symbol is None else (symbol.section, symbol.value // insn.INSN_SIZE + 1)
+            )
+            found.uses.add(of_feature("instruction", features.FUNCTIONS))
+            if where in self.code:
+                found.calls.add(self.function_at(where, base + 1 + each.imm))
+        elif each.src == insn.BPF_PSEUDO_KFUNC_CALL:
+            found.uses.add(of_feature("instruction", features.KFUNCS))
+        else:
+            found.uses.add(helper(each.imm))
+
+    def load(self, section: int, place: int, each: instructions.Instruction, found: Function) -> None:
+        """A load of 64 bits: an address of whatever it refers to."""
+        symbol = self.relocated.get((section, place))
+        if symbol is None:
+            feature = {
+                insn.BPF_PSEUDO_BTF_ID: features.KERNEL_VARIABLES,
+                insn.BPF_PSEUDO_MAP_VALUE: features.GLOBAL_DATA,
+                insn.BPF_PSEUDO_FUNC: features.CALLBACKS,
+            }.get(each.src)
+            if feature is not None:
+                found.uses.add(of_feature("instruction", feature))
+        elif symbol.section == elf.SHN_UNDEF:
+            if symbol.name.startswith(KCONFIG):
+                found.uses.add(of_feature("instruction", features.GLOBAL_DATA))
+            elif self.is_typed(symbol.name):
+                found.uses.add(of_feature("instruction", features.KERNEL_VARIABLES, self.stage_of(symbol)))
+        elif symbol.section in self.code:
+            found.uses.add(of_feature("instruction", features.CALLBACKS))
+            at = (symbol.value + each.imm) // insn.INSN_SIZE
+            found.calls.add(self.function_at(symbol.section, at))
+        elif symbol.section < len(self.sections) and self.sections[symbol.section].name not in {".maps", "maps"}:
+            found.uses.add(of_feature("instruction", features.GLOBAL_DATA))
+
+    def is_typed(self, name: str) -> bool:
+        """Whether a symbol of the kernel has a type in this object; the loader looks the others up by itself."""
+        if self.btf is None:
+            return False
+        return any(
+            found == name and self.btf.size_of(kind) is not None for found, kind in self.btf.variables(".ksyms")
+        )
+
+    def programs(self) -> Iterator[ProgramUses]:
+        """Each program with all that its functions use."""
+        read: dict[tuple[int, int], Function] = {}
+        for key, symbol in sorted(self.functions.items()):
+            section = self.sections[symbol.section].name
+            if section == TEXT:
+                continue
+            prog_type, typed = of_section_name(section)
+            uses = {of_feature("program", features.BPF_PROG_LOAD), *typed}
+            waiting, seen = [key], set[tuple[int, int]]()
+            size = 0
+            while waiting:
+                one = waiting.pop()
+                if one in seen:
+                    continue
+                seen.add(one)
+                if one not in read:
+                    read[one] = self.read(one)
+                uses |= read[one].uses
+                size += read[one].size
+                waiting += read[one].calls
+            if size > OLD_INSNS_MAX:
+                uses.add(of_feature("instruction", features.LARGE))
+            yield ProgramUses(symbol.name, section, prog_type, frozenset(uses))
+
+    def maps(self) -> Iterator[Use]:
+        """What the maps of the object need, whoever uses them: a loader makes all."""
+        yield from self.declared_maps()
+        section = self.named("maps")
+        if section is not None:
+            yield from self.old_maps(section)
+        names = {section.name for section in self.sections if section.size}
+        if names & {".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"}:
+            yield of_map_type(STRUCT_OPS)
+        if names & {".struct_ops.link", "?.struct_ops.link"}:
+            yield from of_map_flags(BPF_F_LINK)
+
+    def declared_maps(self) -> Iterator[Use]:
+        """Those of .maps, whose types say in their members what they are."""
+        if self.btf is None:
+            return
+        for _, kind in self.btf.variables(".maps"):
+            members = {member.name: member.type_id for member in self.btf.struct_of(kind).members}
+            numbers = {
+                name: self.btf.count_behind(members[name]) or 0 for name in ("type", "map_flags") if name in members
+            }
+            if "type" in numbers:
+                yield of_map_type(numbers["type"])
+            yield from of_map_flags(numbers.get("map_flags", 0))
+
+    def old_maps(self, section: Section) -> Iterator[Use]:
+        """Those of the section maps: struct bpf_map_def, five numbers each, of which this loader wants no more."""
+        number = self.sections.index(section)
+        for symbol in self.symbols:
+            if symbol.section == number and symbol.name:
+                data = section.data[symbol.value : symbol.value + MAP_DEF_SIZE]
+                if len(data) == MAP_DEF_SIZE:
+                    kind, _, _, _, flags = unpack("=5I", data)
+                    yield of_map_type(kind)
+                    yield from of_map_flags(flags)
+
+    def types(self) -> Iterator[Use]:
+        """Kinds of BTF: for older kernels libbpf makes do with what they know."""
+        for kind in sorted(self.btf.kinds() if self.btf is not None else ()):
+            name = features.BTF_NAMES.get(kind, f"#{kind}")
+            yield Use("BTF kind", name, features.BTF_KINDS.get(kind), Stage.OPTIONAL)
+
+
+def gathered(programs: Sequence[ProgramUses], others: Sequence[Use]) -> list[Use]:
+    """Each use once, with the programs that have it."""
+    users: dict[Use, list[str]] = {use: [] for use in others}
+    for program in programs:
+        for use in program.uses:
+            users.setdefault(use, []).append(program.name)
+    return [Use(use.kind, use.name, use.since, use.stage, tuple(names)) for use, names in users.items()]

@@ -1,0 +1,72 @@
+"""What the programs of the corpus use: those in C from their objects, the others from their instructions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kprobe_tool.native import bpf_insn as insn
+from kprobe_tool.probes.verifier.floor import features, instructions, judge, table
+from kprobe_tool.probes.verifier.floor.judge import Oldest
+from kprobe_tool.probes.verifier.floor.uses import (
+    Stage,
+    Use,
+    attach_type,
+    helper,
+    named_kfunc,
+    of_feature,
+    of_map_flags,
+    of_map_type,
+)
+
+from ..corpus.asm import assemble
+from ..corpus.kernel import MAPS
+from ..corpus.objects import object_file
+from ..corpus.programs import SLEEPABLE, Program
+
+LOADS = {
+    insn.BPF_PSEUDO_BTF_ID: features.KERNEL_VARIABLES,
+    insn.BPF_PSEUDO_MAP_VALUE: features.GLOBAL_DATA,
+    insn.BPF_PSEUDO_FUNC: features.CALLBACKS,
+}
+CALLS = {insn.BPF_PSEUDO_CALL: features.FUNCTIONS, insn.BPF_PSEUDO_KFUNC_CALL: features.KFUNCS}
+
+
+def oldest(program: Program) -> Oldest:
+    """The oldest kernel that can load a program of the corpus."""
+    if program.text:
+        return judge.loads(set(written(program)))
+    floor = judge.floor(str(object_file(program.source)))
+    (found,) = [each for each in floor.programs if each.program.name == program.name.replace("-", "_")]
+    return found.load
+
+
+def written(program: Program) -> Iterator[Use]:
+    """What a program in the language of tests.corpus.asm uses; what it refers to by name it names."""
+    named: list[Use] = []
+
+    def resolve(kind: str, name: str) -> int:
+        if kind == "kfunc":
+            named.append(named_kfunc(name, Stage.LOAD))
+        elif kind == "map":
+            map_type, _, _, _, flags = MAPS[name]
+            named.extend([of_map_type(map_type), *of_map_flags(flags)])
+        return 1
+
+    code = instructions.decoded(assemble(program.text, resolve))
+    yield from named
+    if program.prog_type in table.PROGRAM_TYPES:
+        yield Use("program type", program.prog_type, table.PROGRAM_TYPES[program.prog_type], Stage.LOAD)
+    if program.expected_attach_type in range(1, len(table.ATTACH_TYPES)):
+        # The table is in the order of their numbers.
+        yield attach_type(program.prog_type, list(table.ATTACH_TYPES)[program.expected_attach_type])
+    if program.prog_flags & SLEEPABLE:
+        yield of_feature("program flag", features.PROGRAM_FLAGS["SEC_SLEEPABLE"])
+    if instructions.has_loop(code):
+        yield of_feature("instruction", features.LOOPS)
+    for each in code:
+        for feature in instructions.of_instruction(each):
+            yield of_feature("instruction", feature)
+        if each.code == insn.CALL:
+            yield of_feature("instruction", CALLS[each.src]) if each.src in CALLS else helper(each.imm)
+        elif each.code == insn.LD_IMM64 and each.src in LOADS:
+            yield of_feature("instruction", LOADS[each.src])

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The oldest kernels of the corpus against what real ones said of it, and objects that are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.errors import Error
+from kprobe_tool.probes.verifier.floor import judge, table
+from kprobe_tool.probes.verifier.floor.judge import number
+from kprobe_tool.probes.verifier.floor.uses import ObjectUses, Stage, Use, of_section_name
+from tests.corpus.objects import object_file
+from tests.corpus.programs import PROGRAMS, Program
+from tests.floor.corpus import oldest
+from tests.unit.corpus.test_corpus import RELEASES, index, log
+from tests.unit.test_schemas import OBJECT
+
+CONFIGURED_WITHOUT = {("6.18.44", "kfunc-destructive")}
+"""crash_kexec() belongs to CONFIG_KEXEC_CORE, which this kernel was built without."""
+
+LACKING = (
+    b"invalid func unknown#",
+    b"unknown opcode",
+    b"uses reserved fields",
+    b"unrecognized bpf_ld_imm64 insn",
+    b"number of funcs in func_info doesn't match",
+)
+"""How verifiers call what came after them."""
+
+
+def release_of(program: Program) -> tuple[int, ...]:
+    found = oldest(program).release
+    return number(found) if found is not None else (0,)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_agreement_with_kernels(program: Program) -> None:
+    """Whoever took it is no older, and where something of it was not there the kernel is older."""
+    needed = release_of(program)
+    for release in RELEASES:
+        record = index(release).get(program.name, {})
+        if record.get("errno", "") is None:
+            assert needed <= number(release), f"{release} accepted it"
+        absent = record.get("absent", "")
+        if absent.startswith("no kfunc") and (release, program.name) not in CONFIGURED_WITHOUT:
+            assert needed > number(release), f"{release}: {absent}"
+        if absent.startswith("libbpf:"):
+            assert needed > number(release), f"{release}: {absent}"
+
+
+def test_agreement_is_about_something() -> None:
+    """What older kernels of the corpus do not have, and what all of them say of what came later."""
+    older = [
+        (program, release)
+        for program in PROGRAMS
+        for release in RELEASES
+        if program.name in index(release) and release_of(program) > number(release)
+    ]
+    absent = [pair for pair in older if "absent" in index(pair[1])[pair[0].name]]
+    rejected = [pair for pair in older if index(pair[1])[pair[0].name].get("errno")]
+    assert len(absent) >= 130
+    assert len(rejected) >= 15
+    assert len(absent) + len(rejected) == len(older)
+    told = [pair for pair in rejected if any(words in log(pair[1], pair[0].name) for words in LACKING)]
+    assert len(told) >= 15
+
+
+def test_object() -> None:
+    found = judge.floor(str(OBJECT))
+    assert found.load.release is not None
+    assert found.load.exact
+    assert [use.name for use in found.load.forced]
+    assert {program.program.prog_type for program in found.programs} <= set(table.PROGRAM_TYPES)
+
+
+def test_programs_of_an_object() -> None:
+    """Each alone, with all maps of the object, and the functions that it calls."""
+    found = judge.floor(str(object_file("memory")))
+    programs = {each.program.name: each for each in found.programs}
+    assert programs["lookup_not_checked"].load.release == "5.8"
+    assert [use.name for use in programs["lookup_not_checked"].load.forced] == ["BPF_MAP_TYPE_RINGBUF"]
+    assert programs["index_of_callback"].load.release == "5.17"
+    assert found.load.release == "5.17"
+    used = {use.name: use for use in programs["index_of_callback"].program.uses}
+    assert used["callbacks"].since == ("5.13", "69c087ba6225", None)
+    assert {"loops", "global variables"} <= {use.name for use in found.uses}
+    assert [use.name for use in found.licence.needs_gpl] == ["bpf_snprintf"]
+    assert found.licence.compatible
+
+
+def test_what_kfuncs_need() -> None:
+    found = judge.floor(str(object_file("res_locks")))
+    assert found.load.release == "6.15"
+    assert "bpf_res_spin_lock" in {use.name for use in found.load.forced}
+    assert "bpf_res_spin_lock" in {use.name for use in found.licence.needs_gpl}
+
+
+@pytest.mark.parametrize(
+    ("section", "kind", "attach", "stage"),
+    [
+        ("xdp", "xdp", "BPF_XDP", Stage.OPTIONAL),
+        ("?xdp", "xdp", "BPF_XDP", Stage.OPTIONAL),
+        ("xdp.frags", "xdp", "BPF_XDP", Stage.OPTIONAL),
+        ("kprobe/do_exit", "kprobe", None, None),
+        ("kprobe.multi/do_*", "kprobe", "BPF_TRACE_KPROBE_MULTI", Stage.ATTACH),
+        ("tcx/ingress", "sched_cls", "BPF_TCX_INGRESS", Stage.ATTACH),
+        ("fentry.s/do_exit", "tracing", "BPF_TRACE_FENTRY", Stage.LOAD),
+        ("cgroup/connect4", "cgroup_sock_addr", "BPF_CGROUP_INET4_CONNECT", Stage.LOAD),
+        ("cgroup_skb/egress", "cgroup_skb", "BPF_CGROUP_INET_EGRESS", Stage.ATTACH),
+        ("no/such/section", None, None, None),
+        ("xdpx", None, None, None),
+    ],
+)
+def test_sections(section: str, kind: str | None, attach: str | None, stage: Stage | None) -> None:
+    found, uses = of_section_name(section)
+    assert found == kind
+    attaching = [use for use in uses if use.kind == "attach type"]
+    assert [(use.name, use.stage) for use in attaching] == ([] if attach is None else [(attach, stage)])
+    assert all(use.since is not None for use in uses) == (kind is not None)
+
+
+def use(name: str, since: tuple[str, str | None, str | None] | None, stage: Stage = Stage.LOAD) -> Use:
+    return Use("helper", name, since, stage)
+
+
+def test_oldest() -> None:
+    uses = [
+        use("a", ("5.9", "0" * 12, None)),
+        use("b", ("5.10", "0" * 12, None)),
+        use("c", ("6.1", "0" * 12, None), Stage.ATTACH),
+        use("d", ("6.2", "0" * 12, None), Stage.OPTIONAL),
+    ]
+    assert (judge.loads(uses).release, judge.attaches(uses).release) == ("5.10", "6.1")
+    assert judge.loads(uses).exact
+    assert [each.name for each in judge.loads(uses).forced] == ["b"]
+    assert judge.loads([]).release is None
+
+
+def test_what_is_not_known_is_said() -> None:
+    unknown = judge.loads([use("a", ("5.9", "0" * 12, None)), use("b", None)])
+    assert (unknown.release, unknown.exact, [each.name for each in unknown.unknown]) == ("5.9", False, ["b"])
+    bounded = judge.loads([use("a", ("5.9", "0" * 12, None)), use("b", ("7.3", None, "6.12"))])
+    assert (bounded.release, bounded.exact, [each.name for each in bounded.unknown]) == ("7.3", False, ["b"])
+    # Where something else needs as much, it does not matter.
+    harmless = judge.loads([use("a", ("7.4", "0" * 12, None)), use("b", ("7.3", None, "6.12"))])
+    assert (harmless.release, harmless.exact) == ("7.4", True)
+
+
+def test_no_object(tmp_path: Path) -> None:
+    for name, data in {"empty": b"", "text": b"#!/bin/sh\n", "other": Path("/proc/self/exe").read_bytes()}.items():
+        path = tmp_path / name
+        path.write_bytes(data)
+        with pytest.raises(Error, match=name):
+            judge.floor(str(path))
+
+
+def test_cut_and_broken_objects(tmp_path: Path) -> None:
+    """Whatever is wrong with the bytes is told as such."""
+    whole = OBJECT.read_bytes()
+    path = tmp_path / "object"
+    told = 0
+    for place in range(0, len(whole), 7):
+        for data in (whole[:place], whole[:place] + bytes((whole[place] ^ 0xFF,)) + whole[place + 1 :]):
+            path.write_bytes(data)
+            try:
+                judge.floor(str(path))
+            except Error as error:
+                assert error.subject == str(path)
+                told += 1
+    assert told > len(whole) // 7
+
+
+def test_licence_of_an_object() -> None:
+    assert ObjectUses(OBJECT.read_bytes()).licence == "GPL"
+
+
+def test_tables() -> None:
+    """Releases are releases, commits are commits, and nothing is both dated and not."""
+    dated = [
+        *table.KFUNCS.values(),
+        *table.PROGRAM_TYPES.values(),
+        *table.ATTACH_TYPES.values(),
+        *(since for each in (table.HELPERS, table.MAP_TYPES, table.MAP_FLAGS) for _, since in each.values()),
+    ]
+    for release, commit, after in dated:
+        assert (3, 18) <= number(release) <= number(table.NEWEST)
+        assert (commit is None) or (len(commit) == 12 and int(commit, 16) >= 0)
+        assert after is None or (commit is None and number(after) < number(release))
+    assert len(table.HELPERS) >= 211
+    assert len(table.KFUNCS) >= 300
+    assert sum(commit is not None for _, commit, _ in dated) >= 0.8 * len(dated)
+    names = {name for name, _ in table.HELPERS.values()}
+    assert names >= table.GPL_ONLY
+    assert {kind for _, kind, _, _ in table.SECTIONS} <= set(table.PROGRAM_TYPES)
+    assert {attach for _, _, attach, _ in table.SECTIONS if attach} <= set(table.ATTACH_TYPES)

@@ -28,7 +28,7 @@ ARGV = [sys.executable, "-m", "kprobe_tool", "skmsg", "check"]
 TCP = {"push+pop", "push+pull", "pop_middle+pull", "push_middle+pull", "pull_stale", "alloc_stale"}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def able() -> None:
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
         skip("BPF needs root")

@@ -44,11 +44,15 @@ NOW = Limits(lambda: "done")
 
 
 @pytest.fixture(scope="module")
-def watch() -> Iterator[LoadWatch]:
+def able() -> None:
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
         skip("BPF needs root")
     if not host.readable("/sys/kernel/btf/vmlinux"):
         skip("this kernel has no BTF")
+
+
+@pytest.fixture(scope="module")
+def watch(able: None) -> Iterator[LoadWatch]:
     with LoadWatch(MAX_LOG, reload=True) as made:
         yield made
 
@@ -111,7 +115,7 @@ def test_a_log_of_46_megabytes(watch: LoadWatch) -> None:
 
 
 @pytest.mark.parametrize("max_log", [0, 1, 2047, 2048, 2049, 2048 + 32768, 100_003, 16 << 20])
-def test_max_log(max_log: int) -> None:
+def test_max_log(max_log: int, able: None) -> None:
     with LoadWatch(max_log) as watch:
         watch.start(LoadFilter())
         told = loads.asked(loads.LONG.format(count=503), 2, 1 << 20)
@@ -124,7 +128,7 @@ def test_max_log(max_log: int) -> None:
     assert load.missing == ("limit" if 0 < max_log < len(told.log) else None)
 
 
-def test_the_longest_log_that_can_be_asked_for() -> None:
+def test_the_longest_log_that_can_be_asked_for(able: None) -> None:
     """All 16 MiB come while nobody reads."""
     with LoadWatch(16 << 20) as watch:
         watch.start(LoadFilter())
@@ -299,7 +303,7 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
     assert 1970 <= wall_clock(time.monotonic_ns()).astimezone().year <= 9998
 
 
-def test_in_a_pid_namespace() -> None:
+def test_in_a_pid_namespace(able: None) -> None:
     """--pid means the numbers of our own namespace, in which processes of those below have one as well."""
     one, by_pid, (below,) = loads.in_new_pid_namespace(loads.watched_in_pid_namespace)
     assert by_pid == [one]

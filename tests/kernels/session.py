@@ -20,7 +20,7 @@ from kprobe_tool.lab.archive import Archive
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.lab.roles import ROLES
 
-#: The directories of this many sessions are kept.
+#: The directories of this many sessions that are over are kept.
 KEEP = 5
 #: Seconds that a guest gets to send its log and to power off.
 POWER_OFF = 30
@@ -150,6 +150,13 @@ def console_tail(path: Path, lines: int = 60) -> str:
     return "\n".join(text.replace("\r", "").splitlines()[-lines:])
 
 
+def prune(sessions: Path) -> None:
+    """Removes the directories of sessions whose process is gone, but for the newest; others run beside this one."""
+    over = [path for path in sorted(sessions.iterdir()) if not Path("/proc", path.name.rpartition("-")[2]).exists()]
+    for old in over[:-KEEP]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
 class Lab:
     def __init__(self, rootdir: Path, inifile: Path | None) -> None:
         self.rootdir = rootdir
@@ -190,8 +197,7 @@ class Lab:
         for guest in self.guests.values():
             guest.directory.mkdir(parents=True)
             Plan(guest.kernel, guest.tests).write(guest.directory / "plan.json")
-        for old in sorted(sessions.iterdir())[:-KEEP]:
-            shutil.rmtree(old, ignore_errors=True)
+        prune(sessions)
         argv = [sys.executable, "-m", "tests.kernels.boots"]
         argv += [str(session), str(self.rootdir), str(self.inifile or ""), *self.guests]
         with open(session / "boots.log", "wb") as log:

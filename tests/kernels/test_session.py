@@ -9,7 +9,7 @@ import pytest
 
 from kprobe_tool.lab.offers import Kernel
 
-from .session import Guest, Lab, Plan
+from .session import KEEP, Guest, Lab, Plan, prune
 
 KERNEL = Kernel("6.0-amd64", "6.0-1", "sid", ("newest",))
 
@@ -94,3 +94,13 @@ def test_guest_tests_refuse_the_host() -> None:
     )
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "no guest of the kernel lab" in done.stderr
+
+
+def test_sessions_that_run_are_not_removed(tmp_path: Path) -> None:
+    # No process has a number above 2^22.
+    over = [tmp_path / f"20261121T18000{second}-{1 << 23}" for second in range(KEEP + 2)]
+    running = tmp_path / f"20261121T170000-{os.getpid()}"
+    for directory in (*over, running):
+        directory.mkdir()
+    prune(tmp_path)
+    assert sorted(tmp_path.iterdir()) == [running, *over[2:]]

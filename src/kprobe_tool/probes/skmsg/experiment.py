@@ -257,14 +257,18 @@ def run_in_child() -> CopyBitExperiment:
 
 def gather(deadline: float) -> Request:
     """Everything that was seen, as it came from the child. Raises Error, OSError."""
-    no_tls = why_no_tls()
     with Child(Experimenter().serve, deadline) as child:
-        prepared = ask(child, do="prepare")
-        controls = None if no_tls else ask(child, do="control")
-        possible = {SocketKind.TCP} | ({SocketKind.KTLS} if controls and not controls["sockmap_then_tls"] else set())
-        runs = [
-            run(child, number, kind) for number, case in enumerate(CASES) for kind in case.sockets if kind in possible
-        ]
+        return run_all(child, ask(child, do="prepare"))
+
+
+def run_all(child: Child, prepared: Request) -> Request:
+    """The controls and all cases that are possible, in a child that is prepared. Raises Error, OSError."""
+    no_tls = why_no_tls()
+    controls = None if no_tls else ask(child, do="control")
+    possible = {SocketKind.TCP} | ({SocketKind.KTLS} if controls and not controls["sockmap_then_tls"] else set())
+    runs = [
+        run(child, number, kind) for number, case in enumerate(CASES) for kind in case.sockets if kind in possible
+    ]
     return {
         **prepared,
         "controls": controls,

@@ -49,7 +49,7 @@ def deduce_types(cpus: Sequence[Cpus], io_poll: bool | None) -> list[HctxType] |
     groups = partition(cpus, everything)
     if groups is None:
         return deduce_poll_on_zero(cpus, everything) if io_poll else None
-    if len(groups) > 1 and groups[0] == 1 and io_poll and len(groups) == 2:
+    if io_poll and len(groups) == 2 and groups[0] == 1:
         # One default queue and either poll queues or read queues: a poll map left on hctx 0 adds nothing there.
         return None
     kinds: dict[tuple[int, bool], tuple[HctxType, ...]] = {
@@ -66,15 +66,18 @@ def deduce_types(cpus: Sequence[Cpus], io_poll: bool | None) -> list[HctxType] |
 
 
 def deduce_poll_on_zero(cpus: Sequence[Cpus], everything: set[int]) -> list[HctxType] | None:
-    """Where the untouched poll map has put all CPUs on hctx 0: its own CPUs are those of no other default queue."""
+    """Where the untouched poll map has put all CPUs on hctx 0: its own CPUs are those of no other default queue.
+
+    Only where the lists are no maps of their own, see deduce_types(): so there are two default queues at least, and
+    some CPUs are hctx 0's own.
+    """
     if len(cpus[0]) != len(everything):
         return None
     answers: list[list[HctxType]] = []
     seen: set[int] = set()
     for default in range(1, len(cpus) + 1):
         rest = partition(cpus[default:], everything) if default < len(cpus) else []
-        # With one default queue hctx 0 has all CPUs anyway, and partition() has seen to that.
-        if default > 1 and rest is not None and len(rest) <= 1 and len(seen) < len(everything):
+        if rest is not None and len(rest) <= 1:
             reads: list[HctxType] = ["read"] * sum(rest)
             answers.append([*["default"] * default, *reads])  # type: ignore[list-item]
         if default < len(cpus):

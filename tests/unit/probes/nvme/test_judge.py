@@ -476,3 +476,124 @@ def test_unreadable_queue_count(tmp_path: Path) -> None:
     survey = survey_host(str(tmp_path))
     assert judged(survey)[GRANTED].status is Status.UNKNOWN
     assert len(survey.errors) == 1
+
+
+def test_numbers_in_words() -> None:
+    assert judge.spans([1, 2, 3, 5, 7, 8]) == "1-3, 5, 7-8"
+    assert judge.spans([]) == ""
+    assert [judge.count(number, "queue") for number in (0, 1, 2)] == ["0 queues", "1 queue", "2 queues"]
+
+
+@pytest.mark.parametrize(
+    ("nsqa", "words"),
+    [
+        (None, "'nvme-queues --query-controller' says whose limit it is"),
+        (0, "the limit is the controller's: the controller has 0 queues"),
+        (2, "the limit is the controller's: the controller has 2 queues"),
+        (64, "the limit is the host's: the controller has 64 queues"),
+    ],
+)
+def test_whose_limit_in_words(nsqa: int | None, words: str) -> None:
+    finding = judged(asking(surveying(made_up(queue_count=3)), Options(4), 4, 4, nsqa=nsqa))[GRANTED]
+    assert finding.reason == f"2 queues granted of 4 asked for, so CPUs share them; {words}"
+    assert finding.method is Method.PROBE
+
+
+def test_what_settles_whether_more_was_asked_for() -> None:
+    """Who has the options from the kernel already is not sent to root again."""
+    guess = QueueRequest(4, RequestSource.CONFIGURATION, doubt="perhaps")
+    assert judged(requesting(surveying(made_up()), guess))[GRANTED].settle == judge.ROOT
+    known = replace(guess, source=RequestSource.KCORE, options=Options(4))
+    assert "a new connection" in str(judged(requesting(surveying(made_up()), known))[GRANTED].settle)
+
+
+def test_stale_grants_by_the_rule_of_the_kernel(tmp_path: Path) -> None:
+    """v5.0 maps CPUs to what was asked for: any smaller grant is deadly."""
+    survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
+    grants = {
+        algorithm: judged(replace(survey, algorithm=algorithm))[STALE].evidence["deadly_grants"]
+        for algorithm in (None, *Algorithm)
+    }
+    assert grants == {
+        None: [1, 2],
+        Algorithm.REQUEST: [1, 2, 3],
+        Algorithm.TRANSPORT: [1, 2],
+        Algorithm.FABRICS: [1, 2],
+    }
+
+
+def test_one_cut_list_among_those_offline() -> None:
+    """Hctx 1 is without an online CPU for certain; hctx 2 may not be, so which the next connect stops at is open."""
+    path = mapped(hctx(0, 0), hctx(1, 1), hctx(2, 2, cut=True))
+    survey = replace(surveying(made_up(paths=(path,), queue_count=4)), cpus=replace(FOUR, online=(0,)))
+    assert status(survey, OFFLINE) is Status.UNKNOWN
+
+
+def test_offline_reached_by_what_is_asked_for_with_fewer_cpus() -> None:
+    """One read and three write queues, two CPUs left: three are asked for next, and hctx 2 has CPUs 2 and 3."""
+    reading = hctx(3, 0, 1, 2, 3, kind="read")
+    path = mapped(hctx(0, 0), hctx(1, 1), hctx(2, 2, 3), reading)
+    survey = replace(surveying(made_up(paths=(path,))), cpus=replace(FOUR, online=(0, 1)))
+    finding = judged(survey)[OFFLINE]
+    assert finding.status is Status.AFFECTED
+    assert "until a CPU of queue 2 is online" in finding.reason
+    both = mapped(hctx(0, 0), hctx(1, 1), hctx(2, 2), hctx(3, 3))
+    survey = replace(surveying(made_up(paths=(both,))), cpus=replace(FOUR, online=(0, 1)))
+    assert "until a CPU of queues 2-3 is online" in judged(asking(survey, Options(4), 4, 4))[OFFLINE].reason
+
+
+def test_queues_beyond_the_cpus_in_words() -> None:
+    finding = judged(surveying(made_up(transport="pcie", queue_count=10)))[COUNT]
+    assert (finding.status, finding.method) == (Status.OK, Method.PROBE)
+    assert finding.reason == "5 of 9 queues not mapped: there are more than CPUs"
+
+
+def test_one_poll_queue_is_asked_for() -> None:
+    first = replace(hctx(0, 0, 1, 2, 3), shown="poll")
+    path = replace(mapped(first, replace(hctx(1, 2, 3), shown="default")), io_poll=False)
+    finding = judged(asking(surveying(made_up(paths=(path,))), Options(2, 0, 1), 3, 3))[POLL]
+    assert (finding.status, finding.evidence) == (Status.AFFECTED, {"asked": 1, "hctx_0_shown": "poll"})
+
+
+@pytest.mark.parametrize(
+    ("path", "expected", "reason"),
+    [
+        # The list of a queue that is none of the default ones.
+        (
+            mapped(hctx(0, 0, 1), hctx(1, 2, 3), hctx(2, 0, 1, 2, cut=True, kind="read")),
+            Status.OK,
+            "2 CPUs for each default queue",
+        ),
+        (mapped(hctx(0, 0, 1), hctx(1, 2), hctx(2, 3)), Status.OK, "2 CPUs for each default queue, 1 at least"),
+        (ONE_EACH, Status.OK, "1 CPU for each default queue"),
+        (mapped(hctx(0, 0, 1, 2), hctx(1, 3)), Status.AFFECTED, "1 to 3 CPUs for each default queue"),
+        # Of hctx 1 debugfs says nothing, so the isolated CPU 3 may be its.
+        (
+            mapped(replace(hctx(0, 0, 1), submitters=(0, 1)), hctx(1, 2)),
+            Status.UNKNOWN,
+            "which queues serve 1 CPU (3), isolated from the lists, is not known",
+        ),
+        # All CPUs on hctx 0 are those of a poll map without queues.
+        (mapped(hctx(0, 0, 1, 2, 3), hctx(1, 2, 3)), Status.OK, "2 CPUs for each default queue"),
+    ],
+)
+def test_balance_in_words(path: NvmePath, expected: Status, reason: str) -> None:
+    finding = judged(surveying(made_up(paths=(path,))))[BALANCE]
+    assert (finding.status, finding.reason) == (expected, reason)
+
+
+@pytest.mark.parametrize(
+    ("counts", "more", "minimum"),
+    [({0: 4, 1: 0}, 2, 2), ({0: 1, 1: 1}, 1, 1), ({0: 1, 1: 1}, 2, 2), ({0: 1, 1: 3}, 0, 1)],
+)
+def test_best_minimum(counts: dict[int, int], more: int, minimum: int) -> None:
+    assert judge.best_minimum(counts, more) == minimum
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(1, "nvme0: {}"), (2, "nvme0: {} (and 1 more)"), (3, "nvme0: {} (and 2 more)")]
+)
+def test_how_many_controllers_share_a_verdict(number: int, reason: str) -> None:
+    controllers = [made_up(name=f"nvme{each}", transport="pcie") for each in range(number)]
+    verdict = checks.worst_finding(OOPS, surveying(*controllers))
+    assert verdict.reason == reason.format("concerns nvme-rdma and nvme-tcp only")

@@ -60,6 +60,8 @@ def test_pci_parameters_may_have_been_others() -> None:
     assert "last reset" in (found.doubt or "")
     # After "echo 0 > poll_queues" without a reset.
     assert bounds(find_request(pci(8), Context(FOUR, Parameters(0, 0)))) == (7, 7, None)
+    # One that was granted nothing may have been asked for nothing.
+    assert bounds(find_request(pci(1), Context(FOUR, Parameters(0, 0)))) == (0, 4, None)
 
 
 def test_pci_with_one_queue_may_share_tags() -> None:
@@ -74,6 +76,11 @@ def test_pci_as_the_last_reset_found_it() -> None:
     assert found.running_options == Options(4)
     found = find_request(pci(), sampled(shared_tags=False, nr_poll_queues=2, nr_allocated_queues=7))
     assert bounds(found) == (6, 6, 6)
+    assert bounds(find_request(pci(), sampled(shared_tags=False, nr_write_queues=2, nr_allocated_queues=7))) == (
+        6,
+        6,
+        6,
+    )
     # Raised since the device was found: no more than were allocated then.
     assert bounds(find_request(pci(), sampled(shared_tags=False, nr_poll_queues=2))) == (4, 4, 4)
     # Lowered: kernels differ.
@@ -83,7 +90,8 @@ def test_pci_as_the_last_reset_found_it() -> None:
 
 
 def test_pci_that_shares_tags() -> None:
-    assert bounds(find_request(pci(2), sampled(shared_tags=True))) == (1, 1, 1)
+    found = find_request(pci(2), sampled(shared_tags=True))
+    assert (bounds(found), found.next) == ((1, 1, 1), 1)
 
 
 def test_pci_without_its_module() -> None:
@@ -167,6 +175,11 @@ def test_completion_vectors() -> None:
 def test_rule_that_is_not_known() -> None:
     found = find_request(fabrics(2, born=100), running(None, cpus=STEADY, options=Options(4)))
     assert (bounds(found), found.next) == ((2, 4, 4), None)
+    # The newest one is the guess: v5.0 would have asked for two.
+    found = find_request(fabrics(2, born=100), running(None, cpus=STEADY, options=Options(1, 3)))
+    assert bounds(found) == (2, 4, 4)
+    found = find_request(fabrics(0, born=100), running(None, cpus=STEADY, options=Options(4)))
+    assert bounds(found) == (0, 4, 4)
 
 
 def test_fc_port_limits() -> None:
@@ -185,6 +198,7 @@ def test_fc_port_limits() -> None:
 def test_discovery(fields: dict[str, str]) -> None:
     found = find_request(fabrics(0, "tcp", **fields), Context(FOUR, Parameters(None, None)))
     assert (bounds(found), found.source, found.exact) == ((0, 0, 0), RequestSource.CONTROLLER_TYPE, True)
+    assert (found.options, found.next) == (Options(0), 0)
 
 
 def test_administrative_controller() -> None:
@@ -206,6 +220,48 @@ def test_configured() -> None:
     assert (one.value, one.source, one.detail, one.exact) == (2, RequestSource.CONFIGURATION, "config.json", False)
     other = find_request(fabrics(2, address="traddr=10.77.0.11,trsvcid=4420", subsysnqn="nqn.one"), context)
     assert other.source is RequestSource.ONLINE_CPUS
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "granted", "expected"),
+    [
+        (None, 2, (2, 4, None)),
+        (Algorithm.FABRICS, 2, (2, 4, None)),
+        # v5.0 counted no more write queues than there are others.
+        (Algorithm.REQUEST, 2, (2, 2, None)),
+        # More was granted than the file says: it was asked for.
+        (Algorithm.FABRICS, 6, (6, 6, None)),
+        (Algorithm.FABRICS, 0, (None, 4, None)),
+    ],
+)
+def test_configured_by_the_rule_of_the_kernel(
+    algorithm: Algorithm | None, granted: int, expected: tuple[int | None, int, None]
+) -> None:
+    found = [Configuration("discovery.conf", {"nr_io_queues": 1, "nr_write_queues": 3})]
+    context = Context(FOUR, Parameters(None, None), algorithm, configured=found)
+    assert bounds(find_request(fabrics(granted), context)) == expected
+
+
+def test_whose_options_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+
+    def from_kcore(address: int, transports: object) -> dict[int, nvme.Running]:
+        seen.append(transports)
+        return {}
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(kcore, "address_of", lambda symbol: 0)
+    monkeypatch.setattr(nvme, "from_kcore", from_kcore)
+    monkeypatch.setattr(nvme, "from_kprobe", lambda *args: {})
+    trees.controller(tmp_path, "nvme1")
+    tree = open_tree(str(tmp_path))
+    apple = Controller("nvme7", transport="apple-nvme", queue_count=3)
+    assert read_kernel_options(tree, [pci(), fabrics(), apple])[0] == {}
+    assert seen == [{0: "pcie", 1: "tcp"}]
+    # Where there is none of them the kernel is not looked into.
+    assert read_kernel_options(tree, [apple]) == ({}, [])
+    assert len(seen) == 1
+    tree.close()
 
 
 def test_other_ways_where_one_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

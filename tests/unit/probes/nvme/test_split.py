@@ -11,6 +11,7 @@ from kprobe_tool.probes.nvme.split import (
     Algorithm,
     ConnectOutcome,
     Options,
+    QueueMap,
     Split,
     connect,
     deadly_grants,
@@ -64,10 +65,42 @@ def test_request_algorithm() -> None:
     assert full.missing == (4, 5)
 
 
+def test_request_algorithm_with_more_write_queues_than_others() -> None:
+    """v5.0: no more write queues than read queues, which READ counts once more."""
+    options = Options(1, 3, 2)
+    assert request(Algorithm.REQUEST, options, 4) == 4
+    assert connect(Algorithm.REQUEST, options, granted=4, cpus=4).io_queues == Split(1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "options", "offset"),
+    [
+        (Algorithm.REQUEST, Options(2, 2, 2), 6),
+        (Algorithm.REQUEST, Options(4, 0, 2), 4),
+        (Algorithm.FABRICS, Options(2, 2, 2), 4),
+        (Algorithm.FABRICS, Options(4, 0, 2), 4),
+    ],
+)
+def test_where_the_poll_queues_begin(algorithm: Algorithm, options: Options, offset: int) -> None:
+    assert connect(algorithm, options, granted=99, cpus=4).maps[2] == QueueMap("poll", 2, offset)
+
+
+def test_poll_map_without_queues() -> None:
+    """It stays as it was allocated, with all hardware queues of that time, also when fewer are granted later."""
+    first = connect(Algorithm.FABRICS, Options(4, 2, 2), granted=6, cpus=4)
+    cleared = QueueMap("poll", 6, 0, cleared=True)
+    assert first.maps == (QueueMap("default", 2, 0), QueueMap("read", 4, 2), cleared)
+    assert first.poll_on_zero
+    later = connect(Algorithm.FABRICS, Options(4, 2, 2), granted=5, cpus=4, previous=first)
+    assert later.maps == (QueueMap("default", 1, 0), QueueMap("read", 4, 1), cleared)
+    assert not connect(Algorithm.FABRICS, Options(4, 2, 2), granted=8, cpus=4).poll_on_zero
+
+
 def test_completion_vectors_count_before_v6_5() -> None:
     assert request(Algorithm.TRANSPORT, Options(8, 8, 8), 8, 2) == 2 + 2 + 8
     assert request(Algorithm.FABRICS, Options(8, 8, 8), 8, 2) == 24
     assert connect(Algorithm.TRANSPORT, Options(4, 4), granted=99, cpus=4, comp_vectors=1).io_queues == Split(1, 1, 0)
+    assert connect(Algorithm.FABRICS, Options(4, 4), granted=99, cpus=4, comp_vectors=1).io_queues == Split(4, 4, 0)
 
 
 def test_nothing_to_split() -> None:

@@ -33,6 +33,24 @@ def test_two_answers_are_none() -> None:
     assert deduce_types([EVERY, (0,), (1,), (2,), (3,)], io_poll=False) == ["default", *["read"] * 4]
 
 
+def test_one_queue() -> None:
+    """Poll queues were asked for, and one queue was granted."""
+    for io_poll in (True, False):
+        assert deduce_types([EVERY], io_poll=io_poll) == ["default"]
+
+
+def test_untouched_poll_map_beside_lists_that_no_map_gives() -> None:
+    """Two default queues with the same CPU; two maps behind the default one, of which none can be poll."""
+    assert deduce_types([EVERY, (2,), (2,), EVERY], io_poll=True) is None
+    assert deduce_types([EVERY, (2, 3), EVERY, EVERY], io_poll=True) is None
+
+
+def test_untouched_poll_map_beside_a_queue_of_isolated_cpus() -> None:
+    assert poll_on_zero([EVERY, (2,), ()], ["default"] * 3)
+    assert not poll_on_zero([(0, 1), (2,), ()], ["default"] * 3)
+    assert not poll_on_zero([EVERY, (2,)], ["default", "read"])
+
+
 def test_queue_of_isolated_cpus_only() -> None:
     """CPU 3 isolated, four default and two read queues: whether the empty one ends a map or begins the next is open,
     and where it is read as the latter, three queues pass for default."""

@@ -1,8 +1,10 @@
 """From raw answers to entries, with captures of booted kernels (see ../../data/rds/README.md)."""
 
+import ctypes
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,9 +12,11 @@ from kprobe_tool.native import rds_info
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer
+from kprobe_tool.native.rds_info import Connection, RdsSocket
+from kprobe_tool.native.records import be16
 from kprobe_tool.probes.rds import savefile
 from kprobe_tool.probes.rds.ask import Capture, Reading
-from kprobe_tool.probes.rds.entries import connection_state, entries, local_end, remote_end
+from kprobe_tool.probes.rds.entries import InfoEntry, connection_state, entries, local_end, remote_end, sortable
 from kprobe_tool.probes.rds.lists import LISTS, availability
 
 DATA = Path(__file__).parents[2] / "data" / "rds"
@@ -148,3 +152,50 @@ def test_holders_lowest_pid_first() -> None:
 def test_a_socket_of_nobody_we_know() -> None:
     (entry,) = entries(socket_capture({}), ["sockets"])
     assert entry.processes == ()
+
+
+def test_sending() -> None:
+    """A flag of connections, and of nothing else."""
+    connection = Connection(1, 1, "10.0.0.1", "10.0.0.2", "tcp", 5, None)
+    assert InfoEntry("connections", None, connection).sending is True
+    assert InfoEntry("connections", None, replace(connection, flags=4)).sending is False
+    assert InfoEntry("connections", None, replace(connection, flags=0)).sending is False
+    assert InfoEntry("sockets", None, RdsSocket(1, "::", "::", 0, 0, 1, 7)).sending is None
+
+
+def message_capture(netns: Netns | None, *, bound_port: int, **fields: Any) -> Capture:
+    """A socket that pid 3 holds, and a message from its address."""
+    sockets, queue = rds_info.OPTIONS["RDS6_INFO_SOCKETS"], rds_info.OPTIONS["RDS6_INFO_RECV_MESSAGES"]
+    port = be16(bound_port >> 8, bound_port & 0xFF)
+    sock = bytes(rds_info.rds6_info_socket(inum=77, bound_port=port))
+    message = bytes(rds_info.rds6_info_message(seq=1, lport=port))
+    answers = {
+        sockets.name: InfoAnswer(sockets, len(sock), sock),
+        queue.name: InfoAnswer(queue, len(message), message),
+    }
+    return Capture([Reading(netns, answers, {})], [BLUE], False, holders={77: [Process(3, "a", 5)]}, **fields)
+
+
+BLUE = Netns(4, 4026531840, name="blue")
+
+
+def test_whose_message_it_is() -> None:
+    """By the socket that is bound to its port; one that is bound to none has no messages."""
+    (entry,) = entries(message_capture(BLUE, bound_port=4000), ["recv"])
+    assert entry.processes == [Process(3, "a", 5)]
+    (entry,) = entries(message_capture(BLUE, bound_port=0), ["recv"])
+    assert entry.processes == ()
+
+
+def test_counters_are_shown_once() -> None:
+    """They are the host's, whichever namespace is asked, and the first answer is as good as the second."""
+    option = rds_info.OPTIONS["RDS_INFO_COUNTERS"]
+    raw = bytes(ctypes.sizeof(rds_info.rds_info_counter))
+    reading = Reading(BLUE, {option.name: InfoAnswer(option, len(raw), raw)}, {})
+    found = entries(Capture([reading, reading], [BLUE], False), ["counters"])
+    assert [entry.netns for entry in found] == [None]
+
+
+def test_order_of_numbers_addresses_and_nothing() -> None:
+    values = ["10.0.0.10", "infiniband", 7, None, "::1", "10.0.0.9", 10]
+    assert sorted(values, key=sortable) == [None, 7, 10, "infiniband", "10.0.0.9", "10.0.0.10", "::1"]

@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from kprobe_tool.native import rds_info
+from kprobe_tool.native.rds import InfoAnswer
 from kprobe_tool.native.rds_info import Connection, RdsSocket, TcpSocket
+from kprobe_tool.native.records import be32
 from kprobe_tool.probes.rds import savefile
 from kprobe_tool.probes.rds.ask import Reading
 from kprobe_tool.probes.rds.lists import LISTS, availability, options_of, records, with_tos
 
 DATA = Path(__file__).parents[2] / "data" / "rds"
+HERE, THERE = be32(127, 0, 0, 1), be32(127, 0, 0, 2)
 CAPTURES = sorted(DATA.glob("*.json"))
 
 
@@ -32,6 +36,32 @@ def test_the_sockets_come_along() -> None:
 )
 def test_a_list_that_failed_is_not_one_that_is_not_there(failures: dict[str, str], state: str) -> None:
     assert availability([Reading(None, {}, failures)]) == {"tcp": state}
+
+
+def test_one_option_that_answers_is_enough() -> None:
+    """As on kernels without the RDS6 options, and in one namespace of two."""
+    option = LISTS["tcp"].v4
+    answered = Reading(None, {option.name: InfoAnswer(option, 1, b"")}, {"RDS6_INFO_TCP_SOCKETS": "ENOPROTOOPT"})
+    failed = Reading(None, {}, {option.name: "ENOMEM"})
+    assert availability([answered]) == {"tcp": "ok"}
+    assert availability([failed, answered]) == {"tcp": "ok"}
+
+
+def test_only_messages_that_wait_to_be_sent_have_no_address() -> None:
+    """What was received has the addresses that the kernel copied whole."""
+    option = LISTS["recv"].v4
+    raw = bytes(rds_info.rds_info_message(laddr=HERE, faddr=THERE))
+    answers = {option.name: InfoAnswer(option, len(raw), raw)}
+    (record,) = records(LISTS["recv"], answers)
+    assert (vars(record)["laddr"], vars(record)["faddr"]) == ("127.0.0.1", "127.0.0.2")
+    for name in ("send", "retrans"):
+        option = LISTS[name].v4
+        (record,) = records(LISTS[name], {option.name: InfoAnswer(option, len(raw), raw)})
+        assert (vars(record)["laddr"], vars(record)["faddr"]) == (None, None)
+    option = LISTS["sockets"].v4
+    raw = bytes(rds_info.rds_info_socket(bound_addr=HERE))
+    (record,) = records(LISTS["sockets"], {option.name: InfoAnswer(option, len(raw), raw)})
+    assert vars(record)["bound_addr"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)

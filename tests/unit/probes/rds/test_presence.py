@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.checks import Status
+from kprobe_tool.checks import Method, Status
 from kprobe_tool.errors import Error
 from kprobe_tool.native import kmod, procfs
 from kprobe_tool.native.kmod import AliasTarget
@@ -30,6 +30,13 @@ def test_finding(autoload: AliasTarget | None, error: Error | None, status: Stat
     assert finding.status is status
     assert words in finding.reason
     assert bool(finding.settle) is (status is Status.UNKNOWN)
+    assert finding.method is Method.CONFIG
+
+
+def test_what_settles_it() -> None:
+    """Loading it where that is known to be possible, and looking elsewhere where it is not."""
+    assert "'modprobe rds'" in str(Presence(False, (), TARGET).finding().settle)
+    assert "on the host, not in a container" in str(Presence(False, (), None, UNREADABLE).finding().settle)
 
 
 def test_a_host_without_modules_alias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +47,7 @@ def test_a_host_without_modules_alias(tmp_path: Path, monkeypatch: pytest.Monkey
     found = presence()
     assert found.autoload is None
     assert found.autoload_error is not None and found.autoload_error.errno == 2
+    assert found.autoload_error.subject.endswith("modules.alias")
     assert found.finding().status is Status.UNKNOWN
 
 
@@ -48,3 +56,9 @@ def test_registered_is_all_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     found = presence()
     assert found.registered
     assert (found.autoload, found.autoload_error) == (None, None)
+
+
+def test_which_of_its_modules_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(procfs, "protocols", lambda: frozenset({"RDS"}))
+    monkeypatch.setattr(kmod, "loaded", lambda module: module != "rds_rdma")
+    assert presence().modules == ("rds", "rds_tcp")

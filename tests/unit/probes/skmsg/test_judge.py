@@ -19,6 +19,7 @@ from kprobe_tool.native.programs import skmsg_check
 from kprobe_tool.native.programs.skmsg_check import Plan, Record, Step, StepKind
 from kprobe_tool.native.sk_msg import PageKind
 from kprobe_tool.probes.skmsg import checks, experiment
+from kprobe_tool.probes.skmsg import judge as judge_module
 from kprobe_tool.probes.skmsg.cases import CASES, Must, SocketKind
 from kprobe_tool.probes.skmsg.experiment import Controls, CopyBitExperiment, Run, experiment_of
 from kprobe_tool.probes.skmsg.judge import CaseOutcome, judge, results, statement
@@ -286,6 +287,41 @@ def test_ktls_that_was_not_tried(loaded: bool | None) -> None:
 def test_only_the_three_controls_close_it(controls: Controls) -> None:
     done = replace(seen(FIXED), controls=controls)
     assert outcomes(done, SocketKind.KTLS) == {"unknown"}
+
+
+def test_what_the_controls_of_an_odd_ktls_said() -> None:
+    done = replace(seen(FIXED), controls=Controls(None, "ENOMEM", "EINVAL"))
+    (reason,) = {each.reason for each in results(done) if each.socket is SocketKind.KTLS}
+    assert "tls: ok, sockmap_then_tls: ENOMEM, tls_then_sockmap: EINVAL" in reason
+
+
+def test_which_helper_failed() -> None:
+    """The one of the last step before the record."""
+    done, run = next((done, run) for done, run in [*KEPT, *GONE] if run.case.name == "push+pull")
+    for after, helper in ((1, "bpf_msg_push_data"), (2, "bpf_msg_pull_data")):
+        records = [replace(each, error=-12 if each.after == after else 0) for each in run.records]
+        assert judge(done, replace(run, records=records)).reason == f"{helper}(): ENOMEM"
+
+
+def test_what_was_tried_on_tcp_alone() -> None:
+    """The kernel copies on TCP, and kTLS is not in use: the first is an answer, so the verdict is one."""
+    done = seen(CLOSED)
+    tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
+    finding = checks.finding(
+        replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=False), "skmsg-push-pop-copy"
+    )
+    assert (finding.status, finding.method) == (Status.NOT_APPLICABLE, Method.PROBE)
+
+
+def test_kept_and_closed_in_one_reason() -> None:
+    """The first case that was kept speaks for all of them; what the kernel refuses comes after."""
+    done = seen(FIXED)
+    finding = checks.finding(done, "skmsg-push-pop-copy")
+    found = [each for each in results(done) if each.case.check == "skmsg-push-pop-copy"]
+    kept = [each for each in found if each.outcome is CaseOutcome.OK]
+    assert len({each.reason for each in kept}) > 1, "or the first could be any"
+    assert finding.reason.startswith(f"{kept[0].reason}: {checks.names(kept)}; ")
+    assert finding.reason.endswith(judge_module.CLOSED)
 
 
 def test_statement(done: CopyBitExperiment) -> None:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""IORING_REGISTER_QUERY: the kernel says what it takes, where it has the query."""
+
+from __future__ import annotations
+
+import ctypes
+import errno as errnos
+
+import pytest
+
+from kprobe_tool.native import io_uring
+from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.probes.extensible_structs import table
+from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
+
+from ..fake import FakeProber, killed, says
+
+ENTRY = table.entry("IORING_REGISTER_QUERY")
+FIELDS = {field.name: field for field in ENTRY.fields}
+
+
+def kernel(result: int = 0, size: int = 40, **masks: int) -> FakeProber:
+    """io_uring/query.c: the header gets the result and the size of all there is to say."""
+
+    def answer(call: Call) -> Answer:
+        fd, opcode, argument, _ = call.args
+        if opcode != io_uring.IORING_REGISTER_QUERY:
+            return says(errnos.EBADF, call)
+        assert fd == -1, "a ring"
+        assert isinstance(argument, Memory)
+        header = io_uring.io_uring_query_hdr.from_buffer_copy(argument.data)
+        header.result, header.size = result, size
+        data = bytes(io_uring.io_uring_query_opcode(**masks))
+        return Answer(0, 0, (bytes(header), data))
+
+    return FakeProber(answer)
+
+
+def test_reach() -> None:
+    prober = kernel()
+    assert ENTRY.recipe.ask_reach(prober).errno in ENTRY.recipe.reach_errnos
+    assert prober.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
+    # A query that this kernel does not have is an error in the header, not of the call.
+    assert ENTRY.recipe.ask_reach(kernel(result=-errnos.EOPNOTSUPP)).errno == errnos.EOPNOTSUPP
+    absent = FakeProber(lambda call: says(errnos.EINVAL, call))
+    assert ENTRY.recipe.ask_reach(absent).errno in ENTRY.recipe.absent_errnos
+
+
+def test_size_is_what_the_kernel_has_to_say() -> None:
+    assert ENTRY.recipe.ask_size(kernel(size=48), ()) == Size(48, ProbeMethod.SELF)
+    for silent in (kernel(result=-errnos.EINVAL), FakeProber(killed)):
+        assert ENTRY.recipe.ask_size(silent, ()) == Size(reason="the query did not tell it")
+
+
+@pytest.mark.parametrize("name", ["feature_flags", "ring_setup_flags", "enter_flags", "sqe_flags"])
+def test_flags_are_those_of_the_fields_own_mask(name: str) -> None:
+    field = FIELDS[name]
+    first, *others = field.flags
+    results = ENTRY.recipe.ask_flags(kernel(**{name: first.value}), field, field.flags, 40)
+    assert results[first].accepted is results[first].in_mask is Support.YES
+    assert {results[flag].accepted for flag in others} == {Support.NO}
+
+
+def test_no_answer_is_no_flag() -> None:
+    field = FIELDS["sqe_flags"]
+    for prober in (FakeProber(lambda call: says(errnos.EPERM, call)), FakeProber(killed)):
+        results = ENTRY.recipe.ask_flags(prober, field, field.flags, 40)
+        assert {result.accepted for result in results.values()} == {Support.UNKNOWN}
+
+
+def test_the_answer_has_room() -> None:
+    (pointer,) = io_uring.query(80).args[2].pointers  # type: ignore[union-attr]
+    assert pointer == (io_uring.io_uring_query_hdr.query_data.offset, bytes(80))
+    assert ENTRY.recipe.first_size == ctypes.sizeof(io_uring.io_uring_query_opcode)

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""PIDFD_GET_INFO: the kernel's mask of what it knows, or else what it filled."""
+
+from __future__ import annotations
+
+import ctypes
+import errno as errnos
+import os
+
+from kprobe_tool.native import pidfd
+from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.probes.extensible_structs import table
+from kprobe_tool.probes.extensible_structs.model import Size, Support
+
+from ..fake import FakeProber, killed, says
+
+ENTRY = table.entry("PIDFD_GET_INFO")
+MASK = ENTRY.fields[0]
+PIDFD = 7
+
+
+def kernel(filled: int, supported: int | None = None, errno: int = 0) -> FakeProber:
+    """fs/pidfs.c: ``filled`` bits of the mask are answered, and the supported ones where the kernel has that."""
+
+    def answer(call: Call) -> Answer:
+        if call.name == "pidfd_open":
+            assert call.args == (os.getpid(), 0)
+            return Answer(0, PIDFD, ())
+        fd, _, memory = call.args
+        assert isinstance(memory, Memory)
+        if fd != PIDFD:
+            return says(errnos.EBADF, call)
+        if errno:
+            return says(errno, call)
+        info = pidfd.pidfd_info.from_buffer_copy(memory.data.ljust(ctypes.sizeof(pidfd.pidfd_info), b"\0"))
+        asked = info.mask
+        info.mask = filled & asked
+        if supported is not None and asked & pidfd.PIDFD_INFO_SUPPORTED_MASK:
+            info.mask |= pidfd.PIDFD_INFO_SUPPORTED_MASK
+            info.supported_mask = supported
+        return says(0, call, bytes(info))
+
+    return FakeProber(answer)
+
+
+def ask(prober: FakeProber) -> dict[str, Support]:
+    results = ENTRY.recipe.ask_flags(prober, MASK, MASK.flags, 64)
+    return {flag.name.removeprefix("PIDFD_INFO_"): result.accepted for flag, result in results.items()}
+
+
+def test_reach() -> None:
+    prober = kernel(0x7)
+    assert ENTRY.recipe.ask_reach(prober).errno in ENTRY.recipe.reach_errnos
+    assert prober.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
+    assert ENTRY.recipe.ask_reach(kernel(0, errno=errnos.ENOTTY)).errno in ENTRY.recipe.absent_errnos
+    none = FakeProber(lambda call: says(errnos.ENOSYS, call))
+    assert ENTRY.recipe.ask_reach(none).errno == errnos.ENOSYS
+    assert [call.name for call in none.asked] == ["pidfd_open"]
+
+
+def test_the_mask_of_a_kernel_that_has_one_decides() -> None:
+    found = ask(kernel(0x7, supported=0x67))
+    assert {name for name, support in found.items() if support is Support.YES} == {
+        "PID",
+        "CREDS",
+        "CGROUPID",
+        "SUPPORTED_MASK",
+        "COREDUMP_SIGNAL",
+    }
+    assert {found["EXIT"], found["COREDUMP"], found["COREDUMP_CODE"]} == {Support.NO}
+
+
+def test_before_that_only_what_is_filled_is_known() -> None:
+    found = ask(kernel(0x7))
+    assert {name for name, support in found.items() if support is Support.YES} == {"PID", "CREDS", "CGROUPID"}
+    assert found["EXIT"] is Support.UNKNOWN
+
+
+def test_no_answer() -> None:
+    for prober in (kernel(0x7, errno=errnos.EINVAL), FakeProber(killed)):
+        assert set(ask(prober).values()) == {Support.UNKNOWN}
+
+
+def test_no_size() -> None:
+    assert ENTRY.recipe.ask_size(kernel(0x7), (64, 80)) == Size()

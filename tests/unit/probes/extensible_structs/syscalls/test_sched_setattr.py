@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""sched_setattr(): nothing of the caller's changes, and clamps are told by the value that they refuse."""
+
+from __future__ import annotations
+
+import errno as errnos
+
+import pytest
+
+from kprobe_tool.native import sched_types
+from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.probes.extensible_structs import table
+from kprobe_tool.probes.extensible_structs.model import FlagResult, ProbeMethod, Size, Support
+
+from ..fake import FakeProber, killed, says
+
+ENTRY = table.entry("sched_setattr")
+FLAGS = next(field for field in ENTRY.fields if field.name == "sched_flags")
+KEEP = sched_types.SCHED_FLAG_KEEP_POLICY | sched_types.SCHED_FLAG_KEEP_PARAMS
+CLAMP = sched_types.SCHED_FLAG_UTIL_CLAMP_MIN | sched_types.SCHED_FLAG_UTIL_CLAMP_MAX
+
+
+def kernel(*, clamps: int = errnos.EINVAL, size: int = 56, known: int = 0x7F) -> FakeProber:
+    """kernel/sched/syscalls.c; a policy or a clamp that would be set fails the test."""
+
+    def answer(call: Call) -> Answer:
+        pid, memory, flags = call.args
+        assert (pid, flags) == (0, 0)
+        if memory == 0:
+            return says(errnos.EINVAL, call)
+        assert isinstance(memory, Memory)
+        attr = sched_types.sched_attr.from_buffer_copy(memory.data)
+        if attr.size < sched_types.SIZE_VER0:
+            attr.size = size
+            return says(errnos.E2BIG, call, bytes(attr))
+        if attr.sched_flags & ~known:
+            return says(errnos.EINVAL, call)
+        assert attr.sched_flags & KEEP == KEEP, "another policy"
+        if attr.sched_flags & CLAMP:
+            assert attr.sched_util_min > 1024 and attr.sched_util_max > 1024, "a clamp"
+            return says(clamps, call)
+        return says(0, call)
+
+    return FakeProber(answer)
+
+
+def ask(prober: FakeProber, name: str, size: int = 56) -> FlagResult:
+    flag = next(flag for flag in FLAGS.flags if flag.name == f"SCHED_FLAG_{name}")
+    return ENTRY.recipe.ask_flags(prober, FLAGS, [flag], size)[flag]
+
+
+def test_reach_size_and_controls() -> None:
+    prober = kernel()
+    assert ENTRY.recipe.ask_reach(prober).errno in ENTRY.recipe.reach_errnos
+    assert prober.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
+    assert ENTRY.recipe.ask_size(prober, ()) == Size(56, ProbeMethod.WRITE_BACK)
+    for control in ENTRY.recipe.controls(56):
+        assert prober.ask(control.call).errno in control.expected, control.what
+
+
+def test_flags() -> None:
+    assert ask(kernel(), "RECLAIM").accepted is Support.YES
+    assert ask(kernel(known=KEEP), "RECLAIM").accepted is Support.NO
+
+
+@pytest.mark.parametrize(
+    ("errno", "support", "in_mask"),
+    [
+        (errnos.EINVAL, Support.YES, Support.UNKNOWN),
+        (errnos.EOPNOTSUPP, Support.NO, Support.YES),
+        (errnos.EPERM, Support.UNKNOWN, Support.UNKNOWN),
+    ],
+)
+@pytest.mark.parametrize("name", ["UTIL_CLAMP_MIN", "UTIL_CLAMP_MAX"])
+def test_clamps(name: str, errno: int, support: Support, in_mask: Support) -> None:
+    result = ask(kernel(clamps=errno), name)
+    assert (result.accepted, result.in_mask) == (support, in_mask)
+
+
+def test_a_struct_without_clamps_is_not_asked_for_them() -> None:
+    prober = kernel(size=48)
+    assert ask(prober, "UTIL_CLAMP_MIN", 48) == FlagResult(Support.NO, ProbeMethod.SIZE)
+    assert prober.calls == 0
+
+
+def test_a_signal_is_no_answer() -> None:
+    assert ask(FakeProber(killed), "UTIL_CLAMP_MAX").accepted is Support.UNKNOWN

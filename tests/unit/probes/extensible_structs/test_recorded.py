@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every recipe asks a real kernel what it asked it once, and makes the same of its answers (see recorded.py)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.native import emulator
+from kprobe_tool.probes.extensible_structs import ask, table
+
+from .recorded import Replayer, report_row
+
+DATA = Path(__file__).parents[3] / "unit" / "data" / "extensible-structs"
+RELEASES = sorted(path.stem for path in DATA.glob("*.json"))
+
+
+@pytest.mark.parametrize("name", table.NAMES)
+@pytest.mark.parametrize("release", RELEASES)
+def test_recorded(release: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorded = json.loads((DATA / f"{release}.json").read_text(encoding="utf-8"))[name]
+    # What the kernel of the recording lacks it lacks by its symbols as well.
+    monkeypatch.setattr(ask, "find_implementation", lambda entry: ask.Implementation(False))
+    monkeypatch.setattr(emulator, "emulator", lambda: None)
+    prober = Replayer(recorded["calls"])
+    report = ask.Inquiry(table.entry(name), prober, False, None, exhaustive=False).report()
+    assert report_row(report) == recorded["report"]
+    assert prober.rows == []

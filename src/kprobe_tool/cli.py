@@ -16,7 +16,7 @@ import click
 
 from kprobe_tool import __version__
 from kprobe_tool.errors import Error, ExitCode, PluginState
-from kprobe_tool.lazy import LazyGroup
+from kprobe_tool.lazy import LazyGroup, examples
 from kprobe_tool.report.output import PROGRAM, say
 
 COMMANDS = {
@@ -48,6 +48,11 @@ STREAMS = ("standard output", "standard error")
 @click.group(
     cls=LazyGroup,
     table=COMMANDS,
+    epilog=examples(
+        "kprobe-tool audit",
+        "kprobe-tool help rds-info",
+        "kprobe-tool -v check-fields openat2",
+    ),
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -61,14 +66,7 @@ STREAMS = ("standard output", "standard error")
 @click.option("--version", is_flag=True, help="Print the version and exit; with -v those of all that is used.")
 @click.pass_context
 def cli(ctx: click.Context, color: str, *, verbose: bool, version: bool) -> ExitCode:
-    """Ask the running Linux kernel, and say what its answer means.
-
-    \b
-    Examples:
-      kprobe-tool audit
-      kprobe-tool help rds-info
-      kprobe-tool -v check-fields openat2
-    """
+    """Ask the running Linux kernel, and say what its answer means."""
     if version:
         print_version(everything=verbose)
         ctx.exit()

@@ -54,3 +54,8 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in self.table.items()])
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help: command lines, of which a test runs each."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

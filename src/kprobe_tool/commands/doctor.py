@@ -10,6 +10,7 @@ import click
 
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
 from kprobe_tool.report.output import Output, emit
@@ -89,19 +90,20 @@ def document_of(items: Sequence[Item], output: Output) -> Document:
     )
 
 
-@click.command(short_help="Show which commands work on this host, and how to get the rest.")
+@click.command(
+    short_help="Show which commands work on this host, and how to get the rest.",
+    epilog=examples(
+        "kprobe-tool doctor",
+        "kprobe-tool doctor -o wide",
+        "kprobe-tool doctor -o json",
+    ),
+)
 @output_option()
 def command(output: Output) -> ExitCode:
     """Show which commands work on this host, what each needs, and how to get what is missing.
 
     Each answer is found by trying: a program is compiled, loaded and attached for a moment to where nothing runs it.
     Nothing is loaded that stays, and no module.
-
-    \b
-    Examples:
-      kprobe-tool doctor
-      kprobe-tool doctor -o wide
-      kprobe-tool doctor -o json
     """
     from kprobe_tool.probes import doctor
 

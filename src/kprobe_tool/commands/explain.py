@@ -10,6 +10,7 @@ from kprobe_tool.commands.check_rows import check_row
 from kprobe_tool.commands.completion import check_names, complete
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Column, Document, Row, Table
 from kprobe_tool.report.output import Output, emit
@@ -17,7 +18,13 @@ from kprobe_tool.report.output import Output, emit
 COLUMNS = (Column("", "name"), Column("", "text", wrap=True))
 
 
-@click.command(short_help="Say what a check means, what shows it, and what to do about it.")
+@click.command(
+    short_help="Say what a check means, what shows it, and what to do about it.",
+    epilog=examples(
+        "kprobe-tool explain rds-bind-netns",
+        "kprobe-tool explain nvme",
+    ),
+)
 @click.argument("names", metavar="NAME...", nargs=-1, shell_complete=complete(check_names, several=True))
 @click.option("--all", "everything", is_flag=True, help="All checks.")
 @output_option()

@@ -8,6 +8,7 @@ import click
 from kprobe_tool.commands.completion import complete
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host, schemas
 from kprobe_tool.report.document import Column, Document, Table
 from kprobe_tool.report.output import Output, emit
@@ -15,7 +16,13 @@ from kprobe_tool.report.output import Output, emit
 COLUMNS = (Column("DOCUMENT", "name"), Column("ID", "id", wide=True), Column("WHAT IT IS", "title", wrap=True))
 
 
-@click.command(short_help="Print the JSON Schema of a document, or list them.")
+@click.command(
+    short_help="Print the JSON Schema of a document, or list them.",
+    epilog=examples(
+        "kprobe-tool schema",
+        "kprobe-tool schema audit",
+    ),
+)
 @click.argument("document", required=False, shell_complete=complete(lambda ctx: schemas.names()))
 @output_option()
 @click.pass_context

@@ -16,6 +16,7 @@ from kprobe_tool.commands.completion import check_names, complete
 from kprobe_tool.commands.findings import FailOn, fail_on_option
 from kprobe_tool.commands.options import OutputFile, output_option
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document
 from kprobe_tool.report.output import COMMON, Output, Progress, emit
@@ -35,7 +36,14 @@ def run_checks(checks: Sequence[Check], timeout: int, *, quiet: bool) -> list[tu
         )
 
 
-@click.command(short_help="Run all checks and print one verdict for each.")
+@click.command(
+    short_help="Run all checks and print one verdict for each.",
+    epilog=examples(
+        "kprobe-tool audit",
+        "kprobe-tool audit --only rds,nvme --fail-on high",
+        "kprobe-tool audit -q --baseline last.json --fail-on changed",
+    ),
+)
 @click.option("--list", "listing", is_flag=True, help="Run nothing; show the checks, what they need, and references.")
 @click.option("--all", "everything", is_flag=True, help="Run every check, and show the verdict of each.")
 @click.option(

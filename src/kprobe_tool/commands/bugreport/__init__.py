@@ -7,6 +7,7 @@ import click
 
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.report.document import Column, Document, Row, Table
 from kprobe_tool.report.output import Output, emit
 
@@ -21,18 +22,19 @@ FINDING_COLUMNS = (
 EVIDENCE_COLUMNS = (Column("ID", "id"), Column("EVIDENCE", "evidence", wrap=True))
 
 
-@click.command(short_help="Collect what a bug report needs, without the names of this host.")
+@click.command(
+    short_help="Collect what a bug report needs, without the names of this host.",
+    epilog=examples(
+        "kprobe-tool bugreport",
+        "kprobe-tool bugreport -o json",
+    ),
+)
 @output_option()
 def command(output: Output) -> ExitCode:
     """Collect what a bug report needs in one document on standard output: versions, doctor and all checks.
 
     Host names, addresses and NVMe qualified names are replaced, the same one by the same word. Read the rest before
     you pass it on. Takes as long as an audit, and does no more to the host.
-
-    \b
-    Examples:
-      kprobe-tool bugreport
-      sudo kprobe-tool bugreport -o json
     """
     emit(collect(output), output)
     return ExitCode.OK

@@ -19,6 +19,7 @@ from kprobe_tool.commands.check_fields.rows import (
 from kprobe_tool.commands.completion import complete, flags_and_fields
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.names import did_you_mean
 from kprobe_tool.probes import host
 from kprobe_tool.probes.extensible_structs import ask, compare, table
@@ -55,7 +56,13 @@ def load(path: str) -> compare.Facts:
     return files.read_document(path, SAVED_MAX, "check-fields", what, parse)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "kprobe-tool check-fields openat2",
+        "kprobe-tool check-fields openat2 --require RESOLVE_BENEATH",
+        "kprobe-tool check-fields --all -o json",
+    ),
+)
 @click.argument("syscalls", metavar="[SYSCALL]...", nargs=-1, shell_complete=complete(lambda ctx: table.NAMES))
 @click.option("--all", "every", is_flag=True, help="Ask all system calls that are known here.")
 @click.option(
@@ -80,12 +87,6 @@ def command(
     Says which fields and flags this kernel takes, and since which release. ACCEPTED is what it does with a flag: yes,
     no, ignored, unknown. Each is tried with a call that must fail for another reason: no process, file or mount comes
     of it. IN MASK is what the kernel says of itself, where it does.
-
-    \b
-    Examples:
-      kprobe-tool check-fields openat2
-      kprobe-tool check-fields openat2 --require RESOLVE_BENEATH
-      kprobe-tool check-fields --all -o json
     """
     names = choose_syscalls(syscalls, every)
     if require is not None and (len(names) != 1 or diff is not None):

@@ -21,6 +21,7 @@ from kprobe_tool.commands.nvme_queues.rows import (
 )
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Table
 from kprobe_tool.report.output import Output, emit
@@ -78,7 +79,14 @@ def survey_document(survey: Survey, directory: str | None, *, people: bool) -> D
     )
 
 
-@click.command(short_help="Show NVMe I/O queues, and what breaks at the next reconnect.")
+@click.command(
+    short_help="Show NVMe I/O queues, and what breaks at the next reconnect.",
+    epilog=examples(
+        "kprobe-tool nvme-queues",
+        "kprobe-tool nvme-queues --map nvme1",
+        "kprobe-tool nvme-queues --simulate io=2,write=2,poll=2,cpus=4,previous=6,granted=3",
+    ),
+)
 @click.argument("controllers", metavar="[CONTROLLER]...", nargs=-1, shell_complete=complete(controller_names))
 @click.option(
     "--sysfs", "directory", metavar="DIR", type=click.Path(), help="Read a captured copy of /sys, not the live one."
@@ -116,13 +124,6 @@ def command(
 
     CONTROLLER is a name as in /sys/class/nvme; all are shown without one. Nothing but --query-controller sends a
     command to a controller. As root, what the host asked for is read from the running kernel.
-
-    \b
-    Examples:
-      kprobe-tool nvme-queues                  every controller of this host
-      kprobe-tool nvme-queues --map nvme1      which CPUs share a queue
-      kprobe-tool nvme-queues --simulate io=2,write=2,poll=2,cpus=4,previous=6,granted=3
-                                               would this reconnect crash the kernel?
     """
     if simulate is not None:
         if controllers or directory or sosreport or picture or query_controller:

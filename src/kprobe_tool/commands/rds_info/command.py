@@ -19,6 +19,7 @@ from kprobe_tool.commands.options import OutputFile, output_option
 from kprobe_tool.commands.rds_info.leak_check import run_leak_check
 from kprobe_tool.commands.rds_info.rows import entry_row, tables
 from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row
 from kprobe_tool.report.output import Output, emit
@@ -160,7 +161,14 @@ def with_deltas(document: Document, wanted: Sequence[str], previous: dict[str, i
     return replace(document, tables=tables(found, sources, wanted, deltas=True))
 
 
-@click.command(short_help="Show RDS sockets, connections, messages and counters.")
+@click.command(
+    short_help="Show RDS sockets, connections, messages and counters.",
+    epilog=examples(
+        "kprobe-tool rds-info --all-netns",
+        "kprobe-tool rds-info --send --retrans --faddr 10.0.0.0/8",
+        "kprobe-tool rds-info --leak-check",
+    ),
+)
 @click.option("-c", "--counters", is_flag=True, help="Statistics of the whole host.")
 @click.option("-k", "--sockets", is_flag=True, help="RDS sockets, unbound ones too.")
 @click.option("-n", "--connections", is_flag=True, help="RDS connections.")

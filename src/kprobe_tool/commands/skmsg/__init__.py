@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from kprobe_tool.lazy import LazyGroup
+from kprobe_tool.lazy import LazyGroup, examples
 
 COMMANDS = {
     "check": ("kprobe_tool.commands.skmsg.check", "Check whether they could, on sockets of the tool's own."),
@@ -17,6 +17,7 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup,
     table=COMMANDS,
+    epilog=examples("kprobe-tool skmsg check", "kprobe-tool skmsg watch --all"),
     short_help="Check whether BPF socket programs could overwrite cached file pages.",
 )
 def command() -> None:

@@ -10,6 +10,7 @@ from kprobe_tool.commands.findings import FINDING_COLUMNS, FailOn, exit_code, fa
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.skmsg.rows import COLUMNS, FINDING_MEMBERS, result_row
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Table
 from kprobe_tool.report.output import Output, Progress, emit
@@ -20,7 +21,14 @@ SHARED = (
 )
 
 
-@click.command(short_help="Check whether they could, on sockets of the tool's own.")
+@click.command(
+    short_help="Check whether they could, on sockets of the tool's own.",
+    epilog=examples(
+        "kprobe-tool skmsg check",
+        "kprobe-tool skmsg check -o wide",
+        "kprobe-tool skmsg check --fail-on never -o json",
+    ),
+)
 @output_option()
 @fail_on_option(FailOn.UNKNOWN)
 def command(output: Output, fail_on: FailOn) -> ExitCode:
@@ -29,12 +37,6 @@ def command(output: Output, fail_on: FailOn) -> ExitCode:
     It sends a file in memory of its own over loopback connections of its own, with and without kernel TLS, has a BPF
     program split, move and replace parts of the message, and looks whether the program could then write to the file's
     pages. The program writes nothing. No module is loaded, and nothing is left behind. Needs root.
-
-    \b
-    Examples:
-      kprobe-tool skmsg check
-      modprobe tls; kprobe-tool skmsg check -o wide     with kernel TLS, where nothing has loaded it yet
-      kprobe-tool skmsg check -o json | jq '.results[] | select(.outcome == "affected")'
     """
     from kprobe_tool.probes.skmsg.experiment import experiment
     from kprobe_tool.probes.skmsg.judge import controls_row, results, statement

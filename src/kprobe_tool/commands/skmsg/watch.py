@@ -15,6 +15,7 @@ from kprobe_tool.commands.completion import complete, netns_names
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.skmsg.rows import event_row, hook_row
 from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row
 from kprobe_tool.report.live import live, note_reader
@@ -124,7 +125,14 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
     return ExitCode.after(stopped())
 
 
-@click.command(short_help="Watch messages in which they could, on the whole host.")
+@click.command(
+    short_help="Watch messages in which they could, on the whole host.",
+    epilog=examples(
+        "kprobe-tool skmsg watch",
+        "kprobe-tool skmsg watch --all --pid 4711",
+        "kprobe-tool skmsg watch --duration 60 -o jsonl",
+    ),
+)
 @click.option("--all", "everything", is_flag=True, help="Show every message, not only those with an exposed element.")
 @click.option("--pid", type=click.IntRange(1), metavar="PID", help="Only messages that this process sends.")
 @click.option(
@@ -158,12 +166,6 @@ def command(
     Shows each message in which a BPF program could overwrite a cached file: one with a page of the page cache that
     has lost its copy bit (EXPOSED). Ends with Ctrl-C, and then says how many messages there were. Those of kernel
     TLS are seen as well. Nothing is changed, and nothing stays attached. Needs root.
-
-    \b
-    Examples:
-      kprobe-tool skmsg watch
-      kprobe-tool skmsg watch --all --pid 4711
-      kprobe-tool skmsg watch --duration 60 -o jsonl
     """
     from kprobe_tool.probes import namespaces
     from kprobe_tool.probes.live import Limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import click
 
-from kprobe_tool.lazy import LazyGroup
+from kprobe_tool.lazy import LazyGroup, examples
 
 COMMANDS = {
     "explain": ("kprobe_tool.commands.verifier_log.explain", "Explain a log of the BPF verifier."),
@@ -17,6 +17,11 @@ COMMANDS = {
 """Name: (module with a ``command``, short help), for LazyGroup."""
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, short_help="Explain what the BPF verifier says about a program.")
+@click.group(
+    cls=LazyGroup,
+    table=COMMANDS,
+    short_help="Explain what the BPF verifier says about a program.",
+    epilog=examples("kprobe-tool verifier-log explain build.log", "kprobe-tool verifier-log load x.o"),
+)
 def command() -> None:
     """Explain what the BPF verifier says about a program: why it was rejected, where, and what to do."""

@@ -11,6 +11,7 @@ from kprobe_tool import files
 from kprobe_tool.commands.completion import complete, errno_names
 from kprobe_tool.commands.options import OutputFile, output_option
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.report.output import COMMON, Output, emit
 
 if TYPE_CHECKING:
@@ -36,7 +37,14 @@ def diagnosed(path: str, errno: str | None) -> Diagnosis:
         return explain_fd(file.fileno(), errno)
 
 
-@click.command(short_help="Explain a log of the BPF verifier.")
+@click.command(
+    short_help="Explain a log of the BPF verifier.",
+    epilog=examples(
+        "kprobe-tool verifier-log explain build.log",
+        "kprobe-tool verifier-log explain build.log --object x.o",
+        "kprobe-tool verifier-log explain /dev/null --errno EPERM",
+    ),
+)
 @click.argument("path", metavar="[FILE]", default="-", type=click.Path(allow_dash=True))
 @click.option(
     "--errno",

@@ -15,6 +15,7 @@ from kprobe_tool.commands.options import OutputFile, output_option
 from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
 from kprobe_tool.commands.verifier_log.rows import stats_line, stats_row
 from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row, Span, Table
 from kprobe_tool.report.output import Output, Progress, emit
@@ -79,7 +80,13 @@ def load_programs(
         )
 
 
-@click.command(short_help="Load a program to see what the verifier says.")
+@click.command(
+    short_help="Load a program to see what the verifier says.",
+    epilog=examples(
+        "kprobe-tool verifier-log load x.o",
+        "kprobe-tool verifier-log load x.o --level 2 --log x.log",
+    ),
+)
 @click.argument("path", metavar="FILE", type=click.Path())
 @click.option("--prog", "wanted", metavar="NAME", multiple=True, help="Load only this program (repeatable).")
 @click.option(

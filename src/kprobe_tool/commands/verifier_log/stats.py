@@ -18,6 +18,7 @@ from kprobe_tool.commands.verifier_log.rows import (
     subprogram_rows,
 )
 from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row, Table
 from kprobe_tool.report.output import Output, emit
@@ -63,7 +64,13 @@ def tables(path: str, stats: Stats, limit: int, *, several: bool) -> list[Table]
     return shown
 
 
-@click.command(short_help="Show what verifying a program took.")
+@click.command(
+    short_help="Show what verifying a program took.",
+    epilog=examples(
+        "kprobe-tool verifier-log stats x.log",
+        "kprobe-tool verifier-log stats x.log --lines 20",
+    ),
+)
 @click.argument("paths", metavar="[LOG]...", nargs=-1, type=click.Path())
 @click.option(
     "--lines", "limit", metavar="N", type=click.IntRange(0), default=10, show_default=True, help="How many lines."

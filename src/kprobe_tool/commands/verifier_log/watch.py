@@ -16,6 +16,7 @@ from kprobe_tool.commands.completion import complete, prog_type_names
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
 from kprobe_tool.errors import ExitCode, errno_name
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row
 from kprobe_tool.report.live import live, note_reader
@@ -219,7 +220,14 @@ def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
     return ExitCode.after(stopped())
 
 
-@click.command(short_help="Watch BPF programs being rejected, with their logs.")
+@click.command(
+    short_help="Watch BPF programs being rejected, with their logs.",
+    epilog=examples(
+        "kprobe-tool verifier-log watch",
+        "kprobe-tool verifier-log watch --explain --comm tc",
+        "kprobe-tool verifier-log watch --duration 60 -o jsonl",
+    ),
+)
 @click.option("--all", "everything", is_flag=True, help="Report loads that succeed as well.")
 @click.option("--pid", type=click.IntRange(1), metavar="PID", help="Only loads of this process.")
 @click.option("--comm", metavar="NAME", help="Only loads of threads with this name.")

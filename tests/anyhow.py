@@ -87,7 +87,7 @@ def shuffled() -> int:
 
 def side_by_side() -> int:
     """In two processes at a time."""
-    return pytest("-n", "2")
+    return pytest("-n", "2", "--dist", "loadgroup")
 
 
 WAYS: dict[str, Callable[[], int]] = {

@@ -1,8 +1,22 @@
 """What holds for all tests."""
 
 import signal
+from pathlib import Path
+
+import pytest
+
+HOST = Path(__file__).parent / "host"
 
 
 def pytest_configure() -> None:
     # A shell ignores SIGINT for what it starts in the background, and so would all that the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Those that ask this machine's kernel look at what there is before and after: with -n they have a worker."""
+    if config.pluginmanager.has_plugin("xdist"):
+        for item in items:
+            if item.path.is_relative_to(HOST):
+                item.add_marker(pytest.mark.xdist_group("host"))

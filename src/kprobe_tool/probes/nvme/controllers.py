@@ -138,7 +138,7 @@ class Cpus:
     online: tuple[int, ...] | None
     born: Mapping[int, int] = field(default_factory=dict)
 
-    def steady(self, controller: Controller) -> int:
+    def cpus_online_since(self, controller: Controller) -> int:
         """How many CPUs have been online ever since this controller was made, as far as is known: 1 at least."""
         if controller.born is None:
             return 1

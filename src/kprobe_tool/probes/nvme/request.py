@@ -208,7 +208,7 @@ def fabrics_request(controller: Controller, known: ConnectOptions, context: Cont
 
     now = ask_with(len(context.cpus.online))
     most = ask_with(len(context.cpus.possible)) if context.cpus.possible is not None else None
-    least = ask_with(context.cpus.steady(controller))
+    least = ask_with(context.cpus.cpus_online_since(controller))
     doubt = "CPUs may have been offline when the host asked"
     complete = True
     if context.algorithm is None:

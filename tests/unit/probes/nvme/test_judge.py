@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kprobe_tool.checks import CHECKS, Finding, Method, Status
-from kprobe_tool.errors import Error
 from kprobe_tool.probes.nvme import checks, judge
 from kprobe_tool.probes.nvme.ask import Subject, Survey, group_paths, survey_host
 from kprobe_tool.probes.nvme.controllers import Controller, Cpus, Hctx, NvmePath, Problem
@@ -171,10 +170,6 @@ def test_controller_that_cannot_be_read_is_unknown() -> None:
     assert {finding.status for finding in findings.values()} == {Status.UNKNOWN}
     for finding in findings.values():
         assert "not read within 3 s" in finding.reason
-    verdict = checks.worst_finding(STALE, surveying(made_up(name="nvme1", transport="pcie"), NOT_READ))
-    assert verdict.status is Status.UNKNOWN
-    failed = surveying(NOT_READ, errors=(Error("nvme0: attributes", "not read within 3 s"),))
-    assert checks.worst_finding(STALE, failed).evidence["errors"] == ["nvme0: attributes: not read within 3 s"]
 
 
 QUEUES_NOT_READ = made_up(
@@ -455,19 +450,6 @@ def test_unknown_online_cpus(tmp_path: Path) -> None:
     trees.controller(tmp_path)
     survey = replace(survey_host(str(tmp_path)), cpus=Cpus(None, None))
     assert judged(survey)[OFFLINE].status is Status.UNKNOWN
-
-
-def test_verdict_is_the_worst(tmp_path: Path) -> None:
-    survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-two-paths")))
-    verdict = checks.worst_finding(PATHS, survey)
-    assert (verdict.status, verdict.reason[:6]) == (Status.AFFECTED, "nvme2:")
-    evidence = verdict.evidence["controllers"]
-    assert isinstance(evidence, dict)
-    assert list(evidence) == ["nvme2"]
-    assert "errors" not in verdict.evidence
-    (tmp_path / "empty/class").mkdir(parents=True)
-    none = checks.worst_finding(PATHS, survey_host(str(tmp_path / "empty")))
-    assert none.status is Status.NOT_APPLICABLE
 
 
 def test_unreadable_queue_count(tmp_path: Path) -> None:

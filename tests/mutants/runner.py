@@ -135,14 +135,18 @@ def limit(seconds: int) -> None:
 def loaded_instead(path: Path, changed: Mutant, tests: Sequence[Path]) -> int:
     """The tests with the changed module in place, which this process has not imported yet."""
     limit(6 * SLOWEST)
-    code = compile(changed.module, str(path), "exec")
+    import_instead(path, compile(changed.module, str(path), "exec"))
+    return pytest.main([*ARGUMENTS, *map(str, tests)])
+
+
+def import_instead(path: Path, code: CodeType) -> None:
+    """Importing ``path`` gives ``code`` from now on."""
     get_code = SourceFileLoader.get_code
 
     def changed_code(self: SourceFileLoader, fullname: str) -> CodeType | None:
         return code if Path(self.path).resolve() == path else get_code(self, fullname)
 
     pytest.MonkeyPatch().setattr(SourceFileLoader, "get_code", changed_code)
-    return pytest.main([*ARGUMENTS, *map(str, tests)])
 
 
 def collected(path: Path, found: Sequence[Mutant], tests: Sequence[Path], jobs: int, writing: int) -> int:
@@ -306,9 +310,12 @@ def functions_of(path: Path) -> list[FunctionType]:
 
 
 def change(path: Path, mutant: Mutant, functions: Sequence[FunctionType]) -> bool:
-    """Give the functions their changed code. False where the change is one of which functions there are."""
+    """Give the functions their changed code, and the module to who imports it later. False where the change is one
+    of which functions there are."""
+    module = compile(mutant.module, str(path), "exec")
+    import_instead(path, module)
     before = codes(compile(path.read_text(encoding="utf-8"), str(path), "exec"))
-    after = codes(compile(mutant.module, str(path), "exec"))
+    after = codes(module)
     if [code.co_qualname for code in before] != [code.co_qualname for code in after]:
         return False
     new = dict(zip(before, after, strict=True))

@@ -194,7 +194,9 @@ class Plugin:
 
     def __init__(self, path: Path, found: Sequence[Mutant], jobs: int, writing: int, trace: Trace) -> None:
         self.path, self.found, self.jobs, self.writing, self.trace = path, found, jobs, writing, trace
-        self.statements = statements(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
+        self.statements = statements(source)
+        self.heads = heads(source)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -212,7 +214,7 @@ class Plugin:
         for number, mutant in enumerate(self.found):
             lines = self.statements[mutant.line]
             chosen = sorted((visit for visit in visits if not lines.isdisjoint(visit.lines)), key=seconds_of)
-            if not lines.isdisjoint(imported):
+            if not lines.isdisjoint(imported) or mutant.line in self.heads:
                 self.tell(number, IMPORTED)
                 continue
             if not chosen:
@@ -292,6 +294,16 @@ def statements(source: str) -> dict[int, frozenset[int]]:
 
     visit(ast.parse(source))
     return found
+
+
+def heads(source: str) -> set[int]:
+    """The lines of the heads of functions: what a parameter is by default is known once the module is imported."""
+    return {
+        line
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+        for line in range(node.lineno, (node_end(node) or node.lineno) + 1)
+    }
 
 
 def node_end(node: ast.AST) -> int | None:

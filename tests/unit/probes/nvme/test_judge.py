@@ -505,9 +505,9 @@ def test_stale_grants_by_the_rule_of_the_kernel(tmp_path: Path) -> None:
 
 
 def test_one_cut_list_among_those_offline() -> None:
-    """Hctx 1 is without an online CPU for certain; hctx 2 may not be, so which the next connect stops at is open."""
-    path = mapped(hctx(0, 0), hctx(1, 1), hctx(2, 2, cut=True))
-    survey = replace(surveying(made_up(paths=(path,), queue_count=4)), cpus=replace(FOUR, online=(0,)))
+    """Hctx 0 is without an online CPU for certain; hctx 1 may not be, so which the next connect stops at is open."""
+    path = mapped(hctx(0, 0), hctx(1, 1, cut=True), hctx(2, 2))
+    survey = replace(surveying(made_up(paths=(path,), queue_count=4)), cpus=replace(FOUR, online=(2,)))
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
 

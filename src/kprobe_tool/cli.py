@@ -28,6 +28,7 @@ COMMANDS = {
     "check-fields": ("kprobe_tool.commands.check_fields", "Show what extensible-struct system calls understand."),
     "doctor": ("kprobe_tool.commands.doctor", "Show which commands work on this host, and how to get the rest."),
     "explain": ("kprobe_tool.commands.explain", "Say what a check means, what shows it, and what to do about it."),
+    "fleet": ("kprobe_tool.commands.fleet.command", "Merge the audits of many hosts into one."),
     "nvme-queues": (
         "kprobe_tool.commands.nvme_queues",
         "Show NVMe I/O queues, and what breaks at the next reconnect.",

@@ -13,6 +13,7 @@ OBJECT = DATA / "verifier/null-check.o"
 INSTRUCTIONS = DATA / "verifier/exit.hex"
 SOURCE = Path(__file__).with_name("unchecked.c")
 RDS_CAPTURE = DATA / "rds/6.12.43+deb12-amd64.json"
+REPORTS = DATA / "fleet"
 
 TOOL = (sys.executable, "-m", "kprobe_tool")
 
@@ -60,5 +61,6 @@ INVOCATIONS = (
     Invocation(("explain", "rds-bind-netns", "-o", "json")),
     Invocation(("bugreport", "-o", "json"), bpf=True),
     Invocation(("doctor", "-o", "json"), bpf=True),
+    Invocation(("fleet", str(REPORTS), "-o", "json")),
     Invocation(("schema", "audit")),
 )

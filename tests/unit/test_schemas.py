@@ -60,6 +60,7 @@ CAPTURES = sorted((Path(__file__).parent / "data" / "rds").glob("*.json"))
 INSTRUCTIONS = Path(__file__).parent / "data" / "verifier" / "exit.hex"
 OBJECT = Path(__file__).parent / "data" / "verifier" / "null-check.o"
 VERIFIER_LOG = Path(__file__).parent / "data" / "verifier" / "null-check-6.18.txt"
+REPORTS = Path(__file__).parent / "data" / "fleet"
 
 COMMAND_LINES = {
     "audit": ["audit"],
@@ -68,6 +69,7 @@ COMMAND_LINES = {
     "check-fields": ["check-fields", "openat2"],
     "doctor": ["doctor"],
     "explain": ["explain", "rds-bind-netns"],
+    "fleet": ["fleet", str(REPORTS)],
     "nvme-queues": ["nvme-queues"],
     "nvme-queues-simulate": ["nvme-queues", "--simulate", "io=4,write=2,poll=2,granted=3"],
     "rds-info": ["rds-info"],

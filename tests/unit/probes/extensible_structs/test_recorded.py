@@ -27,4 +27,6 @@ def test_recorded(release: str, name: str, monkeypatch: pytest.MonkeyPatch) -> N
     prober = Replayer(recorded["calls"])
     report = ask.Inquiry(table.entry(name), prober, False, None, exhaustive=False).report()
     assert report_row(report) == recorded["report"]
+    recipe = table.entry(name).recipe
+    assert prober.ask(recipe.second_call()).errno in recipe.second_errnos
     assert prober.rows == []

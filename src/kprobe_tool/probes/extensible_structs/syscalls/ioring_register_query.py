@@ -102,6 +102,7 @@ class IoUring(Recipe):
     def ask_reach(self, prober: Prober) -> Answer:
         answer = prober.ask(native.query(ROOM))
         if answer.signal is None and answer.errno == 0:
+            # A query that failed is an error in its header, and not of the call.
             result, _ = native.query_result(answer.memory[0])
             return Answer(-result, answer.value, answer.memory)
         return answer
@@ -119,7 +120,7 @@ class IoUring(Recipe):
         return Size(reason="the query did not tell it")
 
     def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
-        answer = prober.ask(native.query(ROOM))
+        answer = self.ask_reach(prober)
         if answer.signal is not None or answer.errno:
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
         mask = native.numbers(answer.memory[1])[field.name]

@@ -63,9 +63,12 @@ def test_flags_are_those_of_the_fields_own_mask(name: str) -> None:
 
 def test_no_answer_is_no_flag() -> None:
     field = FIELDS["sqe_flags"]
-    for prober in (FakeProber(lambda call: says(errnos.EPERM, call)), FakeProber(killed)):
+    refused = FakeProber(lambda call: says(errnos.EPERM, call))
+    for prober in (refused, FakeProber(killed), kernel(result=-errnos.ENOMEM)):
         results = ENTRY.recipe.ask_flags(prober, field, field.flags, 40)
-        assert {result.accepted for result in results.values()} == {Support.UNKNOWN}
+        assert {(result.accepted, result.method) for result in results.values()} == {
+            (Support.UNKNOWN, ProbeMethod.SELF)
+        }
 
 
 def test_the_answer_has_room() -> None:

@@ -8,11 +8,17 @@
 #pragma once
 #include <linux/types.h>
 
+/*
+ * BPF_FUNC_probe_read_kernel (linux/bpf.h, Linux v5.5), by its number: bcc turns its own name for it into that of
+ * bpf_probe_read() where the user is not root, whatever the capabilities, and sk_msg programs may not call that one.
+ */
+static long (*const read_kernel)(void *dst, __u32 size, const void *from) = (void *)113;
+
 /* Reads a field of the kernel structure at ptr; a field that has become wider or narrower does not compile. */
 #define READ(dst, ptr, field)                                                                                          \
 	({                                                                                                             \
 		_Static_assert(sizeof(dst) == field##_SIZE, #field " has another size in this kernel");                 \
-		bpf_probe_read_kernel(&(dst), sizeof(dst), (const char *)(ptr) + field##_OFFSET);                       \
+		read_kernel(&(dst), sizeof(dst), (const char *)(ptr) + field##_OFFSET);                                 \
 	})
 
 /* LLVM unrolls a loop of a known length, which costs more to compile than the kernel takes to verify it. */

@@ -27,9 +27,14 @@ QUESTIONED = frozenset(
         *("bpf", "clone3", "file_setattr", "file_getattr", "io_uring_setup", "io_uring_register", "listmount"),
         *("landlock_create_ruleset", "mount_setattr", "openat2", "perf_event_open", "pidfd_open", "sched_setattr"),
         *("sched_getattr", "setxattrat", "getxattrat", "statmount", "open_tree_attr"),
+        # PIDFD_GET_INFO
+        "ioctl",
     }
 )
 """What check-fields asks about: where such a call is refused, that is the answer."""
+
+NEEDED = frozenset({"execve", "exit", "exit_group", "brk"})
+"""What no program does without; where brk(2) is refused to a running one, glibc's malloc() ends it."""
 
 PART = frozenset(
     {
@@ -76,7 +81,7 @@ def used(invocation: Invocation, tmp_path: Path) -> list[str]:
     known = {each.partition(":")[0] for each in table().split()}
     found = set(re.findall(r"^\s*(\w+)\s*$", path.read_text(), re.MULTILINE)) & known
     assert found, path.read_text()
-    return sorted(found - {"execve", "exit", "exit_group"} if FULL else found & PART)
+    return sorted(found - NEEDED if FULL else found & PART)
 
 
 def under(filters: Sequence[str], invocation: Invocation) -> Run:

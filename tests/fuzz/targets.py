@@ -305,7 +305,7 @@ def targets() -> list[Target]:
     captures = files_in(DATA / "rds", "*.json", 4)
     golden = DATA / "golden"
     found = [
-        Target("rds-records", rds_records, list(rds_seeds()), wrong, 4),
+        Target("rds-records", rds_records, list(rds_seeds()), wrong, 1),
         Target("rds-captures", rds_capture, captures, wrong, 1),
         Target("btf", btf, btf_seeds(), (ValueError,), 12),
         Target("kcore", kcore_file, [], (ValueError, OSError), 12),
@@ -321,6 +321,6 @@ def targets() -> list[Target]:
         Target("nvme-configurations", nvme_configuration, [], (), 8),
         Target("kernel-logs", kernel_log, [], (), 20),
         Target("simulations", simulation, [], wrong, 12),
-        Target("terminal", terminal, [], (), 8),
+        Target("terminal", terminal, [], (), 2),
     ]
     return [replace(each, seeds=[*each.seeds, *files_in(CORPUS / each.name, "*", 1000)]) for each in found]

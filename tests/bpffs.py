@@ -30,6 +30,7 @@ from .corpus.roundtrip import left_of, objects
 from .loads import T, in_child
 
 MOUNTED = Path("/sys/fs/bpf")
+CONGESTION = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
 CLONE_NEWNS = 0x00020000
 
 # linux/bpf.h
@@ -138,6 +139,33 @@ def loading_pins_nothing() -> None:
     assert left == set()
     assert (code, err) == (ExitCode.OK, "")
     assert {name: row["outcome"] for name, row in rows.items()} == {"in_slot": "accepted", "jumps": "accepted"}
+    assert left_of(before) == {}
+
+
+REACHING = {
+    "reaching": {"map_in_map": "accepted", "configuration": "accepted", "module_symbol": "accepted"},
+    "struct_ops": {"BPF_ssthresh": "accepted", "BPF_undo_cwnd": "accepted", "BPF_cong_avoid": "accepted"},
+}
+"""Objects that name what others have, by the ways there are: and their programs, which are verified all the same."""
+
+
+def loading_reaches_nothing(name: str) -> None:
+    """Maps in maps that say LIBBPF_PIN_BY_NAME, .kconfig, a symbol of a module, freplace, struct_ops."""
+    path = object_file(name)
+    before = objects()
+
+    def loaded() -> tuple[dict[str, Any], str, set[Path], str]:
+        there = pins()
+        _, rows, err = load(path)
+        return rows, err, pins() - there, CONGESTION.read_text()
+
+    offered = CONGESTION.read_text()
+    rows, err, left, then = in_bpffs(loaded)
+    assert {name: row["outcome"] for name, row in rows.items()} == REACHING[name]
+    # There is no program to replace: who attaches would have to name one.
+    assert ("replacement: " in err) == (name == "reaching")
+    assert left == set()
+    assert then == offered == CONGESTION.read_text()
     assert left_of(before) == {}
 
 

@@ -223,6 +223,12 @@ def test_nothing_is_pinned() -> None:
 
 
 @pytest.mark.usefixtures("needs_libbpf")
+@pytest.mark.parametrize("name", bpffs.REACHING)
+def test_nothing_of_others_is_reached(name: str) -> None:
+    bpffs.loading_reaches_nothing(name)
+
+
+@pytest.mark.usefixtures("needs_libbpf")
 @pytest.mark.parametrize("used", [False, True])
 def test_pinned_maps_of_others(used: bool) -> None:
     bpffs.loading_leaves_pinned_maps_alone(used=used)

@@ -78,6 +78,11 @@ def test_nothing_is_pinned() -> None:
     bpffs.loading_pins_nothing()
 
 
+@pytest.mark.parametrize("name", bpffs.REACHING)
+def test_nothing_of_others_is_reached(name: str) -> None:
+    bpffs.loading_reaches_nothing(name)
+
+
 @pytest.mark.parametrize("used", [False, True])
 def test_pinned_maps_of_others(used: bool) -> None:
     bpffs.loading_leaves_pinned_maps_alone(used=used)

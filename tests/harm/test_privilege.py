@@ -1,0 +1,30 @@
+"""SECURITY.md names the least privilege: with these capabilities a command answers as with all, with fewer not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+
+import pytest
+
+from ..skips import skip
+from .privilege import COMMANDS, SECURITY, answer, setpriv, there, written_down
+
+ROWS = re.findall(r"^\| `(.*?)` \|", SECURITY.read_text(encoding="utf-8"), re.MULTILINE)
+RELEASE = "6.18."
+"""The kernel that the table is of."""
+
+
+@pytest.mark.parametrize("command", ROWS)
+def test_least_privilege(command: str) -> None:
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        skip("giving capabilities to nobody takes root and setpriv")
+    if not platform.release().startswith(RELEASE):
+        skip(f"the table is of Linux {RELEASE}*")
+    needed = written_down(command)
+    whole = answer(COMMANDS[command], setpriv(there()))
+    assert answer(COMMANDS[command], setpriv(needed)) == whole
+    for name in sorted(needed):
+        assert answer(COMMANDS[command], setpriv(needed - {name})) != whole, name

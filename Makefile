@@ -66,9 +66,11 @@ test-uml: $(VENV)/.test
 soak: $(VENV)/.test
 	KPROBE_TOOL_SOAK=$(SOAK_ROUNDS) KPROBE_TOOL_GUEST_TIMEOUT=14400 $(VENV)/bin/pytest -rP tests/kernels/guest/test_soak.py
 
-# Every command into signals, refused system calls and poor environments, at length; 'make test' does a part of it.
+# Every command into signals, refused system calls and poor environments, at length, and docs/harm.md of it;
+# 'make test' does a part.
 harm: $(VENV)/.test
-	KPROBE_TOOL_HARM=full $(VENV)/bin/pytest tests/harm
+	KPROBE_TOOL_HARM=full $(VENV)/bin/pytest -o junit_family=xunit1 --junitxml=$(VENV)/harm.xml tests/harm; \
+		code=$$?; $(VENV)/bin/python -m tests.harm.page $(VENV)/harm.xml > docs/harm.md; exit $$code
 
 # Changes the judging code in small ways and runs its unit tests each time: all of it, or MUTANTS='FILE... | --changed'.
 mutants: $(VENV)/.test

@@ -950,6 +950,190 @@ MORE = (
     ),
 )
 
+PROOFS = (
+    # What was proved, and why it does not count
+    Program(
+        "size-bounded-from-above",
+        CALL,
+        "Invalid size argument",
+        """
+        r6 = r1
+        r4 = *(u32 *)(r6 +48)
+        r4 <<= 32
+        r4 s>>= 32
+        if r4 s> 8 goto out
+        r1 = r6
+        r2 = 0
+        r3 = r10
+        r3 += -8
+        call helper#26
+        """
+        + OUT,
+    ),
+    Program(
+        "size-written-after-check",
+        CALL,
+        "Invalid size argument",
+        """
+        r6 = r1
+        *(u64 *)(r10 -8) = 0
+        *(u64 *)(r10 -24) = 0
+        r1 = r6
+        r2 = 0
+        r3 = r10
+        r3 += -8
+        r4 = 8
+        call helper#26
+        r7 = *(u64 *)(r10 -8)
+        if r7 > 8 goto out
+        r1 = r6
+        r2 = 8
+        r3 = r10
+        r3 += -8
+        r4 = 8
+        call helper#26
+        r4 = *(u64 *)(r10 -8)
+        r1 = r6
+        r2 = 0
+        r3 = r10
+        r3 += -24
+        call helper#26
+        """
+        + OUT,
+    ),
+    Program(
+        "packet-offset-too-large",
+        MEMORY,
+        BOUNDS,
+        f"""
+        {PACKET}
+        r4 = r2
+        r4 += 2
+        if r4 > r3 goto out
+        r5 = *(u16 *)(r2 +0)
+        r5 <<= 1
+        r2 += r5
+        r4 = r2
+        r4 += 1
+        if r4 > r3 goto out
+        r0 = *(u8 *)(r2 +0)
+        exit
+        {OUT}
+        """,
+        prog_type="xdp",
+    ),
+    Program(
+        "packet-other-pointer-checked",
+        MEMORY,
+        BOUNDS,
+        f"""
+        {PACKET}
+        r4 = r2
+        r4 += 34
+        if r4 > r3 goto out
+        r5 = *(u8 *)(r2 +14)
+        r5 &= 60
+        r2 += r5
+        r0 = *(u8 *)(r2 +14)
+        exit
+        {OUT}
+        """,
+        prog_type="xdp",
+    ),
+    Program(
+        "lock-on-stack",
+        CALL,
+        ARGUMENT,
+        f"*(u64 *)(r10 -8) = 0; r1 = r10; r1 += -8; call helper#93; {EXIT}",
+        prog_type="sched_cls",
+    ),
+    Program("key-is-context", CALL, ARGUMENT, f"r2 = r1; r1 = map hash; call helper#1; {EXIT}"),
+    Program(
+        "tail-call-of-hash", CALL, "Helper does not take this map", f"r2 = map hash; r3 = 0; call helper#12; {EXIT}"
+    ),
+    Program(
+        "tail-call-of-array",
+        CALL,
+        "Helper does not take this map",
+        f"r2 = map array; r3 = 1; call helper#12; {EXIT}",
+    ),
+    Program(
+        "pointer-set-on-one-branch",
+        REGISTER,
+        "Invalid dereference",
+        f"""
+        {PACKET}
+        r5 = 0
+        r4 = r2
+        r4 += 34
+        if r4 > r3 goto merge
+        r5 = r2
+        merge:
+        r5 += 34
+        r4 = r5
+        r4 += 8
+        if r4 > r3 goto out
+        r0 = *(u16 *)(r5 +2)
+        exit
+        {OUT}
+        """,
+        prog_type="xdp",
+    ),
+    Program(
+        "recursion-through-another",
+        STRUCTURE,
+        "Recursive subprogram call",
+        "call f; exit; f: call g; r0 = 0; exit; g: call f; r0 = 0; exit",
+        on={"6.1": (STRUCTURE, "Back-edge is not allowed")},
+    ),
+    Program(
+        "dynptr-copied",
+        MEMORY,
+        "Uninitialized stack read",
+        f"""
+        r1 = map ringbuf
+        r2 = 8
+        r3 = 0
+        r4 = r10
+        r4 += -16
+        call helper#198
+        r6 = *(u64 *)(r10 -16)
+        {EXIT}
+        """,
+    ),
+    Program(
+        "value-index-one-too-far",
+        MEMORY,
+        BOUNDS,
+        f"{VALUE} r1 = 16; r0 += r1; r0 = *(u32 *)(r0 +0); exit; {OUT}",
+    ),
+    Program(
+        "size-larger-than-value",
+        MEMORY,
+        BOUNDS,
+        f"r6 = r1; {VALUE} r1 = r6; r2 = 0; r3 = r0; r4 = 24; call helper#26; {OUT}",
+    ),
+    Program(
+        "pointer-through-32-bits", REGISTER, "Invalid pointer arithmetic operator", f"r1 <<= 32; r1 >>= 32; {EXIT}"
+    ),
+    Program(
+        "other-lookup-not-checked",
+        REGISTER,
+        "Invalid dereference",
+        f"""
+        {LOOKUP}
+        if r0 == 0 goto out
+        r1 = map array
+        r2 = r10
+        r2 += -8
+        call helper#1
+        r0 = *(u64 *)(r0 +0)
+        exit
+        {OUT}
+        """,
+    ),
+)
+
 
 def in_c(
     source: str, name: str, category: str, problem: str, *kfuncs: str, on: Mapping[str, Expectation] | None = None
@@ -994,6 +1178,8 @@ FROM_C = (
     in_c("memory", "global-argument-wrong", CALL, ARGUMENT),
     in_c("memory", "index-checked-on-copy", MEMORY, BOUNDS),
     in_c("memory", "index-of-callback", MEMORY, BOUNDS),
+    in_c("memory", "counted-in-loop", MEMORY, BOUNDS, "bpf_iter_num_new"),
+    in_c("memory", "global-argument-unbounded", MEMORY, BOUNDS),
     in_c("objects", "object-leaked", LIFETIME, "Unreleased resource", OBJ_NEW),
     in_c("objects", "object-dropped-twice", CALL, ARGUMENT, OBJ_NEW),
     in_c("objects", "object-dropped-in-tree", CONTEXT, NOT_HERE, OBJ_NEW, "bpf_rbtree_add_impl"),
@@ -1006,6 +1192,11 @@ FROM_C = (
     in_c("objects", "task-not-released-on-one-path", LIFETIME, "Unreleased resource", "bpf_task_from_pid"),
     in_c("objects", "task-walked-to-untrusted", CALL, ARGUMENT, "bpf_task_acquire"),
     in_c("objects", "timer-of-other-place", CALL, "Special field expected"),
+    in_c("objects", "percpu-object-dropped-as-one", CALL, ARGUMENT, "bpf_percpu_obj_new_impl"),
+    in_c("objects", "percpu-pointer-wanted", CALL, ARGUMENT, OBJ_NEW),
+    in_c("objects", "thrown-in-callback", STRUCTURE, "Invalid callback", "bpf_throw"),
+    in_c("objects", "thrown-with-reference", LIFETIME, "Unreleased resource", "bpf_throw", "bpf_task_from_pid"),
+    in_c("objects", "exception-callback-called", STRUCTURE, "Invalid callback", "bpf_throw"),
     in_c("objects", "thrown-under-rcu", CONTEXT, NOT_HERE, "bpf_throw"),
     in_c(
         "objects", "sleepable-global-under-rcu", CONTEXT, NOT_HERE, "bpf_rcu_read_lock", on={"6.12": (CALL, ARGUMENT)}
@@ -1051,5 +1242,5 @@ functions take numbers only."""
 
 PROGRAMS: tuple[Program, ...] = tuple(
     replace(program, on={**program.on, "5.10": ON_5_10[program.name]}) if program.name in ON_5_10 else program
-    for program in (*RAW, *MORE, *FROM_C, *ACCEPTED_ONES)
+    for program in (*RAW, *MORE, *PROOFS, *FROM_C, *ACCEPTED_ONES)
 )

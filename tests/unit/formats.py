@@ -83,13 +83,23 @@ def unquoted(text: str) -> str:
 
 
 def sarif(text: str) -> list[dict[str, Any]]:
-    """The results of a SARIF log: of every rule that is named, and with places that are whole."""
+    """The results of a SARIF log: of every rule that is named, and with places that are whole.
+
+    The properties are those that the schema of SARIF 2.1.0 has for each object; it allows no others.
+    """
     log = json.loads(text)
+    assert set(log) <= {"$schema", "version", "runs", "inlineExternalProperties", "properties"}
     assert log["version"] == "2.1.0"
+    assert log["$schema"].startswith("https://docs.oasis-open.org/sarif/")
     (run,) = log["runs"]
+    assert set(run) <= {"tool", "results", "columnKind", "artifacts", "invocations", "properties"}
+    assert run["columnKind"] in {"utf16CodeUnits", "unicodeCodePoints"}
+    assert set(run["tool"]["driver"]) <= {"name", "version", "informationUri", "rules", "semanticVersion"}
+    assert run["tool"]["driver"]["name"]
     rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
     assert len(set(rules)) == len(rules)
     for result in run["results"]:
+        assert set(result) <= {"ruleId", "level", "message", "locations"}
         assert result["ruleId"] in rules
         assert result["level"] in {"error", "warning"}
         assert result["message"]["text"]

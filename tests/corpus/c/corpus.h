@@ -77,6 +77,7 @@ struct __sk_buff {
 static void *(*const bpf_map_lookup_elem)(void *map, const void *key) = (void *)1;
 static long (*const bpf_tail_call)(void *context, void *map, u32 index) = (void *)12;
 static u64 (*const bpf_ktime_get_ns)(void) = (void *)5;
+static void *(*const bpf_this_cpu_ptr)(const void *percpu) = (void *)154;
 static long (*const bpf_trace_printk)(const char *format, u32 size, ...) = (void *)6;
 static u32 (*const bpf_get_prandom_u32)(void) = (void *)7;
 static long (*const bpf_spin_lock)(struct bpf_spin_lock *lock) = (void *)93;

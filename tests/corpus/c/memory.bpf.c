@@ -229,3 +229,35 @@ int index_checked_on_copy(struct __sk_buff *skb)
 {
 	return limited(skb->mark);
 }
+
+struct bpf_iter_num {
+	u64 opaque[1];
+} __attribute__((aligned(8)));
+
+KSYM int bpf_iter_num_new(struct bpf_iter_num *iterator, int start, int end);
+KSYM int *bpf_iter_num_next(struct bpf_iter_num *iterator);
+KSYM void bpf_iter_num_destroy(struct bpf_iter_num *iterator);
+
+SEC("tc")
+int counted_in_loop(struct __sk_buff *skb)
+{
+	struct bpf_iter_num iterator;
+	u64 count = 0;
+
+	bpf_iter_num_new(&iterator, 0, 4);
+	while (bpf_iter_num_next(&iterator))
+		count++;
+	bpf_iter_num_destroy(&iterator);
+	return table[count];
+}
+
+NOINLINE int table_at(u32 index)
+{
+	return table[index];
+}
+
+SEC("tc")
+int global_argument_unbounded(struct __sk_buff *skb)
+{
+	return skb->mark < 4 ? table_at(skb->mark) : 0;
+}

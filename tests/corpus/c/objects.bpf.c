@@ -40,6 +40,7 @@ KSYM void bpf_task_release(struct task_struct *task);
 KSYM void bpf_rcu_read_lock(void);
 KSYM void bpf_rcu_read_unlock(void);
 KSYM void bpf_throw(u64 cookie);
+KSYM void *bpf_percpu_obj_new_impl(u64 type, void *meta);
 
 static _Bool less(struct bpf_rb_node *a, const struct bpf_rb_node *b)
 {
@@ -215,4 +216,74 @@ int thrown_under_rcu(struct __sk_buff *skb)
 		bpf_throw(1);
 	bpf_rcu_read_unlock();
 	return 0;
+}
+
+struct counters {
+	u64 seen;
+};
+
+SEC("tc")
+int percpu_object_dropped_as_one(struct __sk_buff *skb)
+{
+	struct counters *counters = bpf_percpu_obj_new_impl(__builtin_btf_type_id(*(struct counters *)0, 0), 0);
+
+	if (counters)
+		bpf_obj_drop_impl(counters, 0);
+	return 0;
+}
+
+SEC("tc")
+int percpu_pointer_wanted(struct __sk_buff *skb)
+{
+	struct counters *counters = bpf_obj_new_impl(__builtin_btf_type_id(*(struct counters *)0, 0), 0);
+	struct counters *mine;
+
+	if (!counters)
+		return 0;
+	mine = bpf_this_cpu_ptr(counters);
+	mine->seen++;
+	bpf_obj_drop_impl(counters, 0);
+	return 0;
+}
+
+static int throws(u32 index, void *context)
+{
+	bpf_throw(index);
+	return 0;
+}
+
+SEC("tc")
+int thrown_in_callback(struct __sk_buff *skb)
+{
+	bpf_loop(4, throws, 0, 0);
+	return 0;
+}
+
+SEC("tc")
+int thrown_with_reference(struct __sk_buff *skb)
+{
+	struct task_struct *task = bpf_task_from_pid(1);
+
+	if (!task)
+		return 0;
+	if (skb->len)
+		bpf_throw(1);
+	bpf_task_release(task);
+	return 0;
+}
+
+NOINLINE int on_throw(u64 cookie)
+{
+	volatile int result = 0;
+
+	return result;
+}
+
+SEC("tc")
+TAG("exception_callback:on_throw")
+int exception_callback_called(struct __sk_buff *skb)
+{
+	if (skb->len)
+		bpf_throw(1);
+	return on_throw(skb->mark);
 }

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from kprobe_tool import files
@@ -22,6 +22,7 @@ from kprobe_tool.native import bcc, bounded, bpf, elf
 from kprobe_tool.native.libc import text
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
+from kprobe_tool.probes.verifier.explaining.rewritten import restore_lines
 from kprobe_tool.probes.verifier.log.stats import Stats, stats
 from kprobe_tool.probes.verifier.prog_types import TYPES
 
@@ -160,7 +161,8 @@ def libbpf_failed(subject: str, number: int, messages: Sequence[str]) -> Error:
 
 def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Sequence[LoadResult | Error]:
     """Each function of a C file for bcc, loaded alone, in a process that LLVM may end. Raises Error."""
-    line = pinned_table(text(files.read(path, FILE_MAX)))
+    source = text(files.read(path, FILE_MAX))
+    line = pinned_table(source)
     if line is not None:
         raise Error(
             path,
@@ -178,7 +180,14 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
         raise compiler_gave_up(path, answer, output)
     if isinstance(answer, Error):
         raise answer
-    return answer
+    return [located(each, path, source) for each in answer]
+
+
+def located(result: LoadResult | Error, path: str, source: str) -> LoadResult | Error:
+    """The result with the lines of the file, in place of those of the text that bcc has made of it."""
+    if isinstance(result, Error) or result.diagnosis is None:
+        return result
+    return replace(result, diagnosis=restore_lines(result.diagnosis, path, source, result.log))
 
 
 def compiled(

@@ -16,6 +16,7 @@ import pytest
 
 from kprobe_tool.cli import run
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.probes import host
 from tests.corpus import LOGS
 from tests.skips import skip
 
@@ -95,6 +96,35 @@ def test_source_from_the_object_file(capsys: Capsys) -> None:
     assert [line["number"] for line in place["source_context"]] == [11, 13, 14]
     assert row["path"][0]["place"]["line"] == 11
     assert "        *value += 1;\n" in shown(capsys, LOG, "--object", OBJECT)
+
+
+def test_the_caret_is_under_the_column(capsys: Capsys) -> None:
+    """Of a line that begins with a tab: column 9 of ``*value += 1`` is its operator."""
+    lines = shown(capsys, LOG, "--object", OBJECT).splitlines()
+    mark = next(number for number, line in enumerate(lines) if line.endswith("^ Invalid dereference"))
+    assert lines[mark].index("^") == lines[mark - 1].index("+=")
+
+
+def test_one_of_several_programs(capsys: Capsys) -> None:
+    """Nothing in a bare log tells which program of the object it is about."""
+    log, several = str(DATA / "two-programs-6.18.txt"), str(DATA / "two-programs.o")
+    assert "the log does not say which program; it has first, second" in failed(capsys, log, "--object", several)
+    args = (log, "--object", several, "--prog", "second", "-o", "json")
+    (row,) = json.loads(shown(capsys, *args))["results"]
+    assert row["place"]["source"].strip() == "return table[context->mark];"
+    assert "it has no program 'third'" in failed(capsys, log, "--object", several, "--prog", "third")
+
+
+def test_lines_that_the_compiler_made(capsys: Capsys, tmp_path: Path) -> None:
+    """They are called 0: the nearest real line before them is shown."""
+    log = tmp_path / "log"
+    log.write_text(
+        "0: R1=ctx() R10=fp0\n; x = *p; @ prog.c:12\n0: (b7) r3 = 0                        ; R3=0\n"
+        ";  @ prog.c:0\n1: (61) r2 = *(u32 *)(r3 +0)\nR3 invalid mem access 'scalar'\n"
+        "processed 2 insns (limit 1000000)\n",
+        encoding="utf-8",
+    )
+    assert "--> prog.c:12, instruction 1\n" in shown(capsys, str(log))
 
 
 @pytest.mark.parametrize(
@@ -222,6 +252,15 @@ def test_the_page_needs_nothing_else(capsys: Capsys, tmp_path: Path) -> None:
     assert page.fetched == []
     assert page.tags.count("section") == 2
     assert "default-src 'none'" in html.read_text(encoding="utf-8")
+
+
+def test_the_page_names_host_and_program(capsys: Capsys, tmp_path: Path) -> None:
+    html = tmp_path / "x.html"
+    shown(capsys, LOG, "--html", str(html))
+    about = host.identity()
+    assert f"Program count. Explained on {about['hostname']}, kernel {about['release']}" in html.read_text(
+        encoding="utf-8"
+    )
 
 
 def test_the_page_steps_in_a_browser(capsys: Capsys, tmp_path: Path) -> None:

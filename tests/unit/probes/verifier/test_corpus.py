@@ -75,7 +75,8 @@ def test_we_agree_with_the_kernel(log: Recorded) -> None:
     assert ours.place.insn in {theirs.place.insn, None}
     if ours.place.insn is None:
         assert any("neither the place" in note for note in ours.notes)
-    if ours.place.line is not None:
+    # Of a line that the compiler made the kernel says 0, and we the nearest real one.
+    if ours.place.line is not None and theirs.place.line != 0:
         assert ours.place.line == theirs.place.line
 
 

@@ -87,7 +87,7 @@ def test_anything(data: bytes, errno: str | None) -> None:
     explain_anything(data, errno)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(mutated())
 def test_nearly_a_log(data: bytes) -> None:
     explain_anything(data, None)

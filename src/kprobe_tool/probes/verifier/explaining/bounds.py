@@ -6,10 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kprobe_tool.probes.verifier.diagnosis import PathEvent
-from kprobe_tool.probes.verifier.explaining.slots import may_write
+from kprobe_tool.probes.verifier.explaining.slots import may_write, slots_given
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
-from kprobe_tool.probes.verifier.log.states import U32_MAX, value
+from kprobe_tool.probes.verifier.log.states import value
 from kprobe_tool.probes.verifier.messages.row import Match
 
 SIGNED = frozenset({"s>", "s>=", "s<", "s<="})
@@ -73,9 +73,7 @@ def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, 
     wanted = used.get(register) or holds.get(register)
     if wanted is None:
         return []
-    events = [event for test in tests if (event := failure_of(test, name, wanted, path)) is not None]
-    widened = next((each for test in tests if (each := widening(test, name, wanted, path)) is not None), None)
-    return events[-2:] + ([widened] if widened is not None else [])
+    return [event for test in tests if (event := failure_of(test, name, wanted, path)) is not None][-2:]
 
 
 def apply(
@@ -84,7 +82,8 @@ def apply(
     """What registers and slots hold after an instruction."""
     operation, writes, reads = instruction.operation, instruction.writes, instruction.reads
     if operation is Operation.CALL or operation is Operation.SUBPROGRAM:
-        for slot in [name for name in holds if name.startswith("fp") and may_write(name, number, visits)]:
+        kept = [name for name in holds if name.startswith("fp") and may_write(name, number, visits)]
+        for slot in (*kept, *slots_given(number, visits)):
             holds[slot] = Number(number, (slot,))
         for name in ("R1", "R2", "R3", "R4", "R5"):
             holds.pop(name, None)
@@ -178,31 +177,3 @@ def lets_negatives_through(test: Test, visit: PathInsn) -> bool:
     """Whether the number may still be negative behind a signed comparison; so where the log does not say."""
     text = visit.after.get(test.register)
     return text is None or value(text).signed[0] < 0
-
-
-def widening(test: Test, name: str, wanted: Number, path: InsnPath) -> tuple[int, PathEvent] | None:
-    """Where a bound that a comparison has given is forgotten though nothing writes to the register.
-
-    That is where paths meet: at the head of a loop over an iterator, and where a callback is called again, the
-    verifier goes on with any value for what differs from one round to the next (maybe_widen_reg()).
-    """
-    if test.tested != wanted or test.half:
-        return None
-    bounded = False
-    for number in range(test.number, len(path.visits)):
-        visit = path.visits[number]
-        if visit.depth != 0:
-            continue
-        text = visit.after.get(name)
-        if text is None:
-            continue
-        high = value(text).unsigned[1]
-        if bounded and high > U32_MAX and visit.instruction.writes != name:
-            return number, PathEvent(
-                "lost-bound",
-                f"{name} has no bound any more from here on, though nothing writes to it: paths meet here (the next "
-                "round of a loop), and the verifier goes on with any value for what the rounds change",
-                visit.place(),
-            )
-        bounded = high <= U32_MAX
-    return None

@@ -348,9 +348,13 @@ def not_released(found: Found) -> Cause | None:
         return None
     name = call[1]
     release = next((by for pattern, by in RELEASE if re.fullmatch(pattern, name)), None)
+    thrown = found.instruction is not None and found.instruction.name == "bpf_throw"
+    ending = (
+        "bpf_throw() ends the program and gives back nothing" if thrown else "this path ends without giving it back"
+    )
     return Cause(
         f"What {name}() acquired at instruction {insn} (reference {found.match.fields['id']}) is still held here, "
-        "and this path ends without giving it back.",
+        f"and {ending}.",
         "Give it back on every path"
         + (f" with {release}" if release else "")
         + ": the path below shows which branches lead past it, most often a return on an error or a filter after the "

@@ -190,10 +190,14 @@ class LiveRange:
 
 @dataclass
 class FollowedValue:
-    """What is followed: a register or a slot of the stack, in the function at this depth."""
+    """What is followed: a register or a slot of the stack, in the function at this depth.
+
+    ``described`` is false where nobody reads what is said about the steps, which is most of the work.
+    """
 
     name: str
     depth: int
+    described: bool = True
 
 
 def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
@@ -239,9 +243,9 @@ def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
     return ordered(steps, notes)
 
 
-def contents(visit: PathInsn, name: str) -> str:
+def contents(visit: PathInsn, name: str, target: FollowedValue) -> str:
     """What a register holds after an instruction, in words, where the log says it."""
-    text = visit.after.get(name)
+    text = visit.after.get(name) if target.described else None
     return "" if text is None else f": {describe(text)}"
 
 
@@ -278,7 +282,7 @@ def effect_on(
         return None
     if operation is Operation.CALL and following.depth == visit.depth:
         if target.name == "R0":
-            return f"R0 is what {instruction.name}() returned{contents(visit, 'R0')}", "update", True
+            return f"R0 is what {instruction.name}() returned{contents(visit, 'R0', target)}", "update", True
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:
             return f"{target.name} is lost in the call of {instruction.name}()", "invalidated", True
         if may_write(target.name, number, visits):
@@ -287,7 +291,7 @@ def effect_on(
     if operation is Operation.SPILL and instruction.slot == target.name:
         if instruction.reads is None:
             return f"a constant is stored at {instruction.slot}", "spilled", True
-        message = f"{instruction.reads} is saved at {instruction.slot}{contents(visit, instruction.reads)}"
+        message = f"{instruction.reads} is saved at {instruction.slot}{contents(visit, instruction.reads, target)}"
         target.name = instruction.reads
         return message, "spilled", False
     if instruction.writes != target.name or operation in {Operation.SUBPROGRAM, Operation.BRANCH}:
@@ -299,15 +303,17 @@ def effect_of_write(visit: PathInsn, instruction: Instruction, target: FollowedV
     """What an instruction wrote to the target."""
     name = target.name
     operation = instruction.operation
-    now = contents(visit, name)
+    now = contents(visit, name, target)
     if operation is Operation.COPY and instruction.reads is not None:
         half = " (the lower half of it)" if instruction.half else ""
         target.name = instruction.reads
         return f"{name} is a copy of {instruction.reads}{half}{now}", "update", False
     if operation is Operation.ALU:
         other = instruction.reads
-        text = visit.after.get(other or "") or visit.before.get(other or "")
-        by = f" by {other}, {describe(text)}" if other is not None and text is not None else ""
+        text = None
+        if other is not None and target.described:
+            text = visit.after.get(other) or visit.before.get(other)
+        by = f" by {other}, {describe(text)}" if text is not None else ""
         return f"{name} is changed{by}{now}", "update", False
     if operation is Operation.FILL and instruction.slot is not None:
         target.name = instruction.slot

@@ -53,7 +53,8 @@ def read_end(backwards: Iterator[LogEntry]) -> End:
             finished = settled = True
             processed = processed or (entry.text if entry.text.startswith("processed ") else None)
         elif entry.kind in PROGRAM:
-            return End(run[::-1], finished, chain((entry,), walked), True, processed)
+            # Joined lines are looked for at the end only.
+            return End(run[::-1], finished, chain((entry,), backwards), True, processed)
         elif entry.kind is EntryKind.LOADER:
             if BEGIN.search(entry.text):
                 return End(run[::-1], finished, iter(()), True, processed)

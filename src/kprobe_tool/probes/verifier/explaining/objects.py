@@ -61,6 +61,11 @@ BOUNDS = re.compile(
 NOT_A_STRUCT = re.compile(r"func '(\S{1,128})' arg(\d{1,2}) (?:type (\w{1,32}) is not a struct|has .{1,80})")
 OBJECTS = {"dynptr": "a dynptr", "iter": "an iterator", "irq": "a saved IRQ flag"}
 """What slots of the stack can hold besides numbers and pointers (print_verifier_state())."""
+COUNT_IT = (
+    "Of a loop over an iterator (bpf_for(), bpf_repeat()), bpf_loop() and the like the verifier does not know "
+    "how many "
+    "rounds it has."
+)
 SIZED = frozenset({"bpf_dynptr_slice", "bpf_dynptr_slice_rdwr", "bpf_dynptr_data", "bpf_ringbuf_reserve"})
 """Functions that return memory of the size that they are asked for."""
 OPCODES = {
@@ -152,14 +157,31 @@ def object_bounds(found: Found) -> Cause | None:
             "N; where two numbers are added, bound their sum.",
         )
     if largest is None and found.match.row.rule in {"object-bounds", "bounds-minimum"}:
+        counted = counted_in_loop(found, register)
+        told = counted or ("Offset and size are constants of the program." if state is not None else "")
         return Cause(
-            f"{reason} Offset and size are constants of the program." if state is not None else reason,
-            f"{asked_for(found, end)}Declare the map's value, or the memory, as large as what is read or written "
-            "there (sizeof of the type, not of a pointer to it), or access what it has.",
+            f"{reason} {told}".rstrip(),
+            f"Compare what is counted with the number of elements before it is used: if (i >= N) return ...; "
+            f"{COUNT_IT}"
+            if counted
+            else f"{asked_for(found, end)}Declare the map's value, or the memory, as large as what is read or "
+            "written there (sizeof of the type, not of a pointer to it), or access what it has.",
             CauseClass.SOURCE,
             f"the access ends at {end} of {whole}",
         )
     return None
+
+
+def counted_in_loop(found: Found, register: str | None) -> str:
+    """Where an offset grew by steps in a loop whose rounds the verifier does not count."""
+    path = found.path
+    if register is None or not path.visits:
+        return ""
+    insns = [path.visits[number].insn for number in origin_of(path, register, len(path.visits) - 1).changed]
+    if len(insns) == len(set(insns)):
+        return ""
+    repeated = next(insn for insn in insns if insns.count(insn) > 1)
+    return f"It grew step by step (instruction {repeated}, which this path comes to again and again)."
 
 
 def size_passed(found: Found, reason: str, room: int, size: int) -> Cause:

@@ -11,6 +11,8 @@ from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
 from kprobe_tool.probes.verifier.log.states import Value, value
 
+CHANGES_MAX = 256
+"""Steps of arithmetic that a value is followed back through: in a loop each round has some."""
 DEPTH_MAX = 4
 """Loads through loaded addresses that are followed to their base."""
 ZERO = frozenset({"0", "0x0"})
@@ -23,7 +25,8 @@ KEY_MAX = 8
 class Origin:
     """What made a value.
 
-    ``number`` is that of the instruction on the path, None where none on it did; ``name`` the register or slot then;
+    ``number`` is that of the instruction on the path, None where none on it did; ``name`` the register or slot then,
+    empty where it was not followed to its beginning;
     ``changed`` the instructions that did arithmetic with it since, the last one first.
     """
 
@@ -35,7 +38,7 @@ class Origin:
 def origin_of(path: InsnPath, name: str, end: int) -> Origin:
     """What made the value that a register or slot holds before instruction number ``end`` of the path."""
     visits = path.visits
-    target = FollowedValue(name, visits[end].depth if end < len(visits) else 0)
+    target = FollowedValue(name, visits[end].depth if end < len(visits) else 0, described=False)
     changed: list[int] = []
     for number in range(end - 1, -1, -1):
         visit = visits[number]
@@ -44,6 +47,8 @@ def origin_of(path: InsnPath, name: str, end: int) -> Origin:
             continue
         if visit.instruction.operation is Operation.ALU:
             changed.append(number)
+            if len(changed) >= CHANGES_MAX:
+                return Origin(None, "", tuple(changed))
         if effect[2]:
             return Origin(number, target.name, tuple(changed))
     return Origin(None, target.name, tuple(changed))

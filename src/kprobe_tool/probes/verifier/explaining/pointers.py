@@ -126,7 +126,9 @@ def null_and_offset(register: str, path: InsnPath, origin: Origin, constant: int
     return Cause(
         f"{register} is the constant {number}{set_at}, and {what}. The pointer was never set to anything on "
         "this path.",
-        "Look for where the pointer should have been set: a pointer in a structure that was only initialized ({} or "
+        "Each path is checked for itself: where the pointer is set in one branch only, set it in the others as "
+        "well, or "
+        "leave there. A pointer in a structure that was only initialized ({} or "
         "= NULL) points to no memory; give it an array or a map value, or pass the address of a variable.",
         CauseClass.SOURCE,
         f"{register} holds the constant {constant}",

@@ -31,6 +31,14 @@ def may_write(slot: str, number: int, visits: list[PathInsn]) -> bool:
     return any(offset <= int(slot[2:]) < offset + WRITTEN_MAX for offset in offsets)
 
 
+def slots_given(number: int, visits: list[PathInsn]) -> list[str]:
+    """The slots whose addresses a call is given, and that it is not known to read only."""
+    if READS_ONLY.fullmatch(visits[number].instruction.name or ""):
+        return []
+    offsets = [stack_address(name, number, visits) for name in ARGUMENTS]
+    return [f"fp{offset}" for offset in offsets if offset is not None and offset < 0]
+
+
 def stack_address(name: str, number: int, visits: list[PathInsn]) -> int | None:
     """The offset from the frame pointer that a register holds before a call, if it holds one."""
     offset = 0

@@ -8,7 +8,6 @@ log, as much of it as WINDOW says.
 from __future__ import annotations
 
 import binascii
-import html
 import json
 import re
 from collections import Counter
@@ -48,6 +47,8 @@ def decoded(data: Data) -> Data:
         elif QUOTED.search(sample):
             data = binascii.a2b_qp(end_of(data))
         elif ENTITY.search(sample):
+            import html
+
             text = end_of(data).decode("utf-8", "surrogateescape")
             data = BREAK.sub(b"\n", html.unescape(text).encode("utf-8", "surrogateescape"))
         else:

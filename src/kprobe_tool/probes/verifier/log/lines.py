@@ -67,6 +67,7 @@ ELLIPSIS = re.compile(
     r"\s{0,80}(?:\.{2,80}|\u2026|[\[<(](?:\.{2,4}|\u2026|snip|cut|skipped|truncated|omitted)[\])>])\s{0,80}"
 )
 """Where somebody has left something out."""
+LAST_LINE = re.compile(r"processed \d{1,9} insns \(limit .*", re.DOTALL)
 SUBPROG = re.compile(r"subprog \d{1,6} \(")
 
 TRAILERS = ("verification time ", "stack depth ", "insns processed ")
@@ -131,7 +132,15 @@ def entries(text: str) -> tuple[LogEntry, ...]:
         return (LogEntry(EntryKind.NOISE, text),)
     if is_loader(text):
         return (LogEntry(EntryKind.LOADER, text),)
-    return (LogEntry(EntryKind.TEXT, text),)
+    return message(text)
+
+
+def message(text: str) -> tuple[LogEntry, ...]:
+    """A line that may be a message. Some have no newline, and the verifier's last line goes on behind them."""
+    last = LAST_LINE.search(text) if "processed " in text else None
+    if last is None:
+        return (LogEntry(EntryKind.TEXT, text),)
+    return (*entries(text[: last.start()].rstrip()), LogEntry(EntryKind.TRAILER, last[0]))
 
 
 def numbered(text: str) -> tuple[LogEntry, ...]:
@@ -145,7 +154,7 @@ def numbered(text: str) -> tuple[LogEntry, ...]:
     found = STATE.fullmatch(text)
     if found is not None:
         return (LogEntry(EntryKind.STATE, text, int(found[1]), state=found[2].strip()),)
-    return (LogEntry(EntryKind.NOISE if CUT.fullmatch(text) else EntryKind.TEXT, text),)
+    return (LogEntry(EntryKind.NOISE, text),) if CUT.fullmatch(text) else message(text)
 
 
 def instruction(text: str, insn: int, code: int, rest: str) -> tuple[LogEntry, ...]:
@@ -165,7 +174,8 @@ def instruction(text: str, insn: int, code: int, rest: str) -> tuple[LogEntry, .
 
 def source(text: str) -> LogEntry:
     """A line of source, with its place where the kernel gives it."""
-    found = LOCATION.fullmatch(text[1:].strip())
+    # Of a line that the compiler made there is no text before the place.
+    found = LOCATION.fullmatch(f" {text[1:].strip()}")
     if found is None:
         return LogEntry(EntryKind.SOURCE, text[1:].strip())
     return LogEntry(EntryKind.SOURCE, found[1].strip(), file=found[2], line=int(found[3]))

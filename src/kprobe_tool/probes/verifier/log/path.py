@@ -190,6 +190,9 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
     return InsnPath(visits, cut, states, function)
 
 
+CALLS = (Operation.CALL, Operation.SUBPROGRAM)
+
+
 def enters(visit: PathInsn, following: PathInsn) -> bool:
     """Whether an instruction goes on in another function: one that it calls, or that a helper calls back."""
     operation = visit.instruction.operation
@@ -207,7 +210,7 @@ def deepen(visits: list[PathInsn]) -> None:
         operation = visit.instruction.operation
         if operation is Operation.EXIT:
             depth += 1
-        elif enters(visit, visits[number + 1]):
+        elif operation in CALLS and enters(visit, visits[number + 1]):
             depth -= 1
         visit.depth = depth
 

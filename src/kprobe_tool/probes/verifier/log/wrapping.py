@@ -122,8 +122,12 @@ def prefixes_before(lines: Iterable[str], anchor: re.Pattern[str]) -> list[str]:
     found = []
     for line in lines:
         place = anchor.search(line[: PREFIX_MAX + 32])
-        if place is not None and not NOT_A_PREFIX.fullmatch(line[: place.start()]):
-            found.append(line[: place.start()])
+        if place is None:
+            continue
+        prefix = line[: place.start()]
+        # A message without a newline has the verifier's last line right behind its last letter.
+        if not prefix[-1:].isalnum() and not NOT_A_PREFIX.fullmatch(prefix):
+            found.append(prefix)
     return found
 
 

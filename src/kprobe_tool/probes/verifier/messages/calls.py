@@ -249,11 +249,12 @@ GROUPS = (
             KernelMessage(
                 rule="argument-drop",
                 wordings={"{arg} expected for {func}()": "6.12-7.3"},
-                reason=(
-                    "{func}() takes an object that the allocating function of the same family made, and {arg} is "
-                    "none."
+                reason="{arg} is an object that another function gives back: {func}().",
+                suggestion=(
+                    "Objects of bpf_obj_new() are given back with bpf_obj_drop(), per-CPU ones of "
+                    "bpf_percpu_obj_new() "
+                    "with bpf_percpu_obj_drop()."
                 ),
-                suggestion="Pass such an object.",
                 follow=Follow.REGISTER,
             ),
             KernelMessage(
@@ -509,6 +510,16 @@ GROUPS = (
                 wordings={"cannot pass map_type {number} into func {func}#{id}": "5.10-7.3"},
                 reason="{func}() does not work on maps of type {number} (enum bpf_map_type).",
                 suggestion="Use the helper that goes with this type of map.",
+            ),
+            KernelMessage(
+                rule="tail-call-map",
+                wordings={"expected prog array map for tail call": "6.18-7.3"},
+                reason="bpf_tail_call() is given a map that is no array of programs.",
+                suggestion=(
+                    "Declare the map with BPF_MAP_TYPE_PROG_ARRAY (key and value of 4 bytes), and put the "
+                    "programs into "
+                    "it from user space."
+                ),
             ),
             KernelMessage(
                 rule="map-access",

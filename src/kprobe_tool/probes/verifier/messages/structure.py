@@ -179,11 +179,34 @@ GROUPS = (
                     "callback function not static": "6.1-7.3",
                     "callback function cannot be the main program": "6.1-7.3",
                     "callback function not allowed for map": "6.1-7.3",
-                    "insn {at} cannot call exception cb directly": "6.12-7.3",
-                    "bpf_throw kfunc (insn {at}) cannot be called from callback subprog {number}": "6.12-7.3",
                 },
                 reason="The function cannot be a callback here.",
                 suggestion="Pass a static function of this program.",
+            ),
+            KernelMessage(
+                rule="exception-callback-called",
+                wordings={"insn {at} cannot call exception cb directly": "6.12-7.3"},
+                reason=(
+                    "Instruction {at} calls the function that is declared as the program's exception callback, which "
+                    "only the kernel calls, after bpf_throw()."
+                ),
+                suggestion="Put what both need into a third function, and call that one.",
+            ),
+            KernelMessage(
+                rule="throw-in-callback",
+                wordings={
+                    "bpf_throw kfunc (insn {at}) cannot be called from callback subprog {number}": "6.12-7.3",
+                },
+                reason=(
+                    "Instruction {at} calls bpf_throw() in a callback (function number {number}, or one below "
+                    "it): the "
+                    "function of the kernel that called back would never come to its end."
+                ),
+                suggestion=(
+                    "Return a number from the callback that ends the loop, keep the error in a variable, and "
+                    "throw where "
+                    "the callback's caller has returned."
+                ),
             ),
         ),
     ),

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Lines of a C file for bcc, which compiles a text of its own making: main.c, with lines put in and written anew."""
+
+from __future__ import annotations
+
+import os
+import re
+from bisect import bisect_right
+from dataclasses import replace
+
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, PathEvent, Place
+
+COMPILED = "main.c"
+"""What bcc calls the text that it compiles."""
+LINE = re.compile(r"^; (.*?)(?: @ (?:[^@\n]{0,255}/)?main\.c:(\d{1,9}))?$", re.MULTILINE)
+AROUND = 2
+
+
+def restore_lines(diagnosis: Diagnosis, path: str, text: str, log: bytes) -> Diagnosis:
+    """The diagnosis with the lines of the file itself.
+
+    Lines that bcc left alone are found by their text; those between are counted from the nearest of them.
+    """
+    return RewrittenSource(path, text, log).diagnosis(diagnosis)
+
+
+class RewrittenSource:
+    """The lines of a file, and which of the compiled text's are which of them."""
+
+    def __init__(self, path: str, text: str, log: bytes) -> None:
+        self.file = os.path.basename(path)
+        self.lines = text.splitlines()
+        self.numbers: dict[str, list[int]] = {}
+        for number, line in enumerate(self.lines, 1):
+            self.numbers.setdefault(line.strip(), []).append(number)
+        known = {
+            int(compiled): mine
+            for source, compiled in LINE.findall(log.decode("utf-8", "replace"))
+            if compiled and (mine := self.only(source)) is not None
+        }
+        self.anchors = sorted(known.items())
+
+    def only(self, source: str | None) -> int | None:
+        """The number of the one line that has this text."""
+        numbers = self.numbers.get((source or "").strip(), [])
+        return numbers[0] if len(numbers) == 1 and (source or "").strip() else None
+
+    def line_of(self, place: Place) -> int | None:
+        if place.file is not None and os.path.basename(place.file) != COMPILED:
+            return None
+        if (found := self.only(place.source)) is not None or place.line is None or not self.anchors:
+            return found
+        # bcc puts lines in, and takes none out: what is behind an anchor has its distance, or a larger one.
+        after = bisect_right([compiled for compiled, _ in self.anchors], place.line)
+        compiled, mine = self.anchors[max(0, after - 1)]
+        number = mine + place.line - compiled
+        return number if 0 < number <= len(self.lines) else None
+
+    def place(self, place: Place) -> Place:
+        number = self.line_of(place)
+        if number is None:
+            return place
+        first, last = max(1, number - AROUND), min(len(self.lines), number + AROUND)
+        around = tuple(Line(each, self.lines[each - 1].rstrip()) for each in range(first, last + 1))
+        return replace(
+            place,
+            file=self.file,
+            line=number,
+            source=self.lines[number - 1].strip(),
+            column=None,
+            caret=None,
+            source_context=tuple(line for line in around if line.text),
+        )
+
+    def event(self, event: PathEvent) -> PathEvent:
+        return replace(event, place=self.place(event.place))
+
+    def diagnosis(self, diagnosis: Diagnosis) -> Diagnosis:
+        return replace(
+            diagnosis,
+            place=self.place(diagnosis.place),
+            path=tuple(map(self.event, diagnosis.path)),
+            lock=tuple(map(self.event, diagnosis.lock)),
+            others=tuple(map(self.diagnosis, diagnosis.others)),
+        )

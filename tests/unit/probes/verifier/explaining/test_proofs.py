@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What real kernels say of programs whose proof does not count, and that the reason for it is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
+from tests.unit.corpus.test_corpus import RELEASES, index, log
+
+SOURCE, LIMIT, UNKNOWN = CauseClass.SOURCE, CauseClass.VERIFIER_LIMIT, CauseClass.UNKNOWN
+
+TOLD = {
+    "size-bounded-from-above": (SOURCE, "it has an upper bound, and the lower one is missing"),
+    "size-written-after-check": (SOURCE, "bpf_skb_load_bytes(), is given its address and may write to it"),
+    "packet-offset-too-large": (LIMIT, "above 65535 in all"),
+    "packet-other-pointer-checked": (SOURCE, "another pointer than the one in R2: instruction 7 has added R5"),
+    "lock-on-stack": (SOURCE, "A lock must lie in the value of a map"),
+    "key-is-context": (SOURCE, "R2 is the program's context"),
+    "tail-call-of-hash": (SOURCE, "BPF_MAP_TYPE_PROG_ARRAY"),
+    "tail-call-of-array": (SOURCE, "BPF_MAP_TYPE_PROG_ARRAY"),
+    "recursion-through-another": (SOURCE, "This is recursion"),
+    "dynptr-copied": (SOURCE, "holds a dynptr (dynptr_ringbuf)"),
+    "value-index-one-too-far": (SOURCE, "is 16 on this path; up to 12 the access would lie within"),
+    "size-larger-than-value": (SOURCE, "The size that is passed is the constant 24"),
+    "pointer-through-32-bits": (UNKNOWN, "goes through a number of 32 bits"),
+    "other-lookup-not-checked": (SOURCE, "It is what bpf_map_lookup_elem() returned (instruction 11)"),
+    "pointer-set-on-one-branch": (SOURCE, "Each path is checked for itself"),
+    "counted-in-loop": (SOURCE, "It grew step by step (instruction 11"),
+    "global-argument-unbounded": (SOURCE, "argument 1 of table_at(), a global function"),
+    "global-argument-may-be-null": (SOURCE, "argument 1 of global_reads(), a global function"),
+    "percpu-object-dropped-as-one": (UNKNOWN, "per-CPU ones of bpf_percpu_obj_new() with bpf_percpu_obj_drop()"),
+    "percpu-pointer-wanted": (SOURCE, "The function wants a per-CPU object"),
+    "thrown-in-callback": (UNKNOWN, "calls bpf_throw() in a callback"),
+    "thrown-with-reference": (SOURCE, "bpf_throw() ends the program and gives back nothing"),
+    "exception-callback-called": (UNKNOWN, "only the kernel calls, after bpf_throw()"),
+}
+
+
+def explained(release: str, name: str) -> Diagnosis:
+    return explain_bytes(log(release, name), index(release)[name]["errno"])
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_reason(name: str) -> None:
+    cause_class, words = TOLD[name]
+    diagnosis = explained("6.18.44", name)
+    assert words in f"{diagnosis.reason} {diagnosis.suggestion}"
+    assert diagnosis.cause_class is cause_class
+    assert (diagnosis.evidence is None) == (cause_class is UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    "release", [release for release in RELEASES if not release.startswith(("5.", "6.18.", "7.3"))]
+)
+@pytest.mark.parametrize("name", TOLD)
+def test_reason_of_other_kernels(name: str, release: str) -> None:
+    """The same is told, where these kernels have the program and say it in another way."""
+    record = index(release)[name]
+    if "absent" in record or record["errno"] is None:
+        return
+    diagnosis = explained(release, name)
+    assert diagnosis.recognised
+    assert diagnosis.suggestion
+
+
+def test_joined_line() -> None:
+    """Some messages have no newline: the verifier's last line goes on behind them."""
+    assert b"directlyprocessed 10 insns" in log("6.18.44", "exception-callback-called")
+    assert explained("6.18.44", "exception-callback-called").message == "insn 4 cannot call exception cb directly"

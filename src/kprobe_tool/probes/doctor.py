@@ -64,6 +64,7 @@ COMMANDS = (
     CommandNeeds("check-fields", wants=(("no-seccomp-filter",), ("btf",))),
     CommandNeeds("doctor"),
     CommandNeeds("explain"),
+    CommandNeeds("fleet"),
     CommandNeeds("nvme-queues", needs=(("nvme",),), wants=(("capabilities",), ("btf",))),
     CommandNeeds("rds-info", needs=(("rds",),), wants=(("capabilities",),)),
     CommandNeeds("rds-info --leak-check", needs=(("rds",), ("user-namespaces", "capabilities"))),
@@ -71,6 +72,7 @@ COMMANDS = (
     CommandNeeds("skmsg check", needs=(("bpf-compile",), ("sockmap",)), wants=(("tls",),)),
     CommandNeeds("skmsg watch", needs=(("bpf-compile",), ("btf",), ("kprobes", "fentry"))),
     CommandNeeds("verifier-log explain"),
+    CommandNeeds("verifier-log floor"),
     CommandNeeds("verifier-log load", needs=(("bpf",),), wants=(("bcc",), ("libbpf",))),
     CommandNeeds("verifier-log stats"),
     CommandNeeds(

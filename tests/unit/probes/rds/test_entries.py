@@ -197,5 +197,5 @@ def test_counters_are_shown_once() -> None:
 
 
 def test_order_of_numbers_addresses_and_nothing() -> None:
-    values = ["10.0.0.10", "infiniband", 7, None, "::1", "10.0.0.9", 10]
-    assert sorted(values, key=sortable) == [None, 7, 10, "infiniband", "10.0.0.9", "10.0.0.10", "::1"]
+    values = ["10.0.0.10", "infiniband", 7, 0, None, "::1", "10.0.0.9", 10]
+    assert sorted(values, key=sortable) == [None, 0, 7, 10, "infiniband", "10.0.0.9", "10.0.0.10", "::1"]

@@ -14,13 +14,19 @@ from kprobe_tool.probes.extensible_structs import ask, table
 from .recorded import Replayer, report_row
 
 DATA = Path(__file__).parents[3] / "unit" / "data" / "extensible-structs"
-RELEASES = sorted(path.stem for path in DATA.glob("*.json"))
+RECORDED = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(DATA.glob("*.json"))}
 
 
-@pytest.mark.parametrize("name", table.NAMES)
-@pytest.mark.parametrize("release", RELEASES)
+def test_every_system_call_was_recorded() -> None:
+    """By one kernel at least: one that was recorded before a system call came was not asked for it."""
+    assert {name for found in RECORDED.values() for name in found} == set(table.NAMES)
+
+
+@pytest.mark.parametrize(
+    ("release", "name"), [(release, name) for release, found in RECORDED.items() for name in found]
+)
 def test_recorded(release: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    recorded = json.loads((DATA / f"{release}.json").read_text(encoding="utf-8"))[name]
+    recorded = RECORDED[release][name]
     # What the kernel of the recording lacks it lacks by its symbols as well.
     monkeypatch.setattr(ask, "find_implementation", lambda entry: ask.Implementation(False))
     monkeypatch.setattr(emulator, "emulator", lambda: None)

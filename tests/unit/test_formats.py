@@ -15,7 +15,7 @@ from kprobe_tool.cli import cli, run
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.lazy import LazyGroup
 from kprobe_tool.probes import audit, host, schemas
-from kprobe_tool.report.output import Output
+from kprobe_tool.report.output import COMMON, Output
 
 from . import formats, shapes
 from .test_cli import ALL_COMMANDS
@@ -23,7 +23,7 @@ from .test_schemas import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_li
 
 pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
 
-WITHOUT = {("audit-list", output) for output in (Output.PROMETHEUS, Output.NRPE, Output.LINE)}
+WITHOUT = {("audit-list", output) for output in Output if output not in COMMON}
 """Formats that a command refuses in this mode: a list has no verdicts."""
 ELSEWHERE = {("verifier-log", "load"), ("verifier-log", "watch"), ("skmsg", "watch")}
 """Commands that need a program to load, or something that happens: their own tests read what they print."""

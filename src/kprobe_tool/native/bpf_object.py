@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from struct import error as struct_error
 from struct import unpack_from
 
@@ -53,10 +52,8 @@ class BpfObject:
     lines: tuple[SourceLine, ...]
 
 
-def read(path: str) -> BpfObject:
-    """Raises OSError, and ValueError for what is no BPF object file."""
-    with Path(path).open("rb") as file:
-        data = file.read(OBJECT_MAX)
+def parse(data: bytes) -> BpfObject:
+    """What an object file holds. Raises ValueError for what is no BPF object file."""
     if elf.header(data).machine != elf.EM_BPF:
         raise ValueError("an ELF file, but none of BPF")
     try:

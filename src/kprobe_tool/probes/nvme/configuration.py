@@ -11,6 +11,8 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from kprobe_tool import files
+from kprobe_tool.errors import FileError
 from kprobe_tool.probes.nvme.controllers import Controller
 from kprobe_tool.probes.nvme.split import Options
 
@@ -57,9 +59,8 @@ def read_configurations(etc: str = "/etc") -> list[Configuration]:
     ):
         path = f"{etc}/{name}"
         try:
-            with open(path, encoding="utf-8", errors="backslashreplace") as file:
-                content = file.read(CONFIG_MAX)
-        except OSError:
+            content = files.read(path, CONFIG_MAX).decode("utf-8", "backslashreplace")
+        except FileError:
             continue
         found += [entry for entry in parse(path, content) if entry.counts]
     return found
@@ -77,7 +78,11 @@ def queue_counts(values: Mapping[str, object]) -> dict[str, int]:
 
 
 def parse_config_json(path: str, content: str) -> Iterator[Configuration]:
-    """libnvme's config.json: hosts, their subsystems, their ports. One that is no such thing configures nothing."""
+    """libnvme's config.json: hosts, their subsystems, their ports. One that is no such thing configures nothing.
+
+    files.read_document() is for documents of this tool, which say so themselves and are refused where they are not
+    what they say. This one is another's: its absence and its nonsense are the same to the host.
+    """
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):

@@ -7,6 +7,7 @@ import os
 from bisect import bisect_right
 from dataclasses import replace
 
+from kprobe_tool import files
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf_object
 from kprobe_tool.native.bpf_object import BpfFunction, BpfObject, SourceLine
@@ -24,9 +25,7 @@ def add_sources(diagnosis: Diagnosis, path: str, program: str | None = None) -> 
     ``program`` is the name of the one that the log is about, where its loader has not printed it.
     """
     try:
-        found = bpf_object.read(path)
-    except OSError as error:
-        raise Error.from_os(path, error) from error
+        found = bpf_object.parse(files.read(path, bpf_object.OBJECT_MAX))
     except ValueError as error:
         raise Error(path, f"this is no BPF object file: {error}") from error
     chosen = choose(found, program or diagnosis.program, path)

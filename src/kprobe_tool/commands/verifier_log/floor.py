@@ -9,6 +9,7 @@ import click
 
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Column, Document, Row, Table
 from kprobe_tool.report.output import Output, emit
@@ -123,7 +124,10 @@ def warnings(found: Floor) -> list[str]:
     return notes
 
 
-@click.command(short_help="Tell the oldest kernel that has what an object uses.")
+@click.command(
+    short_help="Tell the oldest kernel that has what an object uses.",
+    epilog=examples("kprobe-tool verifier-log floor x.o", "kprobe-tool verifier-log floor x.o -o json"),
+)
 @click.argument("path", metavar="FILE", type=click.Path())
 @output_option()
 def command(*, path: str, output: Output) -> ExitCode:

@@ -1,0 +1,152 @@
+"""The table of exit codes in kprobe-tool(1): those of the commands' own pages, each met by a command line."""
+
+from __future__ import annotations
+
+import errno as errnos
+import json
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.cli import run
+from kprobe_tool.native import bpf, host
+from kprobe_tool.probes.skmsg import experiment
+
+from ..corpus import LOGS
+from .probes.nvme import trees
+from .test_man import MAIN, exit_codes, page_of, read
+from .test_schemas import CAPTURES, INSTRUCTIONS, SKMSG, VERIFIER_LOG
+
+TABLE = {
+    row[0]: {code for code, cell in zip((0, 1, 3), row[1:], strict=True) if cell != "-"} | {2}
+    for row in (line.split("\t") for line in read(MAIN)["EXIT STATUS"].lines if "\t" in line)
+    if row[0] != "Command"
+}
+ACCEPTED = str(LOGS / "7.3-rc7" / "accepted-with-branches.stats2.txt")
+OBJECT = str(Path(__file__).parent / "data" / "verifier" / "null-check.o")
+RDS = str(CAPTURES[0])
+
+pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
+
+Patch = pytest.MonkeyPatch
+Arguments = Callable[[Path, Patch], Sequence[str]]
+
+
+def given(line: str) -> Arguments:
+    return lambda path, patch: line.split()
+
+
+def unprivileged(line: str) -> Arguments:
+    """As a user whom the kernel refuses BPF."""
+
+    def arguments(path: Path, patch: Patch) -> Sequence[str]:
+        patch.setattr(host, "effective_capabilities", frozenset)
+        patch.setattr(bpf, "load", lambda program, level: bpf.LoadAnswer(errnos.EPERM, b"", True, None))
+        patch.setattr(experiment, "attempt", experiment.require_privileges)
+        return line.split()
+
+    return arguments
+
+
+def affected(line: str) -> Arguments:
+    """On Linux 6.12.43, whose answers to the experiment are recorded."""
+
+    def arguments(path: Path, patch: Patch) -> Sequence[str]:
+        recorded = next(each for each in SKMSG if each.stem.startswith("6.12.43"))
+        seen = experiment.experiment_of(json.loads(recorded.read_text(encoding="utf-8")))
+        patch.setattr(experiment, "attempt", lambda: seen)
+        return line.split()
+
+    return arguments
+
+
+def accepted(path: Path, patch: Patch) -> Sequence[str]:
+    patch.setattr(bpf, "load", lambda program, level: bpf.LoadAnswer(0, b"", True, None))
+    return ["verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp"]
+
+
+def changed_answer(answer: str) -> Arguments:
+    """Compared with another host, which gives this answer about a flag."""
+
+    def arguments(path: Path, patch: Patch) -> Sequence[str]:
+        file = path / "there.json"
+        with file.open("w") as stream, redirect_stdout(stream):
+            assert run(["check-fields", "openat2", "-o", "json"]) == 0
+        document = json.loads(file.read_text())
+        document["results"][0]["fields"][0]["flags"][0]["accepted"] = answer
+        file.write_text(json.dumps(document))
+        return ["check-fields", "openat2", "--diff", str(file)]
+
+    return arguments
+
+
+def unknown_log(path: Path, patch: Patch) -> Sequence[str]:
+    file = path / "unknown.log"
+    file.write_text("0: (b7) r0 = 0\nnobody has ever said this\nprocessed 1 insns\n")
+    return ["verifier-log", "explain", str(file)]
+
+
+def unreadable_controller(path: Path, patch: Patch) -> Sequence[str]:
+    root = trees.plant(path, trees.RELEASES[-1], "rdma-two-paths")
+    (count,) = list(root.glob("class/nvme/nvme1/queue_count")) or list(root.rglob("nvme1/queue_count"))[:1]
+    count.unlink()
+    count.mkdir()
+    return ["nvme-queues", "--sysfs", str(root), "--fail-on", "never"]
+
+
+LINES: dict[tuple[str, int], Arguments] = {
+    ("audit", 0): given("audit --only nvme --fail-on never"),
+    ("audit", 1): affected("audit --only skmsg"),
+    ("audit", 3): unprivileged("audit --only skmsg --fail-on unknown"),
+    ("bugreport", 0): given("bugreport"),
+    ("check-fields", 0): given("check-fields openat2"),
+    ("check-fields", 1): changed_answer("ignored"),
+    ("check-fields", 3): changed_answer("unknown"),
+    ("doctor", 0): given("doctor"),
+    ("explain", 0): given("explain nvme"),
+    ("nvme-queues", 0): given("nvme-queues --simulate io=2"),
+    ("nvme-queues", 1): lambda path, patch: [
+        "nvme-queues",
+        "--sysfs",
+        str(trees.plant(path, trees.RELEASES[-1], "rdma-write-poll-fewer")),
+    ],
+    ("nvme-queues", 3): unreadable_controller,
+    ("rds-info", 0): given(f"rds-info --from {RDS} -k"),
+    ("rds-info", 3): given(f"rds-info --from {RDS} --ib"),
+    ("schema", 0): given("schema"),
+    ("skmsg check", 0): given("skmsg check --fail-on never"),
+    ("skmsg check", 1): affected("skmsg check"),
+    ("skmsg check", 3): unprivileged("skmsg check"),
+    ("skmsg watch", 0): given("skmsg watch --duration 0.001"),
+    ("verifier-log explain", 0): given(f"verifier-log explain {VERIFIER_LOG}"),
+    ("verifier-log explain", 1): given(f"verifier-log explain {VERIFIER_LOG} --fail-on rejected"),
+    ("verifier-log explain", 3): unknown_log,
+    ("verifier-log floor", 0): given(f"verifier-log floor {OBJECT}"),
+    ("verifier-log load", 0): accepted,
+    ("verifier-log load", 1): given(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
+    ("verifier-log load", 3): unprivileged(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
+    ("verifier-log stats", 0): given(f"verifier-log stats {ACCEPTED}"),
+    ("verifier-log watch", 0): given("verifier-log watch --duration 0.001"),
+} | {(command, 2): given(f"{command} --bogus") for command in TABLE}
+ELSEWHERE = {("rds-info", 1), ("skmsg watch", 3), ("verifier-log watch", 3)}
+"""These take a kernel that has RDS, or a watch that does not begin: tests/kernels/guest and the tests of the commands
+have them."""
+
+
+def test_every_code_is_tried() -> None:
+    assert set(LINES) | ELSEWHERE == {(command, code) for command, codes in TABLE.items() for code in codes}
+
+
+def test_the_table_is_that_of_the_pages() -> None:
+    for page in {command.split(" ")[0] for command in TABLE}:
+        codes = {code for command, found in TABLE.items() if command.split(" ")[0] == page for code in found}
+        assert codes == set(exit_codes(page_of(page))), page
+
+
+@pytest.mark.parametrize(("command", "code"), list(LINES), ids=str)
+def test_exit_code(command: str, code: int, tmp_path: Path, monkeypatch: Patch) -> None:
+    arguments = list(LINES[command, code](tmp_path, monkeypatch))
+    assert " ".join(arguments).startswith(command)
+    assert run(arguments) == code

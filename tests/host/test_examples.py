@@ -100,7 +100,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         done = subprocess.run([*tool, *args, "-o", "json"], check=False, capture_output=True)
         (path / name).write_bytes(done.stdout)
-    shutil.copy(path / "audit.json", path / "last.json")
+    (path / "audits").mkdir()
+    for name in ("last.json", "web1.json", "web2.json", "audits/web1.json"):
+        shutil.copy(path / "audit.json", path / name)
     return path
 
 

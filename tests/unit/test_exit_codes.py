@@ -26,6 +26,7 @@ TABLE = {
 }
 ACCEPTED = str(LOGS / "7.3-rc7" / "accepted-with-branches.stats2.txt")
 OBJECT = str(Path(__file__).parent / "data" / "verifier" / "null-check.o")
+FLEET = Path(__file__).parent / "data" / "fleet" / "6.18.44.json"
 RDS = str(CAPTURES[0])
 
 pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
@@ -96,6 +97,14 @@ def unreadable_controller(path: Path, patch: Patch) -> Sequence[str]:
     return ["nvme-queues", "--sysfs", str(root), "--fail-on", "never"]
 
 
+def affected_host(path: Path, patch: Patch) -> Sequence[str]:
+    document = json.loads(FLEET.read_text())
+    document["results"][0] |= {"status": "affected", "severity": "high"}
+    file = path / "affected.json"
+    file.write_text(json.dumps(document))
+    return ["fleet", str(file)]
+
+
 LINES: dict[tuple[str, int], Arguments] = {
     ("audit", 0): given("audit --only nvme --fail-on never"),
     ("audit", 1): affected("audit --only skmsg"),
@@ -106,6 +115,9 @@ LINES: dict[tuple[str, int], Arguments] = {
     ("check-fields", 3): changed_answer("unknown"),
     ("doctor", 0): given("doctor"),
     ("explain", 0): given("explain nvme"),
+    ("fleet", 0): given(f"fleet {FLEET}"),
+    ("fleet", 1): affected_host,
+    ("fleet", 3): given(f"fleet {FLEET} {VERIFIER_LOG}"),
     ("nvme-queues", 0): given("nvme-queues --simulate io=2"),
     ("nvme-queues", 1): lambda path, patch: [
         "nvme-queues",

@@ -70,7 +70,7 @@ def hints(statuses: Sequence[CommandStatus]) -> Iterator[Sequence[Span]]:
             if item.hint is not None:
                 names.setdefault(item.hint, {})[item.name] = None
     for hint, found in names.items():
-        yield from ((Span(line),) for line in wrapped(f"To get {', '.join(found)}: {hint}", 4, ""))
+        yield from ((Span(line),) for line in wrapped(f"For {', '.join(found)}: {hint}", 4, ""))
 
 
 def document_of(items: Sequence[Item], output: Output) -> Document:

@@ -31,6 +31,7 @@ SYSTEMS = {"rds": "RDS", "nvme": "NVMe", "skmsg": "kTLS", "extensible-structs": 
 """What people call the systems."""
 INDENT = 8
 """Columns in front of the text of a block."""
+RESULT = "RESULT: "
 COUNTS = 14
 """Columns in front of what is counted."""
 NAMED = 4
@@ -53,7 +54,7 @@ def for_people(audited: AuditRun, fail_on: FailOn, *, everything: bool, evidence
         audited.host,
         [Table(FINDING_COLUMNS, [each.row() for each in results])] if everything else [],
         aside=aside,
-        picture=[*lines, (), result_line(audited, fail_on, everything=everything)],
+        picture=[*lines, (), *result_lines(audited, fail_on, everything=everything)],
         warnings=audited.warnings(),
         heading=heading(audited),
     )
@@ -140,8 +141,8 @@ def why_absent(results: Sequence[AuditedCheck]) -> Iterator[str]:
         yield f"{system} {found.total()} ({found.most_common(1)[0][0]})"
 
 
-def result_line(audited: AuditRun, fail_on: FailOn, *, everything: bool) -> Line:
-    """The last line."""
+def result_lines(audited: AuditRun, fail_on: FailOn, *, everything: bool) -> list[Line]:
+    """The verdict on the whole, last."""
     counting = audited.exit_code(fail_on)
     affected = bool(audited.with_bucket(Status.AFFECTED.value))
     unknown = bool(audited.with_bucket(Status.UNKNOWN.value))
@@ -153,7 +154,12 @@ def result_line(audited: AuditRun, fail_on: FailOn, *, everything: bool) -> Line
     if (affected or unknown) and counting is ExitCode.OK:
         text += f" Exit code 0 by --fail-on {fail_on.value}."
     missing = audited.applied() < len(audited.results) and not everything
-    return (Span("RESULT: ", bold=True), Span(text, colour), Span(" --all lists them." if missing else ""))
+    text += " --all lists them." if missing else ""
+    first, *rest = wrapped(text, len(RESULT), RESULT)
+    return [
+        (Span(RESULT, bold=True), Span(first.removeprefix(RESULT), colour)),
+        *((Span(line, colour),) for line in rest),
+    ]
 
 
 def absent_systems(audited: AuditRun) -> list[str]:

@@ -10,12 +10,16 @@ from kprobe_tool.commands.findings import COUNTED, FailOn, fail_on_option
 from kprobe_tool.commands.fleet.merge import Fleet, merge
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.errors import ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Table
 from kprobe_tool.report.output import Output, emit
 
 
-@click.command(short_help="Merge the audits of many hosts into one.")
+@click.command(
+    short_help="Merge the audits of many hosts into one.",
+    epilog=examples("kprobe-tool fleet web1.json web2.json", "kprobe-tool fleet audits/ -o json"),
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @output_option()
 @fail_on_option(

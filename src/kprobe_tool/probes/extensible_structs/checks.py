@@ -51,7 +51,7 @@ def judge_usize_limit(answer: Answer) -> Finding:
         return unknown
     evidence = {"usize": TWO_PAGES, "errno": answer_name(answer)}
     if answer.errno == errnos.E2BIG:
-        return Finding(Status.OK, "openat2() rejects oversized structs (E2BIG).", evidence=evidence)
+        return Finding(Status.OK, "openat2() correctly rejects oversized structs (E2BIG).", evidence=evidence)
     if answer.errno == errnos.EFAULT:
         reason = "openat2() accepts oversized structs: it gets as far as the path (EFAULT), instead of E2BIG."
         return Finding(Status.AFFECTED, reason, evidence=evidence)

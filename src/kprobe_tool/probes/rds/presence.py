@@ -46,9 +46,9 @@ class Presence:
         if self.autoload_error is not None:
             return f"RDS is not loaded; whether any user can have it loaded is not known: {self.autoload_error}"
         if target is None:
-            return f"RDS is not loaded and cannot be auto-loaded (nothing answers to the alias {ALIAS})"
+            return "RDS is not loaded and cannot be auto-loaded."
         if target.blocked is not None:
-            return f"RDS is not loaded and cannot be auto-loaded ({target.blocked})"
+            return f"RDS is not loaded and cannot be auto-loaded ({target.blocked})."
         return (
             f"RDS is not loaded, but any user can have it loaded by opening an RDS socket (alias {ALIAS} of module "
             f"{target.module} in {target.source})"

@@ -19,7 +19,7 @@ UNREADABLE = Error("/lib/modules/x/modules.alias", errno=2)
 @pytest.mark.parametrize(
     ("autoload", "error", "status", "words"),
     [
-        (None, None, Status.NOT_APPLICABLE, "cannot be auto-loaded (nothing answers to the alias net-pf-21)"),
+        (None, None, Status.NOT_APPLICABLE, "RDS is not loaded and cannot be auto-loaded."),
         (BLOCKED, None, Status.NOT_APPLICABLE, "cannot be auto-loaded (blacklist rds (b))"),
         (TARGET, None, Status.UNKNOWN, "any user can have it loaded"),
         # Not being able to look was "it would not be loaded" once.

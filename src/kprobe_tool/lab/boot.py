@@ -104,14 +104,14 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Limits:
+class GuestLimits:
     #: Seconds until the guest's script must have started. A boot takes 12 on an idle machine.
     first_sign_of_life: float = 240
     #: Seconds for everything.
     total: float = float(os.environ.get("KPROBE_TOOL_GUEST_TIMEOUT", "1500"))
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = GuestLimits()
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def run(
     console: Path,
     line: Callable[[bytes], None],
     stop: threading.Event,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: GuestLimits = DEFAULT_LIMITS,
 ) -> Ending:
     """Boots by virtme_run()'s command, calls `line` for each line that comes back, returns when the guest is gone."""
     # timeout(1) is for the case that this process is killed and cannot clean up.
@@ -247,7 +247,7 @@ def _pump(
     log: Callable[[bytes], object],
     line: Callable[[bytes], None],
     stop: threading.Event,
-    limits: Limits,
+    limits: GuestLimits,
 ) -> str:
     assert process.stdout is not None and process.stderr is not None
     start = time.monotonic()

@@ -16,7 +16,7 @@ class Harness:
         self.lines: list[bytes] = []
         self.stop = threading.Event()
 
-    def run(self, shell: str, limits: boot.Limits = boot.DEFAULT_LIMITS) -> boot.Ending:
+    def run(self, shell: str, limits: boot.GuestLimits = boot.DEFAULT_LIMITS) -> boot.Ending:
         return boot.run(["sh", "-c", shell], self.directory / "console", self.lines.append, self.stop, limits)
 
 
@@ -45,7 +45,7 @@ def test_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
     pid = harness.directory / "pid"
     # A busy machine may need longer than a second to start the child that is to be killed.
     for seconds in (1, 5, 25):
-        limits = boot.Limits(first_sign_of_life=seconds)
+        limits = boot.GuestLimits(first_sign_of_life=seconds)
         ending = harness.run(f"trap '' TERM; (sleep 60 & echo $! > {pid}; wait); wait", limits)
         assert f"no sign of life after {seconds} s" in ending.hung
         if pid.exists() and pid.read_text():
@@ -58,7 +58,7 @@ def test_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
 
 
 def test_guest_that_does_not_end(harness: Harness) -> None:
-    assert "not done after 5 s" in harness.run("echo alive; sleep 60", boot.Limits(total=5)).hung
+    assert "not done after 5 s" in harness.run("echo alive; sleep 60", boot.GuestLimits(total=5)).hung
     assert harness.lines == [b"alive"]
 
 

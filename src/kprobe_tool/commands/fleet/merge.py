@@ -31,7 +31,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class HostReport:
     """What one host said: for each check its status, or ``waived``, and how bad it would be."""
 
     path: str
@@ -73,7 +73,7 @@ class Outlier:
 class Fleet:
     """``reports`` are by host name, ``errors`` say which files were left out and why."""
 
-    reports: tuple[Report, ...]
+    reports: tuple[HostReport, ...]
     errors: tuple[Error, ...]
 
     def severities(self) -> dict[str, Severity]:
@@ -94,7 +94,7 @@ class Fleet:
 
     def outliers(self) -> list[Outlier]:
         """Where hosts of one kernel disagree. One that a check does not apply to, or that waives it, says nothing."""
-        kernels: dict[tuple[str, str, str], list[Report]] = {}
+        kernels: dict[tuple[str, str, str], list[HostReport]] = {}
         for report in self.reports:
             kernels.setdefault(report.kernel, []).append(report)
         return [
@@ -105,18 +105,18 @@ class Fleet:
         ]
 
 
-def compare(check: str, kernel: tuple[str, str, str], reports: Iterable[Report]) -> Outlier | None:
-    said = {
+def compare(check: str, kernel: tuple[str, str, str], reports: Iterable[HostReport]) -> Outlier | None:
+    buckets = {
         report.hostname: bucket
         for report in reports
         if (bucket := report.buckets.get(check)) not in {None, Status.NOT_APPLICABLE, WAIVED}
     }
-    counts = Counter(said.values())
+    counts = Counter(buckets.values())
     if len(counts) < 2:
         return None
     # Of two that are as frequent, the better one is usual, so that those who need a look are named.
     usual = min(counts, key=lambda bucket: (-counts[bucket], BUCKETS.index(bucket)))
-    others = {name: bucket for name, bucket in sorted(said.items()) if bucket != usual}
+    others = {name: bucket for name, bucket in sorted(buckets.items()) if bucket != usual}
     return Outlier(check, kernel[0], kernel[2], usual, counts[usual], others)
 
 
@@ -135,7 +135,7 @@ def expand(paths: Iterable[str]) -> Iterator[str]:
 
 def merge(paths: Iterable[str]) -> Fleet:
     """The newest report of each host; what cannot be read, and what is older, is left out and named."""
-    newest: dict[str, Report] = {}
+    newest: dict[str, HostReport] = {}
     errors: list[Error] = []
     for path in expand(paths):
         try:
@@ -153,19 +153,19 @@ def merge(paths: Iterable[str]) -> Fleet:
     return Fleet(tuple(newest[name] for name in sorted(newest)), tuple(errors))
 
 
-def superseded(report: Report, by: Report) -> FileError:
+def superseded(report: HostReport, by: HostReport) -> FileError:
     return FileError(
         report.path, f"left out: of host '{report.hostname}' as {by.path} is, and not newer ({report.time})"
     )
 
 
-def load(path: str) -> Report:
+def load(path: str) -> HostReport:
     """Raises FileError."""
     what = "the output of 'kprobe-tool audit -o json'"
     return files.read_document(path, REPORT_MAX, "audit", what, lambda document: parse(document, path))
 
 
-def parse(document: Any, path: str) -> Report:
+def parse(document: Any, path: str) -> HostReport:
     """Raises ValueError, TypeError or KeyError for what is no document of audit."""
     version = document["schema_version"]
     if version != SCHEMA_VERSION:
@@ -188,7 +188,7 @@ def parse(document: Any, path: str) -> Report:
         counted_apart = row["waived"] is not None and status in {Status.AFFECTED, Status.UNKNOWN}
         buckets[sys.intern(check)] = WAIVED if counted_apart else status.value
         severities[sys.intern(check)] = Severity(row["severity"])
-    return Report(path, hostname, release, build, arch, time, buckets, severities)
+    return HostReport(path, hostname, release, build, arch, time, buckets, severities)
 
 
 def name(value: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from kprobe_tool.checks import Severity, Status
 from kprobe_tool.commands.audit.run import WAIVED
-from kprobe_tool.commands.fleet.merge import Fleet, Outlier, Report
+from kprobe_tool.commands.fleet.merge import Fleet, HostReport, Outlier
 from kprobe_tool.report.document import Column, Row, Table
 
 NAMED = 5
@@ -77,20 +77,20 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def is_worth_a_look(report: Report) -> bool:
+def is_worth_a_look(report: HostReport) -> bool:
     return not {Status.AFFECTED.value, Status.UNKNOWN.value}.isdisjoint(report.buckets.values())
 
 
-def rank(report: Report) -> tuple[int, ...]:
+def rank(report: HostReport) -> tuple[int, ...]:
     """The worst first."""
     return (*(-report.affected(severity) for severity in Severity), -unknown(report))
 
 
-def unknown(report: Report) -> int:
+def unknown(report: HostReport) -> int:
     return len(report.with_bucket(Status.UNKNOWN.value))
 
 
-def host_row(report: Report) -> Row:
+def host_row(report: HostReport) -> Row:
     return {
         "hostname": report.hostname,
         "release": report.release,

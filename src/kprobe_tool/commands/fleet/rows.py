@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from kprobe_tool.commands.fleet.merge import Fleet, Outlier, Report
+from kprobe_tool.commands.fleet.merge import Fleet, HostReport, Outlier
 from kprobe_tool.report.document import Row
 
 
-def host_row(report: Report) -> Row:
+def host_row(report: HostReport) -> Row:
     return {
         "hostname": report.hostname,
         "release": report.release,

@@ -33,20 +33,20 @@ def number_cause(found: Found) -> Cause | None:
         register, state = f"what was added to {register}", added_part(state)
     origin = origin_of(path, found.register if register.startswith("what") else register, end)
     missing = missing_bound(register, state, found)
-    told = [missing, source_of(path, origin), unknown_since(path, origin)]
+    sentences = [missing, source_of(path, origin), unknown_since(path, origin)]
     lost = [event for event in follow(found.match, path).events if event.kind == "lost-bound"]
     cause_class, evidence = CauseClass.UNKNOWN, None
     other = None if lost else other_comparison(path, register)
     if lost:
         place = lost[-1].place.insn
-        told.append(f"The comparison at instruction {place} does not help: {lost[-1].message}.")
+        sentences.append(f"The comparison at instruction {place} does not help: {lost[-1].message}.")
         cause_class, evidence = blame(lost[-1].message, place)
     elif other is not None:
-        told.append(other)
+        sentences.append(other)
     elif path.cut is None and origin.number is not None and not compared(path, origin.number):
         cause_class = CauseClass.SOURCE
         evidence = f"nothing between instruction {path.visits[origin.number].insn} and here compares anything"
-    reason = " ".join(part for part in told if part)
+    reason = " ".join(part for part in sentences if part)
     low, high = state.signed if state is not None else (0, 0)
     only_lower = low < 0 and (high < VARIABLE_MAX or any("signed" in event.message for event in lost))
     advice = lower_bound() if only_lower else both_bounds(found, path, origin)

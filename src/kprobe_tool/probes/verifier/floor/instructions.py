@@ -19,7 +19,7 @@ ORDERED = frozenset({insn.BPF_LOAD_ACQ, insn.BPF_STORE_REL})
 
 
 @dataclass(frozen=True)
-class Instruction:
+class DecodedInsn:
     """struct bpf_insn with its parts apart; ``op`` is the upper half of ``code``, for loads and stores their mode."""
 
     code: int
@@ -41,14 +41,14 @@ class Instruction:
         return self.code & 0xE0
 
 
-def decoded(data: bytes) -> list[Instruction]:
+def decoded(data: bytes) -> list[DecodedInsn]:
     """All of a section; the order of the registers in their byte is that of the bytes in a word."""
     whole = data[: len(data) - len(data) % insn.INSN_SIZE]
     shift = 4 if byteorder == "little" else 0
-    return [Instruction(code, regs >> shift & 0xF, off, imm) for code, regs, off, imm in iter_unpack("=BBhi", whole)]
+    return [DecodedInsn(code, regs >> shift & 0xF, off, imm) for code, regs, off, imm in iter_unpack("=BBhi", whole)]
 
 
-def of_instruction(each: Instruction) -> Iterator[Feature]:
+def of_instruction(each: DecodedInsn) -> Iterator[Feature]:
     """What an instruction itself needs, besides what it refers to."""
     if each.kind in JUMPS:
         yield from of_jump(each)
@@ -60,7 +60,7 @@ def of_instruction(each: Instruction) -> Iterator[Feature]:
         yield from of_arithmetic(each)
 
 
-def of_jump(each: Instruction) -> Iterator[Feature]:
+def of_jump(each: DecodedInsn) -> Iterator[Feature]:
     if each.kind == insn.BPF_JMP32 and each.op == insn.BPF_JA:
         yield features.GOTOL
     elif each.op == insn.BPF_JCOND:
@@ -73,7 +73,7 @@ def of_jump(each: Instruction) -> Iterator[Feature]:
         yield features.JUMP_IF_LESS
 
 
-def of_atomic(each: Instruction) -> Iterator[Feature]:
+def of_atomic(each: DecodedInsn) -> Iterator[Feature]:
     if each.imm in ORDERED:
         yield features.ACQUIRE
     elif each.imm in EXCHANGES:
@@ -84,7 +84,7 @@ def of_atomic(each: Instruction) -> Iterator[Feature]:
         yield features.FETCH
 
 
-def of_arithmetic(each: Instruction) -> Iterator[Feature]:
+def of_arithmetic(each: DecodedInsn) -> Iterator[Feature]:
     if each.op == insn.BPF_END and each.kind == insn.BPF_ALU64:
         yield features.BSWAP
     elif each.op in {insn.BPF_DIV, insn.BPF_MOD} and each.off:
@@ -94,7 +94,7 @@ def of_arithmetic(each: Instruction) -> Iterator[Feature]:
         yield features.ADDR_SPACE_CAST if casts else features.SIGNED_MOVE
 
 
-def targets(insns: Sequence[Instruction], here: int) -> Iterator[int]:
+def targets(insns: Sequence[DecodedInsn], here: int) -> Iterator[int]:
     """Where control goes from an instruction, calls not followed."""
     each = insns[here]
     if each.code == insn.LD_IMM64:
@@ -115,7 +115,7 @@ def targets(insns: Sequence[Instruction], here: int) -> Iterator[int]:
         yield here + 1 + each.off
 
 
-def has_loop(insns: Sequence[Instruction]) -> bool:
+def has_loop(insns: Sequence[DecodedInsn]) -> bool:
     """Whether control can come back: a walk like that of kernel/bpf/verifier.c, check_cfg()."""
     entered, left = set[int](), set[int]()
     stack: list[tuple[int, Iterator[int]]] = []

@@ -215,7 +215,7 @@ class ObjectUses:
                 self.load(section, start + offset, each, found)
         return found
 
-    def call(self, section: int, place: int, each: instructions.Instruction, found: Function) -> None:
+    def call(self, section: int, place: int, each: instructions.DecodedInsn, found: Function) -> None:
         symbol = self.relocated.get((section, place))
         if symbol is not None and symbol.section == elf.SHN_UNDEF:
             stage = self.stage_of(symbol)
@@ -233,7 +233,7 @@ class ObjectUses:
         else:
             found.uses.add(helper(each.imm))
 
-    def load(self, section: int, place: int, each: instructions.Instruction, found: Function) -> None:
+    def load(self, section: int, place: int, each: instructions.DecodedInsn, found: Function) -> None:
         """A load of 64 bits: an address of whatever it refers to."""
         symbol = self.relocated.get((section, place))
         if symbol is None:

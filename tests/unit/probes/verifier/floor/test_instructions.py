@@ -11,7 +11,7 @@ from kprobe_tool.probes.verifier.floor.features import Feature
 from tests.corpus.asm import assemble
 
 
-def decoded(text: str) -> list[instructions.Instruction]:
+def decoded(text: str) -> list[instructions.DecodedInsn]:
     return instructions.decoded(assemble(text, lambda kind, name: 1))
 
 

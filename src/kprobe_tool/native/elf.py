@@ -138,8 +138,8 @@ def sections(data: bytes) -> list[Section]:
         raise ValueError("no section headers")
     try:
         headers = [unpack_from(SHDR, data, head.shoff + number * SHDR_SIZE) for number in range(head.shnum)]
-    except struct_error as error:
-        raise ValueError("the section headers are cut short") from error
+    except (struct_error, OverflowError) as error:
+        raise ValueError("the section headers are not in the file") from error
     begin, size = headers[head.shstrndx][4:6]
     names = data[begin : begin + size]
     return [

@@ -64,11 +64,19 @@ def test_no_elf_file(data: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(header(3, 0), "cut short"), (header(0, 0), "no section headers"), (header(1, 1), "no section")],
+    [(header(3, 0), "not in the file"), (header(0, 0), "no section headers"), (header(1, 1), "no section")],
 )
 def test_section_headers_that_are_not_there(data: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         elf.sections(data)
+
+
+def test_section_headers_where_no_file_has_any() -> None:
+    """e_shoff of 64 bits. Found by fuzzing."""
+    data = bytearray(header(1, 0))
+    data[40:48] = b"\xff" * 8
+    with pytest.raises(ValueError, match="not in the file"):
+        elf.sections(bytes(data))
 
 
 def test_sections_beyond_the_file() -> None:

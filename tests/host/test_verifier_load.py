@@ -218,6 +218,16 @@ def needs_bcc() -> None:
 
 
 @pytest.mark.usefixtures("needs_libbpf")
+def test_an_object_that_libbpf_dies_of() -> None:
+    """null-check.o and its like, mutated: libbpf 1.1 ends by SIGSEGV, and newer ones call it broken."""
+    path = Path(__file__).parents[1] / "unit/data/verifier/libbpf-1.1-dies.o"
+    argv = [sys.executable, "-m", "kprobe_tool", "verifier-log", "load", str(path)]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (ExitCode.CANNOT_RUN, "")
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+@pytest.mark.usefixtures("needs_libbpf")
 def test_nothing_is_pinned() -> None:
     bpffs.loading_pins_nothing()
 

@@ -11,9 +11,10 @@ import errno as errnos
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from kprobe_tool import files
 from kprobe_tool.errors import Error, FileError, errno_name
@@ -26,8 +27,10 @@ from kprobe_tool.probes.verifier.explaining.rewritten import restore_lines
 from kprobe_tool.probes.verifier.log.stats import Stats, stats
 from kprobe_tool.probes.verifier.prog_types import TYPES
 
-COMPILE_SECONDS = 3600.0
-"""For a C file and all of its programs: nobody is kept waiting by what LLVM never ends."""
+T = TypeVar("T")
+
+COMPILE_SECONDS = LOAD_SECONDS = 3600.0
+"""For a C file and all of its programs, or one of an object, which nobody should wait for longer."""
 
 FILE_MAX = 256 << 20
 """Bytes of an object; of bare instructions a million, which is all that any kernel verifies, take 8 MiB."""
@@ -127,10 +130,7 @@ def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: in
     """Each program of an ELF object, loaded alone. Raises Error."""
     from kprobe_tool.native import libbpf
 
-    try:
-        programs = {program.name: program for program in libbpf.programs(path)}
-    except OSError as error:
-        raise Error.from_os(path, error) from error
+    programs = {program.name: program for program in apart(path, libbpf.programs)}
     for name in choose(path, list(programs), wanted):
         program = programs[name]
         kind = program.prog_type if prog_type is None else prog_type
@@ -141,12 +141,38 @@ def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: in
                 hint="give it with --type",
             )
             continue
-        loaded = libbpf.load(path, name, log_level(level), prog_type)
+        try:
+            loaded = apart(path, partial(libbpf.load, name=name, level=log_level(level), prog_type=prog_type))
+        except Error as error:
+            yield error
+            continue
         if loaded.answer is None:
             yield libbpf_failed(f"{path}: {name}", loaded.errno, loaded.messages)
         else:
             request = LoadRequest(name, program.section, kind, program.insn_count)
             yield interpret(request, loaded.answer, loaded.messages)
+
+
+def apart(path: str, function: Callable[[str], T]) -> T:
+    """What libbpf makes of a file in a process of its own, which some files end by SIGSEGV. Raises Error."""
+    ((_, answer),) = bounded.run_each([path], partial(caught, function), LOAD_SECONDS)
+    if isinstance(answer, ChildProcessError | TimeoutError):
+        raise Error(path, f"libbpf does not get through it: {answer}", hint="is it a whole object, as clang made it?")
+    if isinstance(answer, OSError):
+        raise Error.from_os(path, answer) from answer
+    if isinstance(answer, Error):
+        raise answer
+    return answer
+
+
+def caught(function: Callable[[str], T], path: str) -> T | Error:
+    """The same by this process."""
+    try:
+        return function(path)
+    except OSError as error:
+        return Error.from_os(path, error)
+    except Error as error:
+        return error
 
 
 def libbpf_failed(subject: str, number: int, messages: Sequence[str]) -> Error:

@@ -230,6 +230,19 @@ def map_name(found: Found, register: str) -> str:
     return f" '{name}'" if name else ""
 
 
+def missing_map(register: str, helper: str) -> Cause:
+    """A number where the map is wanted: the loader puts the map there."""
+    return Cause(
+        f"{helper} wants a map there, and {register} is a number: the loader did not put the map into the "
+        f"instruction that "
+        "refers to it, or the program got the map's address from somewhere else.",
+        "Define the map in the object as its loader wants it (libbpf: in the section .maps, as a variable of its "
+        "own and "
+        "not within a function or structure), pass its address itself, and let the loader do the relocations.",
+        CauseClass.UNKNOWN,
+    )
+
+
 def maps_of(helper: str) -> str | None:
     """The types of maps that a helper works on, if only on some."""
     return next((types for pattern, types in MAPS_OF if re.fullmatch(pattern, helper)), None)

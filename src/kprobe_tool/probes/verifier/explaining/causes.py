@@ -11,6 +11,7 @@ from kprobe_tool.probes.verifier.explaining.calls import (
     expected_argument,
     memory_and_size,
     misconfigured,
+    missing_map,
     not_for_type,
     not_released,
     percpu_kptr,
@@ -63,11 +64,16 @@ def checked_alone(found: Found, cause: Cause | None) -> Cause | None:
     if origin.number is not None or origin.name not in {"R1", "R2", "R3", "R4", "R5"}:
         return None
     number = int(origin.name[1:])
+    declared = (
+        " Behind a pointer it may use as many bytes as the declared type has (of char *, 1)."
+        if found.match.group.problem == "Access outside bounds"
+        else ""
+    )
     reason = (cause.reason if cause is not None else "") or found.match.reason()
     return Cause(
         f"{reason} It comes from argument {number} of {path.function}(), a global function: such a function is "
         "checked once and on its own, for every argument that its declaration allows, and what its callers have "
-        "checked does not count.",
+        f"checked does not count.{declared}",
         f"Check the argument inside of {path.function}() (a pointer for NULL, a number for its limits), or make the "
         "function static, then it is checked where it is called. __arg_nonnull and __arg_trusted (bpf_helpers.h, "
         "from Linux v6.8 on) declare what callers must pass.",
@@ -121,6 +127,8 @@ def argument_type(found: Found) -> Cause | None:
         lost = invalid_since(found, register)
         if lost is not None:
             return lost
+        if expected == "map_ptr":
+            return missing_map(register, helper)
         cause = number_as_pointer(register, found.path, f"{helper} wants a pointer there ({expected})")
         if cause is not None and "map_" in helper and register == "R2" and "constant 0" in cause.reason:
             return Cause(

@@ -158,7 +158,7 @@ def object_bounds(found: Found) -> Cause | None:
         )
     if largest is None and found.match.row.rule in {"object-bounds", "bounds-minimum"}:
         counted = counted_in_loop(found, register)
-        constants = counted or ("Offset and size are constants of the program." if state is not None else "")
+        constants = counted or ("Offset and size are known numbers on this path." if state is not None else "")
         return Cause(
             f"{reason} {constants}".rstrip(),
             f"Compare what is counted with the number of elements before it is used: if (i >= N) return ...; "

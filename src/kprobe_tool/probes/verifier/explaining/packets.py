@@ -186,7 +186,8 @@ def comparison_of_other_pointer(access: Access, check: RangeCheck, path: InsnPat
         )
     reread = " It was also read from the context again." if same_load(path, mine, theirs) else ""
     return Cause(
-        f"{access.figures} The last comparison with data_end (instruction {visit.insn}) is about {check.pointer}, "
+        f"{access.figures} The last comparison with data_end (instruction {visit.insn}) is about {check.pointer}"
+        f"{' as it was then' if check.pointer == access.register else ''}, "
         f"another pointer than the one in {access.register}{since}; what it proves does not hold for this "
         f"one.{reread}",
         f"Compare the very pointer that is used, after the last number was added: {access.comparison}",

@@ -169,20 +169,19 @@ def null_not_checked(register: str, path: InsnPath) -> Cause | None:
                 CauseClass.SOURCE,
                 f"instructions {first.insn} and {second.insn} get the same thing, and only the first is compared",
             )
-    if path.cut is None:
-        made = path.visits[mine.number]
-        returned = made.instruction.operation is Operation.CALL and mine.name == "R0"
-        return Cause(
-            f"It is what {called_function(made)} returned (instruction {made.insn}), and nothing on this path "
-            "compares that with NULL."
-            if returned
-            else f"Nothing on this path compares it with NULL since instruction {made.insn} got it.",
-            "Compare it with NULL directly behind where it is got, and leave where it is NULL. A comparison "
-            "within another condition, if (flag && !p) return ...;, leaves a path around it.",
-            CauseClass.SOURCE,
-            f"nothing on the path compares {register} with NULL",
-        )
-    return None
+    # Since it was made all of the path is there, whatever is missing before.
+    made = path.visits[mine.number]
+    returned = made.instruction.operation is Operation.CALL and mine.name == "R0"
+    return Cause(
+        f"It is what {called_function(made)} returned (instruction {made.insn}), and nothing on this path "
+        "compares that with NULL."
+        if returned
+        else f"Nothing on this path compares it with NULL since instruction {made.insn} got it.",
+        "Compare it with NULL directly behind where it is got, and leave where it is NULL. A comparison "
+        "within another condition, if (flag && !p) return ...;, leaves a path around it.",
+        CauseClass.SOURCE,
+        f"nothing on the path compares {register} with NULL",
+    )
 
 
 def never_set(register: str, path: InsnPath, text: str) -> Cause | None:

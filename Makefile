@@ -12,7 +12,6 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUN_PACKAGES := python3 python3-venv python3-bpfcc
 TEST_PACKAGES := $(RUN_PACKAGES) bpftool busybox-static chromium clang debian-archive-keyring file gcc iproute2 kmod \
 	libc6-dev mandoc qemu-system-x86 strace udev
-ANYHOW_PACKAGES := faketime util-linux
 UML_PACKAGES := bc bison flex gcc libc6-dev make patch xz-utils
 
 # Left out where nothing is missing, so that a set-up machine needs neither root nor a network.
@@ -53,7 +52,6 @@ test-fast: $(VENV)/.test
 
 # test-fast again and again: a year from now, in the background, as nobody, on a busy machine, in another order, ...
 test-anyhow: $(VENV)/.test
-	@$(call install,$(ANYHOW_PACKAGES))
 	$(VENV)/bin/python -m tests.anyhow $(WAYS)
 
 # Builds a User Mode Linux kernel that has CHECK_FIELDS, which no release has, and runs check-fields in it.

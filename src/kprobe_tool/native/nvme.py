@@ -9,6 +9,7 @@ kernel keeps them, at the offsets that its own BTF gives, without loading anythi
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from kprobe_tool.native.kcore import Kcore
 LIST_MAX = 1 << 12
 """Entries followed in a list of the kernel that may change under us."""
 
+MODULES = "/sys/module"
 SHOW_TRANSPORT = "nvme_sysfs_show_transport"
 
 POINTER = ctypes.sizeof(ctypes.c_void_p)
@@ -106,10 +108,13 @@ class Layout:
 
 
 def types_of(module: str) -> btf.Btf:
-    """The types of a module, or the kernel's own where it is built in."""
+    """The types of a module, or the kernel's own where it is built in. Raises LookupError where nothing has them."""
     try:
         return btf.module(module)
     except FileNotFoundError:
+        # Only what was loaded has a state (kernel/module/main.c, modinfo_initstate).
+        if os.path.exists(f"{MODULES}/{module}/initstate"):
+            raise LookupError("the kernel does not tell the types of its modules; Linux does since v5.11") from None
         return btf.vmlinux()
 
 

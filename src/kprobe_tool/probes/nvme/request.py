@@ -251,7 +251,8 @@ def read_kernel_options(
     if not transports or os.geteuid() != 0:
         return {}, []
     counts = {each.instance: each.queue_count for each in controllers}
-    reasons: list[str] = []
+    # By reason, what failed for it: where the kernel has no types both ways end alike.
+    reasons: dict[str, list[str]] = {}
     ways = (
         (RequestSource.KCORE, partial(read_kcore, transports)),
         (RequestSource.KPROBE_EVENT, partial(read_kprobe, tree, transports)),
@@ -260,13 +261,13 @@ def read_kernel_options(
         try:
             answer = way()
         except (OSError, LookupError, ValueError) as error:
-            reasons.append(f"{source}: {error}")
+            reasons.setdefault(str(error), []).append(source)
             continue
         found = with_source(source, (each for number, each in answer.items() if each.queue_count == counts[number]))
         if found:
             return found, []
-        reasons.append(f"{source}: no controller there is one of those in sysfs")
-    return {}, reasons
+        reasons.setdefault("no controller there is one of those in sysfs", []).append(source)
+    return {}, [f"{' and '.join(sources)}: {reason}" for reason, sources in reasons.items()]
 
 
 def with_source(

@@ -75,6 +75,10 @@ OPENAT2_LIMIT = KernelChange(
     "openat2: explicitly return -E2BIG for (usize > PAGE_SIZE)", "6.12", ("5.10.229", "6.1.115", "6.11.6")
 )
 SCHED_GETATTR = KernelChange("sched_getattr: port to copy_struct_to_user", "6.13")
+RESOLVE_CACHED = KernelChange("fs: expose LOOKUP_CACHED through openat2() RESOLVE_CACHED", "5.12", ("5.10.162",))
+PERF_FORMAT_LOST = KernelChange(
+    "perf/core: Add a new read format to get a number of lost samples", "6.0", ("5.10.204",)
+)
 NVME_QUEUE_MAPS = KernelChange("nvme-tcp: fix queue mapping when queues count is limited", "5.2")
 
 AFFECTED: Mapping[str, Affected] = {
@@ -91,7 +95,7 @@ AFFECTED: Mapping[str, Affected] = {
 }
 """By the id of the check. What the others find depends on the host, not on its kernel's release."""
 
-SEEN = ("5.10.262", "6.1.192", "6.12.111", "7.2.12", "7.3.4")
+SEEN = ("5.10.262", "6.1.192", "6.12.43", "7.2.12", "7.3.4")
 """The newest release of each series on which all of this has been compared with the kernel."""
 
 

@@ -111,6 +111,8 @@ def traffic(modprobe: Callable[..., None]) -> Iterator[Traffic]:
 
 def test_structures_are_the_kernel_s_own(traffic: Traffic) -> None:
     """Names, offsets and sizes, from the BTF of the modules that fill them in."""
+    if not Path("/sys/kernel/btf/rds").exists():
+        pytest.skip(f"Linux {os.uname().release} has no types of its modules")
     structs = {option.struct for option in rds_info.OPTIONS.values() if "rdma" not in option.struct.__name__}
     modules = [btf.module("rds"), btf.module("rds_tcp")]
     for declared in structs:
@@ -444,7 +446,7 @@ def test_nobody_sees_only_its_own_namespace(traffic: Traffic, as_nobody: Run) ->
     done = as_nobody([*ARGV, "rds-info", "--all-netns", "-o", "json"])
     answer = json.loads(done.stdout)
     assert {row["netns"]["inode"] for row in answer["results"] if row["netns"]} <= {netns.current().inode}
-    assert any("processes of other users" in error["subject"] for error in answer["errors"])
+    assert any("processes of other users" in error["subject"] for error in answer["errors"]), answer["errors"]
     assert any(error["errno"] == "EPERM" for error in answer["errors"])
     assert done.returncode == 3
     refused = as_nobody([*ARGV, "rds-info", "--netns", A])

@@ -1,6 +1,7 @@
 """Do copy bits survive? The answer for these kernels is known, from their sources and from trying."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -162,9 +163,19 @@ def test_nothing_is_left_after_kill(answer: Answer) -> None:
     assert gone(before)
 
 
-def test_without_tls() -> None:
+def test_a_kernel_that_has_no_ktls(expected: Expected) -> None:
+    """Plain TCP can be asked all the same."""
+    if kmod.on_disk("tls", os.uname().release):
+        pytest.skip("this kernel has kTLS")
+    found = tool("skmsg", "check", "-o", "json")
+    assert set(outcomes(found.json, SocketKind.KTLS).values()) == {"not-applicable"}, found.out
+    tcp = outcomes(found.json, SocketKind.TCP)
+    assert tcp == dict.fromkeys(TCP, "ok" if expected.has(history.SG_COPY) else "affected"), found.out
+
+
+def test_without_tls(modprobe: Callable[..., None]) -> None:
     """It is said, and not loaded."""
-    subprocess.run(["modprobe", "tls"], check=True)
+    modprobe("tls")
     subprocess.run(["rmmod", "tls"], check=True)
     try:
         assert not kmod.loaded("tls")

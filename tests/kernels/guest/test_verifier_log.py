@@ -128,7 +128,7 @@ def test_stats_of_a_load(tmp_path: Path) -> None:
         "-o",
         "json",
     )
-    assert code == 0
+    assert code == 0, out
     (row,) = json.loads(out)["results"]
     (stats,) = json.loads(run("verifier-log", "stats", str(log), "-o", "json")[1])["results"]
     assert {key: stats[key] for key in row["stats"]} == row["stats"]

@@ -140,7 +140,12 @@ def listed() -> Iterator[Netns]:
 
 
 def of_processes(hidden: list[int]) -> Iterator[Netns]:
-    """The namespaces of all processes. Pids whose namespace we may not see are added to ``hidden``."""
+    """The namespaces of all processes. Pids whose namespace we may not see are added to ``hidden``.
+
+    For those Linux 5.10 answers with the link itself where it should refuse: taking exec_update_lock leaves 0 where
+    -EACCES was (fs/proc/namespaces.c, proc_ns_get_link(), as of v5.10.262).
+    """
+    nsfs = current().dev
     for pid in pids():
         path = f"/proc/{pid}/ns/net"
         try:
@@ -148,6 +153,9 @@ def of_processes(hidden: list[int]) -> Iterator[Netns]:
         except (FileNotFoundError, ProcessLookupError):
             continue
         except PermissionError:
+            hidden.append(pid)
+            continue
+        if status.st_dev != nsfs:
             hidden.append(pid)
             continue
         yield Netns(status.st_dev, status.st_ino, pid=pid, path=path)

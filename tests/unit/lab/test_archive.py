@@ -5,6 +5,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -24,6 +25,8 @@ class Mirror(Archive):
         super().__init__(cache)
         self.apt.mkdir(parents=True, exist_ok=True)
         (self.apt / "offers.json").write_text(json.dumps([asdict(o) for o in offers]), encoding="utf-8")
+        # Fresh by the clock that the test runs under, which need not be the kernel's.
+        os.utime(self.apt / "offers.json", (time.time(), time.time()))
         self.there = there
         self.downloads: list[str] = []
 
@@ -100,6 +103,7 @@ class Sources(Archive):
         super().__init__(cache)
         self.apt.mkdir(parents=True, exist_ok=True)
         (self.apt / "offers.json").write_text("[]", encoding="utf-8")
+        os.utime(self.apt / "offers.json", (time.time(), time.time()))
         self.madison = madison
         self.downloads: list[str] = []
 

@@ -108,7 +108,6 @@ class Archive:
             )
             if offer is None:
                 raise Error(kernel.release, f"neither the archive nor the cache has {kernel.version}")
-            self._prune()
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.cache) as tmp:
                 try:
                     self._unpack(offer, Path(tmp))
@@ -120,6 +119,8 @@ class Archive:
                 if target.exists():
                     shutil.rmtree(target)
                 (Path(tmp) / "kernel").rename(target)
+            # Not before: where nothing can be had any more, what is old has to do.
+            self._prune()
 
     def fetch_source(self) -> tuple[str, Path]:
         """(version, directory) of the newest kernel source, downloaded and unpacked unless it is there already.

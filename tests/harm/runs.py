@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,9 +151,8 @@ ALARM = re.compile(r"WARNING:|BUG:|Oops|general protection|UBSAN|KASAN|KFENCE|RC
 def orphans() -> frozenset[str]:
     """Sockets with an inode that no process has open: the kernel's own, or left behind."""
     open_ = set()
-    for path in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            open_.add(os.readlink(path))
+    for _, target in links("fd"):
+        open_.add(target)
     found = set()
     for name in SOCKETS:
         rows = [line.split() for line in lines_in_order(f"/proc/net/{name}")]
@@ -168,13 +167,18 @@ def orphans() -> frozenset[str]:
 def namespaces() -> frozenset[str]:
     """All that some process is in or holds open."""
     found = set()
-    for pattern in ("[0-9]*/ns/*", "[0-9]*/fd/*"):
-        for path in Path("/proc").glob(pattern):
-            with suppress(OSError):
-                target = os.readlink(path)
-                if re.fullmatch(r"\w+:\[\d+\]", target) and not target.startswith(("socket", "pipe")):
-                    found.add(target)
+    for _, target in (*links("ns"), *links("fd")):
+        if re.fullmatch(r"\w+:\[\d+\]", target) and not target.startswith(("socket", "pipe")):
+            found.add(target)
     return frozenset(found)
+
+
+def links(directory: str) -> Iterator[tuple[str, str]]:
+    """(process, target) of each link in that directory of every process; processes come and go meanwhile."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        for name in names(f"/proc/{pid}/{directory}"):
+            with suppress(OSError):
+                yield pid, os.readlink(f"/proc/{pid}/{directory}/{name}")
 
 
 def alarms() -> frozenset[str]:
@@ -242,9 +246,4 @@ def assert_unchanged(before: Snapshot) -> None:
 
 def holders_of_bpf() -> set[str]:
     """The processes with BPF objects open."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            if re.match(r"anon_inode:(bpf|btf|\[perf)", os.readlink(path)):
-                found.add(path.parts[2])
-    return found
+    return {pid for pid, target in links("fd") if re.match(r"anon_inode:(bpf|btf|\[perf)", target)}

@@ -28,7 +28,6 @@ from kprobe_tool.lab.archive import Archive
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import bpf
 
-from ..kernels.session import needed_directories
 from . import LEVEL2, LOGS, NOT_ASKED, STATS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
 from .kernel import Absent, KernelAnswer, Symbols, built, load, may_load, symbols
 from .programs import PROGRAMS, Program
@@ -180,7 +179,7 @@ def boot_and_record(image: boot.Image, version: str, cache: Path, names: list[st
                 [sys.executable, "-m", "tests.corpus.record", "--guest"],
                 cwd=ROOT,
                 environment={"CORPUS_NAMES": " ".join(names)},
-                directories=needed_directories(ROOT),
+                directories=boot.needed_directories(ROOT),
             ),
             encoding="utf-8",
         )

@@ -19,7 +19,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.lab import boot
 from kprobe_tool.lab.archive import Archive
 
-from .session import Guest, Plan, Report, needed_directories
+from .session import Guest, Plan, Report
 
 #: How many guests run at a time.
 GUESTS = int(os.environ.get("KPROBE_TOOL_GUESTS", max(1, len(os.sched_getaffinity(0)) // boot.CPUS)))
@@ -108,7 +108,7 @@ class Boots:
                 "KPROBE_TOOL_PLAN": f"{boot.HOST}{plan}",
                 **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
             },
-            directories=needed_directories(self.rootdir),
+            directories=boot.needed_directories(self.rootdir),
         )
         script = guest.directory / "guest.sh"
         script.write_text(text, encoding="utf-8")

@@ -257,10 +257,5 @@ class Lab:
             guest.read()
 
 
-def needed_directories(rootdir: Path) -> list[Path]:
-    """Where Python and the checkout are."""
-    return [rootdir, *{Path(p) for p in (sys.prefix, sys.base_prefix)}]
-
-
 def placeholders() -> list[Kernel]:
     return [Kernel(role.name, "", "", (role.name,)) for role in ROLES]

@@ -13,8 +13,6 @@ from kprobe_tool.lab.archive import Archive
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.lab.roles import ROLES
 
-from .session import needed_directories
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,18 +25,6 @@ def list_kernels(archive: Archive, kernels: list[Kernel]) -> None:
             print(f"{'':16} {why[role]}")
         for note in kernel.notes:
             print(f"{'':16} note: {note}")
-
-
-def find(archive: Archive, kernels: list[Kernel], name: str) -> Kernel:
-    for kernel in kernels:
-        if name == kernel.release or name in kernel.roles:
-            return kernel
-    # Any other release that the archive or the cache has, without a role.
-    for offer in archive.offers():
-        if name == offer.release:
-            return Kernel(offer.release, offer.version, offer.suite, ("none",))
-    known = ", ".join([*(role.name for role in ROLES), *(k.release for k in kernels)])
-    raise Error(f"kernel {name!r}", f"there are {known}, and what Debian's archive has")
 
 
 def shell(archive: Archive, kernel: Kernel) -> int:
@@ -54,7 +40,7 @@ def shell(archive: Archive, kernel: Kernel) -> int:
                 ["bash", "-i"],
                 cwd=ROOT,
                 environment={"TERM": os.environ.get("TERM", "linux")},
-                directories=needed_directories(ROOT),
+                directories=boot.needed_directories(ROOT),
                 interactive=True,
             ),
             encoding="utf-8",
@@ -80,7 +66,7 @@ def main() -> int:
         if args.list:
             list_kernels(archive, kernels)
             return 0
-        return shell(archive, find(archive, kernels, args.kernel))
+        return shell(archive, archive.find(args.kernel))
     except Error as e:
         print(f"kernel lab: {e}", file=sys.stderr)
         return 2

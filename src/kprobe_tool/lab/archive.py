@@ -71,6 +71,18 @@ class Archive:
             archived = bool(self._offers())
         return choose_all(self.offers(), () if archived else ("chosen among the cached kernels only",))
 
+    def find(self, name: str) -> Kernel:
+        """The kernel that serves a role, or of a release that the archive or the cache has. Raises Error."""
+        kernels = self.kernels()
+        for kernel in kernels:
+            if name == kernel.release or name in kernel.roles:
+                return kernel
+        for offer in self.offers():
+            if name == offer.release:
+                return Kernel(offer.release, offer.version, offer.suite, ("none",))
+        there_are = ", ".join([*(role.name for role in ROLES), *(kernel.release for kernel in kernels)])
+        raise Error(name, "the lab has no such kernel", hint=f"there are {there_are}")
+
     def offers(self) -> list[Offer]:
         """All that can be had, from the archive or the cache, where a kernel outlives its package."""
         with self._locked():

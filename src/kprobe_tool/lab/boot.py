@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Boots one kernel in QEMU with virtme-ng and runs a command in it.
 
-The guest's root is the host's own root directory, read-only over 9p. Always software emulation: it is there on
-every machine, and behaves the same on all of them.
+The guest's root is the host's own root directory, read-only over 9p. Software emulation unless KVM is asked for: it
+is there on every machine, and behaves the same on all of them.
 """
 
 import os
@@ -137,6 +137,7 @@ def missing() -> list[str]:
         "udevadm": "udev",
         # virtme-ng finds out a kernel's release with it.
         "file": "file",
+        "setpriv": "util-linux",
     }
     return sorted({what for tool, what in needed.items() if shutil.which(tool, path=_path()) is None})
 
@@ -144,6 +145,11 @@ def missing() -> list[str]:
 def _path() -> str:
     # virtme-run stands beside the interpreter of its virtual environment, which need not be activated.
     return f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+
+
+def needed_directories(*more: Path) -> list[Path]:
+    """Where Python is, and what else a guest must be able to see."""
+    return [*more, *{Path(p) for p in (sys.prefix, sys.base_prefix)}]
 
 
 def closed_parent(directory: Path) -> Path | None:
@@ -187,8 +193,9 @@ def guest_script(
     )
 
 
-def virtme_run(image: Image, script: Path, *, interactive: bool = False) -> list[str]:
-    argv = ["virtme-run", "--kimg", str(image.vmlinuz), "--mods=auto", "--disable-kvm", "--force-9p"]
+def virtme_run(image: Image, script: Path, *, interactive: bool = False, kvm: bool = False) -> list[str]:
+    argv = ["virtme-run", "--kimg", str(image.vmlinuz), "--mods=auto", "--force-9p"]
+    argv += [] if kvm else ["--disable-kvm"]
     argv += ["--memory", MEMORY, "--cpus", str(POSSIBLE_CPUS), "--name", "kprobe-tool"]
     for directory in ("/etc", "/lib", "/var"):
         argv += ["--overlay-rwdir", directory]
@@ -201,10 +208,24 @@ def virtme_run(image: Image, script: Path, *, interactive: bool = False) -> list
     # Takes all the rest of the line.
     # One host thread for all virtual CPUs: with one each, emulation may run an instruction that another CPU is just
     # patching (ftrace, kprobes), and the kernel dies of a breakpoint that is not its own.
-    argv += ["--qemu-opts", "-accel", "tcg,thread=single", "-virtfs"]
+    argv += ["--qemu-opts", *([] if kvm else ["-accel", "tcg,thread=single"]), "-virtfs"]
     argv += ["local,path=/,mount_tag=kprobe-tool,security_model=none,readonly=on,multidevs=remap"]
     argv += _NVME
     return argv
+
+
+def has_kvm() -> bool:
+    """Whether QEMU can run a CPU under KVM: the device may be there, and the CPU below it not fit."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    argv = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-nodefaults", "-display", "none"]
+    # Stopped before the first instruction; the monitor ends it.
+    argv += ["-S", "-monitor", "stdio"]
+    try:
+        done = subprocess.run(argv, env=environment(), input=b"quit\n", capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
 
 
 def environment() -> dict[str, str]:
@@ -218,16 +239,21 @@ def run(
     line: Callable[[bytes], None],
     stop: threading.Event,
     limits: GuestLimits = DEFAULT_LIMITS,
+    *,
+    temporary: Path | None = None,
 ) -> Ending:
-    """Boots by virtme_run()'s command, calls `line` for each line that comes back, returns when the guest is gone."""
-    # timeout(1) is for the case that this process is killed and cannot clean up.
-    argv = ["timeout", "--kill-after=10", str(limits.total + 30), *argv]
+    """Boots by virtme_run()'s command, calls `line` for each line that comes back, returns when the guest is gone.
+
+    What virtme-run leaves of itself is in `temporary`.
+    """
+    # setpriv(1) is for the case that this process is killed and cannot clean up: timeout(1) hands the signal on.
+    argv = ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=10", str(limits.total + 30), *argv]
     start = time.monotonic()
     with open(console, "ab", buffering=0) as log:
         try:
             process = subprocess.Popen(
                 argv,
-                env=environment(),
+                env=environment() | ({"TMPDIR": str(temporary)} if temporary is not None else {}),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

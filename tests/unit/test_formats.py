@@ -25,7 +25,12 @@ pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
 
 WITHOUT = {("audit-list", output) for output in Output if output not in COMMON}
 """Formats that a command refuses in this mode: a list has no verdicts."""
-ELSEWHERE = {("verifier-log", "load"), ("verifier-log", "watch"), ("skmsg", "watch")}
+ELSEWHERE = {
+    ("verifier-log", "load"),
+    ("verifier-log", "matrix"),
+    ("verifier-log", "watch"),
+    ("skmsg", "watch"),
+}
 """Commands that need a program to load, or something that happens: their own tests read what they print."""
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kprobe_tool.errors import Error, errno_name
+from kprobe_tool.lab import boot
 from kprobe_tool.native import bcc, bpf, host, kmod, kprobe, libbpf, sched, tls
 from kprobe_tool.native.child import Child, Request
 from kprobe_tool.native.programs import doctor, skmsg_check
@@ -74,6 +75,7 @@ COMMANDS = (
     CommandNeeds("verifier-log explain"),
     CommandNeeds("verifier-log floor"),
     CommandNeeds("verifier-log load", needs=(("bpf",),), wants=(("bcc",), ("libbpf",))),
+    CommandNeeds("verifier-log matrix", needs=(("guests",),), wants=(("bcc",), ("libbpf",))),
     CommandNeeds("verifier-log stats"),
     CommandNeeds(
         "verifier-log watch",
@@ -130,6 +132,7 @@ def items() -> list[Item]:
         rds(),
         kernel_tls(),
         nvme(),
+        guests(),
     ]
 
 
@@ -302,6 +305,13 @@ def rds() -> Item:
     if found.registered:
         return Item("rds", True, f"loaded: {', '.join(found.modules) or 'built in'}")
     return Item("rds", False, "not loaded", modprobe_hint("rds", "RDS"))
+
+
+def guests() -> Item:
+    """What boots other kernels."""
+    if lacking := boot.missing():
+        return Item("guests", False, f"not there: {', '.join(lacking)}", "install what is named")
+    return Item("guests", True, "QEMU and virtme-ng can boot other kernels")
 
 
 def kernel_tls() -> Item:

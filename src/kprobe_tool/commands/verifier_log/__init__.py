@@ -11,6 +11,7 @@ COMMANDS = {
     "explain": ("kprobe_tool.commands.verifier_log.explain", "Explain a log of the BPF verifier."),
     "floor": ("kprobe_tool.commands.verifier_log.floor", "Tell the oldest kernel that has what an object uses."),
     "load": ("kprobe_tool.commands.verifier_log.load", "Load a program to see what the verifier says."),
+    "matrix": ("kprobe_tool.commands.verifier_log.matrix", "Tell which kernels accept a program, and why not."),
     "stats": ("kprobe_tool.commands.verifier_log.stats", "Show what verifying a program took."),
     "watch": ("kprobe_tool.commands.verifier_log.watch", "Watch BPF programs being rejected, with their logs."),
 }

@@ -22,7 +22,7 @@ NAMES_MAX = 5
 """Names in a sentence."""
 PROOF = (
     "This is what mainline releases have. A distribution's kernel may have more than its version tells, and one that "
-    "has it all may still reject a program: only loading it there proves it."
+    "has it all may still reject a program: 'kprobe-tool verifier-log matrix' tries."
 )
 
 

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""verifier-log matrix: what is made of the answers of six kernels, and what users do wrong. What boots is in
+tests/kernels/matrix."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.cli import run
+from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.lab import boot
+from kprobe_tool.probes.verifier.matrix import ask
+from kprobe_tool.probes.verifier.matrix.ask import KernelAnswers, Loader, MatrixRequest, Say
+from tests.corpus.objects import object_file
+
+from ... import formats
+from ...recorded_matrix import answer
+from ...test_man import page_of, read
+from ...test_schemas import OBJECT, SCHEMAS, check, check_lines
+
+Capsys = pytest.CaptureFixture[str]
+Monkeypatch = pytest.MonkeyPatch
+KERNELS = ("5.10.262", "6.1.192", "7.2.12")
+Asked = Callable[..., str]
+
+
+@pytest.fixture
+def asked(monkeypatch: Monkeypatch) -> Asked:
+    """The path of an object that recorded kernels were asked about, and the command gets their answers."""
+
+    def prepare(source: str = "accepted", *more: KernelAnswers) -> str:
+        path = str(object_file(source))
+
+        def recorded(question: MatrixRequest, loader: Loader, say: Say) -> list[KernelAnswers]:
+            assert [guest.name for guest in question.kernels] == list(KERNELS)
+            say("asked")
+            return [*(answer(release, source, path) for release in KERNELS), *more]
+
+        monkeypatch.setattr(ask, "ask", recorded)
+        return path
+
+    return prepare
+
+
+def call(path: str, *more: str) -> int:
+    return run(["verifier-log", "matrix", path, "--kernels", ",".join(KERNELS), *more])
+
+
+def test_json(asked: Asked, capsys: Capsys) -> None:
+    assert call(asked(), "-o", "json") == ExitCode.OK
+    out = capsys.readouterr().out
+    document = json.loads(out)
+    check(SCHEMAS["verifier-log-matrix"], document)
+    rows = {(row["program"], row["release"]): row for row in document["results"]}
+    old = rows["accepted_with_functions", "5.10.262"]
+    assert (old["outcome"], old["cause_class"], old["floor"]) == ("rejected", "environment", "5.17")
+    assert rows["accepted_with_functions", "7.2.12"]["outcome"] == "accepted"
+    change = {"program": "accepted_with_functions", "before": "5.10.262", "now": "6.1.192", "outcome": "accepted"}
+    assert change in document["changes"]
+    assert [kernel["release"] for kernel in document["kernels"]] == list(KERNELS)
+
+
+@pytest.mark.parametrize("source", ["memory", "objects"])
+def test_every_format(source: str, asked: Asked, capsys: Capsys) -> None:
+    path = asked(source)
+    assert call(path, "-o", "jsonl") == ExitCode.OK
+    check_lines(SCHEMAS["verifier-log-matrix"], capsys.readouterr().out.splitlines())
+    assert call(path, "-o", "github") == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    assert lines
+    for line in lines:
+        level, properties, _ = formats.github(line)
+        assert level == "error" and properties["title"].startswith("BPF on Linux ")
+    assert call(path, "-o", "sarif") == ExitCode.OK
+    assert len(formats.sarif(capsys.readouterr().out)) == len(lines)
+    assert call(path, "-o", "json") == ExitCode.OK
+    check(SCHEMAS["verifier-log-matrix"], json.loads(capsys.readouterr().out))
+
+
+def test_people(asked: Asked, capsys: Capsys) -> None:
+    assert call(asked()) == ExitCode.OK
+    out = capsys.readouterr().out
+    assert "accepted_with_functions: rejected by 5.10.262, accepted by 6.1.192\n" in out
+    assert "bpf_loop: came with Linux 5.17" in " ".join(out.split())
+    header, *rows = out.splitlines()
+    assert header.split() == ["PROGRAM", *KERNELS]
+    (row,) = [row for row in rows if row.startswith("accepted_with_functions ")][:1]
+    assert "rejected: environment" in row and "accepted (" in row
+
+
+def test_example_of_the_manual(asked: Asked, capsys: Capsys) -> None:
+    """What the page shows is what these kernels said; of the reason it has the end."""
+    call(asked())
+    shown = " ".join(capsys.readouterr().out.split())
+    lines = read(page_of("verifier-log"))["EXAMPLES"].examples
+    begin = next(number for number, line in enumerate(lines) if line.startswith("PROGRAM"))
+    end = next(number for number, line in enumerate(lines) if "loads accepted" in line) + 1
+    for line in lines[begin:end]:
+        assert " ".join(line.removeprefix("... ").split()) in shown, line
+
+
+def test_required(asked: Asked, capsys: Capsys) -> None:
+    path = asked()
+    assert call(path, "--require", "6.1.192") == ExitCode.OK
+    assert call(path, "--require", "6.1.192, 5.10.262") == ExitCode.FOUND
+    capsys.readouterr()
+    assert call(path, "--require", "6.2") == ExitCode.CANNOT_RUN
+    assert "--require 6.2: the kernels are 5.10.262, 6.1.192, 7.2.12" in capsys.readouterr().err
+
+
+def test_baseline(asked: Asked, tmp_path: Path, capsys: Capsys) -> None:
+    path = asked()
+    call(path, "-o", "json")
+    before = json.loads(capsys.readouterr().out)
+    earlier = tmp_path / "earlier.json"
+    earlier.write_text(json.dumps(before))
+    assert call(path, "--baseline", str(earlier)) == ExitCode.OK
+    assert "nothing has changed" in capsys.readouterr().out
+    for row in before["results"]:
+        if (row["program"], row["release"]) == ("accepted_with_functions", "5.10.262"):
+            row["outcome"] = "accepted"
+        elif row["release"] == "7.2.12" and row["insns_processed"]:
+            row["insns_processed"] //= 2
+    earlier.write_text(json.dumps(before))
+    assert call(path, "--baseline", str(earlier), "-o", "json") == ExitCode.FOUND
+    document = json.loads(capsys.readouterr().out)
+    check(SCHEMAS["verifier-log-matrix"], document)
+    kinds = {(each["program"], each["change"]) for each in document["baseline"]["differences"]}
+    assert ("accepted_with_functions", "newly-rejected") in kinds
+    assert ("accepted_with_functions", "more-instructions") in kinds
+    assert call(path, "--baseline", str(OBJECT)) == ExitCode.CANNOT_RUN
+    assert "not the output of 'kprobe-tool verifier-log matrix -o json'" in capsys.readouterr().err
+
+
+def test_a_kernel_without_an_answer(asked: Asked, capsys: Capsys) -> None:
+    """The others are told all the same."""
+    path = asked("accepted", KernelAnswers("newest", failure="it did not boot: no memory"))
+    assert call(path, "-o", "json") == ExitCode.CANNOT_TELL
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    check(SCHEMAS["verifier-log-matrix"], document)
+    assert len({row["release"] for row in document["results"]}) == len(KERNELS)
+    assert err == "kprobe-tool: verifier-log matrix: kernel newest: it did not boot: no memory\n"
+    assert call(path, "--require", "5.10.262") == ExitCode.FOUND
+
+
+def test_nothing_to_boot_with(monkeypatch: Monkeypatch, capsys: Capsys) -> None:
+    monkeypatch.setattr(boot, "missing", lambda: ["QEMU (package qemu-system-x86)"])
+    assert run(["verifier-log", "matrix", str(OBJECT)]) == ExitCode.CANNOT_RUN
+    assert capsys.readouterr().err == (
+        "kprobe-tool: verifier-log matrix: cannot boot kernels: this machine lacks QEMU (package qemu-system-x86)\n"
+    )
+
+
+@pytest.mark.parametrize("path", ["/nonexistent", "/dev/null", "/etc/passwd", "/proc/self/exe"])
+def test_no_object(path: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
+    """Found before anything boots."""
+
+    def never(question: MatrixRequest, loader: Loader, say: Say) -> list[KernelAnswers]:
+        raise Error("kernels", "were asked")
+
+    monkeypatch.setattr(ask, "ask", never)
+    assert run(["verifier-log", "matrix", path]) == ExitCode.CANNOT_RUN
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and path in err
+
+
+def test_usage(capsys: Capsys) -> None:
+    assert run(["verifier-log", "matrix", str(OBJECT), "--type", "xpd"]) == ExitCode.CANNOT_RUN
+    assert "did you mean" in capsys.readouterr().err

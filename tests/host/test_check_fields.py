@@ -355,3 +355,17 @@ def test_nothing_is_left() -> None:
     mounts = Path("/proc/self/mountinfo").read_text()
     answer("--all", "--exhaustive")
     assert Path("/proc/self/mountinfo").read_text() == mounts
+
+
+def test_without_proc_no_namespace_is_said_to_be_missing() -> None:
+    """Which of clone3()'s namespaces there are shows in /proc only."""
+    script = 'mount -t tmpfs tmpfs /proc && exec "$@"'
+    argv = ["unshare", "--mount", "sh", "-c", script, "sh", sys.executable, "-m", "kprobe_tool"]
+    if subprocess.run([*argv[:4], "mount -t tmpfs tmpfs /proc"], check=False, capture_output=True).returncode != 0:
+        skip("mounting needs root")
+    done = subprocess.run(
+        [*argv, "check-fields", "clone3", "-o", "json"], check=False, capture_output=True, text=True
+    )
+    (row,) = json.loads(done.stdout)["results"]
+    flags = {flag["name"]: flag["accepted"] for field in row["fields"] for flag in field["flags"]}
+    assert {flags[name] for name in flags if name.startswith("CLONE_NEW")} == {"unknown"}

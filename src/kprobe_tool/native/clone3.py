@@ -66,10 +66,12 @@ def clone3_raw(memory: bytes, usize: int) -> Call:
 
 
 def has_namespace(kind: str) -> bool:
-    """Whether this kernel has a kind of namespaces (``time``), by /proc/self/ns. Raises OSError other than ENOENT.
+    """Whether this kernel has a kind of namespaces (``time``), by /proc/self/ns.
 
-    The directory can be searched by every process, but not listed by one that gave up privileges.
+    The directory can be searched by every process, but not listed by one that gave up privileges. Raises OSError,
+    also where it is not there: without /proc nothing is known.
     """
+    os.stat("/proc/self/ns")
     try:
         os.lstat(f"/proc/self/ns/{kind}")
     except FileNotFoundError:

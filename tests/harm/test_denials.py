@@ -33,8 +33,8 @@ QUESTIONED = frozenset(
 )
 """What check-fields asks about: where such a call is refused, that is the answer."""
 
-NEEDED = frozenset({"execve", "exit", "exit_group", "brk"})
-"""What no program does without; where brk(2) is refused to a running one, glibc's malloc() ends it."""
+NEEDED = frozenset({"execve", "exit", "exit_group", "brk", "futex"})
+"""What no program does without; where brk(2) or futex(2) is refused to a running one, glibc ends it."""
 
 PART = frozenset(
     {

@@ -13,9 +13,12 @@ import pytest
 from kprobe_tool.cli import run
 from kprobe_tool.native import bpf, host
 from kprobe_tool.probes.skmsg import experiment
+from kprobe_tool.probes.verifier.matrix import ask
 
 from ..corpus import LOGS
+from ..corpus.objects import object_file
 from .probes.nvme import trees
+from .recorded_matrix import answer
 from .test_man import MAIN, exit_codes, page_of, read
 from .test_schemas import CAPTURES, INSTRUCTIONS, SKMSG, VERIFIER_LOG
 
@@ -105,6 +108,19 @@ def affected_host(path: Path, patch: Patch) -> Sequence[str]:
     return ["fleet", str(file)]
 
 
+def matrix(*options: str, failure: str | None = None) -> Arguments:
+    """Of kernels whose answers are recorded; one that has none with a ``failure``."""
+
+    def arguments(path: Path, patch: Patch) -> Sequence[str]:
+        file = str(object_file("accepted"))
+        found = answer("5.10.262", "accepted", file)
+        found.failure = failure
+        patch.setattr(ask, "ask", lambda question, loader, say: [found])
+        return ["verifier-log", "matrix", file, "--kernels", "5.10.262", *options]
+
+    return arguments
+
+
 LINES: dict[tuple[str, int], Arguments] = {
     ("audit", 0): given("audit --only nvme --fail-on never"),
     ("audit", 1): affected("audit --only skmsg"),
@@ -139,6 +155,9 @@ LINES: dict[tuple[str, int], Arguments] = {
     ("verifier-log load", 0): accepted,
     ("verifier-log load", 1): given(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
     ("verifier-log load", 3): unprivileged(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
+    ("verifier-log matrix", 0): matrix(),
+    ("verifier-log matrix", 1): matrix("--require", "5.10.262"),
+    ("verifier-log matrix", 3): matrix(failure="it did not boot"),
     ("verifier-log stats", 0): given(f"verifier-log stats {ACCEPTED}"),
     ("verifier-log watch", 0): given("verifier-log watch --duration 0.001"),
 } | {(command, 2): given(f"{command} --bogus") for command in TABLE}

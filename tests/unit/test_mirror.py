@@ -33,6 +33,10 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "commands/verifier_log/stats.py",
         "probes/verifier/explaining/sources.py",
     ),
+    "unit/commands/verifier_log/test_matrix.py": (
+        "commands/verifier_log/matrix_rows.py",
+        "probes/verifier/matrix/ask.py",
+    ),
     "unit/test_cli.py": (
         "__main__.py",
         "commands/check_rows.py",
@@ -44,7 +48,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "commands/verifier_log/__init__.py",
         "errors.py",
         "lazy.py",
-        "names.py",
         "probes/host.py",
         "probes/versions.py",
     ),

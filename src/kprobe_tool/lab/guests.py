@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -180,6 +180,23 @@ def events(plan: GuestPlan) -> Iterator[Iterator[Event]]:
         process.stdin.close()
         process.stdout.close()
         process.wait()
+
+
+def lines_here(command: Sequence[str], seconds: float) -> list[str]:
+    """What a command writes on the running kernel, without a guest. Raises Error where it takes longer."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise Error("this kernel", f"not done after {seconds:.0f} s") from error
+    return done.stdout.splitlines()
 
 
 def parsed(line: str) -> GuestPlan:

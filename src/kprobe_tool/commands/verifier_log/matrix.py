@@ -15,6 +15,7 @@ from kprobe_tool import files
 from kprobe_tool.commands.options import output_option
 from kprobe_tool.commands.verifier_log import matrix_rows
 from kprobe_tool.errors import Error, ExitCode
+from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Table
 from kprobe_tool.report.output import Output, Progress, emit, say
@@ -60,7 +61,12 @@ def check_required(required: tuple[str, ...], names: list[str], found: list[Cell
             raise click.UsageError(f"--require {name}: the kernels are {', '.join(names)}")
 
 
-@click.command(short_help="Tell which kernels accept a program, and why not.")
+@click.command(
+    short_help="Tell which kernels accept a program, and why not.",
+    epilog=examples(
+        "kprobe-tool verifier-log matrix x.o", "kprobe-tool verifier-log matrix x.o --kernels newest --here"
+    ),
+)
 @click.argument("path", metavar="FILE", type=click.Path())
 @click.option(
     "--kernels",

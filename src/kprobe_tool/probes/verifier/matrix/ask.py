@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,19 +138,11 @@ def running(question: MatrixRequest, loader: Loader) -> KernelAnswers:
     """The kernel that we run on."""
     answer = KernelAnswers(HERE)
     try:
-        done = subprocess.run(
-            loader(question.path, 1),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=question.seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        answer.failure = f"not done after {question.seconds:.0f} s"
+        lines = guests.lines_here(loader(question.path, 1), question.seconds)
+    except Error as error:
+        answer.failure = error.reason
         return answer
-    for line in done.stdout.splitlines():
+    for line in lines:
         answer.take(line)
     answer.finish()
     return answer

@@ -16,10 +16,10 @@ LIST = "'kprobe-tool audit --list' shows them"
 
 
 def select(only: Sequence[str], skip: Sequence[str], *, everything: bool = False) -> list[Check]:
-    """The checks that are named in ``only`` without those in ``skip``; where nothing is, those of the default set, or
-    ``everything``. Each name is one of, or a comma-separated list of ids, systems and CVE numbers.
+    """The checks named in ``only``, or else the default set, or ``everything``; always without those in ``skip``.
 
-    Raises Error: a name that is none, or nothing left.
+    A name is an id, a system, a CVE number, or a comma-separated list of these. Raises Error for a name that is none
+    of them, and where nothing is left.
     """
     included, excluded = (
         {part.strip() for value in values for part in value.split(",") if part.strip()} for values in (only, skip)

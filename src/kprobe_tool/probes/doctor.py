@@ -105,7 +105,7 @@ def status_of(command: CommandNeeds, items: Mapping[str, Item]) -> CommandStatus
 
 
 def missing(choices: Needs, items: Mapping[str, Item]) -> tuple[Item, ...]:
-    """Those of the choices of which nothing is there. One that could not be told stands for its choice."""
+    """The items of each choice none of which is available. If one of them could not be determined, only that one."""
     found: list[Item] = []
     for choice in choices:
         each = [items[name] for name in choice]

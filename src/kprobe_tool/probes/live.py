@@ -18,10 +18,10 @@ from kprobe_tool.native.stop import flag as stop_flag
 __all__ = ("COUNTERS", "Counters", "Feed", "Limits", "stop_flag")
 
 TICK = 0.25
-"""Seconds from one look at what may end the watching to the next."""
+"""Seconds between two looks at whether to end."""
 
 SETTLE = 2.0
-"""Seconds that a program gets which another CPU was in the middle of when it was detached."""
+"""Seconds to wait for programs that were still running on another CPU when they were detached."""
 
 
 @dataclass(frozen=True)

@@ -188,9 +188,9 @@ class Inquiry:
         return self.recipe.ask_size(self.prober, guesses)
 
     def ask_controls(self, size: int) -> int | None:
-        """The size to probe with, None where calls that must fail do not fail as they must.
+        """The size to probe with, or None where a call that is made to fail does not fail as expected.
 
-        A probe could do harm then, or would mean nothing.
+        Probing would then mean nothing, or could even have an effect.
         """
         for control in self.recipe.controls(size):
             reason = judge.failed_control(control, self.prober.ask(control.call))

@@ -59,7 +59,7 @@ def killed_result(answer: Answer) -> FlagResult | None:
 
 
 class Recipe(ABC):
-    """What all system calls have in common; each overrides what is its own.
+    """How a system call is asked, as far as it is the same for all; each recipe overrides what differs.
 
     ``first_size`` is sizeof the struct in its first version, ``sizes`` are later ones that a kernel may have.
     """
@@ -69,19 +69,19 @@ class Recipe(ABC):
     reach_errnos = frozenset({errnos.EINVAL})
     """How the kernel answers :meth:`ask_reach`."""
     absent_errnos = frozenset[int]()
-    """How a kernel answers it that has the system call and not the feature."""
+    """How a kernel answers it that has the system call, but not the feature."""
     disabled_errnos: ClassVar[Mapping[int, str]] = {}
     """How a kernel answers it that is set up to refuse all of these calls, and what is set up so."""
     second_errnos = frozenset({errnos.E2BIG})
     """How the kernel answers :meth:`second_call`."""
     flags_elsewhere: str | None = None
-    """What to say of the flags where the kernel has not the call, if they are those of others that it may have."""
+    """The note on flags where the kernel lacks this call, but may know the flags, which other system calls take."""
     accepted = frozenset({errnos.EFAULT})
     refused = frozenset({errnos.EINVAL})
     inside_errnos = frozenset({errnos.EINVAL})
     """Answers to :meth:`oversized_call` other than E2BIG."""
     unnamed_tried_with: ClassVar[Mapping[str, tuple[int, ...]]] = {}
-    """By field: what to try a bit with that has no name."""
+    """By field: the bits that a bit without a name is tried with."""
 
     @abstractmethod
     def ask_reach(self, prober: Prober) -> Answer:

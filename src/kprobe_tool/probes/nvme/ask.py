@@ -124,7 +124,7 @@ def survey_tree(
 
 
 def group_paths(subjects: Sequence[Subject]) -> dict[str, dict[str, int]]:
-    """Granted queues by controller name, by subsystem NQN; one that never has any is no path."""
+    """Granted queues by controller name, by subsystem NQN. A controller that never has I/O queues is no path."""
     found: dict[str, dict[str, int]] = {}
     for subject in subjects:
         controller = subject.controller

@@ -23,7 +23,7 @@ from kprobe_tool.probes.nvme.types import TypeSource, correct_types, deduce_type
 CLASS = "class/nvme"
 
 CLASSES = (CLASS, "class/nvme-fabrics/ctl")
-"""Where controllers are listed; a sosreport may have but the second."""
+"""Where controllers are listed; a sosreport may have only the second."""
 DEBUGFS = "kernel/debug/block"
 CPU = "devices/system/cpu"
 PARAMETERS = "module/nvme/parameters"
@@ -44,7 +44,7 @@ HCTX_NAME = re.compile(r"\d{1,5}")
 CTX_NAME = re.compile(r"cpu\d{1,5}")
 
 SECONDS = 3.0
-"""What one controller gets to be read in. A healthy one takes milliseconds."""
+"""Seconds to read one controller in. A healthy one takes milliseconds."""
 
 VANISHED = frozenset({errnos.ENODEV, errnos.ENXIO})
 
@@ -94,8 +94,8 @@ def sort_controllers(names: Iterable[str]) -> list[str]:
 def read_controllers(tree: Tree, wanted: Sequence[str], seconds: float = SECONDS) -> Iterator[Controller]:
     """Read these controllers, one after the other; what keeps one from being read is in its ``problems``.
 
-    The attributes of the driver come first and its queues after, as only those of queues take locks that a
-    controller which does not come back can hold: what it is remains known.
+    The driver's attributes and the queues are read separately. Only the attributes of queues take locks that a hung
+    controller can hold, so everything else about it is still known.
     """
 
     def read_part(part: tuple[str, bool]) -> Controller:
@@ -109,7 +109,7 @@ def read_controllers(tree: Tree, wanted: Sequence[str], seconds: float = SECONDS
             controller, queues = (
                 controller_or_problem(name, what, next(answers)[1], seconds) for what in ("attributes", "queues")
             )
-            # What keeps both from being read is one problem.
+            # A problem that kept both from being read is reported once.
             problems = {each.subject: each for each in (*queues.problems, *controller.problems)}
             yield replace(
                 controller, paths=queues.paths, paths_read=queues.paths_read, problems=tuple(problems.values())
@@ -136,7 +136,7 @@ def read_cpus(tree: Tree) -> Cpus:
         try:
             born[cpu] = tree.inode(f"{CPU}/cpu{cpu}/topology")
         except OSError:
-            # One that is not known to have been online all the time.
+            # Without a number this CPU does not count as one that has been online all the time.
             continue
     return Cpus(read_cpu_ranges(tree, "possible"), online, born)
 

@@ -129,9 +129,10 @@ class Controller:
 class Cpus:
     """CPUs of the host that the queues are spread over; None where the list is missing or makes no sense.
 
-    ``born`` are the numbers that kernfs gave to the directories ``cpuN/topology`` of the online CPUs. It counts on,
-    and such a directory is made anew whenever its CPU comes online (drivers/base/topology.c), so a number below that
-    of another directory says that the CPU has been online ever since that one was made. Empty in a captured tree.
+    ``born`` are the numbers that kernfs gave to the directories ``cpuN/topology`` of the online CPUs. These numbers
+    only grow, and the directory is made anew whenever its CPU comes online (drivers/base/topology.c). So a CPU whose
+    number is below that of another directory has been online ever since that directory was made. Empty in a captured
+    tree.
     """
 
     possible: tuple[int, ...] | None

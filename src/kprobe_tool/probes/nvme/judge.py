@@ -158,8 +158,8 @@ def fewest_options(now: Split) -> Options:
 def hctx_offline_cpus(survey: Survey, subject: Subject) -> Finding:
     """nvme-hctx-offline-cpus: an hctx without an online CPU, on which no fabrics controller can connect.
 
-    blk_mq_alloc_request_hctx() gives EXDEV there. Connecting goes through the hctxs of the map from before, as many
-    as there will be queues, so one past the next request is not reached before the CPUs are mapped anew.
+    blk_mq_alloc_request_hctx() gives EXDEV there. A reconnect connects as many hctxs as there will be queues, by the
+    old map, before it maps the CPUs anew. So an hctx past the next request does no harm.
     """
     controller, online = subject.controller, survey.cpus.online
     transport_of(controller)
@@ -179,7 +179,7 @@ def hctx_offline_cpus(survey: Survey, subject: Subject) -> Finding:
     running = subject.request.running_options is not None
     following = subject.request.next if running else None
     if following is None and controller.split is not None:
-        # What is mapped was asked for, and will be again as far as CPUs are online.
+        # The mapped queues were asked for, and will be again, as far as enough CPUs are online.
         following = request(Algorithm.FABRICS, fewest_options(controller.split), len(online))
         certain = running
     else:

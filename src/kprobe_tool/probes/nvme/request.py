@@ -138,7 +138,7 @@ def find_request(controller: Controller, context: Context) -> QueueRequest:
                 at_least=at_least,
                 doubt=f"whether {entry.file} was used to connect is not known",
             )
-    # The default of nvmf_parse_options(); what was granted was asked for at least.
+    # The default of nvmf_parse_options(), and never less than was granted.
     return QueueRequest(
         max(online, controller.granted or 0),
         RequestSource.ONLINE_CPUS,
@@ -192,13 +192,14 @@ def parameters_pci_request(controller: Controller, context: Context) -> QueueReq
 def fabrics_request(controller: Controller, known: ConnectOptions, context: Context) -> QueueRequest:
     """What the options come to with the CPUs that were online when the host asked.
 
-    ``nr_io_queues`` was limited to the online CPUs when it was parsed; write and poll queues, and all three at a
-    reconnect, are to those of that time. A CPU that has been online ever since the controller was made was so then.
+    ``nr_io_queues`` was limited to the CPUs online when it was parsed; write and poll queues, and all three at a
+    reconnect, to those online at that time. A CPU that has been online ever since the controller was made was among
+    them.
     """
     assert context.cpus.online is not None
     options = known.options
     if controller.transport in {"fc", "loop"}:
-        # Neither knows write and poll queues.
+        # Neither transport has write and poll queues.
         options = Options(options.nr_io_queues)
     algorithm = context.algorithm or Algorithm.FABRICS
 
@@ -218,7 +219,7 @@ def fabrics_request(controller: Controller, known: ConnectOptions, context: Cont
     elif controller.transport == "rdma" and algorithm is not Algorithm.FABRICS and known.num_comp_vectors is None:
         complete, doubt = False, "the completion vectors of the RDMA device cannot be read"
     granted = controller.granted or 0
-    # What was granted was asked for.
+    # A host never asked for less than it was granted.
     least = max(least if complete else 0, granted)
     if most is not None:
         most = max(most, least)

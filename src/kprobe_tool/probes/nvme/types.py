@@ -66,10 +66,11 @@ def deduce_types(cpus: Sequence[Cpus], io_poll: bool | None) -> list[HctxType] |
 
 
 def deduce_poll_on_zero(cpus: Sequence[Cpus], everything: set[int]) -> list[HctxType] | None:
-    """Where the untouched poll map has put all CPUs on hctx 0: its own CPUs are those of no other default queue.
+    """The types where the untouched poll map has put all CPUs on hctx 0, or None where the CPUs allow two answers.
 
-    Only where the lists are no maps of their own, see deduce_types(): so there are two default queues at least, and
-    some CPUs are hctx 0's own.
+    Those of them that no other default queue has are hctx 0's own. Only called where the hctxs' CPUs cannot be
+    divided into whole maps (see deduce_types()): then there are at least two default queues, and hctx 0 has CPUs of
+    its own.
     """
     if len(cpus[0]) != len(everything):
         return None

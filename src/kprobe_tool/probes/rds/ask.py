@@ -28,7 +28,7 @@ class Reading:
     """What the kernel answered one RDS socket: raw answers, and the errno's name for each option that gave none.
 
     ``netns`` is None where the rows can be those of any namespace and must be attributed. ``own_inodes`` are the
-    tool's own sockets, which are no news to anyone.
+    tool's own sockets, which are left out of what the user is shown.
     """
 
     netns: Netns | None
@@ -41,10 +41,11 @@ class Reading:
 class Capture:
     """Everything read in one go.
 
-    ``selected`` are the namespaces asked for. ``leaking`` is None where that could not be found out: then no row is
-    taken for one of the namespace that was asked, unless something else proves it. ``local_addresses``, by inode, is
-    empty where the kernel separates the rows, and where there are namespaces that could not be looked into: an
-    address that two of them have proves nothing. ``holders`` are the processes behind socket inodes.
+    ``selected`` are the namespaces asked for. ``leaking``: whether this kernel shows rows across namespaces, None
+    where that could not be found out. Unless it is False, a row does not belong to the namespace of the socket that
+    was asked, and is attributed by its address or its processes. ``local_addresses``, by inode, are used for that.
+    They are empty where the kernel separates the rows, and where some namespace could not be looked into: the same
+    address may be in that one too. ``holders`` are the processes behind socket inodes.
     """
 
     readings: Sequence[Reading]
@@ -56,7 +57,7 @@ class Capture:
 
 
 def open_in(space: Netns) -> socket.socket:
-    """An RDS socket of a network namespace: it keeps showing this one wherever its thread goes. Raises Error."""
+    """An RDS socket of a network namespace; it stays there wherever its thread goes. Raises Error."""
     try:
         return netns.call_inside(space, rds.open_socket)
     except OSError as error:
@@ -112,7 +113,7 @@ def capture(spaces: Sequence[Netns], options: Sequence[InfoOption]) -> Capture:
             continue
         with sock:
             if leaking and readings:
-                # Entered, so the caller may ask there; the answer is the same everywhere.
+                # The caller may ask here, as opening a socket has shown; the rows would be the same again.
                 continue
             answers, failures, new = read(sock, options)
             own_inodes = frozenset({rds.socket_inode(sock)})
@@ -132,9 +133,9 @@ def capture(spaces: Sequence[Netns], options: Sequence[InfoOption]) -> Capture:
 
 @cache
 def kernel_leaks() -> bool | None:
-    """Whether our socket is shown one in a throw-away namespace; None where we may make no such namespace.
+    """Whether a socket of ours is shown one in a throw-away namespace; None where we may make no such namespace.
 
-    The other socket is bound, since the older option, which every kernel has, lists no other.
+    That other socket is bound: RDS_INFO_SOCKETS, the older option that every kernel has, does not list unbound ones.
     """
 
     def stranger(request: Request) -> Request:

@@ -17,7 +17,7 @@ from kprobe_tool.native.child import Request
 from kprobe_tool.native.silent_peer import SilentPeer
 
 PATIENCE = 20.0
-"""Seconds to wait for what the kernel does in its own time. Where that is not enough nothing is concluded from it."""
+"""Seconds to wait for what the kernel does asynchronously. If it takes longer the result is inconclusive."""
 
 NETWORK = "198.51.100.0/24"
 LOCAL = "198.51.100.200"
@@ -28,10 +28,10 @@ PEER_PORT = 4000
 # net/rds/tcp.h
 RDS_TCP_PORT = 16385
 SILENT_PORT = 32776
-"""Newer kernels read the number of the path from the source port, modulo RDS_MPATH_WORKERS (8): path 0."""
+"""The source port, from which newer kernels take the number of the path, modulo RDS_MPATH_WORKERS (8): path 0."""
 MADE = "made"
 OWNER_CONTROL, SENDER_CONTROL = "owner control", "sender control"
-"""Messages to oneself: what was sent before them had its turn."""
+"""Messages of a socket to itself. When one has arrived, what was sent before it has been handled."""
 
 
 def enter_namespaces() -> None:
@@ -43,10 +43,11 @@ def enter_namespaces() -> None:
 def connections_hold_namespace(release: str) -> bool:
     """Whether a TCP connection of rds_tcp keeps its network namespace from ending.
 
-    Before Linux kernel commit 3a58f13a881e ("net: rds: acquire refcount on TCP sockets") (in v5.18) it does not: TCP
-    that waits for an answer of the silent peer would go on in a namespace that was freed, were we killed meanwhile.
-    Nothing shows the difference without taking that risk but the kernel's own types, where stable kernels have the
-    fix: for them the fix of the fix, in v5.18 as well, has rds_tcp_tune() return whether it could.
+    Before Linux kernel commit 3a58f13a881e ("net: rds: acquire refcount on TCP sockets") (in v5.18) it does not: if
+    we were killed, TCP would go on waiting for the silent peer in a namespace that was freed. Stable kernels have the
+    fix as well, so an older release does not settle it, and trying would take that very risk. There the kernel's
+    types tell: a correction of the fix, also in v5.18 and in these stable kernels, has rds_tcp_tune() return whether
+    it succeeded.
     """
     found = re.match(r"(\d+)\.(\d+)", release)
     return (found is not None and (int(found[1]), int(found[2])) >= (5, 18)) or tune_can_fail()
@@ -69,7 +70,7 @@ def tune_types() -> btf.Btf:
 
 
 def count_rows(fd: int, option: rds_info.InfoOption) -> tuple[int, list[rds_info.Record]]:
-    """Bytes by the zero-length probe turned into rows, and the rows themselves."""
+    """How many rows the size from the zero-length probe comes to, and the rows that were read."""
     needed = rds.bytes_needed(fd, option)
     answer = rds.read_info(fd, option)
     return needed // answer.record_size, list(answer.records())
@@ -87,7 +88,7 @@ def rows_by_option(fd: int) -> dict[str, int]:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = PATIENCE) -> bool:
-    """Wait until it holds; False when the time is over."""
+    """Wait until the condition is true; False if that takes longer than ``seconds``."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -143,10 +144,10 @@ class Owner:
         """Connections of rds_tcp: one that falls silent after the handshake (RETRANS), one that is never answered
         (SEND, TCP_SOCKETS).
 
-        The peers are addresses on the loopback device that are nobody's, so that it takes no other module. Ours is
-        the larger address: RDS reconnects for ever from the smaller one, and rds_tcp's sockets would keep the
-        namespace alive (net/rds/threads.c, rds_queue_reconnect(); net/rds/tcp.c, rds_tcp_tune()). So it is the
-        silent peer that connects (net/rds/tcp_connect.c, rds_tcp_state_change()).
+        The peers' addresses are on the loopback device and belong to nobody, so that no further module is needed. RDS
+        reconnects for ever from the smaller address, and rds_tcp's sockets would then keep the namespace alive
+        (net/rds/threads.c, rds_queue_reconnect(); net/rds/tcp.c, rds_tcp_tune()). So ours is the larger one, and it
+        is the silent peer that connects (net/rds/tcp_connect.c, rds_tcp_state_change()).
         """
         if not self.has("RDS_INFO_TCP_SOCKETS"):
             return {"detail": "rds_tcp is not loaded"}

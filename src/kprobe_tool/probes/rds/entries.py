@@ -108,8 +108,8 @@ class Attribution:
         """The inode of the namespace of a record that can be anybody's: the only one that has its address, else the
         one its processes are in, else None.
 
-        The address is the better witness, since a process may hold sockets of other namespaces than its own; but it
-        is none while there are namespaces whose addresses could not be read.
+        The address comes first, because a process may hold sockets of other namespaces than its own. It proves
+        nothing while there are namespaces whose addresses could not be read.
         """
         address, _ = local_end(record)
         having = [inode for inode, local in self.capture.local_addresses.items() if address in local]

@@ -107,7 +107,8 @@ def judge_counts(done: IsolationExperiment) -> Finding:
 def judge_nothing_leaked(
     done: IsolationExperiment, results: Sequence[OptionResult], kept: Sequence[OptionResult], meaning: str
 ) -> Finding:
-    """Nothing leaked. That is an answer for the lists that had something to leak; ``ok`` wants all that can have."""
+    """Nothing leaked, which says something only of lists that had rows to leak; ``ok`` needs all that can have
+    rows."""
     evidence = evidence_of(done, results)
     untried = untried_options(results)
     if not any(result.optname.endswith("INFO_SOCKETS") for result in kept):
@@ -126,7 +127,8 @@ def judge_nothing_leaked(
 def untried_options(results: Sequence[OptionResult]) -> list[str]:
     """Options that can show rows right now and had none to show, or could not be read.
 
-    While no transport is loaded nothing waits in a queue to be sent: the kernel's own loopback hands over at once.
+    While no transport is loaded an empty send queue is not one of them: the kernel's own loopback delivers at once,
+    so that no message ever waits there.
     """
     transports = [result for result in results if "TCP_" in result.optname or "IB_" in result.optname]
     queues_empty = all(result.outcome is Isolation.UNAVAILABLE for result in transports)

@@ -164,7 +164,7 @@ def parse_process(item: dict[str, Any]) -> Process:
 
 
 def parse_error(item: dict[str, Any]) -> Error:
-    """The errno's name became part of the text: its number may be another one here."""
+    """The name of the errno goes into the text, without the number, which may be another errno on this machine."""
     reason = expect(str, item["reason"], "reason")
     name = optional(str, item["errno"], "errno")
     return Error(

@@ -115,7 +115,7 @@ CASES: tuple[Case, ...] = (
         check="skmsg-stale-copy",
         title="bpf_msg_pull_data() replaces the page by a copy",
         sockets=BOTH,
-        # Pushing at the end has the range made anew.
+        # Pushing at the end makes the kernel compute the program's range anew.
         plans=(Plan((Step(StepKind.PULL, 0, BYTES), Step(StepKind.PUSH, BYTES, PUSHED))),),
         last=(0, 2),
         must=Must.NOT_BE_STALE,
@@ -124,14 +124,14 @@ CASES: tuple[Case, ...] = (
         name="alloc_stale",
         check="skmsg-stale-copy",
         title="bpf_msg_pop_data() frees the element, and the kernel puts new memory into its place",
-        # kTLS allocates no elements of the message that a program sees.
+        # With kTLS, no element is allocated in a message that a program sees.
         sockets=(SocketKind.TCP,),
         plans=(
             Plan((Step(StepKind.CORK, 0, 2 * PART),), SK_PASS),
             Plan((Step(StepKind.POP, PART, PART), Step(StepKind.CORK, 0, 2 * PART)), SK_PASS),
             Plan((Step(StepKind.CORK, 0, 0), Step(StepKind.APPLY, 0, PART)), SK_PASS),
         ),
-        # Sending elsewhere in between takes the memory that would have joined the first element.
+        # The message on the other socket takes the memory that would have joined the first element.
         sends=((Send.MEMORY, PART), (Send.FILE, PART), (Send.OTHER, PART), (Send.MEMORY, PART)),
         seen=(1, 0),
         last=(3, 0),

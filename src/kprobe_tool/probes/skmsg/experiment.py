@@ -61,7 +61,7 @@ class Run:
     failure: str | None = None
 
     def record(self, place: tuple[int, int]) -> Record | None:
-        """That after the given number of steps of a call."""
+        """The record that was taken after so many steps of a call."""
         return next((each for each in self.records if (each.call, each.after) == place), None)
 
 
@@ -107,7 +107,7 @@ def connection() -> Iterator[socket.socket]:
 
 
 def outcome(*steps: Callable[[socket.socket], None]) -> str | None:
-    """Do the steps with a socket of their own until one fails: the errno's name of that."""
+    """Run the steps on a socket of their own until one fails: the name of its errno, None where none failed."""
     with connection() as sock:
         try:
             for step in steps:

@@ -87,7 +87,7 @@ def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
     sent = next((element for element in seen.sg.elements if is_the_file(element)), None)
     if sent is None:
         if not seen.sg.elements or not all(is_own(element) for element in seen.sg.elements):
-            # Not a copy, and not known for what it is: newer kernels may keep it in a way that is not read here.
+            # Neither the file's page nor a copy: a newer kernel may keep it in a way that is not read here.
             return unknown("what the message refers to could not be made out", "a newer kprobe-tool")
         return CaseVerdict(
             CaseOutcome.NOT_APPLICABLE,
@@ -173,7 +173,7 @@ def results(done: CopyBitExperiment) -> list[Result]:
 
 
 def statement(done: CopyBitExperiment) -> dict[str, object]:
-    """What the kernel's symbols say about what was not tried, since it would corrupt memory where it goes wrong."""
+    """What the kernel's symbols say about merging split records, which is not tried: a bug there corrupts memory."""
     name, present = TLS_MERGE_OPEN_RECORD, done.merge_open_record
     if present is None or not done.tls_loaded:
         present = None

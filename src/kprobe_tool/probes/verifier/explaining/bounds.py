@@ -44,7 +44,7 @@ def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, 
     """The comparisons on the path that do not bound the number that the message is about."""
     if not found.row.lost_bound:
         return []
-    # What a program is called with is no number, and numbers are read through it.
+    # R1 holds the context. It is no number, but numbers are loaded through it.
     holds: dict[str, Number] = {"R1": Number(ENTRY)} if path.cut is None else {}
     tests: list[Test] = []
     added: dict[str, str] = {}
@@ -65,7 +65,7 @@ def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, 
                     )
                 )
         elif instruction.operation is Operation.ALU and instruction.reads in holds and instruction.operator == "+=":
-            # A number is added to what may be a pointer: this is the number that counts for it.
+            # Where a number is added to a pointer, what is said of the sum is about the number.
             added[instruction.writes or ""] = instruction.reads
             used[instruction.writes or ""] = holds[instruction.reads]
         apply(holds, number, visit, instruction, path.visits)
@@ -131,7 +131,7 @@ def failure_of(test: Test, name: str, wanted: Number, path: InsnPath) -> tuple[i
     tested = test.tested
     visit = path.visits[test.number]
     if tested.origin == wanted.origin:
-        # What is made of the number that was compared, after that, takes the bound with it.
+        # A number that is computed from the compared one after the comparison inherits the bound.
         common = len(tested.changes)
         made_of_it = wanted.changes[:common] == tested.changes and all(
             number > test.number for number in wanted.changes[common:]

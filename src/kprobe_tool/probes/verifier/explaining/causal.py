@@ -20,7 +20,7 @@ from kprobe_tool.probes.verifier.log.states import Value, describe, value
 from kprobe_tool.probes.verifier.messages.row import Follow, Match
 
 STEPS_MAX = 64
-"""Steps that are shown: the first half and the last half of more."""
+"""Steps that are shown. Where there are more, half of these are the first ones and half the last."""
 
 LINEAGE_MAX = 256
 """Steps that a register is followed back through: in a loop each round has some."""
@@ -49,7 +49,8 @@ CALLBACKS = {
     "bpf_user_ringbuf_drain": ("R2", "R3"),
     "bpf_find_vma": ("R3", "R4"),
 }
-"""Which argument of the callback is which of the helper's (set_loop_callback_state() and its like)."""
+"""By helper: an argument of its callback, and the argument of the helper that is passed on as this
+(set_loop_callback_state() and its like)."""
 
 MOVES_PACKETS = re.compile(
     r"bpf_(?:skb|xdp|l3|l4|msg|lwt|csum|clone|sk_skb)_?\w{0,24}"
@@ -252,9 +253,9 @@ def contents(visit: PathInsn, name: str, target: FollowedValue) -> str:
 def effect_on(
     visit: PathInsn, following: PathInsn, target: FollowedValue, number: int, visits: list[PathInsn]
 ) -> tuple[str, str, bool] | None:
-    """What an instruction did to the target, as (message, kind, whether its history begins here).
+    """What an instruction did to the target, as (message, kind, whether its value begins here); None for nothing.
 
-    The target is what is to be followed before it. None where it did nothing to it.
+    The target becomes the register or slot that is to be followed before this instruction.
     """
     instruction = visit.instruction
     operation = instruction.operation
@@ -273,7 +274,7 @@ def effect_on(
         target.name = outside
         return f"{inside} is what {instruction.name}() is given as {outside} for its callback", "update", False
     if visit.depth < target.depth:
-        # This is the call of the function that the target is in.
+        # A call of the function in which the target is followed: what it was before is in the caller.
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:
             target.depth = visit.depth
             return f"{target.name} is passed as an argument", "update", False
@@ -352,7 +353,8 @@ def find_invalidation(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] 
 
 
 def reference_of(pointer: Value, visit: PathInsn) -> str | None:
-    """The reference that a pointer holds: named by itself, or since Linux v7.3 by the list of all only."""
+    """The reference that a pointer holds. Kernels before v7.3 name it with the pointer; later ones only list all
+    references that are held, of which the pointer's id is one."""
     ref_obj_id = pointer.attributes.get("ref_obj_id")
     if ref_obj_id is not None:
         return ref_obj_id

@@ -172,7 +172,7 @@ def argument_type(found: Found) -> Cause | None:
 
 
 def invalid_since(found: Found, register: str) -> Cause | None:
-    """The causal path has told already what made a number of a pointer."""
+    """A register that was a pointer, where the causal path has the instruction that took the pointer away."""
     lost = next((event for event in follow(found.match, found.path).events if event.kind == "invalidated"), None)
     if lost is None or lost.place.insn is None:
         return None

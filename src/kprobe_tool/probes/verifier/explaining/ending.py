@@ -19,9 +19,10 @@ RUN_MAX = 20_000
 PROGRAM = frozenset({EntryKind.INSN, EntryKind.STATE, EntryKind.FROM, EntryKind.SAFE, EntryKind.SOURCE})
 """Lines about the program itself: no message is before the last of them."""
 ARGUMENT_TRIED = re.compile(r"R\d type=\S{1,40} expected=\S{1,40}")
-"""Said of an argument before the function is taken for a static one, which is checked where it is called."""
+"""Printed while a function is checked as a global one. If that fails, the kernel checks it as a static one where it
+is called, so this is not why the program was rejected."""
 JOINED_MAX = 8
-"""Lines that a loader has put into one."""
+"""Lines of a log, at the most, that a loader has joined into one."""
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,10 @@ def judge(end: End, errno: str | None) -> Diagnosis:
 
 
 def choose(matches: Sequence[tuple[str, Match]]) -> tuple[str, Match]:
-    """The message that names the cause: the first, or what sums it up; a breach of bounds is told by its own."""
+    """The message that names the cause: one that sums up what stands before it, or else the first.
+
+    Where the first is about an access outside bounds, it is the cause itself, whatever sums it up.
+    """
     first = matches[0]
     if first[1].group.problem == BOUNDS:
         return first

@@ -55,8 +55,7 @@ def origin_of(path: InsnPath, name: str, end: int) -> Origin:
 
 
 def state_of(path: InsnPath, name: str, end: int) -> Value | None:
-    """What the log says that a register holds before instruction number ``end``, from the last time it was "
-    "written."""
+    """What the log says of a register before instruction number ``end``, from the last time it was written."""
     visits = path.visits
     if end < len(visits) and (text := visits[end].before.get(name)) is not None:
         return value(text)

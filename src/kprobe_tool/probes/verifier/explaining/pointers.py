@@ -136,8 +136,7 @@ def null_and_offset(register: str, path: InsnPath, origin: Origin, constant: int
 
 
 def null_not_checked(register: str, path: InsnPath) -> Cause | None:
-    """A pointer that may be NULL, though something like it was compared: another copy, or the same place "
-    "read again."""
+    """A pointer that may be NULL, though something like it was compared: a copy, or the same place read again."""
     if not path.visits:
         return None
     end = len(path.visits) - 1

@@ -27,7 +27,7 @@ def may_write(slot: str, number: int, visits: list[PathInsn]) -> bool:
     if not slot.startswith("fp") or READS_ONLY.fullmatch(visits[number].instruction.name or ""):
         return False
     offsets = [offset for name in ARGUMENTS if (offset := stack_address(name, number, visits)) is not None]
-    # How much of it is written the log does not say; what is above the next variable is not.
+    # How many bytes it writes the log does not say: no more than WRITTEN_MAX is assumed.
     return any(offset <= int(slot[2:]) < offset + WRITTEN_MAX for offset in offsets)
 
 

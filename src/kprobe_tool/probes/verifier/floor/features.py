@@ -112,7 +112,7 @@ CHECKED_AT_LOAD = frozenset(
 bpf_prog_load_check_attach(); kernel/bpf/verifier.c, bpf_check_attach_target()). Others only fail to attach."""
 
 NOT_NEEDED = frozenset({"BPF_XDP"})
-"""Attach types that have another way: XDP programs are attached through netlink since there are any."""
+"""Attach types that are never required: XDP programs have been attached through netlink since there are any."""
 
 GPL_TYPES = frozenset({"lsm", "struct_ops"})
 """Types of program that only a licence compatible with the GPL may have (kernel/bpf/bpf_lsm.c, bpf_lsm_verify_prog();

@@ -107,7 +107,7 @@ def of_section_name(section: str) -> tuple[str | None, list[Use]]:
 
 
 def attach_type(prog_type: str, name: str, *, optional: bool = False) -> Use:
-    """A way to attach; ``optional`` is one that libbpf leaves out of the load where the kernel wants none."""
+    """A way to attach. ``optional``: libbpf leaves it out of the load where the kernel does not take it."""
     if name in features.NOT_NEEDED:
         stage = Stage.OPTIONAL
     else:

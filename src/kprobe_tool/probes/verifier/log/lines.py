@@ -105,7 +105,8 @@ NOISE = (
 )
 """What the verifier tells about its work. None of it says why a program was rejected."""
 REMARK = re.compile(r"arg#\d{1,2} reference type\('.{0,200}'\) size cannot be determined: -?\d{1,5}")
-"""Said while a function is looked at that then is taken for a static one; no reason for anything."""
+"""Printed while a function is checked as a global one. The kernel then takes it for a static one, so this is not why
+the program was rejected."""
 
 
 def entries(text: str) -> tuple[LogEntry, ...]:

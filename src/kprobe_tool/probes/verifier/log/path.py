@@ -103,9 +103,9 @@ class InsnPath:
 class LoggedSources:
     """Which line of source each instruction was made from, learned from a log read backwards.
 
-    A kernel writes a line when it differs from the one it wrote before. Where it takes up a branch that it had left
-    for later, the one before belonged to another branch (and is not in the log at level 1), so a line holds for
-    what follows it up to there.
+    A kernel writes a line only when it differs from the one it wrote before, so a line holds for the instructions
+    behind it. This ends where the verifier takes up a branch that it had left for later: the line written before that
+    belonged to another branch, which is not in the log at level 1.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
             states = states or bool(entry.state)
             visits.append(PathInsn(entry.insn, entry.code, entry.text, entry.state))
         elif entry.kind is EntryKind.STATE and entry.insn is None and backtracked:
-            # The verifier's look back at an earlier state, which it writes before it says so.
+            # An earlier state, printed while the verifier backtracks; the line that says so stands behind it.
             pass
         elif entry.kind in {EntryKind.STATE, EntryKind.FROM}:
             states = True
@@ -198,7 +198,7 @@ def enters(visit: PathInsn, following: PathInsn) -> bool:
     operation = visit.instruction.operation
     if operation is Operation.SUBPROGRAM:
         return following.insn != visit.insn + 1
-    # After a callback has returned, the call may stand there again.
+    # After a callback has returned, the log may show the call itself again.
     return operation is Operation.CALL and following.insn not in {visit.insn, visit.insn + 1}
 
 

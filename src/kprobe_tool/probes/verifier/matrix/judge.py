@@ -114,10 +114,10 @@ def of_kernel(answer: KernelAnswers, floors: Mapping[str, ProgramFloor]) -> Iter
 def with_floor(
     cause: CauseClass, evidence: str | None, floor: ProgramFloor | None, release: str
 ) -> tuple[CauseClass, str | None]:
-    """What the log does not say by itself: that the kernel is older than something of the program.
+    """What the log does not say by itself: that the kernel is older than something that the program uses.
 
-    Only where the program was refused: what a kernel has is not judged by its version. A call of a kfunc that is not
-    there libbpf makes one of nothing where the symbol is weak; what the verifier says of that is beside the point.
+    Only where the program was refused: what a kernel has is not judged by its version. Where a weak kfunc is missing,
+    libbpf puts something else in place of its call, so that what the verifier says of that does not name the cause.
     """
     if floor is None or floor.load.release is None or series(floor.load.release) <= series(release):
         return cause, evidence

@@ -13,22 +13,23 @@ from kprobe_tool.native.programs.verifier_watch import Load, Piece, PrintedMessa
 from kprobe_tool.probes.verifier.watching.kernel_format import formatted
 
 PATIENCE = 2_000_000_000
-"""ns after which a load is taken without what the rings should have had of it by then."""
+"""ns to wait for the parts of a load that are still missing from the rings; then it is reported without them."""
 
 MESSAGES_MAX = 4096
-"""Loads whose verifier messages are kept: of those of a load that was accepted nobody ever asks for them."""
+"""Loads whose verifier messages are kept. A limit, because those of a load that was accepted are never asked for."""
 
 RETRY = 500_000_000
 """ns within which a load that asks for more log than the one before is the same loader's second try."""
 
 HELD_MAX = 1024
 HELD_BYTES = 16 << 20
-"""Attempts that wait for a second one, and the bytes of their logs; beyond it the oldest waits no longer."""
+"""Attempts that wait for a second try, and the bytes of their logs. Beyond that the oldest is reported at once."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One BPF_PROG_LOAD. ``log`` is the end of the log, ``messages`` what the verifier said to nobody."""
+    """One BPF_PROG_LOAD. ``log`` is the end of the log, ``messages`` what the verifier said without being asked for
+    one."""
 
     load: Load
     log: bytes = b""

@@ -43,7 +43,7 @@ SECCOMP_FIELDS = {"TASK_SECCOMP": ("task_struct.seccomp.mode",)}
 """Not in a kernel without CONFIG_SECCOMP."""
 
 MESSAGE_FUNCTIONS = frozenset({"verbose", "bpf_verifier_log_write", "bpf_log"})
-"""kernel/bpf: each is called with a log, a format and its arguments, before it looks whether anybody wants a log."""
+"""kernel/bpf: each gets a log, a format and its arguments, and is called even where nobody has asked for a log."""
 
 LOG_MAX = 16 << 20
 EVENTS_BYTES = 4 << 20

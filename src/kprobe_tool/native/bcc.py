@@ -112,7 +112,7 @@ def not_loaded(subject: str, error: Exception) -> Error:
 
 
 def noise_file() -> int:
-    """Memory for :func:`captured` that outlives a child process in which LLVM gives up."""
+    """Memory for :func:`capture_output` that outlives a child process in which LLVM gives up."""
     return os.memfd_create("kprobe-tool-bcc")
 
 

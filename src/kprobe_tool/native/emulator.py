@@ -11,8 +11,8 @@ from kprobe_tool.native.host import read_line
 
 SELF_EXE = "/proc/self/exe"
 SELF_EXE_TOO = "/proc/./self/exe"
-"""The same file for the kernel. An emulator, of which it is, answers for the first name itself (QEMU's
-linux-user/syscall.c, is_proc_myself())."""
+"""Another spelling of the same path. An emulator answers for the first one itself (QEMU's linux-user/syscall.c,
+is_proc_myself()) and passes this one to the kernel, for which the running program is the emulator."""
 
 KERNEL_ARCH = "/proc/sys/kernel/arch"
 """What uname(2) says to a program of the kernel's own kind (kernel/utsname_sysctl.c); older kernels have no such
@@ -28,7 +28,7 @@ FAMILIES = (
 
 @cache
 def emulator() -> str | None:
-    """What answers this process in place of the kernel, in words; None where nothing is seen to."""
+    """What answers this process in place of the kernel, in words; None where there is no sign of an emulator."""
     try:
         shown, real = os.readlink(SELF_EXE), os.readlink(SELF_EXE_TOO)
     except OSError:
@@ -37,7 +37,7 @@ def emulator() -> str | None:
 
 
 def emulator_of(shown: str, real: str, machine: str, kernel_arch: str | None) -> str | None:
-    """From the two names of the own program, uname(2)'s machine, and the kernel's (None: not to be seen)."""
+    """The same from what the two paths lead to, uname(2)'s machine, and the kernel's own (None: cannot be read)."""
     if shown != real:
         return f"the emulator {os.path.basename(real)}"
     if kernel_arch is not None and family(kernel_arch) != family(machine):

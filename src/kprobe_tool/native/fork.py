@@ -86,7 +86,7 @@ class Channel:
 
 
 class ChildProcess:
-    """A child, as its parent has it: what came to an end has been waited for."""
+    """A child, as its parent sees it. Once it has ended it has also been waited for."""
 
     def __init__(self, pid: int, channel: Channel) -> None:
         self.pid = pid

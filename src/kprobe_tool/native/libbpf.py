@@ -38,8 +38,9 @@ PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.c_v
 """libbpf_print_fn_t. A va_list argument arrives as a pointer on every 64-bit architecture that has BPF."""
 
 FILLED_LAST = re.compile(r"failed to initialize slot \[\d+\] to prog '")
-"""tools/lib/bpf/libbpf.c, init_prog_array_slots(): the kernel has accepted all programs when this comes; it does for
-those that are not loaded with this one."""
+"""tools/lib/bpf/libbpf.c, init_prog_array_slots(). libbpf fills arrays of programs after the kernel has accepted
+everything that was to be loaded. It fails there when a slot is for one of the other programs of the object, which
+says nothing against the program that was asked about."""
 
 POINTER = ctypes.c_void_p
 PROTOTYPES = {

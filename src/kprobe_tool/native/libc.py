@@ -14,8 +14,8 @@ libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ul
 
 
 def put(question: str, *values: object) -> None:
-    """Say that this is asked of the kernel now, to who listens (``-v``). ``values`` go into the template's %, a tuple
-    of them as the arguments of a call."""
+    """Tell whoever listens (``-v``) what the kernel is asked now. ``values`` go into the template's %, a tuple of
+    them as the arguments of a call."""
     sys.audit("kprobe_tool.question", question, values)
 
 

@@ -76,7 +76,8 @@ def netlink() -> Iterator[Any]:
             try:
                 route = stack.enter_context(IPRoute())
             except ValueError as error:
-                # asyncio's, of a socket that says it is another one: a filter that fakes answers makes it so.
+                # From asyncio, which does not take the descriptor for a socket: a seccomp filter that fakes answers
+                # causes that.
                 raise OSError(errnos.EPROTO, str(error), "rtnetlink") from error
             yield route
     except NetlinkError as error:

@@ -7,10 +7,10 @@ import mmap
 
 
 def room(space: int, data: int) -> bool:
-    """Whether there could be so many more bytes of address space (RLIMIT_AS), and of them to write (RLIMIT_DATA).
+    """Whether there is room for so many bytes of address space (RLIMIT_AS), and of writable memory (RLIMIT_DATA).
 
-    Said by the kernel, mm/mmap.c may_expand_vm() and security/commoncap.c cap_vm_enough_memory(): for those who end
-    the process where they get none. Nothing is touched, so it costs no memory.
+    The kernel is asked, by mappings that are given up at once (mm/mmap.c may_expand_vm(), security/commoncap.c
+    cap_vm_enough_memory()): for libraries that end the process where they get no memory. No page is touched.
     """
     for size, protection in ((space, mmap.PROT_READ), (data, mmap.PROT_READ | mmap.PROT_WRITE)):
         try:

@@ -120,7 +120,7 @@ def types_of(module: str) -> btf.Btf:
 
 @cache
 def struct_in(types: btf.Btf, name: str) -> btf.Struct | None:
-    """Looking one up passes over all types of the kernel, which is nearly all of the time spent here."""
+    """A structure of these types; cached, as the lookup goes through all types and takes most of the time here."""
     return types.struct(name)
 
 

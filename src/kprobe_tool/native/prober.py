@@ -38,8 +38,8 @@ class Memory:
 class Call:
     """One raw system call: its name and up to six arguments, each a number or the memory behind a pointer.
 
-    ``forks``: an answer of 0 means that this is a process that nobody wanted, and it leaves at once. ``opens``: an
-    answer of 0 or more is a file descriptor that nobody wants.
+    ``forks``: where it returns 0, the caller is a new process that nobody wanted, which exits at once. ``opens``:
+    where it returns 0 or more, that is a file descriptor that nobody wanted, which is closed at once.
     """
 
     name: str
@@ -88,11 +88,11 @@ def perform(call: Call) -> Answer:
 
 
 class Prober:
-    """Makes calls in a forked child, and in another one when a call was the child's last.
+    """Makes calls in a forked child, and starts another child when a call has ended that one.
 
-    ``calls`` counts them. Raises, from :meth:`ask`: CannotStart where no child can be had, or one that a filter does
-    not let live; TimeoutError when there is no answer by ``deadline`` (seconds of time.monotonic()): someone
-    supervises us and is silent.
+    ``calls`` counts them. Raises, from :meth:`ask`: CannotStart where no child can be had, or where a filter kills
+    every child; TimeoutError when there is no answer by ``deadline`` (seconds of time.monotonic()), because a
+    supervisor of this process does not answer.
     """
 
     def __init__(self, deadline: float) -> None:
@@ -112,7 +112,11 @@ class Prober:
         return Answer(answer["errno"], answer["value"], memory)
 
     def _rehearse(self, call: Call) -> None:
-        """All of a call but the call itself, which a child did not survive: it was the call only if one does now."""
+        """Do all of a call but the call itself, in a new child, after a child did not survive the call.
+
+        If the new child lives, it was the call that ended the first one. If it dies as well, no child can live here:
+        raises CannotStart.
+        """
         try:
             self._request(call, rehearsal=True)
         except Died as death:
@@ -121,7 +125,7 @@ class Prober:
             raise CannotStart(errnos.ECHILD, reason, "child process to ask in") from death
 
     def _request(self, call: Call, *, rehearsal: bool) -> Request:
-        """The child's answer. Raises Died, and then the next one gets a child of its own."""
+        """The child's answer. Raises Died; the next request then starts a new child."""
         if self._child is None:
             self._child = Child(serve, self.deadline)
         try:

@@ -53,7 +53,7 @@ def load(offset: int) -> sock_filter:
 
 
 def jump_unless(value: int, skip: int) -> sock_filter:
-    """Jump over so many instructions where the word is another one."""
+    """Skip this many instructions unless the word has this value."""
     return sock_filter(BPF_JMP | BPF_JEQ_K, 0, skip, value)
 
 
@@ -75,15 +75,16 @@ def refuse(name: str, but: Collection[int] = ()) -> list[sock_filter]:
 
 
 def install(*parts: list[sock_filter]) -> None:
-    """Refuse this process and all that it starts what the parts say (see :func:`refuse`); no privilege is needed.
+    """Refuse this process and all that it starts the system calls that the parts name (see :func:`refuse`).
 
-    Raises OSError: a kernel without seccomp filters, a machine whose numbers are not known here.
+    No privilege is needed. Raises OSError: a kernel without seccomp filters, a machine whose numbers are not known
+    here.
     """
     machine = platform.machine()
     if machine not in AUDIT_ARCH or SIZE_T_BITS != 64:
         raise OSError(errnos.ENOSYS, f"no filter is known for programs on {machine}", "seccomp(2)")
     rules = [rule for part in parts for rule in part]
-    # A program of another architecture, which this one does not become, has other numbers.
+    # The numbers are those of one architecture. Calls of any other are let through: this process makes none.
     code = [load(ARCH), jump_unless(AUDIT_ARCH[machine], len(rules)), *rules, answer(SECCOMP_RET_ALLOW)]
     program = sock_fprog(len(code), (sock_filter * len(code))(*code))
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""linux/stat.h: what the kernel knows of a file by now, without asking a server that may be dead."""
+"""linux/stat.h: the status of a file as the kernel has it cached, without asking a server that may be dead."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ COMMON = {
 }
 OLDER = ("sched_setattr", "sched_getattr", "perf_event_open", "bpf", "ioctl", "mkdirat")
 OLDEST = {"x86_64": {"mkdir": 83}, "ppc64le": {"mkdir": 39}, "s390x": {"mkdir": 39}, "mips64": {"mkdir": 81}}
-"""What newer architectures do not have."""
+"""Calls that newer architectures do not have."""
 GENERIC = dict(zip(OLDER, (274, 275, 241, 280, 29, 34), strict=True))
 OF_MACHINE = {
     "x86_64": dict(zip(OLDER, (314, 315, 298, 321, 16, 258), strict=True)),
@@ -49,7 +49,7 @@ OF_MACHINE = {
     "mips64": dict(zip(OLDER, (309, 310, 292, 315, 15, 248), strict=True)),
 }
 MIPS_N64 = 5000
-"""Of 64-bit programs. 32-bit ones count from 4000 or 6000 on, and nothing here tells which."""
+"""Added to the number for 64-bit programs. 32-bit ones have 4000 or 6000, and nothing here tells which."""
 
 libc.syscall.restype = ctypes.c_long
 

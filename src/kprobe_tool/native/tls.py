@@ -71,13 +71,16 @@ def is_cipher_registered() -> bool:
 
 
 def take_over(sock: socket.socket) -> None:
-    """Put the socket into the hands of tls. Only where loaded(). Raises OSError."""
+    """Put the socket into the hands of tls. Only where is_ulp_registered(). Raises OSError."""
     put("setsockopt(%d, IPPROTO_TCP, TCP_ULP, tls)", sock.fileno())
     sock.setsockopt(socket.IPPROTO_TCP, TCP_ULP, MODULE.encode())
 
 
 def encrypt(sock: socket.socket) -> None:
-    """Encrypt what the socket sends, with a key that nobody knows. Only where cipher_loaded(). Raises OSError."""
+    """Encrypt what the socket sends, with a key that nobody knows. Only where is_cipher_registered().
+
+    Raises OSError.
+    """
     info = tls12_crypto_info_aes_gcm_128(version=TLS_1_2_VERSION, cipher_type=TLS_CIPHER_AES_GCM_128)
     info.key[:] = os.urandom(16)
     put("setsockopt(%d, SOL_TLS, TLS_TX, %s)", sock.fileno(), CIPHER)

@@ -12,7 +12,7 @@ HOOKS = ("VERDICT", "TLS", "PUSH", "POP", "PULL")
 
 
 class settings(ctypes.Structure):
-    """What the options let through; 0 is any, and without ``all`` only messages with an exposed element."""
+    """What the options let through. 0 means any; without ``all`` only messages with an exposed element."""
 
     _fields_ = (
         ("pid", ctypes.c_uint32),

@@ -24,7 +24,8 @@ MISSING = (None, "limit", "room", "unreadable")
 
 
 class settings(ctypes.Structure):
-    """Which loads are reported; 0 is any, but for a type, which may be 0."""
+    """Which loads are reported. 0 means any; for the type, where 0 is one, ``has_type`` says whether one is
+    wanted."""
 
     _fields_ = (
         ("comm", ctypes.c_char * TASK_COMM_LEN),

@@ -233,10 +233,11 @@ def main() -> int:
         if stream is None
     ]
     for _ in closed:
-        # The lowest number that is free, which else a socket or a file would get, and with it what is printed.
+        # Takes the descriptor that is closed, the lowest free one. Otherwise the next socket or file that is opened
+        # would get it, and with it what is printed.
         os.open(os.devnull, os.O_RDWR)
     if sys.stdout is None or sys.stderr is None:
-        # Nobody would learn of the answer, or of what is missing in it.
+        # The answer, or what is missing in it, would reach nobody.
         if sys.stderr is not None:
             say(f"{closed[-1]}: closed")
         return ExitCode.CANNOT_RUN

@@ -17,8 +17,8 @@ class LazyGroup(click.Group):
 
     The help stands in the table so that --help imports none of them; a test holds it equal to the command's own.
 
-    The names of the commands that are called are added to the list that is the context's object, if it is one: who
-    catches their errors has no context any more.
+    If the context's object is a list, the names of the commands that are called are added to it: whoever catches
+    their errors has no context any more, and needs the names.
     """
 
     def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:

@@ -115,7 +115,7 @@ RECORDS = [
 
 
 class FakeWatch:
-    """A Watch that has seen what RECORDS hold, and lost two."""
+    """A LoadWatch that has seen what RECORDS hold, and lost two."""
 
     asked: Mapping[str, object]
     names = FakeNames()

@@ -16,7 +16,7 @@ CAPTURE = json.loads(AFFECTED.read_text(encoding="utf-8"))
 
 
 class Fake:
-    """A Watch that has seen what is in the capture; ``unwatched`` functions cannot be."""
+    """A MessageWatch that has seen what is in the capture; ``unwatched`` functions cannot be attached to."""
 
     unwatched: ClassVar[dict[str, str]] = {}
     asked: ClassVar[list[tuple[MessageFilter, AttachMethod | None]]] = []

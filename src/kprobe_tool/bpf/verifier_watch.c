@@ -19,14 +19,14 @@
 #define BPF_COMMON_ATTRS (1 << 16)
 
 #define TAIL 2048
-/* Rounds are what the kernel's verifier follows one by one. */
+/* The verifier follows each round of a loop, so a larger log is copied in larger pieces. */
 #if MAX_LOG > (2 << 20)
 #define CHUNK (128 << 10)
 #else
 #define CHUNK (32 << 10)
 #endif
 #define CHUNKS (MAX_LOG / CHUNK + 1)
-/* Of instructions, for a load that is to be tried again: the million that the verifier takes. */
+/* Pieces of instructions, for a load that is to be tried again: 8 MiB are the million that the verifier takes. */
 #define INSNS_CHUNKS ((8 << 20) / CHUNK)
 /* 128 MiB, in which the end of a log is looked for where the kernel does not tell its length. */
 #define SCAN (1 << 20)
@@ -173,7 +173,7 @@ struct sink {
 	char bytes[SCAN];
 };
 
-/* Which loads are reported; 0 is any, but for a type, which may be 0. */
+/* Which loads are reported. 0 means any; for the type, where 0 is one, has_type says whether one is wanted. */
 struct settings {
 	u64 comm[2];
 	u32 pid;
@@ -192,7 +192,7 @@ BPF_HASH(late, u64, struct load, 256);
 BPF_ARRAY(empty, struct load, 1);
 /* How many loads are going on: to look costs every other system call less than to read its number would. */
 BPF_ARRAY(active, u64, 1);
-/* Where bytes go that only had to be counted; all CPUs write it and nobody reads it. */
+/* For bytes that are only counted: all CPUs write here and nobody reads it. */
 BPF_ARRAY(sink, struct sink, 1);
 
 /* The bound is known to the verifier of the very register that is returned, which the compiler must not undo. */
@@ -205,7 +205,7 @@ static inline u64 least(u64 n, u64 bound)
 	return n;
 }
 
-/* The number of the process in the pid namespace of this watch; 0 where it has none there. */
+/* The number that the process has in our pid namespace; 0 where it has none there. */
 static inline u32 process_number(void)
 {
 	const char *leader = NULL, *pid = NULL, *namespace = NULL, *upid;
@@ -229,7 +229,7 @@ static inline u32 process_number(void)
 	return number;
 }
 
-/* Takes a call from the registers; 0 where it is no load, or one that nobody wants to know of. */
+/* Reads a call from the registers; 0 where it is no load, or one that the options exclude. */
 static inline int call_of(const struct pt_regs *at, u64 number, struct call *call)
 {
 	struct pt_regs regs;
@@ -302,9 +302,9 @@ int load_enter(struct bpf_raw_tracepoint_args *ctx)
 	read_attr(&load);
 	load.start = bpf_ktime_get_ns();
 	count = active.lookup(&zero);
-	/* What a thread left that died in the middle of a load is taken over. */
+	/* A thread that died in the middle of a load has left its entry, which is used again and counted once. */
 	before = loads.lookup(&thread);
-	/* Where there is no room, load_exit() does without. */
+	/* If the map is full, load_exit() reports the load by its end only. */
 	if (!loads.update(&thread, &load) && !before && count)
 		lock_xadd(count, 1);
 	return 0;
@@ -449,7 +449,7 @@ static inline void read_log(struct header *header, const struct load *load)
 #endif
 }
 
-/* Sends the instructions, from the first on; not all of them are as good as none. */
+/* Sends the instructions, from the first on. They are of use only if all of them come. */
 static inline void send_insns(struct header *header)
 {
 #ifdef RELOAD
@@ -478,7 +478,7 @@ static inline void send_insns(struct header *header)
 #endif
 }
 
-/* Where there is room for a load of which only the end is seen; the stack has none. */
+/* Room for a load of which only the end is seen; the stack is too small for it. */
 static inline struct load *late_load(u64 *thread)
 {
 	struct load *nothing;
@@ -502,7 +502,7 @@ int load_exit(struct bpf_raw_tracepoint_args *ctx)
 	int zero = 0;
 
 	count = active.lookup(&zero);
-	/* A load that never began is none of those that are going on, and is an error at its end. */
+	/* While no load is going on, only a call that failed can be one: a load that never began. */
 	if (!count || (!*count && ret >= 0))
 		return 0;
 	bpf_probe_read_kernel(&number, sizeof(number), &regs_at->orig_ax);

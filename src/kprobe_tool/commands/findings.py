@@ -67,7 +67,7 @@ class FailOn(StrEnum):
     MEDIUM = "medium"
     LOW = "low"
     UNKNOWN = "unknown"
-    """And where no check is affected, but one could not tell."""
+    """An affected check, or else one that could not tell."""
     CHANGED = "changed"
     NEVER = "never"
 

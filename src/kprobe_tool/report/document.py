@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What every renderer is given: the rows of one command, told once, for people and for scripts.
+"""What every renderer is given: the rows of one command, the same for people and for scripts.
 
 A row is the JSON object that scripts will see; a column says which part of it people see, and where.
 """

@@ -44,7 +44,8 @@ def words(value: object) -> object:
 
 
 def argument(value: int | bytes) -> str:
-    """Addresses in hexadecimal; memory by how much it is, and the beginning without the zeros behind it."""
+    """A number, in hexadecimal where it is an address; memory as its size and its first bytes, without trailing
+    zeros."""
     if isinstance(value, int):
         return hex(value) if value > ADDRESS_MIN else str(value)
     shown = value.rstrip(b"\0")
@@ -53,7 +54,8 @@ def argument(value: int | bytes) -> str:
 
 
 def name_of(kind: str, number: int) -> str:
-    """The name of a number of socket(2); whoever calls that has loaded the module with the names."""
+    """The name of a number that socket(2) is given. Whoever makes that call has imported the module with the
+    names."""
     try:
         return str(getattr(sys.modules["socket"], kind)(number).name)
     except ValueError:
@@ -61,13 +63,13 @@ def name_of(kind: str, number: int) -> str:
 
 
 def log_questions() -> None:
-    """Begin to write them, for good: to stderr as it is now, as what a library prints is caught there later."""
+    """Write every question from now on to what stderr is now, also while a library's output to stderr is caught."""
     stderr = os.dup(2)
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         text = question(event, args)
         if text is not None:
-            # A log that cannot be written keeps nobody from the answer.
+            # The answer does not depend on whether this can be written.
             with suppress(OSError):
                 os.write(stderr, f"kprobe-tool: asks: {escape(text)}\n".encode(errors="backslashreplace"))
 

@@ -62,7 +62,7 @@ def test_three_loaders(watch: LoadWatch) -> None:
 
 
 def test_a_loader_without_a_log(watch: LoadWatch) -> None:
-    """What the verifier would have written is what it said to nobody."""
+    """The verifier's messages, which nobody has asked for, are those that a log would have."""
     watch.start(LoadFilter())
     told = [loads.silently(text) for text, _ in loads.REFUSED]
     reports, _ = collect(watch, {each.pid for each in told})

@@ -69,7 +69,7 @@ static __always_inline void page_read(struct sg_element *element, u64 page)
 	if (!mapping || mapping & PAGE_MAPPING_FLAGS)
 		return;
 	READ(host, mapping, ADDRESS_SPACE_HOST);
-	/* Other users of struct page keep something else there, which no inode has as its i_data. */
+	/* Pages of other kinds keep something else in this field, and it is the i_data of no inode. */
 	if (host + INODE_I_DATA_OFFSET != mapping)
 		return;
 	element->kind = PAGE_CACHE;

@@ -35,7 +35,7 @@ RESULT = "RESULT: "
 COUNTS = 14
 """Columns in front of what is counted."""
 NAMED = 4
-"""So many checks that were not run, and more, are not named."""
+"""From this many on, checks that were not run are counted and not named."""
 
 
 def for_people(audited: AuditRun, fail_on: FailOn, *, everything: bool, evidence: bool, quiet: bool) -> Document:

@@ -12,7 +12,7 @@ from kprobe_tool.commands.fleet.merge import Fleet, HostReport, Outlier
 from kprobe_tool.report.document import Column, Row, Table
 
 NAMED = 5
-"""So many hosts are named where others disagree with them."""
+"""How many of the hosts that disagree with others are named; the rest are counted."""
 
 
 def colour_of_more_than_none(colour: str) -> Callable[[object], str | None]:

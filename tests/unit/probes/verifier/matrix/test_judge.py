@@ -59,7 +59,7 @@ def test_what_a_log_says_stays() -> None:
 
 
 def test_a_kfunc_that_is_not_there() -> None:
-    """libbpf makes its call one of nothing, of which 6.1 said that R0 was lost in it."""
+    """libbpf puts something else in place of its call, of which 6.1 said only that R0 was lost in it."""
     floors = {each.program.name: each for each in floor_judge.floor(str(object_file("objects"))).programs}
     floor = floors["task_used_after_release"]
     assert floor.load.release == "6.2"

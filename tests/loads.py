@@ -124,7 +124,7 @@ class Child(Generic[T]):
             os.close(fd)
 
     def start(self) -> None:
-        # Closing it would not do: a child that was made later has it, too.
+        # Closing the pipe would not do, because children that were made later have inherited this end.
         os.write(self._start, b"x")
 
     def answer(self) -> T:

@@ -15,8 +15,8 @@ from .flags import unknown_flags
 from .formats import read_list, unknown_formats
 from .types import changed_types, write_types
 
-#: What is read of a source.
 PARTS = ("include/uapi/linux", "kernel/bpf", "net/core/filter.c", "net/ipv4/bpf_tcp_ca.c")
+"""The parts of a kernel's source that are read."""
 
 
 def unpack_source(package: Path, directory: Path) -> Path:

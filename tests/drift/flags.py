@@ -8,7 +8,6 @@ from kprobe_tool.probes.extensible_structs import table
 
 UAPI = "include/uapi/linux"
 
-#: By header, how the names begin of the flags that our entries have.
 FAMILIES = {
     "openat2.h": ("RESOLVE_", "OPENAT2_"),
     "sched.h": ("CLONE_", "SCHED_FLAG_"),
@@ -20,8 +19,8 @@ FAMILIES = {
     "xattr.h": ("XATTR_CREATE", "XATTR_REPLACE"),
     "io_uring.h": ("IORING_FEAT_", "IORING_SETUP_", "IORING_ENTER_"),
 }
+"""By header: the prefixes of the flags that our entries have."""
 
-#: Of these families, and no flags of the fields that are asked about.
 OTHERS = frozenset(
     {
         # sched_setattr(2): names for several flags.
@@ -43,10 +42,11 @@ OTHERS = frozenset(
         "MOUNT_ATTR_RELATIME",
     }
 )
+"""Names with these prefixes that are no flags of the fields that are asked about."""
 
 DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+\S", re.MULTILINE)
-#: Sizes are compared by the types, shifts are of flags that have names of their own.
 NO_FLAG = re.compile(r"_SHIFT$|_SIZE_VER\d+$")
+"""Sizes are compared with the types, and a shift belongs to a flag that has a name of its own."""
 ENUMERATOR = re.compile(r"^[ \t]*([A-Z]\w*)[ \t]*=", re.MULTILINE)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from kprobe_tool.probes.verifier.messages.row import parts
 from kprobe_tool.probes.verifier.messages.table import TABLE, match
 
-#: What prints for a program, and what it puts before the message.
 PRINTERS = {
     "verbose": "",
     "verbose_a": "",
@@ -17,8 +16,9 @@ PRINTERS = {
     "verifier_bug": "verifier bug: ",
     "verifier_bug_if": "verifier bug: ",
 }
-#: Files that print instructions, states and what is found on the way, and no reason for a rejection.
+"""The functions that print into a program's log, and what each puts before the message."""
 NO_MESSAGES = frozenset({"disasm.c", "liveness.c", "log.c"})
+"""Files that print instructions, states and what is found on the way, and no reason for a rejection."""
 SOURCES = ("kernel/bpf/**/*.c", "net/core/filter.c", "net/ipv4/bpf_tcp_ca.c")
 
 WITHOUT_ROW = Path(__file__).parent / "without-row.txt"
@@ -28,7 +28,6 @@ STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
 CONVERSION = re.compile(r"%[-+ #0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh|h|ll|l|z)?([diuxXscp%])")
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\"": '"', r"\\": "\\"}
 
-#: What a conversion may have put there: as different as the fields of our wordings are.
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "s": ("R1", "map_value", "bpf_lock", "arg#0", "[0, 1]", "", "read from", "s are"),
     "x": ("7",),
@@ -37,11 +36,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "c": ("R",),
     "%": ("%",),
 }
+"""Examples of what each conversion may print, as different as the fields of our wordings are."""
 NUMBERS = ("3", "-8")
-#: A format with many conversions has many ways to be filled in; so many are tried.
 TRIES = 3000
-#: A literal shorter than this says nothing of the message that it is in.
+"""How many ways to fill in a format with many conversions are tried."""
 TELLING = 4
+"""A literal shorter than this says nothing of the message that it is in."""
 
 
 def arguments(text: str, start: int) -> str:

@@ -13,8 +13,8 @@ from kprobe_tool.probes.skmsg import watch as skmsg_watch
 from kprobe_tool.probes.verifier.watching import watch as verifier_watch
 from tests.host.test_layouts import BITFIELDS, STRUCTS
 
-#: The modules whose types we read.
 RDS_MODULES = ("rds", "rds_tcp", "rds_rdma")
+"""The modules whose types we read."""
 NVME_MODULES = ("nvme_core", "nvme_fabrics", "nvme", "nvme_tcp", "nvme_rdma", "nvme_fc")
 MODULES = (*RDS_MODULES, *NVME_MODULES, "tls")
 RESERVED = re.compile("spare|reserved|^_")
@@ -25,12 +25,12 @@ TYPEDEFS = frozenset({btf.BTF_KIND_TYPEDEF})
 # Documentation/arch/x86/boot.rst: offsets in the first sector of a bzImage, and the size of one.
 SETUP_SECTS, PAYLOAD_OFFSET, PAYLOAD_LENGTH = 0x1F1, 0x248, 0x24C
 SECTOR = 512
-#: How compressed payloads begin, and what unpacks them.
 UNPACKERS = {
     b"\xfd7zXZ": ["xz", "-dc", "--single-stream"],
     b"\x28\xb5\x2f\xfd": ["zstd", "-dc"],
     b"\x1f\x8b": ["gzip", "-dc"],
 }
+"""How compressed payloads begin, and what unpacks them."""
 
 
 def unpacked(image: bytes) -> bytes:

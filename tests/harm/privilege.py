@@ -48,7 +48,7 @@ USUAL = {
     "syslog",
     "dac_read_search",
 }
-"""Tried one by one first; the others are, where all of them at once are missed."""
+"""If these are enough, only they are tried one by one; otherwise every capability is."""
 
 SECURITY = Path(__file__).parents[2] / "SECURITY.md"
 
@@ -102,7 +102,7 @@ def least(arguments: Sequence[str]) -> tuple[frozenset[str], bool]:
         return frozenset(), whole == root
     if answer(arguments, setpriv(kept & USUAL)) == whole:
         kept &= USUAL
-    # What stands for others goes first, so that those are found which are meant.
+    # sys_admin first: it includes others, and without it those that are really needed are found.
     for name in ("sys_admin", *ALL):
         if name in kept and answer(arguments, setpriv(kept - {name})) == whole:
             kept -= {name}

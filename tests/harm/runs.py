@@ -231,14 +231,15 @@ def snapshot() -> Snapshot:
 
 
 def assert_unchanged(before: Snapshot) -> None:
-    """The host is as it was, at the latest when the kernel has cleared up behind dead processes.
+    """The host is as it was, at the latest when the kernel has cleaned up after dead processes.
 
-    What comes and goes meanwhile is somebody else's: only what is there each time is left.
+    Something is left only if every look finds it: what comes and goes meanwhile is somebody else's.
     """
     begin = time.monotonic()
     left = snapshot().left(before)
     while left:
-        # Nothing of ours runs any more: who holds BPF objects is somebody else, who may take longer.
+        # Nothing of ours runs any more. Where processes hold BPF objects they are somebody else's, who may take
+        # longer.
         assert time.monotonic() < begin + (OTHERS if holders_of_bpf() else GONE_AFTER), sorted(left)
         time.sleep(0.2)
         left &= snapshot().left(before)

@@ -31,10 +31,10 @@ QUESTIONED = frozenset(
         "ioctl",
     }
 )
-"""What check-fields asks about: where such a call is refused, that is the answer."""
+"""System calls that check-fields asks about: if one is refused, its answer is that it is refused."""
 
 NEEDED = frozenset({"execve", "exit", "exit_group", "brk", "futex"})
-"""What no program does without; where brk(2) or futex(2) is refused to a running one, glibc ends it."""
+"""System calls that every program needs. Where brk(2) or futex(2) is refused to a running one, glibc ends it."""
 
 PART = frozenset(
     {
@@ -53,7 +53,7 @@ PART = frozenset(
         *("socketpair", "prlimit64", "bpf", "openat", "clone", "wait4", "getdents64", "readlink", "statx", "pipe2"),
     }
 )
-"""What the short form refuses: what once went wrong, and what most is made of."""
+"""System calls that the short form refuses: those that made trouble once, and those that most work is done with."""
 
 SHORT = ("audit -o", "check-fields --all", "nvme-queues -o")
 

@@ -120,7 +120,8 @@ def here(environment: Environment) -> None:
     """Skip the test where this environment cannot be made."""
     if environment.root and os.geteuid() != 0:
         skip("mounting needs root")
-    # What is mounted over what is the room's: here only whether anything may be.
+    # What the whole prefix mounts over belongs to the room. Here only the start of it is tried: may anything be
+    # mounted?
     prefix = environment.prefix[:2] if environment.root else environment.prefix
     if prefix:
         probe = subprocess.run([*prefix, "true"], check=False, capture_output=True, text=True)

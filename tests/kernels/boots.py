@@ -21,12 +21,12 @@ from kprobe_tool.lab.archive import Archive
 
 from .session import Guest, Plan, Report
 
-#: How many guests run at a time.
 GUESTS = int(os.environ.get("KPROBE_TOOL_GUESTS", max(1, len(os.sched_getaffinity(0)) // boot.CPUS)))
-#: A boot that hangs is tried again.
+"""How many guests run at a time."""
 BOOTS = 2
-#: What the tests in the guest read of the environment.
+"""How often a guest is booted, at most, where a boot hangs."""
 PASSED_ON = ("KPROBE_TOOL_NEWS", "KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_SOAK", "PYTHONPATH")
+"""Environment variables that the tests in the guest read."""
 
 
 class Journal:
@@ -92,9 +92,9 @@ class Boots:
         Plan(guest.kernel, guest.missing()).write(plan)
         files = sorted({test.partition("::")[0] for test in guest.missing()})
         command = [sys.executable, "-m", "pytest", "-v", "--color=no", "-p", "no:cacheprovider"]
-        # It warns where it cannot write into the checkout.
+        # This plugin warns where it cannot write into the checkout.
         command += ["-p", "no:hypothesispytest"]
-        # What the command line of everyday runs has does not matter here (a -m would even be wrong).
+        # The options of everyday runs are left out: they do not matter here, and a -m would be wrong.
         command += ["-o", "addopts=", "--strict-markers", "--continue-on-collection-errors"]
         command += ["--basetemp=/tmp/pytest", f"--rootdir={self.rootdir}"]
         if self.inifile:

@@ -19,10 +19,10 @@ from kprobe_tool.checks import history
 from .guest.expected import Expected
 from .session import Plan
 
-#: The file descriptor that leads to the host, see kprobe_tool.lab.boot.
 CHANNEL = 3
-#: Seconds for one test. Compiling a BPF program takes up to 60 in an emulated machine.
+"""The file descriptor that leads to the host, see kprobe_tool.lab.boot."""
 TEST_LIMIT = 240
+"""Seconds for one test. Compiling a BPF program takes up to 60 in an emulated machine."""
 
 EXPECTED = pytest.StashKey[Expected]()
 """What a test was told about this kernel's release."""

@@ -20,12 +20,12 @@ from kprobe_tool.lab.archive import Archive
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.lab.roles import ROLES
 
-#: The directories of this many sessions that are over are kept.
 KEEP = 5
-#: Seconds that a guest gets to send its log and to power off.
+"""How many directories of sessions that are over are kept."""
 POWER_OFF = 30
-#: Seconds between two looks at what has come back.
+"""Seconds that a guest gets to send its log and to power off."""
 PAUSE = 0.2
+"""Seconds between two looks at what has come back."""
 
 Report = dict[str, Any]
 
@@ -61,15 +61,15 @@ class Guest:
     reports: dict[str, list[Report]] = field(default_factory=dict)
     running: str | None = None
     trouble: list[str] = field(default_factory=list)
-    #: The lab could not boot it at all.
     unavailable: str | None = None
+    """Why the lab could not boot it at all."""
     over: bool = False
     boots: int = 0
     seconds: float = 0.0
-    #: Of a test that is not done yet: forgotten if the guest has to be booted again.
     _partial: list[Report] = field(default_factory=list)
-    #: How much of the journal has been read.
+    """The reports of a test that is not done yet, which are dropped if the guest has to be booted again."""
     _position: int = 0
+    """Bytes of the journal that have been read."""
 
     @property
     def console(self) -> Path:
@@ -84,7 +84,7 @@ class Guest:
 
     def take(self, event: Report) -> None:
         match event["event"]:
-            # Of the guest.
+            # Events that the guest sends.
             case "start":
                 self.running = event["test"]
                 self._partial = []
@@ -98,7 +98,7 @@ class Guest:
                     self.trouble.append(event["text"])
             case "dmesg":
                 (self.directory / "dmesg").write_text(event["text"], encoding="utf-8")
-            # Of the process that boots it.
+            # Events of the process that boots it.
             case "kernel":
                 self.kernel = kernel_of(event["kernel"])
             case "boot":
@@ -132,12 +132,12 @@ class Guest:
         if self.running == test:
             what = f"{self.kernel.release} died during this test"
         elif self.running is not None:
-            # What the console says is with that one.
+            # The console is shown with the test that was running.
             return f"{self.kernel.release} died before this test, during {self.running}"
         else:
             what = f"no result came back from {self.kernel.release}"
         text = "\n".join([what, *self.trouble])
-        # Trouble that pytest had in the guest explains itself.
+        # Where pytest in the guest has told the trouble, the console adds nothing.
         tail = "" if self.trouble and self.running is None else console_tail(self.console)
         return f"{text}\n\nThe end of {self.console}:\n{tail}" if tail else text
 
@@ -163,9 +163,9 @@ class Lab:
         self.inifile = inifile
         self.archive = Archive()
         self.guests: dict[str, Guest] = {}
-        #: Where kernels that are newer than what is known of them differ from it.
+        # How kernels that are newer than the table of releases differ from it.
         self.news: list[str] = []
-        #: Why no guest can be booted on this machine.
+        # Why no guest can be booted on this machine.
         self.unavailable: str | None = None
         self._kernels: list[Kernel] | None = None
         self._boots: subprocess.Popen[bytes] | None = None

@@ -35,14 +35,14 @@ from kprobe_tool.lab.offers import (
 from kprobe_tool.lab.roles import ROLES, SUITES
 
 LISTS_MAX_AGE = 12 * 3600
-#: Sooner, if some of them could not be had.
 RETRY_AFTER = 3600
-#: A kernel that serves no role any more is removed when it is this old.
+"""Seconds before the lists are fetched again where some of them could not be had."""
 KERNEL_MAX_AGE = 30 * 24 * 3600
-#: apt retries by itself; this only bounds a mirror that accepts connections and then says nothing.
+"""Seconds. A kernel that serves no role any more is removed when it is this old."""
 APT_TIMEOUT = 900
-#: So many kernels are tried for a role before what is in the cache has to do.
+"""Seconds. apt retries by itself; this only bounds a mirror that accepts connections and then says nothing."""
 DOWNLOADS = 2
+"""How many kernels are tried for a role before one that is in the cache is taken."""
 
 
 def cache_directory() -> Path:
@@ -158,9 +158,9 @@ class Archive:
             return version, target
 
     def fetch_best(self, kernel: Kernel, taken: Iterable[str] = ()) -> Kernel:
-        """Fetches the kernel, or the next best of its series where the mirror has not what it lists.
+        """Fetches the kernel, or the next best of its series where the mirror lists a kernel that it does not have.
 
-        Not one of the releases that are `taken`. Raises Error if there is no other.
+        Not one of the releases that are ``taken``. Raises Error if there is no other.
         """
         (role,) = (role for role in ROLES if role.name == kernel.role)
         wanted, tried = kernel, set(taken)

@@ -26,11 +26,11 @@ MEMORY = "2G"
 # On two cores, two guests of one CPU each run the four kernels in 47 s, one guest of two CPUs at a time in 76 s, and
 # two guests of two CPUs each in 128 s.
 CPUS = int(os.environ.get("KPROBE_TOOL_GUEST_CPUS", "1"))
-# The others cost nothing until a test brings them online, as those that look at CPU maps do.
+# CPUs beyond CPUS are offline and cost nothing, until a test that looks at CPU maps brings them online.
 POSSIBLE_CPUS = max(4, CPUS)
 
-#: The host's root in the guest, once more, see _SCRIPT.
 HOST = Path("/run/host")
+"""Where the guest sees the host's root directory a second time, see _SCRIPT."""
 
 # Emulated hardware that no test needs. Its drivers are a third of the boot.
 _UNUSED_DRIVERS = (
@@ -91,8 +91,8 @@ class Image:
     """A kernel, ready to boot."""
 
     release: str
-    #: Holds boot/vmlinuz-RELEASE and lib/modules/RELEASE.
     directory: Path
+    """Holds boot/vmlinuz-RELEASE and lib/modules/RELEASE."""
 
     @property
     def vmlinuz(self) -> Path:
@@ -105,10 +105,10 @@ class Image:
 
 @dataclass(frozen=True)
 class GuestLimits:
-    #: Seconds until the guest's script must have started. A boot takes 12 on an idle machine.
     first_sign_of_life: float = 240
-    #: Seconds for everything.
+    """Seconds until the guest's script must have started. A boot takes 12 on an idle machine."""
     total: float = float(os.environ.get("KPROBE_TOOL_GUEST_TIMEOUT", "1500"))
+    """Seconds for everything."""
 
 
 DEFAULT_LIMITS = GuestLimits()
@@ -116,7 +116,7 @@ DEFAULT_LIMITS = GuestLimits()
 
 @dataclass(frozen=True)
 class Ending:
-    """How a guest ended: by itself (hung is false and stopped is false), killed for its time, or told to."""
+    """How a guest ended: by itself (neither ``hung`` nor ``stopped``), killed as it took too long, or on request."""
 
     seconds: float
     hung: str = ""
@@ -169,7 +169,7 @@ def guest_script(
     directories: Sequence[Path],
     interactive: bool = False,
 ) -> str:
-    """The script that the guest runs as root. `directories` are needed by the command, besides /usr."""
+    """The script that the guest runs as root. ``directories`` are what the command needs besides /usr."""
     everywhere = {
         "HOME": "/root",
         "LANG": "C.UTF-8",
@@ -242,9 +242,9 @@ def run(
     *,
     temporary: Path | None = None,
 ) -> Ending:
-    """Boots by virtme_run()'s command, calls `line` for each line that comes back, returns when the guest is gone.
+    """Boots by virtme_run()'s command, calls ``line`` for each line that comes back, returns when the guest is gone.
 
-    What virtme-run leaves of itself is in `temporary`.
+    virtme-run puts its temporary files into ``temporary``.
     """
     # setpriv(1) is for the case that this process is killed and cannot clean up: timeout(1) hands the signal on.
     argv = ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=10", str(limits.total + 30), *argv]

@@ -28,8 +28,8 @@ class Kernel:
     version: str
     suite: str
     roles: tuple[str, ...]
-    #: Set when it is not quite what a role asks for, or could not be had in the usual way.
     notes: tuple[str, ...] = ()
+    """What is to be said where it is not quite what a role asks for, or could not be had in the usual way."""
 
     @property
     def role(self) -> str:
@@ -112,8 +112,8 @@ class Choice:
 
     offer: Offer
     note: str = ""
-    #: False: of another series than the role asks for.
     exact: bool = True
+    """Whether it is of the series that the role asks for."""
 
 
 def series_between(release: tuple[int, ...], series: tuple[int, ...]) -> int:
@@ -122,7 +122,7 @@ def series_between(release: tuple[int, ...], series: tuple[int, ...]) -> int:
 
 
 def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> Choice | None:
-    """What serves the role best. What other roles have `taken` serves it only if nothing else is left.
+    """What serves the role best. What other roles have ``taken`` serves it only if nothing else is left.
 
     After that, in this order: the pinned release; the role's series, or the nearest; its suites; for a role that asks
     for no series, one that is not taken; the newest (or oldest).

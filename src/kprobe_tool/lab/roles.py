@@ -12,21 +12,20 @@ from typing import Literal
 @dataclass(frozen=True)
 class Role:
     name: str
-    #: Upstream version, leading parts only: () is any, (7,) any 7.x, (6, 12) any 6.12.x.
     series: tuple[int, ...]
-    #: Where it may come from. Empty: from any of SUITES.
+    """Upstream version, leading parts only: () is any, (7,) any 7.x, (6, 12) any 6.12.x."""
     suites: tuple[str, ...]
+    """Where it may come from. Empty: from any of SUITES."""
     pick: Literal["newest", "oldest"]
     why: str
-    #: Release candidates count, too.
     candidates: bool = False
-    #: This release serves the role as long as the archive or the cache has it.
+    """Release candidates count, too."""
     pin: str | None = None
-    #: Who chooses first, where two roles would take the same kernel: the smallest number.
+    """This release serves the role as long as the archive or the cache has it."""
     precedence: int = 1
+    """Who chooses first, where two roles would take the same kernel: the smallest number."""
 
 
-#: Every suite that is read.
 SUITES = (
     "bullseye",
     "bullseye-security",
@@ -38,8 +37,8 @@ SUITES = (
     "sid",
     "experimental",
 )
+"""Every suite that is read."""
 
-#: In the order in which the tests run.
 ROLES = (
     Role(
         name="newest-6.1",
@@ -74,3 +73,4 @@ ROLES = (
         precedence=0,
     ),
 )
+"""In the order in which the tests run."""

@@ -21,8 +21,8 @@ HERE = {
     "nvme-poll-queues": "ok",
     "nvme-cpu-balance": "ok",
 }
-"""What rests on the guest: the lab's PCI controller has two queues for four CPUs, and there is one over TCP with
-write and poll queues. All else rests on the kernel's release."""
+"""Verdicts that depend on the guest, and not on the kernel's release: the lab's PCI controller has two queues for
+four CPUs, and there is a controller over TCP with write and poll queues."""
 RUN: dict[str, Callable[..., Answer]] = {"root": tool, "nobody": as_nobody}
 NQN = "nqn.2026-01.org.example:audit"
 

@@ -26,7 +26,7 @@ def harness(tmp_path: Path) -> Harness:
 
 
 def is_alive(pid: int) -> bool:
-    """Not counting a zombie: who gets to reap an orphan is not ours to say."""
+    """Whether it runs. A zombie does not: whoever has to reap an orphan may take their time."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

@@ -28,7 +28,7 @@ class Ring(RingBuffer):
 
 
 class Program(bcc.Object):
-    """One whose counters are given as those of the end; ``later`` ones are there at the second look."""
+    """A program that counts nothing: its counters are those given, and at the second look those of ``later``."""
 
     def __init__(self, batches: list[list[bytes]], *later: dict[str, int], **counted: int) -> None:
         self.ring = Ring(iter(batches))

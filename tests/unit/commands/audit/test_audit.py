@@ -58,7 +58,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 def asked(capsys: Capsys, *args: str) -> tuple[int, str, str]:
     capsys.readouterr()
-    # Everything, but where a test is about what is left out.
+    # With all checks, except where a test is about which are left out.
     everything = [] if {"--list", "--only", "-q"} & set(args) else ["--all"]
     code = run(["audit", *everything, *args])
     out, err = capsys.readouterr()
@@ -271,7 +271,7 @@ def test_waived_findings_are_seen_and_not_counted(
 ) -> None:
     kernel({LOW: AFFECTED, HIGH: UNKNOWN})
     path = tmp_path / "waivers.toml"
-    # The last is not needed, which is no finding and no error: many hosts may share the file.
+    # The last waiver has nothing to waive. That is no finding and no error: many hosts may share the file.
     path.write_text(waiver(LOW) + waiver(HIGH) + waiver(LAST))
     code, out, err = asked(capsys, "--waivers", str(path), "-o", output.value, "--fail-on", "unknown")
     assert (code, err) == (0, "")

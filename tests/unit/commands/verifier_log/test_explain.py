@@ -310,10 +310,10 @@ def test_a_million_lines(tmp_path: Path) -> None:
     after = os.times()
     (row,) = json.loads(done.stdout)["results"]
     assert row["rule"] == "scalar-dereference"
-    # Processor time, as other tests may have the processors: there is nothing here to wait for.
+    # Processor time, because other tests may be running on the same processors, and nothing here waits.
     took = after.children_user + after.children_system - before.children_user - before.children_system
     assert took < 0.5
-    # The peak of the program itself: that of wait4(2) has the process in it that started it.
+    # The program's own peak: wait4(2) would count the memory of the process that it was forked from.
     assert int(done.stderr.split()[1]) * 1024 < 60_000_000
 
 

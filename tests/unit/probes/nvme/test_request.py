@@ -52,7 +52,8 @@ def sampled(**fields: Any) -> Context:
 
 
 def test_pci_parameters_may_have_been_others() -> None:
-    """What is in sysfs counts at the next reset; one for each possible CPU was asked for in any case."""
+    """sysfs has what counts at the next reset. At the last one, at least one queue for each possible CPU was asked
+    for."""
     context = Context(FOUR, Parameters(write_queues=2, poll_queues=1))
     found = find_request(pci(), context)
     assert bounds(found) == (4, 7, None)
@@ -60,7 +61,7 @@ def test_pci_parameters_may_have_been_others() -> None:
     assert "last reset" in (found.doubt or "")
     # After "echo 0 > poll_queues" without a reset.
     assert bounds(find_request(pci(8), Context(FOUR, Parameters(0, 0)))) == (7, 7, None)
-    # One that was granted nothing may have been asked for nothing.
+    # A controller that was granted no queue may have been asked for none.
     assert bounds(find_request(pci(1), Context(FOUR, Parameters(0, 0)))) == (0, 4, None)
 
 
@@ -137,13 +138,13 @@ def test_options(*, transport: str, options: Options, granted: int, expected: tu
 @pytest.mark.parametrize(
     ("cpus", "granted", "expected", "following"),
     [
-        # A CPU went offline since: four were granted and so asked for, the next time it is three.
+        # A CPU went offline since then: four were granted, so four were asked for; the next request is for three.
         (THREE, 4, (4, 4, 4), 3),
-        # And this is the next time, or it is not: CPU 1 may have come and gone.
+        # Either that reconnect has happened, or CPU 1 has come and gone since.
         (THREE, 3, (3, 3, 4), 3),
         # CPU 3 came online after the controller was made, and may have been offline at the last reset.
         (Cpus((0, 1, 2, 3), (0, 1, 2, 3), {0: 1, 1: 2, 2: 3, 3: 101}), 2, (3, 4, 4), 4),
-        # Nothing is known of any: one at least was online.
+        # It is not known since when any CPU has been online: one at least was.
         (FOUR, 2, (2, 4, 4), 4),
         # More possible CPUs than are online or were ever asked for.
         (Cpus(tuple(range(64)), (0, 1, 2, 3), {0: 1, 1: 2, 2: 3, 3: 4}), 2, (4, 4, 4), 4),

@@ -52,8 +52,8 @@ def test_untouched_poll_map_beside_a_queue_of_isolated_cpus() -> None:
 
 
 def test_queue_of_isolated_cpus_only() -> None:
-    """CPU 3 isolated, four default and two read queues: whether the empty one ends a map or begins the next is open,
-    and where it is read as the latter, three queues pass for default."""
+    """CPU 3 is isolated, there are four default and two read queues: whether the hctx without CPUs ends a map or
+    begins the next one is open. If it were read as the latter, three queues would pass for default."""
     assert deduce_types([(0,), (1,), (2,), (), (0, 1), (2,)], io_poll=False) is None
     assert deduce_types([(0,), (1,), (), (0, 1), (), (0,), (1,)], io_poll=True) is None
 
@@ -62,7 +62,7 @@ def test_lists_that_no_map_gives() -> None:
     assert deduce_types([(0, 1), (1, 2)], io_poll=False) is None
     assert deduce_types([(), ()], io_poll=False) is None
     assert deduce_types([(0,), (1,)], io_poll=None) is None
-    # Two maps of the same CPUs are two types; three without poll queues are no kernel's.
+    # Two maps with the same CPUs are two types. Without poll queues no kernel has three.
     assert deduce_types([EVERY, EVERY, EVERY], io_poll=False) is None
 
 
@@ -80,7 +80,7 @@ def test_agrees_with_the_model(*, cpus: int, io: int, write: int, poll: int, gra
     lists: list[set[int]] = [set() for _ in range(outcome.nr_hw_queues)]
     for each in outcome.maps:
         order = list(range(cpus))
-        # Maps of the same hctxs spread the CPUs alike.
+        # Two maps of the same hctxs spread the CPUs in the same way.
         if each.type != "read" or each.queue_offset:
             random.shuffle(order)
             spread = order

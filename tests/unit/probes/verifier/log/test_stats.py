@@ -107,7 +107,7 @@ def test_a_line_without_end_is_told_without_reading_all_of_it(tmp_path: Path) ->
 
 
 def test_a_pipe_without_end() -> None:
-    """/dev/zero behind a pipe, so to say."""
+    """The reader gives up at a limit, and does not fill the memory."""
     reading, writing = os.pipe()
     with subprocess.Popen(["cat", "/dev/zero"], stdout=writing) as cat:
         os.close(writing)

@@ -158,7 +158,7 @@ def test_emulated_growth() -> None:
     assert row["size_check_fields"] == 40
     assert row["size"] == 24
     assert row["sizes_agree"] is False
-    assert row["reasons"] == ["the witnesses of the size disagree"]
+    assert row["reasons"] == ["the sizes that BTF, CHECK_FIELDS and the call itself give differ"]
     newer = {field["name"]: field["mask"] for field in row["fields"] if field["since"] is None}
     assert newer == {"field@24": "0x1", "field@32": "0x1"}
     assert one("clone3", under=("--emulate", "--grow", "16"))["size_check_fields"] == 104

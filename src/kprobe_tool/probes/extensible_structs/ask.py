@@ -178,7 +178,9 @@ class Inquiry:
             reasons=tuple(self.reasons),
         )
         if report.sizes_agree is False:
-            return replace(report, reasons=(*report.reasons, "the witnesses of the size disagree"))
+            return replace(
+                report, reasons=(*report.reasons, "the sizes that BTF, CHECK_FIELDS and the call itself give differ")
+            )
         return report
 
     def ask_size(self) -> Size:

@@ -53,7 +53,7 @@ def judge_usize_limit(answer: Answer) -> Finding:
     if answer.errno == errnos.E2BIG:
         return Finding(Status.OK, "openat2() correctly rejects oversized structs (E2BIG).", evidence=evidence)
     if answer.errno == errnos.EFAULT:
-        reason = "openat2() accepts oversized structs: it gets as far as the path (EFAULT), instead of E2BIG."
+        reason = "openat2() accepts oversized structs: EFAULT, where other system calls answer E2BIG."
         return Finding(Status.AFFECTED, reason, evidence=evidence)
     return Finding(
         Status.UNKNOWN,
@@ -99,9 +99,11 @@ def judge_copy_to_user(larger: Answer, smaller: Answer) -> Finding:
         reason = "sched_getattr() writes beyond the end of a smaller struct than the kernel's."
         return Finding(Status.AFFECTED, reason, evidence=evidence)
     if not zero:
-        reason = f"sched_getattr() leaves old memory in a larger struct than the kernel's {size} bytes."
+        reason = f"sched_getattr() leaves old memory in a struct larger than the kernel's {size} bytes."
         return Finding(Status.AFFECTED, reason, evidence=evidence)
-    reason = f"sched_getattr() clears what is beyond the kernel's {size} bytes, and fits a smaller struct."
+    reason = (
+        f"sched_getattr() clears what a struct has beyond the kernel's {size} bytes, and overruns no smaller one."
+    )
     return Finding(Status.OK, reason, evidence=evidence)
 
 
@@ -131,14 +133,14 @@ def judge_reachability(filtered: bool | None, found: Mapping[str, Reachability])
             Status.UNKNOWN,
             f"It cannot be told whether {unknown} is blocked by a seccomp filter.",
             evidence=evidence,
-            settle="run it outside of the container, or with /proc/kallsyms readable",
+            settle="run it outside the container, or with /proc/kallsyms readable",
         )
     reason = f"No seccomp filter blocks any of the {len(found)} system calls probed."
     absent, disabled = names(Reachability.ABSENT), names(Reachability.DISABLED)
     if absent:
         reason += f" This kernel does not have {absent}."
     if disabled:
-        reason += f" This host is set up without {disabled}."
+        reason += f" The settings of this host refuse {disabled}."
     return Finding(Status.OK, reason, evidence=evidence)
 
 

@@ -116,7 +116,7 @@ def judge_reach(entry: SyscallEntry, answers: ReachAnswers) -> ReachResult:
         return judge_disabled(errno, recipe.disabled_errnos[errno], answers)
     if errno in FILTER_ERRNOS and answers.filtered:
         return ReachResult(Reachability.BLOCKED, errno, f"{name} from a seccomp filter")
-    reason = f"{name} is no answer that this kernel should give"
+    reason = f"unexpected answer {name}"
     if answers.filtered is not False:
         reason += "; it may be a seccomp filter's"
     return ReachResult(Reachability.UNKNOWN, errno, reason)
@@ -131,7 +131,7 @@ def contradiction(entry: SyscallEntry, answers: ReachAnswers) -> ReachResult | N
     if second.signal is None and second.errno == first.errno:
         reason = f"{name} from a seccomp filter: it comes also where the kernel would answer otherwise"
         return ReachResult(Reachability.BLOCKED, first.errno, reason)
-    reason = f"{name}, and then {answer_name(second)}: these two answers do not go together"
+    reason = f"{name}, and then {answer_name(second)}: these two answers contradict each other"
     return ReachResult(Reachability.UNKNOWN, first.errno, reason)
 
 
@@ -161,7 +161,7 @@ def judge_disabled(errno: int, why: str, answers: ReachAnswers) -> ReachResult:
     if answers.disabled is False:
         if errno in FILTER_ERRNOS and answers.filtered:
             return ReachResult(Reachability.BLOCKED, errno, f"{name} from a seccomp filter")
-        return ReachResult(Reachability.UNKNOWN, errno, f"{name} is no answer that this kernel should give")
+        return ReachResult(Reachability.UNKNOWN, errno, f"unexpected answer {name}")
     return ReachResult(Reachability.UNKNOWN, errno, f"{name}: {why}, or a seccomp filter refuses it")
 
 
@@ -201,7 +201,7 @@ def failed_control(control: Control, answer: Answer) -> str | None:
         return None
     wanted = " or ".join(errno_name(number) if number else "success" for number in sorted(control.expected))
     needs = f"; it may need {control.needs}" if control.needs else ""
-    return f"not probed: {control.what} answers {answer_name(answer)}, not {wanted}{needs}"
+    return f"flags not tried: a call with {control.what} answers {answer_name(answer)}, not {wanted}{needs}"
 
 
 @dataclass(frozen=True)

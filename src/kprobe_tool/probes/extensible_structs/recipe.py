@@ -121,7 +121,10 @@ class Recipe(ABC):
         if answer.signal is None and answer.errno in self.refused:
             return FlagResult(Support.NO, ProbeMethod.PROBE, answer.errno)
         return killed_result(answer) or FlagResult(
-            Support.UNKNOWN, ProbeMethod.PROBE, answer.errno, f"{answer_name(answer)} says neither yes nor no here"
+            Support.UNKNOWN,
+            ProbeMethod.PROBE,
+            answer.errno,
+            f"{answer_name(answer)} does not show whether the kernel knows it",
         )
 
     def bit_combinations(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
@@ -165,9 +168,9 @@ class Recipe(ABC):
                     high = middle
             # An end of the search is no place where something was found.
             if high == PAGE_SIZE:
-                return Size(reason="no byte is beyond the struct")
+                return Size(reason="the kernel refused no byte, not even the last one of a page")
             if high == self.first_size and not self.is_inside(prober, high - 1):
-                return Size(reason="every byte is beyond the struct")
+                return Size(reason="the kernel refused every byte")
         except SizeUnclear as error:
             return Size(reason=str(error))
         return Size(high, ProbeMethod.E2BIG)
@@ -176,7 +179,7 @@ class Recipe(ABC):
         """Whether a byte belongs to the kernel's struct. Raises SizeUnclear."""
         call = self.oversized_call(place)
         if call is None:
-            raise SizeUnclear("no harmless call tells")
+            raise SizeUnclear("no call that is free of side effects shows it")
         answer = prober.ask(call)
         if answer.signal is None and answer.errno == errnos.E2BIG:
             return False

@@ -180,7 +180,7 @@ def reachability(monkeypatch: pytest.MonkeyPatch, **unusual: Reachability) -> Fi
             Status.OK,
             f"No seccomp filter blocks any of the {len(table.NAMES)} system calls probed. "
             "This kernel does not have statmount. "
-            "This host is set up without landlock_create_ruleset.",
+            "The settings of this host refuse landlock_create_ruleset.",
         ),
     ],
 )

@@ -108,8 +108,8 @@ class Clone3(Recipe):
     def controls(self, size: int) -> Sequence[Control]:
         expected = self.accepted if size >= native.SIZE_VER1 else CANNOT_FORK | {errnos.EFAULT}
         return (
-            Control(native.clone3(self.company(size), size), expected, "a taken pid and a bad pidfd alone"),
-            Control(native.clone3(self.company(size) | 1 << 63, size), self.refused, "flag bit 63"),
+            Control(native.clone3(self.company(size), size), expected, "an existing pid and a bad pidfd"),
+            Control(native.clone3(self.company(size) | 1 << 63, size), self.refused, "unknown flag bit 63"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
@@ -130,7 +130,7 @@ class Clone3(Recipe):
 
     def ask_flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> FlagResult:
         if flag.value == sched.CLONE_THREAD and size < native.SIZE_VER1:
-            return FlagResult(Support.UNKNOWN, note="before Linux v5.5, to ask for a thread would be to make one")
+            return FlagResult(Support.UNKNOWN, note="not tried: before Linux v5.5 the call would create the thread")
         namespace = NAMESPACES.get(flag.value)
         if namespace is None:
             return super().ask_flag(prober, field, flag, size)
@@ -152,10 +152,12 @@ ENTRY = SyscallEntry(
         native.LAYOUT,
         "5.3",
         {
-            "flags": FieldFacts("5.3", FLAGS, "CHECK_FIELDS also has CLONE_DETACHED and CSIGNAL, refused here"),
-            "exit_signal": FieldFacts("5.3", note="0 to 64; CHECK_FIELDS says 0xff"),
+            "flags": FieldFacts(
+                "5.3", FLAGS, "CHECK_FIELDS also has CLONE_DETACHED and CSIGNAL, which clone3 refuses"
+            ),
+            "exit_signal": FieldFacts("5.3", note="takes 0 to 64; CHECK_FIELDS says 0xff"),
             "set_tid": "5.5",
-            "set_tid_size": FieldFacts("5.5", note="0 to 32; CHECK_FIELDS says all ones"),
+            "set_tid_size": FieldFacts("5.5", note="takes 0 to 32; CHECK_FIELDS says all ones"),
             "cgroup": "5.7",
         },
     ),

@@ -57,8 +57,8 @@ class FileSetattr(Recipe):
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.file_setattr(), self.accepted, "a bad path alone"),
-            Control(native.file_setattr(xflags=1 << 63), self.refused, "fa_xflags bit 63"),
+            Control(native.file_setattr(), self.accepted, "a bad path"),
+            Control(native.file_setattr(xflags=1 << 63), self.refused, "unknown fa_xflags bit 63"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
@@ -71,7 +71,7 @@ ENTRY = SyscallEntry(
     since="6.17",
     fields=(
         *fields(native.LAYOUT, "6.17", {"fa_xflags": FieldFacts("6.17", XFLAGS)}),
-        Field("at_flags", None, 4, "6.17", AT_FLAGS, "an argument"),
+        Field("at_flags", None, 4, "6.17", AT_FLAGS, "an argument, not in the struct"),
     ),
     recipe=FileSetattr(),
 )

@@ -97,7 +97,7 @@ class IoUring(Recipe):
     reach_errnos = frozenset({0})
     absent_errnos = frozenset({errnos.EINVAL, errnos.EBADF})
     second_errnos = frozenset({errnos.EBADF})
-    flags_elsewhere = "only the query tells what io_uring takes"
+    flags_elsewhere = "only this query says which flags io_uring takes, and it was not answered"
 
     def ask_reach(self, prober: Prober) -> Answer:
         answer = prober.ask(native.query(ROOM))
@@ -117,7 +117,7 @@ class IoUring(Recipe):
             result, size = native.query_result(answer.memory[0])
             if result == 0:
                 return Size(size, ProbeMethod.SELF)
-        return Size(reason="the query did not tell it")
+        return Size(reason="it is not in the answer to the query")
 
     def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         answer = self.ask_reach(prober)

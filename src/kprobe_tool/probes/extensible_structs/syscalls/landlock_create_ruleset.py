@@ -82,7 +82,15 @@ class Landlock(Recipe):
     def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         answer = prober.ask(native.version())
         if answer.signal is not None or answer.value < 1:
-            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno, "no ABI number"))
+            return dict.fromkeys(
+                flags,
+                FlagResult(
+                    Support.UNKNOWN,
+                    ProbeMethod.SELF,
+                    answer.errno,
+                    "the kernel did not say which Landlock ABI it has",
+                ),
+            )
         releases = RELEASES[: answer.value]
         note = f"ABI {answer.value}"
         results = {}

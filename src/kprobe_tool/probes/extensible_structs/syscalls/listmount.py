@@ -26,8 +26,8 @@ class Listmount(MntIdReq):
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.listmount_call(None), self.accepted, "a bad pointer alone"),
-            Control(native.listmount_call(None, 1 << 30), self.refused, "flags bit 30"),
+            Control(native.listmount_call(None), self.accepted, "a bad pointer"),
+            Control(native.listmount_call(None, 1 << 30), self.refused, "unknown flags bit 30"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
@@ -40,7 +40,7 @@ ENTRY = SyscallEntry(
     since="6.8",
     fields=(
         *fields(native.MNT_ID_REQ_LAYOUT, "6.8", {"mnt_ns_fd": "6.18", "mnt_ns_id": "6.11"}),
-        Field("flags", None, 4, "6.8", (Flag("LISTMOUNT_REVERSE", 1, "6.11"),), "an argument"),
+        Field("flags", None, 4, "6.8", (Flag("LISTMOUNT_REVERSE", 1, "6.11"),), "an argument, not in the struct"),
     ),
     recipe=Listmount(),
 )

@@ -97,13 +97,13 @@ class MountSetattr(Recipe):
             Control(
                 native.mount_setattr(attr_set=native.MOUNT_ATTR_RDONLY),
                 self.accepted | {errnos.EPERM},
-                "a bad path alone",
+                "a bad path",
             ),
-            Control(native.mount_setattr(attr_set=1 << 63), self.refused | {errnos.EPERM}, "attr_set bit 63"),
+            Control(native.mount_setattr(attr_set=1 << 63), self.refused | {errnos.EPERM}, "unknown attr_set bit 63"),
             Control(
                 native.mount_setattr(attr_set=native.MOUNT_ATTR_RDONLY, at_flags=1 << 30),
                 self.refused,
-                "at_flags bit 30",
+                "unknown at_flags bit 30",
             ),
         )
 
@@ -139,12 +139,14 @@ ENTRY = SyscallEntry(
             native.MOUNT_ATTR_LAYOUT,
             "5.12",
             {
-                "attr_set": FieldFacts("5.12", ATTR_SET, "0x40 is in the mask, and no atime value uses it"),
-                "attr_clr": FieldFacts("5.12", ATTR_CLR, "IDMAP is in the mask, and only for open_tree_attr"),
+                "attr_set": FieldFacts("5.12", ATTR_SET, "0x40 is in the mask, but no atime setting uses it"),
+                "attr_clr": FieldFacts(
+                    "5.12", ATTR_CLR, "MOUNT_ATTR_IDMAP is in the mask, but only open_tree_attr(2) clears it"
+                ),
                 "propagation": FieldFacts("5.12", PROPAGATION),
             },
         ),
-        Field("at_flags", None, 4, "5.12", AT_FLAGS, "an argument"),
+        Field("at_flags", None, 4, "5.12", AT_FLAGS, "an argument, not in the struct"),
     ),
     recipe=MountSetattr(),
 )

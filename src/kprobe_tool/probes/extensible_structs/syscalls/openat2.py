@@ -84,8 +84,8 @@ class Openat2(Recipe):
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.openat2(), self.accepted, "a bad path alone"),
-            Control(native.openat2(flags=1 << 63), self.refused, "flag bit 63"),
+            Control(native.openat2(), self.accepted, "a bad path"),
+            Control(native.openat2(flags=1 << 63), self.refused, "unknown flag bit 63"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
@@ -116,10 +116,13 @@ class Openat2(Recipe):
                 Support.IGNORED,
                 ProbeMethod.PROBE,
                 answer.errno,
-                "stripped before the test for unknown flags",
+                "the kernel drops this bit before it looks for unknown flags",
             )
         return killed_result(answer) or FlagResult(
-            Support.UNKNOWN, ProbeMethod.PROBE, answer.errno, "an empty path settles nothing"
+            Support.UNKNOWN,
+            ProbeMethod.PROBE,
+            answer.errno,
+            "the answer to an empty path does not show whether the kernel knows it",
         )
 
     def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:

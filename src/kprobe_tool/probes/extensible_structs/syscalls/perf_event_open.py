@@ -167,10 +167,10 @@ class PerfEventOpen(Recipe):
             Control(
                 native.perf_event_open(native.SIZE_VER0),
                 self.accepted,
-                "no such group alone",
-                needs="CAP_PERFMON or a lower perf_event_paranoid",
+                "a group that does not exist",
+                needs="CAP_PERFMON or a lower kernel.perf_event_paranoid",
             ),
-            Control(native.perf_event_open(native.SIZE_VER0, bits=1 << 63), self.refused, "bit 63"),
+            Control(native.perf_event_open(native.SIZE_VER0, bits=1 << 63), self.refused, "unknown bit 63"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
@@ -190,11 +190,16 @@ class PerfEventOpen(Recipe):
                 Support.NO,
                 ProbeMethod.PROBE,
                 answer.errno,
-                "known, but not on this machine or build",
+                "known, but this machine or this build of the kernel lacks it",
                 in_mask=Support.YES,
             )
         if answer.signal is None and answer.errno == errnos.EACCES:
-            return FlagResult(Support.UNKNOWN, ProbeMethod.PROBE, answer.errno, "needs CAP_PERFMON or less paranoia")
+            return FlagResult(
+                Support.UNKNOWN,
+                ProbeMethod.PROBE,
+                answer.errno,
+                "needs CAP_PERFMON or a lower kernel.perf_event_paranoid",
+            )
         return super().judge(field, bits, answer)
 
 
@@ -208,7 +213,9 @@ ENTRY = SyscallEntry(
         {
             "sample_type": FieldFacts("2.6.31", enum("PERF_SAMPLE_", SAMPLE_TYPE)),
             "read_format": FieldFacts("2.6.31", enum("PERF_FORMAT_", READ_FORMAT)),
-            "bits": FieldFacts("2.6.31", one_bit_fields(), "the one-bit fields, disabled first"),
+            "bits": FieldFacts(
+                "2.6.31", one_bit_fields(), "the one-bit fields as one mask, in which disabled is bit 0"
+            ),
             "config2": "2.6.39",
             "branch_sample_type": FieldFacts("3.4", BRANCH_FLAGS),
             "sample_regs_user": "3.7",

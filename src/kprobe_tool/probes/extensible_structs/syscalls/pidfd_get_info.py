@@ -62,10 +62,10 @@ class PidfdGetInfo(Recipe):
         everything = sum(flag.value for flag in MASK)
         answer = prober.ask(native.get_info(opened.value, ROOM, everything))
         if answer.signal is not None or answer.errno:
-            note = f"answers {errno_name(answer.errno)} to a larger struct"
+            note = f"the call answers {errno_name(answer.errno)} to a larger struct"
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno, note))
         filled, supported = native.masks(answer.memory[0])
-        note = "not filled for a living process, and unknown bits are no error"
+        note = "not answered for a running process; the kernel may know it all the same"
         return self_described(flags, filled, supported if filled & native.PIDFD_INFO_SUPPORTED_MASK else None, note)
 
 

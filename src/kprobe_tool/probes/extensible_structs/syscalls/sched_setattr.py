@@ -62,8 +62,8 @@ class SchedSetattr(Recipe):
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.sched_setattr(native.SIZE_VER0, KEEP), self.accepted, "keeping everything"),
-            Control(native.sched_setattr(native.SIZE_VER0, KEEP | 1 << 62), self.refused, "flag bit 62"),
+            Control(native.sched_setattr(native.SIZE_VER0, KEEP), self.accepted, "flags that keep everything"),
+            Control(native.sched_setattr(native.SIZE_VER0, KEEP | 1 << 62), self.refused, "unknown flag bit 62"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:

@@ -36,8 +36,8 @@ class Setxattrat(Recipe):
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.setxattrat(), self.accepted, "a bad name alone"),
-            Control(native.setxattrat(flags=1 << 30), self.refused, "flags bit 30"),
+            Control(native.setxattrat(), self.accepted, "a bad name"),
+            Control(native.setxattrat(flags=1 << 30), self.refused, "unknown flags bit 30"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
@@ -50,7 +50,7 @@ ENTRY = SyscallEntry(
     since="6.13",
     fields=(
         *fields(native.LAYOUT, "6.13", {"flags": FieldFacts("6.13", FLAGS)}),
-        Field("at_flags", None, 4, "6.13", AT_FLAGS, "an argument"),
+        Field("at_flags", None, 4, "6.13", AT_FLAGS, "an argument, not in the struct"),
     ),
     recipe=Setxattrat(),
 )

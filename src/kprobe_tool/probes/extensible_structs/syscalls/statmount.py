@@ -69,8 +69,8 @@ class Statmount(MntIdReq):
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.statmount_call(None), self.accepted, "a bad pointer alone"),
-            Control(native.statmount_call(None, 1 << 30), self.refused, "flags bit 30"),
+            Control(native.statmount_call(None), self.accepted, "a bad pointer"),
+            Control(native.statmount_call(None, 1 << 30), self.refused, "unknown flags bit 30"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
@@ -89,7 +89,7 @@ class Statmount(MntIdReq):
         if answer.signal is not None or answer.errno:
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
         filled, supported = native.statmount_masks(answer.memory[-1])
-        note = "not filled for this mount, and unknown bits are no error"
+        note = "not answered for this mount; the kernel may know it all the same"
         return self_described(flags, filled, supported if filled & native.STATMOUNT_SUPPORTED_MASK else None, note)
 
 
@@ -103,7 +103,7 @@ ENTRY = SyscallEntry(
             "6.8",
             {"mnt_ns_fd": "6.18", "param": FieldFacts("6.8", PARAM), "mnt_ns_id": "6.11"},
         ),
-        Field("flags", None, 4, "6.8", (Flag("STATMOUNT_BY_FD", 1, "7.0"),), "an argument"),
+        Field("flags", None, 4, "6.8", (Flag("STATMOUNT_BY_FD", 1, "7.0"),), "an argument, not in the struct"),
     ),
     recipe=Statmount(),
 )

@@ -49,7 +49,7 @@ def test_reach() -> None:
 def test_size_is_what_the_kernel_has_to_say() -> None:
     assert ENTRY.recipe.ask_size(kernel(size=48), ()) == Size(48, ProbeMethod.SELF)
     for silent in (kernel(result=-errnos.EINVAL), FakeProber(killed)):
-        assert ENTRY.recipe.ask_size(silent, ()) == Size(reason="the query did not tell it")
+        assert ENTRY.recipe.ask_size(silent, ()) == Size(reason="it is not in the answer to the query")
 
 
 @pytest.mark.parametrize("name", ["feature_flags", "ring_setup_flags", "enter_flags", "sqe_flags"])

@@ -70,7 +70,7 @@ def test_no_abi_number() -> None:
     for prober in (FakeProber(lambda call: says(errnos.EOPNOTSUPP, call)), FakeProber(killed)):
         results = set(ENTRY.recipe.ask_flags(prober, field, field.flags, 24).values())
         (result,) = results
-        assert (result.accepted, result.note) == (Support.UNKNOWN, "no ABI number")
+        assert (result.accepted, result.note) == (Support.UNKNOWN, "the kernel did not say which Landlock ABI it has")
 
 
 @pytest.mark.parametrize("size", [8, 16, 24, 48])

@@ -18,7 +18,7 @@ from kprobe_tool.probes.nvme.request import QueueRequest, has_no_io_queues, is_d
 from kprobe_tool.probes.nvme.split import Algorithm, Options, Split, deadly_grants, request
 from kprobe_tool.probes.nvme.types import poll_on_zero
 
-ROOT = "root on the live host: the kernel shows neither the options nor, to others, the types of the queues"
+ROOT = "root on the live host: only root can read the options of a connection and the types of its queues"
 
 NEWEST_READ = (7, 3)
 """The newest Linux whose nvmf_set_io_queues() was read, and keeps stale counts. A later one may be fixed."""
@@ -95,7 +95,9 @@ def shortfall_oops(survey: Survey, subject: Subject) -> Finding:
     if not is_rdma_or_tcp(subject.controller):
         return not_applicable("concerns nvme-rdma and nvme-tcp only")
     if survey.algorithm is None:
-        return unknown("which kernel has this controller is not known", "the live host, with /proc/kallsyms readable")
+        return unknown(
+            "how the kernel maps CPUs to queues here is not known", "the live host, with /proc/kallsyms readable"
+        )
     if survey.algorithm is Algorithm.REQUEST:
         return affected(
             "the kernel crashes if the target grants fewer queues than asked for: it maps CPUs to all of those",
@@ -115,7 +117,7 @@ def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
             return not_applicable(NO_QUEUES)
         return unknown("whether it has read or poll queues is not known", ROOT)
     if not now.read and not now.poll:
-        return ok("it has neither read nor poll queues, whose counts could go stale")
+        return ok("it has neither read nor poll queues, so no old counts of them can be kept")
     grants = deadly_grants(
         survey.algorithm or Algorithm.FABRICS,
         subject.request.running_options or fewest_options(now),
@@ -126,7 +128,7 @@ def stale_io_queues(survey: Survey, subject: Subject) -> Finding:
         comp_vectors=subject.request.num_comp_vectors,
     )
     if not grants:
-        return ok("a smaller grant leaves no stale count that matters", Method.MODEL)
+        return ok("no smaller grant makes a kept count crash the kernel", Method.MODEL)
     grant = f"grants {spans(grants)} instead of {count(now.total, 'queue')}"
     if survey.release is not None and is_newer(survey.release):
         return unknown(
@@ -175,7 +177,7 @@ def hctx_offline_cpus(survey: Survey, subject: Subject) -> Finding:
     if not lost:
         return ok("every queue has an online CPU")
     if any(hctx.cut for hctx in lost):
-        return unknown("the kernel had no room for all CPUs of a queue, those it lists are offline", ROOT)
+        return unknown("the CPUs listed for a queue are all offline, and the kernel cut the list short", ROOT)
     running = subject.request.running_options is not None
     following = subject.request.next if running else None
     if following is None and controller.split is not None:
@@ -302,7 +304,7 @@ def cpu_balance(survey: Survey, subject: Subject) -> Finding:
     if len(defaults) < 2:
         return not_applicable("it has 1 default queue")
     if any(hctx.cut for hctx in path.hctxs if hctx.index in defaults and hctx.submitters is None):
-        return unknown("the kernel had no room for all CPUs of a queue", ROOT)
+        return unknown("the kernel cut the list of CPUs of a queue short", ROOT)
     counts = {index: len(cpus) for index, cpus in defaults.items()}
     hidden: set[int] = set()
     if any(hctx.submitters is None for hctx in path.hctxs if hctx.index in defaults):

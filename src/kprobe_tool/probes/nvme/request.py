@@ -185,7 +185,7 @@ def parameters_pci_request(controller: Controller, context: Context) -> QueueReq
         at_least=max(len(possible), granted) if granted > 1 else granted,
         doubt="write_queues and poll_queues of the nvme module may have been others at the last reset"
         if granted > 1
-        else "a device that shares tags with its admin queue is asked for one queue only",
+        else "a device that shares tags with its admin queue is asked for 1 queue only",
     )
 
 
@@ -213,7 +213,7 @@ def fabrics_request(controller: Controller, known: ConnectOptions, context: Cont
     doubt = "CPUs may have been offline when the host asked"
     complete = True
     if context.algorithm is None:
-        complete, doubt = False, "which rule this kernel asks by is not known"
+        complete, doubt = False, "how this kernel computes what it asks for is not known"
     elif controller.transport == "fc" and known.max_hw_queues is None:
         complete, doubt = False, "the limit of the FC port (max_hw_queues) cannot be read"
     elif controller.transport == "rdma" and algorithm is not Algorithm.FABRICS and known.num_comp_vectors is None:

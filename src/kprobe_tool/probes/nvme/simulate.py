@@ -60,13 +60,15 @@ def parse(text: str) -> Scenario:
     for part in text.split(","):
         name, _, value = part.partition("=")
         if name not in Scenario.__dataclass_fields__ or name in values:
-            raise Error(f"--simulate '{text}'", f"'{part}' is none of its fields, or is there twice", hint=HINT)
+            raise Error(
+                f"--simulate '{text}'", f"'{part}' is not one of its fields, or stands there twice", hint=HINT
+            )
         if not (value.isascii() and value.isdigit() and len(value) <= 5 and int(value) <= LARGEST):
             raise Error(f"--simulate '{text}'", f"'{part}' is no number from 0 to {LARGEST}", hint=HINT)
         values[name] = int(value)
     for name in ("io", "granted", "cpus", "vectors", "previous"):
         if values.get(name, 1) == 0 or (name == "io" and name not in values):
-            raise Error(f"--simulate '{text}'", f"'{name}' has to be 1 at least", hint=HINT)
+            raise Error(f"--simulate '{text}'", f"'{name}' must be 1 at least", hint=HINT)
     return Scenario(**values)
 
 

@@ -201,9 +201,9 @@ def judge_bind(done: IsolationExperiment) -> Finding:
         return Finding(Status.AFFECTED, reason, evidence={**evidence, "bind_taken": True})
     return Finding(
         Status.UNKNOWN,
-        f"bind() of 127.0.0.1 in another network namespace failed for a reason of its own ({done.bind_errno})",
+        f"whether RDS ports are separate could not be seen: bind() to 127.0.0.1 failed ({done.bind_errno})",
         evidence={**evidence, "bind_taken": None},
-        settle="bind() answering success or EADDRINUSE",
+        settle="the same check where RDS sockets can be bound to 127.0.0.1",
     )
 
 

@@ -83,12 +83,12 @@ def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
         return unknown(run.failure)
     seen = run.record(case.seen)
     if seen is None:
-        return unknown("the verdict program was not called")
+        return unknown("the BPF program of the test was not called")
     sent = next((element for element in seen.sg.elements if is_the_file(element)), None)
     if sent is None:
         if not seen.sg.elements or not all(is_own(element) for element in seen.sg.elements):
             # Neither the file's page nor a copy: a newer kernel may keep it in a way that is not read here.
-            return unknown("what the message refers to could not be made out", "a newer kprobe-tool")
+            return unknown("what memory the message refers to was not recognised", "a newer kprobe-tool")
         return CaseVerdict(
             CaseOutcome.NOT_APPLICABLE,
             "no BPF program gets at the cached file this way: the kernel copies what is sent",
@@ -101,11 +101,11 @@ def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
     failed = next((record for record in run.records if record.error < 0), None)
     if failed is not None:
         step = case.plans[failed.call].steps[failed.after - 1]
-        return unknown(f"{HELPERS[step.kind]}(): {errno_name(-failed.error)}", "a kernel whose helper does not fail")
+        return unknown(f"{HELPERS[step.kind]}() fails ({errno_name(-failed.error)})", "a kernel on which it works")
     last = run.record(case.last)
     found = None if last is None else element_at(last, case.byte)
     if last is None or found is None:
-        return unknown("the verdict program was not called again")
+        return unknown("the BPF program of the test was not called again")
     element, within = found
     if case.must is Must.NOT_BE_STALE:
         return judge_stale(last, element, sent, in_file=is_the_file(element))
@@ -115,7 +115,7 @@ def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
 def judge_exposed(last: Record, element: Element, within: int, *, in_file: bool) -> CaseVerdict:
     if not in_file:
         if element.kind not in {PageKind.KERNEL, PageKind.ANON}:
-            return unknown("what took the place of the file's page could not be made out", "a newer kprobe-tool")
+            return unknown("what took the place of the file's page was not recognised", "a newer kprobe-tool")
         return CaseVerdict(
             CaseOutcome.OK, "the cached file is safe: the program gets a copy, which is the message's own"
         )
@@ -128,14 +128,14 @@ def judge_exposed(last: Record, element: Element, within: int, *, in_file: bool)
             "the cached file is safe: its page keeps its copy bit, and a program gets nothing to write",
         )
     if last.page_offset != (element.offset + within) % PAGESIZE:
-        return unknown("the range is not in the element that it should be in")
+        return unknown("the program was given another part of the message than the test expects")
     amount = "1 byte" if last.length == 1 else f"{last.length} bytes"
     return CaseVerdict(CaseOutcome.AFFECTED, f"a BPF program could overwrite {amount} of the cached file")
 
 
 def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool) -> CaseVerdict:
     if in_file or element.index != sent.index:
-        return unknown("nothing took the place of the file's element")
+        return unknown("nothing took the place of the file's page")
     if element.copy or last.length == 0:
         return CaseVerdict(
             CaseOutcome.AFFECTED,
@@ -177,13 +177,13 @@ def statement(done: CopyBitExperiment) -> dict[str, object]:
     name, present = TLS_MERGE_OPEN_RECORD, done.merge_open_record
     if present is None or not done.tls_loaded:
         present = None
-        text = f"whether {name}() is there does not show: /proc/kallsyms cannot be read or tls is not loaded"
+        text = f"whether the kernel has {name}() is not known: /proc/kallsyms cannot be read, or tls is not loaded"
     elif not present:
-        text = f"{name}() is not there, so no split record is merged back"
+        text = f"the kernel has no {name}(), so it merges no split record back"
     elif done.controls is not None and done.controls.closed:
-        text = f"{name}() is there and cannot be reached, since no kTLS socket is in a sockmap"
+        text = f"the kernel has {name}(), which cannot be reached: no kTLS socket is in a sockmap"
     else:
-        text = f"{name}() is there; what it does to a split record was not tried"
+        text = f"the kernel has {name}(); what it does to a split record was not tried"
     return {"symbol": name, "method": "symbol", "present": present, "text": text}
 
 

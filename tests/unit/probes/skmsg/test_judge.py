@@ -235,7 +235,7 @@ def test_what_keeps_a_test_from_telling(done: CopyBitExperiment, run: Run) -> No
         verdict = judge(done, broken)
         assert verdict.outcome is CaseOutcome.UNKNOWN
         assert verdict.settle
-    assert "(): ENOMEM" in judge(done, replace(run, records=failed)).reason
+    assert "() fails (ENOMEM)" in judge(done, replace(run, records=failed)).reason
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT, *GONE], ids=name)
@@ -300,7 +300,7 @@ def test_which_helper_failed() -> None:
     done, run = next((done, run) for done, run in [*KEPT, *GONE] if run.case.name == "push+pull")
     for after, helper in ((1, "bpf_msg_push_data"), (2, "bpf_msg_pull_data")):
         records = [replace(each, error=-12 if each.after == after else 0) for each in run.records]
-        assert judge(done, replace(run, records=records)).reason == f"{helper}(): ENOMEM"
+        assert judge(done, replace(run, records=records)).reason == f"{helper}() fails (ENOMEM)"
 
 
 def test_what_was_tried_on_tcp_alone() -> None:

@@ -121,7 +121,7 @@ class Prober:
             self._request(call, rehearsal=True)
         except Died as death:
             how = f"is killed by {signals.Signals(death.signal).name}" if death.signal else "ends by itself"
-            reason = f"it {how} whatever it asks"
+            reason = f"it {how} before it can ask anything"
             raise CannotStart(errnos.ECHILD, reason, "child process to ask in") from death
 
     def _request(self, call: Call, *, rehearsal: bool) -> Request:

@@ -28,7 +28,9 @@ def directory() -> str:
     for path in TRACEFS:
         if os.path.exists(f"{path}/kprobe_events"):
             return path
-    raise OSError(errnos.ENOENT, "no kprobe_events: tracefs is not mounted or closed to us", TRACEFS[0])
+    raise OSError(
+        errnos.ENOENT, "no kprobe_events: tracefs is not mounted, or this user may not look into it", TRACEFS[0]
+    )
 
 
 def write(path: str, text: str) -> None:

@@ -33,11 +33,6 @@ def command(*, files: tuple[str, ...], output: Output, fail_on: FailOn) -> ExitC
     FILE is what 'kprobe-tool audit -o json' wrote on a host, or a directory with such files, whose names end in
     .json. Of several reports of one host the newest counts. Hosts of one kernel that disagree are shown apart. What
     cannot be read is named and left out, and the exit code is 3 unless something was found.
-
-    \b
-    Examples:
-      kprobe-tool fleet web1.json web2.json
-      kprobe-tool fleet -o wide audits/
     """
     fleet = merge(files)
     emit(document_of(fleet, output), output)

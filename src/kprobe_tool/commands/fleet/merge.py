@@ -174,16 +174,16 @@ def parse(document: Any, path: str) -> HostReport:
     hostname, release, build, arch = (name(host[key]) for key in ("hostname", "release", "version", "arch"))
     time = host["time"]
     if not isinstance(time, str) or not TIME.fullmatch(time):
-        raise ValueError("a time that is none")
+        raise ValueError("'time' is no time")
     rows = document["results"]
     if not isinstance(rows, list) or len(rows) > CHECKS_MAX:
-        raise ValueError(f"results that are no list of up to {CHECKS_MAX}")
+        raise ValueError(f"'results' is not a list of up to {CHECKS_MAX}")
     buckets: dict[str, str] = {}
     severities: dict[str, Severity] = {}
     for row in rows:
         check = row["id"]
         if not isinstance(check, str) or len(check) > NAME_MAX or not CHECK_ID.fullmatch(check):
-            raise ValueError("the id of a check that is none")
+            raise ValueError("'id' is no name of a check")
         status = Status(row["status"])
         counted_apart = row["waived"] is not None and status in {Status.AFFECTED, Status.UNKNOWN}
         buckets[sys.intern(check)] = WAIVED if counted_apart else status.value
@@ -194,5 +194,5 @@ def parse(document: Any, path: str) -> HostReport:
 def name(value: object) -> str:
     """The same names come with every report: each is kept once."""
     if not isinstance(value, str) or not 0 < len(value) <= NAME_MAX:
-        raise ValueError("a name that is none")
+        raise ValueError("a name of the host or its kernel is no text, is empty or is too long")
     return sys.intern(value)

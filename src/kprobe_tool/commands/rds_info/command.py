@@ -185,14 +185,16 @@ def with_deltas(document: Document, wanted: Sequence[str], previous: dict[str, i
     multiple=True,
     metavar="[NAME|PID|PATH|INODE]",
     shell_complete=complete(netns_names),
-    help="Ask in this network namespace instead of the own one; may be repeated; without a value in all of them.",
+    help="Ask in this network namespace instead of the caller's; may be repeated; without a value in all of them.",
 )
 @click.option("--all-netns", is_flag=True, help="Ask in every network namespace that can be found.")
 @click.option("--laddr", multiple=True, metavar="ADDR[/LEN]", help="Only rows with this local address or prefix.")
 @click.option("--faddr", multiple=True, metavar="ADDR[/LEN]", help="Only rows with this foreign address or prefix.")
 @click.option("--lport", multiple=True, type=PORT, metavar="PORT", help="Only rows with this local port.")
 @click.option("--fport", multiple=True, type=PORT, metavar="PORT", help="Only rows with this foreign port.")
-@click.option("--tos", multiple=True, type=click.IntRange(0, 255), metavar="TOS", help="Only rows with this tos.")
+@click.option(
+    "--tos", multiple=True, type=click.IntRange(0, 255), metavar="TOS", help="Only rows with this type of service."
+)
 @click.option(
     "--state",
     multiple=True,
@@ -206,7 +208,7 @@ def with_deltas(document: Document, wanted: Sequence[str], previous: dict[str, i
     help="Only connections of this transport.",
 )
 @click.option("--pid", multiple=True, type=click.IntRange(1), metavar="PID", help="Only rows of this process.")
-@click.option("--counter", multiple=True, metavar="GLOB", help="Only counters whose name matches.")
+@click.option("--counter", multiple=True, metavar="GLOB", help="Only counters whose name matches this pattern.")
 @click.option(
     "--watch", type=click.FloatRange(0.1), metavar="SECONDS", help="Ask again every SECONDS; counters show deltas."
 )

@@ -8,8 +8,8 @@ import click
 from kprobe_tool.lazy import LazyGroup, examples
 
 COMMANDS = {
-    "check": ("kprobe_tool.commands.skmsg.check", "Check whether they could, on sockets of the tool's own."),
-    "watch": ("kprobe_tool.commands.skmsg.watch", "Watch messages in which they could, on the whole host."),
+    "check": ("kprobe_tool.commands.skmsg.check", "Try it with this kernel, on sockets of the tool's own."),
+    "watch": ("kprobe_tool.commands.skmsg.watch", "Show the messages of this host in which one could."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 

@@ -16,13 +16,13 @@ from kprobe_tool.report.document import Document, Table
 from kprobe_tool.report.output import Output, Progress, emit
 
 SHARED = (
-    "the connections were made in this network namespace, since none of our own was to be had: "
-    "what filters or redirects loopback traffic here takes part in the answer"
+    "the test connections were made in this network namespace, as no other could be made: "
+    "rules here that filter or redirect loopback traffic may change the answer"
 )
 
 
 @click.command(
-    short_help="Check whether they could, on sockets of the tool's own.",
+    short_help="Try it with this kernel, on sockets of the tool's own.",
     epilog=examples(
         "kprobe-tool skmsg check",
         "kprobe-tool skmsg check -o wide",

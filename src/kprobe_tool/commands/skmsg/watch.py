@@ -126,7 +126,7 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
 
 
 @click.command(
-    short_help="Watch messages in which they could, on the whole host.",
+    short_help="Show the messages of this host in which one could.",
     epilog=examples(
         "kprobe-tool skmsg watch",
         "kprobe-tool skmsg watch --all --pid 4711",
@@ -145,7 +145,9 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
     "--port", type=click.IntRange(1, 65535), metavar="PORT", help="Only sockets with this port, on either end."
 )
 @click.option(
-    "--attach", type=click.Choice(["kprobe", "fentry"]), help="How to attach; kprobes if the kernel has them."
+    "--attach",
+    type=click.Choice(["kprobe", "fentry"]),
+    help="How to attach (default: kprobe where the kernel has it).",
 )
 @click.option("--count", type=click.IntRange(1), metavar="N", help="End after N messages.")
 @click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after that long.")

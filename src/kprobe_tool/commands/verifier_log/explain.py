@@ -65,7 +65,7 @@ def diagnosed(path: str, errno: str | None) -> Diagnosis:
     type=click.Choice(["rejected", "unknown", "never"]),
     default="unknown",
     show_default=True,
-    help="Exit with 1 if the program was rejected, else with 3 if the log does not say.",
+    help="Exit 3 where the log does not say; with 'rejected' also 1 for a rejected program; with 'never' always 0.",
 )
 @output_option(*COMMON, Output.GITHUB, Output.SARIF)
 def command(

@@ -77,14 +77,14 @@ def check_required(required: tuple[str, ...], names: list[str], found: list[Cell
 @click.option(
     "--kernel-dir", "directories", metavar="DIR", multiple=True, help="A kernel of your own: image and modules."
 )
-@click.option("--here", is_flag=True, help="The running kernel, too.")
+@click.option("--here", is_flag=True, help="Also ask the running kernel.")
 @click.option("--prog", "wanted", metavar="NAME", multiple=True, help="Load only this program (repeatable).")
 @click.option("--type", "prog_type", metavar="TYPE", help="The type of program, where FILE does not tell.")
 @click.option(
     "--require",
     metavar="NAME,...",
     callback=comma_separated,
-    help="Exit with 1 where one of these rejects one.",
+    help="Exit with 1 where one of these kernels rejects a program.",
 )
 @click.option("--baseline", metavar="FILE", help="Tell what changed since this output of -o json.")
 @click.option(

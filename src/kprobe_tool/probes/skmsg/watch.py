@@ -150,7 +150,9 @@ class TargetProcess:
     def __init__(self, pid: int) -> None:
         """Raises Error where there is none, or where the number would mean another process to the kernel."""
         if os.stat("/proc/self/ns/pid").st_ino != PID_NAMESPACE_INITIAL:
-            raise Error(f"pid {pid}", "is not its number for BPF", hint="run it in the initial pid namespace")
+            raise Error(
+                f"pid {pid}", "BPF programs see another number for it", hint="run it in the initial pid namespace"
+            )
         try:
             self.fd = os.pidfd_open(pid)
         except OSError as error:
@@ -211,7 +213,7 @@ class MessageWatch:
             if function.module and refusal.errno == errnos.ENOENT:
                 reason = f"{function.module} is not loaded"
                 if self.method is AttachMethod.FENTRY:
-                    reason += ", or a module, where only kprobes reach"
+                    reason += ", or is a module, which only --attach kprobe can watch"
         return Hook(function.name, self.method, reason)
 
     def _attach(self, function: HookedFunction) -> None:

@@ -33,4 +33,4 @@ def test_whose_namespace_it_was(namespace: bool, capsys: pytest.CaptureFixture[s
     assert run(["skmsg", "check", "-o", "json"]) == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["own_netns"] is namespace
-    assert ("the connections were made in this network namespace" in err) is not namespace
+    assert ("the test connections were made in this network namespace" in err) is not namespace

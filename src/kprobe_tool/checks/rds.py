@@ -21,7 +21,7 @@ CHECKS: tuple[Check, ...] = (
         references=("CVE-2026-97476", 'Linux "rds: filter RDS_INFO_* getsockopt by caller\'s netns"'),
         meaning=(
             "An affected kernel shows the RDS sockets, connections and queued messages of every container and of the "
-            "host to any user who asks for the own ones: addresses, ports, sequence numbers and inodes. The question "
+            "host to any user who lists RDS sockets: addresses, ports, sequence numbers and inodes. The question "
             "is getsockopt(SOL_RDS, RDS_INFO_*), which needs no privilege."
         ),
         look_for=(

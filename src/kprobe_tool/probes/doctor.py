@@ -191,7 +191,7 @@ def programs() -> list[Item]:
     try:
         bcc.require_privileges("BPF")
     except Error as error:
-        return [Item(name, False, "not without privileges", error.hint) for name in ("bpf-compile", *attached)]
+        return [Item(name, False, "needs privileges", error.hint) for name in ("bpf-compile", *attached)]
     begin = time.monotonic()
     try:
         with bcc.Object("doctor.c") as made:
@@ -201,7 +201,10 @@ def programs() -> list[Item]:
             return [compiled, *(attempt(name, attach, made) for name, attach in attached.items())]
     except Error as error:
         failed = Item("bpf-compile", False, f"{error.subject}: {error.reason}", error.hint)
-        return [failed, *(Item(name, None, "no program to attach", "what bpf-compile needs") for name in attached)]
+        return [
+            failed,
+            *(Item(name, None, "not tried: no program to attach", "what bpf-compile needs") for name in attached),
+        ]
 
 
 Attach = Callable[[bcc.Object], str]
@@ -235,17 +238,17 @@ def sockmap(made: bcc.Object) -> str:
 
 def raw_tracepoint(made: bcc.Object) -> str:
     made.attach_raw_tracepoint(made.load(doctor.AT_SYSCALL, bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), TRACEPOINT)
-    return f"a program was on {TRACEPOINT}"
+    return f"a program was attached to {TRACEPOINT}"
 
 
 def on_kprobe(made: bcc.Object) -> str:
     made.own(kprobe.attach(made.load(doctor.AT_FUNCTION, bpf.BPF_PROG_TYPE_KPROBE), ATTACHED_TO))
-    return f"a program was on {ATTACHED_TO}"
+    return f"a program was attached to {ATTACHED_TO}"
 
 
 def on_fentry(made: bcc.Object) -> str:
     made.attach_fentry(made.load(doctor.fentry_function(made.functions()), bpf.BPF_PROG_TYPE_TRACING))
-    return f"a program was on {ATTACHED_TO}"
+    return f"a program was attached to {ATTACHED_TO}"
 
 
 def lockdown() -> Item:
@@ -310,7 +313,7 @@ def rds() -> Item:
 def guests() -> Item:
     """What boots other kernels."""
     if lacking := boot.missing():
-        return Item("guests", False, f"not there: {', '.join(lacking)}", "install what is named")
+        return Item("guests", False, f"not there: {', '.join(lacking)}", "install what is missing")
     return Item("guests", True, "QEMU and virtme-ng can boot other kernels")
 
 

@@ -158,14 +158,15 @@ def missing(row: dict[str, Any]) -> Iterator[str]:
         lost = log["length"] - log["captured"]
         yield f"    the first {lost} of {log['length']} bytes of the log are missing: {why}"
     if log["messages_lost"]:
-        yield f"    {log['messages_lost']} messages of the verifier are missing"
+        yield f"    missing messages of the verifier: {log['messages_lost']}"
     if row["reload"]:
         yield f"    not loaded again: {escape(row['reload'])}"
 
 
 def summary_line(summary: Row) -> str:
+    reports = summary["reports"]
     return (
-        f"{ENDINGS[str(summary['ended'])]}: {summary['reports']} reports; loads: {summary['seen']} seen, "
+        f"{ENDINGS[str(summary['ended'])]}: {reports} report{'s' * (reports != 1)}; loads: {summary['seen']} seen, "
         f"{summary['emitted']} reported, {summary['dropped']} dropped, {summary['filtered']} filtered"
     )
 

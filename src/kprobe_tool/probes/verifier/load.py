@@ -157,7 +157,7 @@ def apart(path: str, function: Callable[[str], T]) -> T:
     """What libbpf makes of a file in a process of its own, which some files end by SIGSEGV. Raises Error."""
     ((_, answer),) = bounded.run_each([path], partial(caught, function), LOAD_SECONDS)
     if isinstance(answer, ChildProcessError | TimeoutError):
-        raise Error(path, f"libbpf does not get through it: {answer}", hint="is it a whole object, as clang made it?")
+        raise Error(path, f"libbpf does not finish with it: {answer}", hint="is it a whole object, as clang made it?")
     if isinstance(answer, OSError):
         raise Error.from_os(path, answer) from answer
     if isinstance(answer, Error):
@@ -181,7 +181,10 @@ def libbpf_failed(subject: str, number: int, messages: Sequence[str]) -> Error:
     if number == errnos.EPERM:
         return bpf_refused(subject, number)
     return Error(
-        subject, causes[-1] if causes else os.strerror(number), errno=number, hint="libbpf did not get to load it"
+        subject,
+        causes[-1] if causes else os.strerror(number),
+        errno=number,
+        hint="libbpf gave up before the kernel saw the program",
     )
 
 

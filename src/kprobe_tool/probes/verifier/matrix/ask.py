@@ -58,7 +58,7 @@ class KernelAnswers:
         if self.failure is None and not self.done:
             last = self.programs[-1]["program"] if self.programs else None
             after = f" after program '{last}'" if last else ""
-            self.failure = f"it went away{after} without an answer to all"
+            self.failure = f"it ended{after} before all programs were answered"
 
 
 @dataclass(frozen=True)

@@ -217,9 +217,9 @@ def earlier_rows(document: Any) -> dict[tuple[str, str], Mapping[str, Any]]:
         insns = row["insns_processed"]
         kept = {"release": row["release"], "outcome": row["outcome"], "insns_processed": insns}
         if not all(isinstance(row[name], str) for name in ("program", "kernel", "release", "outcome")):
-            raise ValueError("a result whose names are no texts")
+            raise ValueError("a result whose names are not text")
         if insns is not None and not isinstance(insns, int):
-            raise ValueError("instructions that are no number")
+            raise ValueError("a number of instructions that is not one")
         LoadOutcome(row["outcome"])
         rows[row["program"], row["kernel"]] = kept
     return rows

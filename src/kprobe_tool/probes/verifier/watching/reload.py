@@ -50,7 +50,7 @@ def file_descriptors(insns: bytes) -> list[int]:
         if code == LD_IMM64 and src in {BPF_PSEUDO_MAP_FD, BPF_PSEUDO_MAP_VALUE}:
             places.append(at + 4)
         elif code == LD_IMM64 and src in {BPF_PSEUDO_MAP_IDX, BPF_PSEUDO_MAP_IDX_VALUE}:
-            raise Unable("it names maps by their place in an array of file descriptors")
+            raise Unable("it names its maps by their place in an array of file descriptors")
         elif code == LD_IMM64 and src == BPF_PSEUDO_FUNC:
             raise Unable("it has callbacks, which need its BTF")
         elif (
@@ -98,9 +98,9 @@ def reload(attempt: Attempt) -> bytes:
         except (OSError, Error) as error:
             raise Unable(f"it could not be loaded again: {error}") from error
     if not answer.errno:
-        raise Unable("the kernel accepts it from us, whose privileges are not the loader's")
+        raise Unable("the kernel accepts it from kprobe-tool, whose privileges are not the loader's")
     if answer.errno != load.errno:
-        raise Unable(f"from us it fails in another way ({errno_name(answer.errno)})")
+        raise Unable(f"loaded by kprobe-tool it fails in another way ({errno_name(answer.errno)})")
     return answer.log
 
 
@@ -111,7 +111,7 @@ def number_at(insns: bytearray, at: int) -> int:
 def copy_descriptors(stack: ExitStack, pid: int | None, wanted: set[int]) -> dict[int, int]:
     """Copies of the loader's descriptors by its own numbers, until the stack unwinds. Raises Unable."""
     if pid is None:
-        raise Unable("its loader is outside of this pid namespace")
+        raise Unable("its loader is outside this pid namespace")
     fds = {}
     kinds = set()
     try:
@@ -124,7 +124,7 @@ def copy_descriptors(stack: ExitStack, pid: int | None, wanted: set[int]) -> dic
     except OSError as error:
         if error.errno == errnos.ESRCH:
             raise Unable("the loader is gone, and its maps with it") from error
-        raise Unable(f"its maps cannot be had: {error.strerror}") from error
+        raise Unable(f"its maps could not be taken from the loader: {error.strerror}") from error
     if kinds & bpf.CONTAINS_PROGS:
-        raise Unable("it uses a map that holds programs, in which a load from us could change what it takes")
+        raise Unable("it uses a map that holds programs, and loading it here could change which ones the map takes")
     return fds

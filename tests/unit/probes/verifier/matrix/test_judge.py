@@ -136,12 +136,12 @@ def test_answers_that_are_not_whole() -> None:
         found.take(line)
     found.take('{"program": {"program": "first"}}')
     found.finish()
-    assert found.failure == "it went away after program 'first' without an answer to all"
+    assert found.failure == "it ended after program 'first' before all programs were answered"
     (error,) = judge.failures([found])
-    assert str(error) == "kernel newest: it went away after program 'first' without an answer to all"
+    assert str(error) == "kernel newest: it ended after program 'first' before all programs were answered"
     silent = KernelAnswers("stable")
     silent.finish()
-    assert silent.failure == "it went away without an answer to all"
+    assert silent.failure == "it ended before all programs were answered"
     assert judge.cells([silent], {}) == []
 
 

@@ -20,6 +20,7 @@ from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import nvme
 from kprobe_tool.probes.nvme import checks
 
+from .expected import Expected
 from .nvmet import ADDRESS, CLASS, CPUS, PORTS, Target, attribute, every_cpu_online, wait_until
 from .tool import Answer, as_nobody, tool
 
@@ -199,7 +200,9 @@ def bounds(asked: Any) -> tuple[int | None, int | None, int | None]:
 
 
 @pytest.mark.parametrize("way", ["kcore", "kprobe-event"])
-def test_pci_parameters_written_since(target: Target, types: None, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+def test_pci_parameters_written_since(
+    target: Target, types: None, monkeypatch: pytest.MonkeyPatch, expected: Expected, way: str
+) -> None:
     """They count at a reset, and then for no more queues than were allocated when the device was found."""
     if way == "kprobe-event":
         monkeypatch.setattr(nvme, "from_kcore", closed)
@@ -214,7 +217,9 @@ def test_pci_parameters_written_since(target: Target, types: None, monkeypatch: 
         reset(pci)
         wait_until(lambda: attribute(pci, "state") == "live", "live again")
         root = row_of(tool("nvme-queues", "-o", "json"), pci)["asked"]
-        assert (bounds(root), root["exact"], root["nr_poll_queues"]) == ((4, 4, 4), True, 2)
+        # Linux 7.2 and 7.3 take none where the tag set was made without a map for them; 6.1 and 6.12 do.
+        sampled = 0 if expected.release >= (7,) else 2
+        assert (bounds(root), root["exact"], root["nr_poll_queues"]) == ((4, 4, 4), True, sampled)
     finally:
         parameter.write_text(before)
         reset(pci)

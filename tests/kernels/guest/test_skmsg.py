@@ -27,6 +27,8 @@ TCP = (KTLS - {"split"}) | {"alloc_stale"}
 seen: list[dict[str, Any]] = []
 """What the run of the fixture saw, for tests/unit/data/skmsg."""
 
+KILLS = 5
+"""Tries to kill it while its programs are there. On a busy machine this process may not run meanwhile."""
 IDS = ("skmsg-tls-split-copy", "skmsg-push-pop-copy", "skmsg-stale-copy")
 
 
@@ -150,16 +152,20 @@ def test_as_nobody(as_nobody: Run) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_nothing_is_left_after_kill(answer: Answer) -> None:
-    """Killed as soon as there is a program in the kernel."""
-    before = bpf_objects()
+def killed_with_programs() -> bool:
+    """Whether it was killed while it had programs loaded, and not only when it had ended."""
+    before = bpf_ids("prog")
     process = subprocess.Popen([*ARGV, "skmsg", "check"], stdout=subprocess.DEVNULL)
-    end = time.monotonic() + 150
-    while not bpf_ids("prog") - before["prog"] and process.poll() is None and time.monotonic() < end:
+    while not bpf_ids("prog") - before and process.poll() is None:
         time.sleep(0.01)
-    assert process.poll() is None, "it ended before it could be killed"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    return process.wait() == -signal.SIGKILL
+
+
+def test_nothing_is_left_after_kill(answer: Answer) -> None:
+    """Killed as soon as there is a program in the kernel; where that came too late, it is tried again."""
+    before = bpf_objects()
+    assert any(killed_with_programs() for _ in range(KILLS)), "it ended before it could be killed, each time"
     assert gone(before)
 
 

@@ -29,12 +29,9 @@ def undisturbed(invocation: Invocation) -> Run:
     return run(invocation.arguments)
 
 
-def finished(invocation: Invocation, done: Run) -> bool:
-    """Whether the run had said all and was on its way out when the signal came."""
-    if invocation.endless:
-        return done.late
-    whole = undisturbed(invocation)
-    return done.late or (done.code == whole.code and len(done.stdout.splitlines()) == len(whole.stdout.splitlines()))
+def alike(done: Run, whole: Run) -> bool:
+    """Whether the run had said all that the whole one says and was on its way out when the signal came."""
+    return done.code == whole.code and len(done.stdout.splitlines()) == len(whole.stdout.splitlines())
 
 
 def begun(done: Run) -> bool:
@@ -43,10 +40,16 @@ def begun(done: Run) -> bool:
 
 
 def interrupted(invocation: Invocation, number: signal.Signals, after: float) -> Run:
-    """A run that the signal reached: one that had finished is tried again earlier, one that had not begun later."""
+    """A run that the signal reached: one that had finished is tried again earlier, one that had not begun later.
+
+    What runs for ever elsewhere may end by itself here, where the kernel refuses it: such a run tells what is said.
+    """
+    whole = None if invocation.endless else undisturbed(invocation)
     while True:
         done = run(invocation.arguments, signal=number, after=after)
-        if finished(invocation, done):
+        if done.late:
+            whole = done
+        if whole and alike(done, whole):
             after *= 0.6
         elif not begun(done):
             after *= 1.3

@@ -51,6 +51,17 @@ def test_mode_is_asked_in_one_call() -> None:
     assert prober.calls == 1 + 12
 
 
+def test_a_few_bits_of_the_mode() -> None:
+    """Two go together, no other bit with them; one alone is not asked twice."""
+    some = [flag for flag in MODE.flags if flag.name in {"S_ISUID", "S_ISGID"}]
+    prober = FakeProber(Openat2Kernel())
+    ENTRY.recipe.ask_flags(prober, MODE, some, 24)
+    assert prober.asked == [openat2.openat2(flags=os.O_RDWR | os.O_CREAT, mode=0o6000)]
+    refusing = FakeProber(lambda call: says(errnos.EINVAL, call))
+    found = ENTRY.recipe.ask_flags(refusing, MODE, some[:1], 24)
+    assert ([result.accepted for result in found.values()], refusing.calls) == ([Support.NO], 1)
+
+
 def test_other_fields_are_asked_one_by_one() -> None:
     prober = FakeProber(Openat2Kernel())
     ENTRY.recipe.ask_flags(prober, RESOLVE, RESOLVE.flags, 24)

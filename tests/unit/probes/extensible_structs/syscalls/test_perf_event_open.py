@@ -101,7 +101,9 @@ def test_samples_bring_what_they_need() -> None:
 def test_what_an_errno_says(errno: int, support: Support, in_mask: Support) -> None:
     result = ask(lambda attr: errno, FIELDS["read_format"], "PERF_FORMAT_GROUP")
     assert (result.accepted, result.in_mask, result.errno) == (support, in_mask, errno)
+    assert result.method is ProbeMethod.PROBE
     assert (result.note is None) == (errno == errnos.EINVAL)
+    assert ("perf_event_paranoid" in (result.note or "")) == (errno == errnos.EACCES)
 
 
 def test_a_larger_struct_of_a_kernel_to_come() -> None:
@@ -110,4 +112,5 @@ def test_a_larger_struct_of_a_kernel_to_come() -> None:
     call = ENTRY.recipe.flag_call(FIELDS["bits"], flag.value, 4096)
     memory = call.args[0]
     assert isinstance(memory, Memory)
-    assert perf_event.size_of(memory.data) <= len(memory.data)
+    newest = perf_event.LAYOUT[-1]
+    assert perf_event.size_of(memory.data) == newest.offset + newest.size <= len(memory.data)

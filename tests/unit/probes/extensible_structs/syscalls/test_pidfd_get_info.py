@@ -10,7 +10,7 @@ import os
 from kprobe_tool.native import pidfd
 from kprobe_tool.native.prober import Answer, Call, Memory
 from kprobe_tool.probes.extensible_structs import table
-from kprobe_tool.probes.extensible_structs.model import Size, Support
+from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
 
 from ..fake import FakeProber, killed, says
 
@@ -78,7 +78,8 @@ def test_before_that_only_what_is_filled_is_known() -> None:
 
 def test_no_answer() -> None:
     for prober in (kernel(0x7, errno=errnos.EINVAL), FakeProber(killed)):
-        assert set(ask(prober).values()) == {Support.UNKNOWN}
+        results = ENTRY.recipe.ask_flags(prober, MASK, MASK.flags, 64).values()
+        assert {(result.accepted, result.method) for result in results} == {(Support.UNKNOWN, ProbeMethod.SELF)}
 
 
 def test_no_size() -> None:

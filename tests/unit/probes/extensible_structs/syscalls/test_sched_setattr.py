@@ -74,13 +74,21 @@ def test_flags() -> None:
 @pytest.mark.parametrize("name", ["UTIL_CLAMP_MIN", "UTIL_CLAMP_MAX"])
 def test_clamps(name: str, errno: int, support: Support, in_mask: Support) -> None:
     result = ask(kernel(clamps=errno), name)
-    assert (result.accepted, result.in_mask) == (support, in_mask)
+    assert (result.accepted, result.in_mask, result.method) == (support, in_mask, ProbeMethod.PROBE)
 
 
 def test_a_struct_without_clamps_is_not_asked_for_them() -> None:
     prober = kernel(size=48)
     assert ask(prober, "UTIL_CLAMP_MIN", 48) == FlagResult(Support.NO, ProbeMethod.SIZE)
     assert prober.calls == 0
+    assert ask(prober, "RECLAIM", 48).accepted is Support.YES
+
+
+@pytest.mark.parametrize(("size", "claimed"), [(48, 48), (56, 56), (4096, 56)])
+def test_no_more_is_claimed_than_the_struct_that_is_known(size: int, claimed: int) -> None:
+    memory = ENTRY.recipe.flag_call(FLAGS, 0, size).args[1]
+    assert isinstance(memory, Memory)
+    assert sched_types.sched_attr.from_buffer_copy(memory.data).size == claimed
 
 
 def test_a_signal_is_no_answer() -> None:

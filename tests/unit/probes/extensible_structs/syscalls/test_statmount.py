@@ -13,14 +13,15 @@ from kprobe_tool.native import mount
 from kprobe_tool.native.prober import Answer, Call, Memory
 from kprobe_tool.native.syscall import BADPTR
 from kprobe_tool.probes.extensible_structs import table
-from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
+from kprobe_tool.probes.extensible_structs.model import FlagResult, ProbeMethod, Size, Support
 
-from ..fake import FakeProber, says
+from ..fake import FakeProber, Kernel, killed, says
 
 ENTRY = table.entry("statmount")
 PARAM = next(field for field in ENTRY.fields if field.name == "param")
 FLAGS = ENTRY.fields[-1]
 MOUNT = 1 << 31 | 5
+NOTHING = {(Support.UNKNOWN, ProbeMethod.SELF)}
 
 
 def kernel(filled: int = 0x3F, supported: int | None = None, *, mounts: int = 1, size: int = 32) -> FakeProber:
@@ -51,9 +52,13 @@ def kernel(filled: int = 0x3F, supported: int | None = None, *, mounts: int = 1,
     return FakeProber(answer)
 
 
+def results(prober: FakeProber) -> dict[str, FlagResult]:
+    found = ENTRY.recipe.ask_flags(prober, PARAM, PARAM.flags, 32)
+    return {flag.name.removeprefix("STATMOUNT_"): result for flag, result in found.items()}
+
+
 def ask(prober: FakeProber) -> dict[str, Support]:
-    results = ENTRY.recipe.ask_flags(prober, PARAM, PARAM.flags, 32)
-    return {flag.name.removeprefix("STATMOUNT_"): result.accepted for flag, result in results.items()}
+    return {name: result.accepted for name, result in results(prober).items()}
 
 
 def test_reach_and_controls() -> None:
@@ -78,8 +83,20 @@ def test_before_that_only_what_is_filled_is_known() -> None:
 
 def test_no_mount_to_ask_about() -> None:
     prober = kernel(mounts=0)
-    assert set(ask(prober).values()) == {Support.UNKNOWN}
+    assert {(each.accepted, each.method) for each in results(prober).values()} == {
+        (Support.UNKNOWN, ProbeMethod.SELF)
+    }
     assert [call.name for call in prober.asked] == ["listmount"]
+
+
+@pytest.mark.parametrize("ending", [killed, lambda call: says(errnos.ENOENT, call)], ids=["signal", "errno"])
+def test_no_answer_about_the_mount(ending: Kernel) -> None:
+    """The mount may have gone since it was listed, and a filter may end who asks."""
+    whole = kernel().kernel
+    prober = FakeProber(lambda call: whole(call) if call.name == "listmount" else ending(call))
+    assert {(each.accepted, each.method) for each in results(prober).values()} == {
+        (Support.UNKNOWN, ProbeMethod.SELF)
+    }
 
 
 def test_flags_are_asked_for_like_any_others() -> None:

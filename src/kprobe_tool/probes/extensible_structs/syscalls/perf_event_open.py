@@ -174,7 +174,8 @@ class PerfEventOpen(Recipe):
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
-        size = min(size, native.LAYOUT[-1].offset + native.LAYOUT[-1].size)
+        newest = native.LAYOUT[-1]
+        size = min(size, newest.offset + newest.size)
         if field.name == "bits":
             return native.perf_event_open(size, bits=bits)
         if field.name == "read_format":

@@ -18,7 +18,7 @@ import pytest
 
 from kprobe_tool import cli
 from kprobe_tool.errors import ExitCode
-from kprobe_tool.native import libbpf, sched
+from kprobe_tool.native import bpf, btf, libbpf, sched
 from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import oserror
 from kprobe_tool.native.programs import verifier_watch
@@ -169,6 +169,80 @@ def loading_reaches_nothing(name: str) -> None:
     assert left_of(before) == {}
 
 
+def loading_an_arena() -> None:
+    """Memory shared with a process, at an address that the object chooses: nobody's but the loading child's."""
+    path = object_file("arena")
+    before = objects()
+
+    def loaded() -> tuple[dict[str, Any], str, set[Path]]:
+        there = pins()
+        _, rows, err = load(path)
+        return rows, err, pins() - there
+
+    rows, err, left = in_bpffs(loaded)
+    if btf.vmlinux().struct("bpf_arena") is None:
+        # Linux v6.9 has them.
+        assert rows == {}
+        assert len(err.splitlines()) == 1
+    else:
+        assert {name: row["outcome"] for name, row in rows.items()} == {"allocates": "accepted"}
+        assert err == ""
+    assert left == set()
+    assert left_of(before) == {}
+
+
+def loading_with_a_token_path() -> None:
+    """A BPF file system that is named for libbpf to take a token from (since its 1.4): nothing is made there."""
+    path = object_file("pinned")
+    before = objects()
+
+    def loaded() -> tuple[int, str, set[Path]]:
+        os.environ["LIBBPF_BPF_TOKEN_PATH"] = str(MOUNTED)
+        there = pins()
+        code, _, err = load(path)
+        return code, err, pins() - there
+
+    code, err, left = in_bpffs(loaded)
+    # A newer libbpf insists on the token, which the kernel gives only to those in another user namespace.
+    assert (code, len(err.splitlines())) in {(ExitCode.OK, 0), (ExitCode.CANNOT_RUN, 2)}, err
+    assert left == set()
+    assert left_of(before) == {}
+
+
+def confined_loaders_reach_nothing() -> None:
+    """What loads the programs of others is refused what reaches further than its own maps, whatever asks for it."""
+
+    def refused() -> tuple[list[int | None], set[Path]]:
+        there = pins()
+        live = LiveJumps(used=False)
+        live.pin()
+        bpf.confine()
+        lib = libbpf.library()
+        lib.bpf_map_get_fd_by_id.argtypes = (ctypes.c_uint32,)
+        directory = MOUNTED / "directory"
+        errnos = [
+            errno_of(lambda: checked(lib.bpf_obj_pin(live.fd, bytes(MOUNTED / "again")))),
+            errno_of(lambda: checked(lib.bpf_obj_get(bytes(MOUNTED / NAME.decode())))),
+            errno_of(lambda: checked(lib.bpf_map_get_fd_by_id(1))),
+            errno_of(directory.mkdir),
+        ]
+        live.now()
+        return errnos, pins() - there
+
+    errnos, made = in_bpffs(refused)
+    assert errnos == [errno.EACCES] * 4
+    assert made == {MOUNTED / NAME.decode()}
+
+
+def errno_of(function: Callable[[], object]) -> int | None:
+    """The errno that a function fails with; None where it does not fail."""
+    try:
+        function()
+    except OSError as error:
+        return error.errno
+    return None
+
+
 def loading_leaves_pinned_maps_alone(*, used: bool) -> None:
     """The same where others have pinned a map at that path: no program of theirs is replaced, nor its type set."""
     path = object_file("pinned")
@@ -232,6 +306,31 @@ def bcc_pins_nothing_unseen(declaration: str, directory: Path) -> None:
     code, rows, err = load_and_leave_nothing(path)
     assert (code, err) == (ExitCode.OK, "")
     assert rows["kprobe__fine"]["outcome"] == "accepted"
+
+
+BCC_SHARED = {
+    "exported": 'BPF_TABLE_PUBLIC("hash", u64, u64, exported, 8);',
+    "shared": 'BPF_TABLE_SHARED("hash", u64, u64, shared, 8);',
+}
+"""Tables that one module of bcc lends to another: of the same process, which is a child that ends."""
+
+
+def bcc_shares_nothing(declaration: str, directory: Path) -> None:
+    path = directory / "shared.c"
+    path.write_text(declaration + BCC_PROGRAM)
+    code, rows, err = load_and_leave_nothing(path)
+    assert (code, err) == (ExitCode.OK, "")
+    assert rows["kprobe__fine"]["outcome"] == "accepted"
+
+
+def bcc_borrows_nothing(directory: Path) -> None:
+    """A table that another file lends: it is not to be had, and the file is told so."""
+    path = directory / "extern.c"
+    path.write_text('BPF_TABLE("extern", u64, u64, foreign, 8);' + BCC_PROGRAM)
+    code, rows, err = load_and_leave_nothing(path)
+    assert (code, rows) == (ExitCode.CANNOT_RUN, {})
+    assert len(err.splitlines()) == 1
+    assert "undefined table" in err
 
 
 def load_and_leave_nothing(path: Path) -> tuple[int, dict[str, Any], str]:

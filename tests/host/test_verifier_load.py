@@ -261,6 +261,32 @@ def test_pinned_tables_of_bcc_in_another_file(declaration: str, tmp_path: Path) 
     bpffs.bcc_pins_nothing_unseen(declaration, tmp_path)
 
 
+@pytest.mark.usefixtures("needs_libbpf")
+def test_an_arena() -> None:
+    bpffs.loading_an_arena()
+
+
+@pytest.mark.usefixtures("needs_libbpf")
+def test_a_token_path() -> None:
+    bpffs.loading_with_a_token_path()
+
+
+@pytest.mark.usefixtures("needs_libbpf")
+def test_loaders_are_confined() -> None:
+    bpffs.confined_loaders_reach_nothing()
+
+
+@pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
+@pytest.mark.parametrize("declaration", bpffs.BCC_SHARED.values(), ids=bpffs.BCC_SHARED)
+def test_shared_tables_of_bcc(declaration: str, tmp_path: Path) -> None:
+    bpffs.bcc_shares_nothing(declaration, tmp_path)
+
+
+@pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
+def test_a_table_of_another_file(tmp_path: Path) -> None:
+    bpffs.bcc_borrows_nothing(tmp_path)
+
+
 def test_bpftool_sees_the_same(capsys: Capsys) -> None:
     """What we load cannot be seen by others afterwards."""
     if shutil.which("bpftool") is None:

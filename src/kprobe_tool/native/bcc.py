@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Any
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bpf, host, memory, seccomp
+from kprobe_tool.native import bpf, host, memory
 from kprobe_tool.native.bpf import LoadAnswer, grow_log_until_whole
 from kprobe_tool.native.libc import libc, put, text
 from kprobe_tool.native.ringbuf import RingBuffer
@@ -165,22 +165,6 @@ def failure(subject: str, number: int, noise: str) -> Error:
     ][-1:]
     cause = causes[0] if causes else "libbcc does not say why"
     return Error(subject, cause, errno=number or None, hint="'kprobe-tool doctor' shows what BPF needs here")
-
-
-OWN_COMMANDS = (
-    *(bpf.BPF_MAP_CREATE, bpf.BPF_MAP_LOOKUP_ELEM, bpf.BPF_MAP_UPDATE_ELEM, bpf.BPF_MAP_DELETE_ELEM),
-    *(bpf.BPF_MAP_GET_NEXT_KEY, bpf.BPF_PROG_LOAD, bpf.BPF_OBJ_GET_INFO_BY_FD, bpf.BPF_BTF_LOAD, bpf.BPF_MAP_FREEZE),
-)
-"""The commands of bpf(2) that make something, or work on a descriptor: nobody else's maps are in their reach."""
-
-
-def confine() -> None:
-    """Keep this process, for good, to maps and programs of its own: nothing pinned, opened by path or id, attached.
-
-    bcc makes pinned maps of what its macros say, wherever they stand, and the directories of their paths. For a child
-    that compiles what anybody may have written. Raises OSError.
-    """
-    seccomp.install(seccomp.refuse("bpf", OWN_COMMANDS), seccomp.refuse("mkdir"), seccomp.refuse("mkdirat"))
 
 
 class Object:

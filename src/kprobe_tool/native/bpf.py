@@ -13,7 +13,8 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from kprobe_tool.native import host, syscall
+from kprobe_tool.errors import Error
+from kprobe_tool.native import host, seccomp, syscall
 from kprobe_tool.native.bpf_insn import INSN_SIZE
 from kprobe_tool.native.libc import oserror
 
@@ -28,9 +29,12 @@ BPF_PROG_GET_NEXT_ID = 11
 BPF_MAP_GET_NEXT_ID = 12
 BPF_OBJ_GET_INFO_BY_FD = 15
 BPF_BTF_LOAD = 18
+BPF_BTF_GET_FD_BY_ID = 19
 BPF_MAP_FREEZE = 22
 BPF_BTF_GET_NEXT_ID = 23
 BPF_LINK_GET_NEXT_ID = 31
+BPF_PROG_BIND_MAP = 35
+BPF_TOKEN_CREATE = 36
 
 NEXT_ID = {
     "prog": BPF_PROG_GET_NEXT_ID,
@@ -106,6 +110,14 @@ LOG_SIZE_MAX = 0xFFFFFFFF >> 2
 # libbpf's PROG_LOAD_ATTEMPTS: EAGAIN is a signal that came while the verifier was at work.
 ATTEMPTS = 5
 
+LOADER_COMMANDS = (
+    *(BPF_MAP_CREATE, BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM, BPF_MAP_DELETE_ELEM, BPF_MAP_GET_NEXT_KEY),
+    *(BPF_MAP_FREEZE, BPF_PROG_LOAD, BPF_PROG_BIND_MAP, BPF_BTF_LOAD, BPF_OBJ_GET_INFO_BY_FD),
+    *(BPF_BTF_GET_NEXT_ID, BPF_BTF_GET_FD_BY_ID, BPF_TOKEN_CREATE),
+)
+"""The commands of bpf(2) that make something, work on a descriptor, read the types of modules or take what privilege
+this container was given: nobody else's maps and programs are in their reach."""
+
 
 LOCKED_DOWN = "the kernel is locked down (confidentiality)"
 
@@ -123,6 +135,19 @@ def refusal_hint(needs: str = "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN") -> st
     if "CAP_SYS_ADMIN" not in host.effective_capabilities():
         return f"needs {needs}, and there is no CAP_SYS_ADMIN: {host.privilege_hint()}"
     return "no capability is missing: this kernel, a seccomp filter or an LSM refuses programs of this type"
+
+
+def confine() -> None:
+    """Keep this process, for good, to maps and programs of its own: nothing pinned, opened by path or id, attached.
+
+    For a child that loads what anybody may have written: bcc pins what its macros say, and makes the directories of
+    the path; libbpf pins what an object says, unless it is told otherwise. Raises Error where there is no filter.
+    """
+    try:
+        seccomp.install(seccomp.refuse("bpf", LOADER_COMMANDS), seccomp.refuse("mkdir"), seccomp.refuse("mkdirat"))
+    except OSError as error:
+        hint = "a process that loads the programs of others filters its own system calls (CONFIG_SECCOMP_FILTER)"
+        raise Error(error.filename, errno=error.errno, hint=hint) from error
 
 
 class bpf_attr_prog_load(ctypes.Structure):

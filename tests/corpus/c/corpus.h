@@ -19,7 +19,7 @@ typedef long long s64;
 #define UINT(name, value) int(*name)[value]
 #define TYPE(name, type) typeof(type) *name
 
-enum { HASH = 1, ARRAY = 2, PROG_ARRAY = 3, RINGBUF = 27, USER_RINGBUF = 31 };
+enum { HASH = 1, ARRAY = 2, PROG_ARRAY = 3, RINGBUF = 27, USER_RINGBUF = 31, ARENA = 33 };
 enum { LIBBPF_PIN_BY_NAME = 1 };
 
 struct bpf_spin_lock {

@@ -97,6 +97,18 @@ def test_pinned_tables_of_bcc(declaration: str, tmp_path: Path) -> None:
     bpffs.bcc_pins_nothing(declaration, tmp_path)
 
 
+def test_an_arena() -> None:
+    bpffs.loading_an_arena()
+
+
+def test_a_token_path() -> None:
+    bpffs.loading_with_a_token_path()
+
+
+def test_loaders_are_confined() -> None:
+    bpffs.confined_loaders_reach_nothing()
+
+
 def test_what_a_load_switches_on_by_itself() -> None:
     """The manual says so: the kernel does it for every program that may print, as it is loaded, or soon after."""
     event = Path(tracefs.directory(), "events/bpf_trace/bpf_trace_printk/enable")

@@ -168,6 +168,7 @@ def apart(path: str, function: Callable[[str], T]) -> T:
 def caught(function: Callable[[str], T], path: str) -> T | Error:
     """The same by this process."""
     try:
+        bpf.confine()
         return function(path)
     except OSError as error:
         return Error.from_os(path, error)
@@ -224,7 +225,7 @@ def compiled(
 ) -> list[LoadResult | Error] | Error:
     """The same by this process; the Error is that of the file."""
     try:
-        bcc.confine()
+        bpf.confine()
         with bcc.Object(os.path.abspath(path), noise=noise) as module:
             names = choose(path, module.functions(), wanted)
             return [of_function(path, module, name, prog_type, level) for name in names]

@@ -40,7 +40,7 @@ from kprobe_tool.probes.rds.presence import Presence
 from kprobe_tool.probes.skmsg import cases as skmsg_cases
 from kprobe_tool.probes.skmsg import experiment as skmsg_experiment
 from kprobe_tool.probes.skmsg import judge as skmsg_judge
-from kprobe_tool.probes.verifier.diagnosis import Lost, Outcome
+from kprobe_tool.probes.verifier.diagnosis import LogOutcome, LostPart
 from kprobe_tool.report import json as report_json
 
 from ..corpus import LOGS
@@ -242,8 +242,8 @@ def test_enumerations_are_those_of_the_code() -> None:
     presence = SCHEMAS["rds-info"]["$defs"]["presence"]["properties"]
     assert presence["modules"]["items"]["enum"] == list(presence_module.MODULES)
     verifier = SCHEMAS["verifier-log-explain"]["$defs"]
-    assert verifier["diagnosis"]["properties"]["outcome"]["enum"] == list(Outcome)
-    assert verifier["truncation"]["properties"]["lost"]["enum"] == list(Lost)
+    assert verifier["diagnosis"]["properties"]["outcome"]["enum"] == list(LogOutcome)
+    assert verifier["truncation"]["properties"]["lost"]["enum"] == list(LostPart)
     assert SCHEMAS["doctor"]["$defs"]["command"]["properties"]["works"]["enum"] == list(Works)
     rows = SCHEMAS["rds-info"]["properties"]["results"]["items"]["oneOf"]
     sources = [row["$ref"].removeprefix("#/$defs/").removesuffix("_row") for row in rows]

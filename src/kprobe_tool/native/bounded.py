@@ -21,8 +21,8 @@ from typing import TypeVar
 from kprobe_tool.native import fork
 from kprobe_tool.native.fork import CannotStart, Channel, ChildProcess
 
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+T = TypeVar("T")
+R = TypeVar("R")
 
 Lost = OSError
 """Instead of an answer: TimeoutError, ChildProcessError, fork.CannotStart, or ENOMEM."""
@@ -31,9 +31,7 @@ PATIENCE = 0.5
 """Seconds for a killed child to end before it is left behind."""
 
 
-def run_each(
-    items: Sequence[Item], function: Callable[[Item], Answer], seconds: float
-) -> Generator[tuple[Item, Answer | Lost]]:
+def run_each(items: Sequence[T], function: Callable[[T], R], seconds: float) -> Generator[tuple[T, R | Lost]]:
     """``function`` of each item, in order.
 
     TimeoutError for one that took longer than ``seconds``, ChildProcessError for one that its process died of or that
@@ -44,7 +42,7 @@ def run_each(
     when the kernel lets it.
     """
     child: ChildProcess | None = None
-    answer: Answer | Lost
+    answer: R | Lost
     try:
         for number, item in enumerate(items):
             try:
@@ -63,13 +61,13 @@ def run_each(
             child.end(PATIENCE)
 
 
-def answer_each(items: Sequence[Item], function: Callable[[Item], Answer], channel: Channel) -> None:
+def answer_each(items: Sequence[T], function: Callable[[T], R], channel: Channel) -> None:
     """The child's life."""
     for item in items:
         channel.send(answer_of(function, item))
 
 
-def answer_of(function: Callable[[Item], Answer], item: Item) -> bytes:
+def answer_of(function: Callable[[T], R], item: T) -> bytes:
     """One answer, pickled; an error where the function raised."""
     try:
         return pickle.dumps(function(item))

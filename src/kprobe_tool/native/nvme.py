@@ -33,7 +33,7 @@ NVME_QUIRK_SHARED_TAGS = 1 << 13
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningFabrics:
     """One fabrics controller as the kernel has it.
 
     The options are those it was connected with. ``io_queues`` are the counts of default, read and poll queues that
@@ -203,7 +203,7 @@ def pci_device(core: btf.Btf) -> PciDevice | None:
         return None
 
 
-def from_kcore(subsystems: int, transports: Mapping[int, str]) -> dict[int, Running | RunningPci]:
+def from_kcore(subsystems: int, transports: Mapping[int, str]) -> dict[int, RunningFabrics | RunningPci]:
     """The controllers by instance, from /proc/kcore. ``subsystems`` is the address of ``nvme_subsystems``.
 
     ``transports`` says which transport each instance has. Nothing keeps the lists from changing meanwhile, so one
@@ -236,7 +236,9 @@ def entries(memory: Kcore, head: int) -> list[int]:
     return found
 
 
-def from_memory(memory: Kcore, at: Layout, ctrl: int, transports: Mapping[int, str]) -> Running | RunningPci | None:
+def from_memory(
+    memory: Kcore, at: Layout, ctrl: int, transports: Mapping[int, str]
+) -> RunningFabrics | RunningPci | None:
     """One ``struct nvme_ctrl``; None for one that was not asked for or is gone."""
     try:
         instance = memory.number(ctrl + at.instance, 4)
@@ -250,7 +252,7 @@ def from_memory(memory: Kcore, at: Layout, ctrl: int, transports: Mapping[int, s
             return None
         inside = at.transports.get(transports[instance], Transport(None, None))
         limit = follow(memory, ctrl, inside.limit) if inside.limit else None
-        return Running(
+        return RunningFabrics(
             instance=instance,
             queue_count=queue_count,
             nr_io_queues=memory.number(opts + at.nr_io_queues, 4),
@@ -287,7 +289,7 @@ def follow(memory: Kcore, address: int, offsets: Sequence[int]) -> int:
     return memory.number(address + offsets[-1], 4)
 
 
-def from_kprobe(transports: Mapping[int, str], touch: Callable[[], None]) -> dict[int, Running | RunningPci]:
+def from_kprobe(transports: Mapping[int, str], touch: Callable[[], None]) -> dict[int, RunningFabrics | RunningPci]:
     """The same from a kprobe event on the show() function of the attribute ``transport``.
 
     ``touch`` reads that attribute of each controller, once the event is on. Raises OSError, ValueError, LookupError.
@@ -326,7 +328,7 @@ def fetch_arguments(at: Layout) -> Iterator[str]:
         yield f"quirks=+{at.pci.quirks}({ctrl}):u32"
 
 
-def from_fields(hit: Mapping[str, str], transports: Mapping[int, str]) -> Running | RunningPci | None:
+def from_fields(hit: Mapping[str, str], transports: Mapping[int, str]) -> RunningFabrics | RunningPci | None:
     """One hit; None where a pointer led nowhere (the kernel writes ``(fault)``)."""
     values = {name: int(value) for name, value in hit.items() if value.lstrip("-").isdecimal()}
     instance = values.get("instance")
@@ -344,7 +346,7 @@ def from_fields(hit: Mapping[str, str], transports: Mapping[int, str]) -> Runnin
                 values["pci_allocated"],
                 bool(values["quirks"] & NVME_QUIRK_SHARED_TAGS),
             )
-        return Running(
+        return RunningFabrics(
             instance,
             values["queue_count"],
             values["nr_io_queues"],

@@ -49,7 +49,7 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallAnswer:
     """What came back: ``errno`` 0 is success and ``value`` its result.
 
     ``memory`` is what each Memory argument holds afterwards, then what each pointer inside of them does. ``signal``
@@ -62,7 +62,7 @@ class Answer:
     signal: int | None = None
 
 
-def perform(call: Call) -> Answer:
+def perform(call: Call) -> CallAnswer:
     """Make a call in this very process. Raises OSError (ENOSYS) when its number is not known here."""
     buffers: list[ctypes.Array[ctypes.c_char]] = []
     inner: list[ctypes.Array[ctypes.c_char]] = []
@@ -84,7 +84,7 @@ def perform(call: Call) -> Answer:
         os._exit(0)
     if call.opens and value >= 0:
         os.close(value)
-    return Answer(number_of_error, value, tuple(bytes(buffer) for buffer in buffers + inner))
+    return CallAnswer(number_of_error, value, tuple(bytes(buffer) for buffer in buffers + inner))
 
 
 class Prober:
@@ -100,16 +100,18 @@ class Prober:
         self.calls = 0
         self._child: Child | None = None
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: Call) -> CallAnswer:
         """Make one call in the child."""
         self.calls += 1
         try:
             answer = self._request(call, rehearsal=False)
         except Died as death:
             self._rehearse(call)
-            return Answer(0, 0, tuple(arg.data for arg in call.args if isinstance(arg, Memory)), death.signal or 0)
+            return CallAnswer(
+                0, 0, tuple(arg.data for arg in call.args if isinstance(arg, Memory)), death.signal or 0
+            )
         memory = tuple(bytes.fromhex(data) for data in answer["memory"])
-        return Answer(answer["errno"], answer["value"], memory)
+        return CallAnswer(answer["errno"], answer["value"], memory)
 
     def _rehearse(self, call: Call) -> None:
         """Do all of a call but the call itself, in a new child, after a child did not survive the call.

@@ -157,7 +157,7 @@ def test_scenario(name: str, target: Target) -> None:
     assert ids(nobody) == scenario.findings - {FEWER}
 
 
-def closed(*args: object) -> dict[int, nvme.Running | nvme.RunningPci]:
+def closed(*args: object) -> dict[int, nvme.RunningFabrics | nvme.RunningPci]:
     raise PermissionError(1, "closed for this test", "/proc/kcore")
 
 

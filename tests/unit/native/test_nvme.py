@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.native import kcore, nvme
-from kprobe_tool.native.nvme import Layout, PciDevice, Running, RunningPci, Transport
+from kprobe_tool.native.nvme import Layout, PciDevice, RunningFabrics, RunningPci, Transport
 
 BASE = 0xFFFFFFFFC0000000
 
@@ -86,14 +86,14 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
 def read(
     memory: Memory, path: Path, monkeypatch: pytest.MonkeyPatch, transports: dict[int, str] | None = None
-) -> dict[int, Running | RunningPci]:
+) -> dict[int, RunningFabrics | RunningPci]:
     file = memory.save(path / "kcore")
     monkeypatch.setattr(nvme, "Kcore", lambda: kcore.Kcore(file))
     return nvme.from_kcore(HEAD, transports or {1: "rdma"})
 
 
 def test_controllers(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read(memory, tmp_path, monkeypatch) == {1: Running(1, 7, 4, 2, 2, (2, 4, 0), 8)}
+    assert read(memory, tmp_path, monkeypatch) == {1: RunningFabrics(1, 7, 4, 2, 2, (2, 4, 0), 8)}
 
 
 def test_pci(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_fc_limit(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(nvme, "layout", lambda transports: layout)
     file = memory.save(tmp_path / "kcore")
     monkeypatch.setattr(nvme, "Kcore", lambda: kcore.Kcore(file))
-    assert nvme.from_kcore(HEAD, {1: "fc"}) == {1: Running(1, 7, 4, 2, 2, max_hw_queues=8)}
+    assert nvme.from_kcore(HEAD, {1: "fc"}) == {1: RunningFabrics(1, 7, 4, 2, 2, max_hw_queues=8)}
 
 
 def test_empty_list(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,14 +165,14 @@ def test_fields_of_a_kprobe_event() -> None:
         "rdma_limit": "4",
         "tcp_0": "(fault)",
     }
-    assert nvme.from_fields(hit, {1: "rdma"}) == Running(1, 7, 4, 2, 2, (2, 4, 0), 4)
-    assert nvme.from_fields(hit, {1: "tcp"}) == Running(1, 7, 4, 2, 2, None, None)
+    assert nvme.from_fields(hit, {1: "rdma"}) == RunningFabrics(1, 7, 4, 2, 2, (2, 4, 0), 4)
+    assert nvme.from_fields(hit, {1: "tcp"}) == RunningFabrics(1, 7, 4, 2, 2, None, None)
     assert nvme.from_fields({**hit, "nr_io_queues": "(fault)"}, {1: "rdma"}) is None
     assert nvme.from_fields(hit, {2: "rdma"}) is None
     assert nvme.from_fields(hit, {1: "pcie"}) is None
     pci = {**hit, "pci_write": "1", "pci_poll": "2", "pci_allocated": "8", "quirks": "8193"}
     assert nvme.from_fields(pci, {1: "pcie"}) == RunningPci(1, 7, 1, 2, 8, shared_tags=True)
-    assert nvme.from_fields({**hit, "fc_limit": "16"}, {1: "fc"}) == Running(1, 7, 4, 2, 2, max_hw_queues=16)
+    assert nvme.from_fields({**hit, "fc_limit": "16"}, {1: "fc"}) == RunningFabrics(1, 7, 4, 2, 2, max_hw_queues=16)
 
 
 def test_fetch_arguments() -> None:

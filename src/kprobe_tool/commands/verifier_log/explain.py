@@ -86,7 +86,7 @@ def command(
     """
     from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture, source_annotations
     from kprobe_tool.probes import host
-    from kprobe_tool.probes.verifier.diagnosis import Outcome
+    from kprobe_tool.probes.verifier.diagnosis import LogOutcome
     from kprobe_tool.report.document import Document, Table
 
     diagnosis = diagnosed(path, errno)
@@ -116,7 +116,7 @@ def command(
     )
     if fail_on == "never":
         return ExitCode.OK
-    if fail_on == "rejected" and diagnosis.outcome is Outcome.REJECTED:
+    if fail_on == "rejected" and diagnosis.outcome is LogOutcome.REJECTED:
         return ExitCode.FOUND
-    explained = diagnosis.recognised and diagnosis.outcome is not Outcome.UNKNOWN
+    explained = diagnosis.recognised and diagnosis.outcome is not LogOutcome.UNKNOWN
     return ExitCode.OK if explained else ExitCode.CANNOT_TELL

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import emulator, openat2, sched_types
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import ask, table
 from kprobe_tool.probes.extensible_structs.model import Reachability
@@ -22,13 +22,13 @@ LARGER = 1024
 """Bytes of a sched_attr from the future: more than any kernel's, less than a page."""
 
 
-def ask_once(call: Call) -> Answer:
+def ask_once(call: Call) -> CallAnswer:
     """One call in a child of its own."""
     with Prober(time.monotonic() + ask.TIME_LIMIT) as prober:
         return prober.ask(call)
 
 
-def unreachable_finding(name: str, answer: Answer) -> Finding | None:
+def unreachable_finding(name: str, answer: CallAnswer) -> Finding | None:
     """The finding where openat2() or another call does not get to the kernel at all."""
     if answer.signal is not None or answer.errno in {errnos.ENOSYS, errnos.EPERM, errnos.EACCES}:
         return Finding(
@@ -44,7 +44,7 @@ def check_usize_limit() -> Finding:
     return judge_usize_limit(ask_once(openat2.openat2(bytes(TWO_PAGES))))
 
 
-def judge_usize_limit(answer: Answer) -> Finding:
+def judge_usize_limit(answer: CallAnswer) -> Finding:
     """The finding on what openat2() answers to two pages."""
     unknown = unreachable_finding("openat2(2)", answer)
     if unknown is not None:
@@ -71,7 +71,7 @@ def check_copy_to_user() -> Finding:
     return judge_copy_to_user(larger, smaller)
 
 
-def judge_copy_to_user(larger: Answer, smaller: Answer) -> Finding:
+def judge_copy_to_user(larger: CallAnswer, smaller: CallAnswer) -> Finding:
     """The finding on LARGER bytes of FILL after sched_getattr(): with all of them its size, and with SIZE_VER0."""
     for answer in (larger, smaller):
         unknown = unreachable_finding("sched_getattr(2)", answer)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import btf
-from kprobe_tool.native.prober import Answer
+from kprobe_tool.native.prober import CallAnswer
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
     CheckFields,
@@ -52,8 +52,8 @@ class ReachAnswers:
     ``emulated``: the kernel is one for another machine, so that an emulator answers in its place.
     """
 
-    first: Answer
-    second: Answer | None = None
+    first: CallAnswer
+    second: CallAnswer | None = None
     filtered: bool | None = False
     implemented: bool | None = None
     disabled: bool | None = None
@@ -165,7 +165,7 @@ def judge_disabled(errno: int, why: str, answers: ReachAnswers) -> ReachResult:
     return ReachResult(Reachability.UNKNOWN, errno, f"{name}: {why}, or a seccomp filter refuses it")
 
 
-def judge_check_fields(answer: Answer, filtered: bool | None) -> CheckFieldsResult:
+def judge_check_fields(answer: CallAnswer, filtered: bool | None) -> CheckFieldsResult:
     """What an answer to CHECK_FIELDS says, which was asked with a whole page filled with FILL.
 
     A kernel that knows it rewrites all of the page: the masks of its fields, and zeros behind them. The errno proves
@@ -195,7 +195,7 @@ def is_answer(page: bytes) -> bool:
     return 0 < used <= PAGE_SIZE // 2
 
 
-def failed_control(control: Control, answer: Answer) -> str | None:
+def failed_control(control: Control, answer: CallAnswer) -> str | None:
     """Why nothing is probed, where a call that must fail does not fail as it must."""
     if answer.signal is None and answer.errno in control.expected:
         return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kprobe_tool.errors import errno_name
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, FlagResult, ProbeMethod, Size, Support
 
@@ -36,7 +36,7 @@ class Control:
     """What the caller may be missing, where it answers otherwise."""
 
 
-def answer_name(answer: Answer) -> str:
+def answer_name(answer: CallAnswer) -> str:
     """An answer in a word: the errno's name, or the signal's."""
     if answer.signal is None:
         return errno_name(answer.errno) if answer.errno else "success"
@@ -46,12 +46,12 @@ def answer_name(answer: Answer) -> str:
         return "the end of the caller"
 
 
-def killed_by_filter(answer: Answer) -> bool:
+def killed_by_filter(answer: CallAnswer) -> bool:
     """SIGSYS is what a seccomp filter kills with; any other end of the caller says nothing about filters."""
     return answer.signal == signal.SIGSYS
 
 
-def killed_result(answer: Answer) -> FlagResult | None:
+def killed_result(answer: CallAnswer) -> FlagResult | None:
     """The result where the answer was a signal."""
     if answer.signal is None:
         return None
@@ -84,7 +84,7 @@ class Recipe(ABC):
     """By field: the bits that a bit without a name is tried with."""
 
     @abstractmethod
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         """Ask for what every implementation refuses at once, before it looks at privileges or pointers."""
 
     @abstractmethod
@@ -114,7 +114,7 @@ class Recipe(ABC):
         """
         raise TypeError(f"{type(self).__name__} has no probe of {field.name}")
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
+    def judge(self, field: Field, bits: int, answer: CallAnswer) -> FlagResult:
         """What an answer to :meth:`flag_call` says."""
         if answer.signal is None and answer.errno in self.accepted:
             return FlagResult(Support.YES, ProbeMethod.PROBE, answer.errno)
@@ -211,7 +211,7 @@ class SizeUnclear(Exception):
     """An answer that no recipe knows."""
 
 
-def size_written_back(answer: Answer, size_of: Callable[[bytes], int], first_size: int) -> Size:
+def size_written_back(answer: CallAnswer, size_of: Callable[[bytes], int], first_size: int) -> Size:
     """A size that is too small is E2BIG, and the kernel writes its own over it (``size_of`` reads it)."""
     if answer.signal is None and answer.errno == errnos.E2BIG:
         size = size_of(answer.memory[0])

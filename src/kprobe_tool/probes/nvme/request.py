@@ -272,7 +272,7 @@ def read_kernel_options(
 
 
 def with_source(
-    source: RequestSource, running: Iterable[nvme.Running | nvme.RunningPci]
+    source: RequestSource, running: Iterable[nvme.RunningFabrics | nvme.RunningPci]
 ) -> dict[int, ConnectOptions | PciOptions]:
     """By instance."""
     return {
@@ -289,11 +289,11 @@ def with_source(
     }
 
 
-def read_kcore(transports: Mapping[int, str]) -> dict[int, nvme.Running | nvme.RunningPci]:
+def read_kcore(transports: Mapping[int, str]) -> dict[int, nvme.RunningFabrics | nvme.RunningPci]:
     return nvme.from_kcore(kcore.address_of("nvme_subsystems"), transports)
 
 
-def read_kprobe(tree: Tree, transports: Mapping[int, str]) -> dict[int, nvme.Running | nvme.RunningPci]:
+def read_kprobe(tree: Tree, transports: Mapping[int, str]) -> dict[int, nvme.RunningFabrics | nvme.RunningPci]:
     def touch() -> None:
         for number in transports:
             try:

@@ -46,14 +46,14 @@ class Result:
 
 
 @dataclass(frozen=True)
-class CaseVerdict:
+class CaseJudgement:
     outcome: CaseOutcome
     reason: str
     settle: str | None = None
 
 
-def unknown(reason: str, settle: str = SETTLE) -> CaseVerdict:
-    return CaseVerdict(CaseOutcome.UNKNOWN, reason, settle)
+def unknown(reason: str, settle: str = SETTLE) -> CaseJudgement:
+    return CaseJudgement(CaseOutcome.UNKNOWN, reason, settle)
 
 
 def element_at(record: Record, byte: int) -> tuple[Element, int] | None:
@@ -70,7 +70,7 @@ def is_own(element: Element) -> bool:
     return not element.copy and element.kind in {PageKind.KERNEL, PageKind.ANON}
 
 
-def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
+def judge(done: CopyBitExperiment, run: Run) -> CaseJudgement:
     """The verdict on one run."""
 
     def is_the_file(element: Element) -> bool:
@@ -78,7 +78,7 @@ def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
 
     case = run.case
     if run.unchanged is False:
-        return CaseVerdict(CaseOutcome.AFFECTED, "the cached file was changed when it was sent")
+        return CaseJudgement(CaseOutcome.AFFECTED, "the cached file was changed when it was sent")
     if run.failure is not None:
         return unknown(run.failure)
     seen = run.record(case.seen)
@@ -89,12 +89,12 @@ def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
         if not seen.sg.elements or not all(is_own(element) for element in seen.sg.elements):
             # Neither the file's page nor a copy: a newer kernel may keep it in a way that is not read here.
             return unknown("what memory the message refers to was not recognised", "a newer kprobe-tool")
-        return CaseVerdict(
+        return CaseJudgement(
             CaseOutcome.NOT_APPLICABLE,
             "no BPF program gets at the cached file this way: the kernel copies what is sent",
         )
     if sent.exposed:
-        return CaseVerdict(
+        return CaseJudgement(
             CaseOutcome.AFFECTED,
             "a BPF program could overwrite the cached file: its page is sent without a copy bit",
         )
@@ -112,50 +112,50 @@ def judge(done: CopyBitExperiment, run: Run) -> CaseVerdict:
     return judge_exposed(last, element, within, in_file=is_the_file(element))
 
 
-def judge_exposed(last: Record, element: Element, within: int, *, in_file: bool) -> CaseVerdict:
+def judge_exposed(last: Record, element: Element, within: int, *, in_file: bool) -> CaseJudgement:
     if not in_file:
         if element.kind not in {PageKind.KERNEL, PageKind.ANON}:
             return unknown("what took the place of the file's page was not recognised", "a newer kprobe-tool")
-        return CaseVerdict(
+        return CaseJudgement(
             CaseOutcome.OK, "the cached file is safe: the program gets a copy, which is the message's own"
         )
     if last.length == 0:
         # Two witnesses: what the program was given, and the kernel's own bit.
         if not element.copy:
             return unknown("the program got nothing to write to, and yet the file's page has no copy bit")
-        return CaseVerdict(
+        return CaseJudgement(
             CaseOutcome.OK,
             "the cached file is safe: its page keeps its copy bit, and a program gets nothing to write",
         )
     if last.page_offset != (element.offset + within) % PAGESIZE:
         return unknown("the program was given another part of the message than the test expects")
     amount = "1 byte" if last.length == 1 else f"{last.length} bytes"
-    return CaseVerdict(CaseOutcome.AFFECTED, f"a BPF program could overwrite {amount} of the cached file")
+    return CaseJudgement(CaseOutcome.AFFECTED, f"a BPF program could overwrite {amount} of the cached file")
 
 
-def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool) -> CaseVerdict:
+def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool) -> CaseJudgement:
     if in_file or element.index != sent.index:
         return unknown("nothing took the place of the file's page")
     if element.copy or last.length == 0:
-        return CaseVerdict(
+        return CaseJudgement(
             CaseOutcome.AFFECTED,
             "a BPF program is kept from data that it should see: the copy bit of a replaced page is still set",
         )
-    return CaseVerdict(
+    return CaseJudgement(
         CaseOutcome.OK, "a BPF program sees what took the place of the file: the copy bit went with the page"
     )
 
 
-def judge_without_run(done: CopyBitExperiment) -> CaseVerdict:
+def judge_without_run(done: CopyBitExperiment) -> CaseJudgement:
     """Why nothing ran on kTLS."""
     controls = done.controls
     if controls is None:
         reason = done.no_tls or "kTLS was not tried"
         if done.tls_loaded is False:
-            return CaseVerdict(CaseOutcome.NOT_APPLICABLE, reason)
+            return CaseJudgement(CaseOutcome.NOT_APPLICABLE, reason)
         return unknown(reason, "a host on which kTLS is in use, or the cipher loaded by hand")
     if controls.closed:
-        return CaseVerdict(CaseOutcome.CLOSED, CLOSED)
+        return CaseJudgement(CaseOutcome.CLOSED, CLOSED)
     outcomes = ", ".join(f"{name}: {value or 'ok'}" for name, value in vars(controls).items())
     return unknown(f"kTLS on a socket in a sockmap fails, but not as on a kernel that refuses it ({outcomes})")
 

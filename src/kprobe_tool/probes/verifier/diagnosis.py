@@ -40,7 +40,7 @@ class CauseClass(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Outcome(StrEnum):
+class LogOutcome(StrEnum):
     """What became of the program, as far as the log tells."""
 
     REJECTED = "rejected"
@@ -48,7 +48,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Lost(StrEnum):
+class LostPart(StrEnum):
     """Which part of a log did not fit into the loader's buffer."""
 
     HEAD = "head"
@@ -100,7 +100,7 @@ class PathEvent:
 class Truncation:
     """A log that is not whole. ``size`` is what there is of it, ``needed`` what a buffer must hold, both in bytes."""
 
-    lost: Lost
+    lost: LostPart
     size: int
     needed: int | None
     advice: str
@@ -117,7 +117,7 @@ class Diagnosis:
     ``notes`` say what the log could not tell.
     """
 
-    outcome: Outcome
+    outcome: LogOutcome
     native: bool
     recognised: bool
     category: str | None

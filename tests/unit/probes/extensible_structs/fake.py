@@ -9,10 +9,10 @@ import struct
 import time
 from collections.abc import Callable
 
-from kprobe_tool.native.prober import Answer, Call, Memory, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Memory, Prober
 from kprobe_tool.native.syscall import BADPTR, PAGE_SIZE
 
-Kernel = Callable[[Call], Answer]
+Kernel = Callable[[Call], CallAnswer]
 
 
 class FakeProber(Prober):
@@ -23,20 +23,20 @@ class FakeProber(Prober):
         self.kernel = kernel
         self.asked: list[Call] = []
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: Call) -> CallAnswer:
         self.calls += 1
         self.asked.append(call)
         return self.kernel(call)
 
 
-def says(errno: int, call: Call, *memory: bytes) -> Answer:
+def says(errno: int, call: Call, *memory: bytes) -> CallAnswer:
     """An errno, the caller's memory untouched unless it is given."""
     kept = tuple(arg.data for arg in call.args if isinstance(arg, Memory))
-    return Answer(errno, -1 if errno else 0, memory or kept)
+    return CallAnswer(errno, -1 if errno else 0, memory or kept)
 
 
-def killed(call: Call, by: int = signal.SIGSYS) -> Answer:
-    return Answer(0, 0, tuple(arg.data for arg in call.args if isinstance(arg, Memory)), signal=by)
+def killed(call: Call, by: int = signal.SIGSYS) -> CallAnswer:
+    return CallAnswer(0, 0, tuple(arg.data for arg in call.args if isinstance(arg, Memory)), signal=by)
 
 
 class Openat2Kernel:
@@ -59,7 +59,7 @@ class Openat2Kernel:
         self.check_fields_errno = check_fields_errno
         self.limit = limit
 
-    def __call__(self, call: Call) -> Answer:
+    def __call__(self, call: Call) -> CallAnswer:
         assert call.name == "openat2"
         dfd, path, how, usize = call.args
         assert dfd == -1, "a directory is a reason not to fail"

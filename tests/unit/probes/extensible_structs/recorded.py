@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from kprobe_tool.native.prober import Answer, Call, Memory, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Memory, Prober
 from kprobe_tool.probes.extensible_structs import ask, table
 from kprobe_tool.probes.extensible_structs.model import SyscallReport
 
@@ -50,7 +50,7 @@ def digest(call: Call) -> Row:
     return {"call": call.name, "args": args, "forks": call.forks, "opens": call.opens}
 
 
-def answer_row(call: Call, answer: Answer) -> Row:
+def answer_row(call: Call, answer: CallAnswer) -> Row:
     """An answer as data; None for memory that is as it was passed."""
     memory = [
         None if after == before else after.rstrip(b"\0").hex()
@@ -59,12 +59,12 @@ def answer_row(call: Call, answer: Answer) -> Row:
     return {"errno": answer.errno, "value": answer.value, "memory": memory, "signal": answer.signal}
 
 
-def answer_of(call: Call, row: Row) -> Answer:
+def answer_of(call: Call, row: Row) -> CallAnswer:
     memory = tuple(
         before if after is None else bytes.fromhex(after).ljust(len(before), b"\0")
         for before, after in zip(passed(call), row["memory"], strict=True)
     )
-    return Answer(row["errno"], row["value"], memory, row["signal"])
+    return CallAnswer(row["errno"], row["value"], memory, row["signal"])
 
 
 def report_row(report: SyscallReport) -> Row:
@@ -80,7 +80,7 @@ class Recorder(Prober):
         super().__init__(time.monotonic() + ask.TIME_LIMIT)
         self.rows: list[Row] = []
 
-    def ask(self, call: Call) -> Answer:
+    def ask(self, call: Call) -> CallAnswer:
         answer = super().ask(call)
         self.rows.append(digest(call) | answer_row(call, answer))
         return answer
@@ -93,7 +93,7 @@ class Replayer(FakeProber):
         super().__init__(self.answer)
         self.rows = list(rows)
 
-    def answer(self, call: Call) -> Answer:
+    def answer(self, call: Call) -> CallAnswer:
         row = self.rows.pop(0)
         assert digest(call) == {name: row[name] for name in ("call", "args", "forks", "opens")}
         return answer_of(call, row)

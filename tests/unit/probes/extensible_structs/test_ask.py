@@ -8,7 +8,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import btf, emulator, host, procfs
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import ask, recipe, table
 from kprobe_tool.probes.extensible_structs.model import (
@@ -75,7 +75,7 @@ def test_bit_26_passes_on_two_kinds_of_kernels(kernel: Kernel, taken: Support) -
 
 
 def test_bit_26_with_a_third_answer_is_unknown() -> None:
-    def kernel(call: Call) -> Answer:
+    def kernel(call: Call) -> CallAnswer:
         answer = Openat2Kernel(stripped=EMPTYPATH)(call)
         return says(errnos.EACCES, call) if answer.errno == errnos.ENOENT else answer
 
@@ -150,7 +150,7 @@ def test_controls_that_do_not_fail_as_they_must() -> None:
     assert {flag.result.accepted for one in report.fields for flag in one.flags} == {Support.UNKNOWN}
     assert any("flag bit 63" in reason for reason in report.reasons)
 
-    def opens(call: Call) -> Answer:
+    def opens(call: Call) -> CallAnswer:
         return says(0, call) if call.args[3] == 24 else Openat2Kernel()(call)
 
     prober = FakeProber(opens)
@@ -161,7 +161,7 @@ def test_controls_that_do_not_fail_as_they_must() -> None:
 
 
 def test_an_errno_that_no_recipe_knows() -> None:
-    def kernel(call: Call) -> Answer:
+    def kernel(call: Call) -> CallAnswer:
         answer = Openat2Kernel()(call)
         odd = isinstance(call.args[3], int) and call.args[3] == 24 and call.args[2] == call_of("O_DIRECT")
         return says(errnos.ENOTTY, call) if odd else answer
@@ -186,7 +186,7 @@ def test_exhaustive_finds_bits_without_a_name() -> None:
 
 
 def test_silent_supervisor(monkeypatch: pytest.MonkeyPatch) -> None:
-    def silent(self: object, call: Call) -> Answer:
+    def silent(self: object, call: Call) -> CallAnswer:
         raise TimeoutError
 
     monkeypatch.setattr(Prober, "ask", silent)

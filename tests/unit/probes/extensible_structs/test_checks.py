@@ -10,7 +10,7 @@ import pytest
 
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.native import emulator
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import ask, checks, table
 from kprobe_tool.probes.extensible_structs.judge import ReachResult
@@ -77,7 +77,7 @@ def test_usize_limit_evidence(boot: Boot) -> None:
 def sched_getattr(*, size: int = 56, clears: bool = True, overruns: bool = False, truncates: bool = True) -> Kernel:
     """The kernel's side of sched_getattr(): its struct has ``size`` bytes."""
 
-    def kernel(call: Call) -> Answer:
+    def kernel(call: Call) -> CallAnswer:
         memory, usize = call.args[1], call.args[2]
         assert isinstance(memory, Memory)
         assert isinstance(usize, int)
@@ -91,13 +91,13 @@ def sched_getattr(*, size: int = 56, clears: bool = True, overruns: bool = False
     return kernel
 
 
-def scribbles(call: Call) -> Answer:
+def scribbles(call: Call) -> CallAnswer:
     """Neither clears the tail nor leaves it alone: one byte of it is another."""
     answer = sched_getattr(clears=False)(call)
     return says(0, call, answer.memory[0][:-1] + b"\x01")
 
 
-def leaves_a_byte(call: Call) -> Answer:
+def leaves_a_byte(call: Call) -> CallAnswer:
     """Clears the tail of a larger struct, but for its last byte."""
     answer = sched_getattr()(call)
     return says(0, call, answer.memory[0][:-1] + b"\x01") if call.args[2] == checks.LARGER else answer
@@ -136,7 +136,7 @@ def test_copy_to_user_evidence(boot: Boot) -> None:
 def test_copy_to_user_that_fails_once(boot: Boot, which: int, errno: int) -> None:
     asked: list[Call] = []
 
-    def kernel(call: Call) -> Answer:
+    def kernel(call: Call) -> CallAnswer:
         asked.append(call)
         return says(errno, call) if len(asked) == which + 1 else sched_getattr()(call)
 

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from kprobe_tool.native import btf
-from kprobe_tool.native.prober import Answer
+from kprobe_tool.native.prober import CallAnswer
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import judge, recipe, table
 from kprobe_tool.probes.extensible_structs.judge import CheckFieldsResult, ReachAnswers, ReachResult, Witnesses
@@ -31,12 +31,12 @@ MASKS = (0x1047FFFC3).to_bytes(8, "little") + (0xFFF).to_bytes(8, "little") + b"
 NO_MASKS = CheckFieldsResult(CheckFields.NO)
 
 
-def errno(number: int, *memory: bytes) -> Answer:
-    return Answer(number, -1 if number else 0, memory)
+def errno(number: int, *memory: bytes) -> CallAnswer:
+    return CallAnswer(number, -1 if number else 0, memory)
 
 
-def killed(by: int) -> Answer:
-    return Answer(0, 0, (), signal=by)
+def killed(by: int) -> CallAnswer:
+    return CallAnswer(0, 0, (), signal=by)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_errno_that_this_kernel_does_not_give() -> None:
         (errnos.EINVAL, killed(signal.SIGSYS), Reachability.UNKNOWN),
     ],
 )
-def test_second_question(first: int, second: Answer, reach: Reachability) -> None:
+def test_second_question(first: int, second: CallAnswer, reach: Reachability) -> None:
     reached = judge.judge_reach(OPENAT2, ReachAnswers(errno(first), second, filtered=True))
     assert reached.reach is reach
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import recipe, table
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, FlagResult, ProbeMethod, Size, Support
@@ -20,8 +20,8 @@ OPENAT2 = table.entry("openat2").recipe
 FIELD = Field("flags", 0, 8, "5.6")
 
 
-def errno(number: int, memory: bytes = b"") -> Answer:
-    return Answer(number, -1 if number else 0, (memory,))
+def errno(number: int, memory: bytes = b"") -> CallAnswer:
+    return CallAnswer(number, -1 if number else 0, (memory,))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_size_of_the_first_version_by_bisection() -> None:
         (lambda call: says(errnos.E2BIG, call), "the kernel refused every byte"),
         (lambda call: says(errnos.EPERM, call), "EPERM tells nothing about the size"),
         (killed, "SIGSYS tells nothing about the size"),
-        (lambda call: Answer(errnos.E2BIG, 0, (), signal=9), "SIGKILL tells nothing about the size"),
+        (lambda call: CallAnswer(errnos.E2BIG, 0, (), signal=9), "SIGKILL tells nothing about the size"),
     ],
 )
 def test_size_that_cannot_be_found(kernel: Kernel, reason: str) -> None:
@@ -67,11 +67,11 @@ def test_size_that_cannot_be_found(kernel: Kernel, reason: str) -> None:
         (errno(errnos.EFAULT), "EFAULT"),
         (errno(errnos.EOPNOTSUPP), "EOPNOTSUPP"),
         (errno(9999), "errno 9999"),
-        (Answer(0, 0, (), signal.SIGSYS), "SIGSYS"),
-        (Answer(0, 0, (), 0), "the end of the caller"),
+        (CallAnswer(0, 0, (), signal.SIGSYS), "SIGSYS"),
+        (CallAnswer(0, 0, (), 0), "the end of the caller"),
     ],
 )
-def test_answer_name(answer: Answer, name: str) -> None:
+def test_answer_name(answer: CallAnswer, name: str) -> None:
     assert recipe.answer_name(answer) == name
 
 
@@ -81,11 +81,11 @@ def test_answer_name(answer: Answer, name: str) -> None:
         (errno(errnos.EFAULT), Support.YES),
         (errno(errnos.EINVAL), Support.NO),
         (errno(errnos.EPERM), Support.UNKNOWN),
-        (Answer(errnos.EFAULT, 0, (), signal.SIGSYS), Support.UNKNOWN),
-        (Answer(errnos.EINVAL, 0, (), signal.SIGSYS), Support.UNKNOWN),
+        (CallAnswer(errnos.EFAULT, 0, (), signal.SIGSYS), Support.UNKNOWN),
+        (CallAnswer(errnos.EINVAL, 0, (), signal.SIGSYS), Support.UNKNOWN),
     ],
 )
-def test_judge(answer: Answer, support: Support) -> None:
+def test_judge(answer: CallAnswer, support: Support) -> None:
     result = OPENAT2.judge(FIELD, 1, answer)
     assert (result.accepted, result.method) == (support, ProbeMethod.PROBE)
     assert (result.note is None) is (support is not Support.UNKNOWN)
@@ -95,7 +95,7 @@ def test_flag_is_tried_with_others_while_the_answer_is_no() -> None:
     flag = Flag("F", 1, "5.6", (2, 4, 8))
     field = Field("flags", 0, 8, "5.6", (flag,))
 
-    def kernel(call: Call) -> Answer:
+    def kernel(call: Call) -> CallAnswer:
         memory = call.args[2]
         assert isinstance(memory, Memory)
         return says(errnos.EFAULT if memory.data[0] & 4 else errnos.EINVAL, call)
@@ -116,12 +116,12 @@ def test_flag_is_tried_with_others_while_the_answer_is_no() -> None:
         (errno(errnos.EPERM, (56).to_bytes(4, "little")), Size(reason="no size was written back (EPERM)")),
     ],
 )
-def test_size_written_back(answer: Answer, size: Size) -> None:
+def test_size_written_back(answer: CallAnswer, size: Size) -> None:
     assert recipe.size_written_back(answer, lambda memory: int.from_bytes(memory, "little"), 48) == size
 
 
 def test_size_written_back_by_nobody() -> None:
-    answer = Answer(errnos.E2BIG, 0, ((56).to_bytes(4, "little"),), signal.SIGSYS)
+    answer = CallAnswer(errnos.E2BIG, 0, ((56).to_bytes(4, "little"),), signal.SIGSYS)
     assert recipe.size_written_back(answer, lambda memory: int.from_bytes(memory, "little"), 48).value is None
 
 

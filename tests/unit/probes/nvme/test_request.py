@@ -246,7 +246,7 @@ def test_configured_by_the_rule_of_the_kernel(
 def test_whose_options_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
 
-    def from_kcore(address: int, transports: object) -> dict[int, nvme.Running]:
+    def from_kcore(address: int, transports: object) -> dict[int, nvme.RunningFabrics]:
         seen.append(transports)
         return {}
 
@@ -268,11 +268,11 @@ def test_whose_options_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_other_ways_where_one_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """kcore, then the kprobe event; what contradicts sysfs is not believed, and root is told why nothing was read."""
 
-    def closed(*args: object) -> dict[int, nvme.Running]:
+    def closed(*args: object) -> dict[int, nvme.RunningFabrics]:
         raise PermissionError(1, "Operation not permitted", "/proc/kcore")
 
-    def running(queue_count: int) -> dict[int, nvme.Running]:
-        return {1: nvme.Running(1, queue_count, 4, 2, 2, (2, 4, 0), 4)}
+    def running(queue_count: int) -> dict[int, nvme.RunningFabrics]:
+        return {1: nvme.RunningFabrics(1, queue_count, 4, 2, 2, (2, 4, 0), 4)}
 
     trees.controller(tmp_path, "nvme1", queue_count=7)
     tree = open_tree(str(tmp_path))

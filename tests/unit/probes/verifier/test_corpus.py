@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Outcome
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, LogOutcome
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.log import diagnostics
 from kprobe_tool.probes.verifier.messages.table import TABLE
@@ -87,7 +87,7 @@ def missed(log: Recorded) -> str | None:
     """What is wrong with the diagnosis of a log, or None."""
     program = EXPECTED[log.name.removesuffix(".level2")]
     diagnosis = explain_bytes(log.text, log.errno)
-    accepted = diagnosis.outcome is Outcome.ACCEPTED
+    accepted = diagnosis.outcome is LogOutcome.ACCEPTED
     found = ("", "") if accepted else (str(diagnosis.category), str(diagnosis.problem))
     wanted = program.expected(log.release)
     return None if found == wanted else f"{log}: {found} instead of {wanted}: {diagnosis.message}"
@@ -113,7 +113,7 @@ def test_one_message_has_one_meaning_on_all_kernels() -> None:
 def test_truncated_logs_are_told_as_such(log: Recorded) -> None:
     diagnosis = explain_bytes(log.text, log.errno)
     assert diagnosis.truncated is not None
-    assert diagnosis.outcome is (Outcome.UNKNOWN if log.release.startswith(KEEP_THE_HEAD) else Outcome.REJECTED)
+    assert diagnosis.outcome is (LogOutcome.UNKNOWN if log.release.startswith(KEEP_THE_HEAD) else LogOutcome.REJECTED)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,10 @@ def test_a_log_that_is_cut_anywhere(log: Recorded) -> None:
             continue
         diagnosis = explain_bytes(log.text[:size], "ENOSPC")
         if diagnosis.recognised:
-            assert diagnosis.outcome is Outcome.REJECTED
+            assert diagnosis.outcome is LogOutcome.REJECTED
             assert diagnosis.message is not None
         else:
-            assert diagnosis.outcome is Outcome.UNKNOWN
+            assert diagnosis.outcome is LogOutcome.UNKNOWN
             assert diagnosis.truncated is not None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from kprobe_tool.native import host
-from kprobe_tool.native.prober import Answer, Call, Memory, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Memory, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, page
 
@@ -25,7 +25,7 @@ class Bpf(Recipe):
         errnos.EPERM: "kernel.unprivileged_bpf_disabled keeps bpf(2) from users without CAP_BPF"
     }
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(Call("bpf", (NO_COMMAND, Memory(page(0)), 0), opens=True))
 
     def disabled(self) -> bool | None:

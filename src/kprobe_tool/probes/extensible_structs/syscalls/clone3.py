@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from kprobe_tool.native import clone3 as native
 from kprobe_tool.native import sched
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
@@ -89,7 +89,7 @@ class Clone3(Recipe):
     sizes = (native.SIZE_VER2, native.SIZE_VER1)
     accepted = PID_REFUSED | CANNOT_FORK
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.clone3_raw(INVALID, 0))
 
     def second_call(self) -> Call:
@@ -123,7 +123,7 @@ class Clone3(Recipe):
                 # Threads have pidfds since Linux v6.9 only: before, the taken pid and the cgroup are to fail.
                 yield bits | (self.company(size) & ~sched.CLONE_PIDFD)
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
+    def judge(self, field: Field, bits: int, answer: CallAnswer) -> FlagResult:
         if answer.signal is None and answer.errno == errnos.EFAULT and bits & sched.CLONE_PIDFD:
             return FlagResult(Support.YES, ProbeMethod.PROBE, answer.errno)
         return super().judge(field, bits, answer)

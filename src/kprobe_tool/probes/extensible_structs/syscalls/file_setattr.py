@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kprobe_tool.native import fileattr as native
 from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import Field, FieldFacts, Flag, fields, flags_since
 from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, page
@@ -42,7 +42,7 @@ class FileSetattr(Recipe):
 
     first_size = native.SIZE_VER0
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.file_setattr(usize=0))
 
     def second_call(self) -> Call:

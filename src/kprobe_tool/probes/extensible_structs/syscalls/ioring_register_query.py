@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Sequence
 
 from kprobe_tool.native import io_uring as native
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldFacts,
@@ -99,12 +99,12 @@ class IoUring(Recipe):
     second_errnos = frozenset({errnos.EBADF})
     flags_elsewhere = "only this query says which flags io_uring takes, and it was not answered"
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         answer = prober.ask(native.query(ROOM))
         if answer.signal is None and answer.errno == 0:
             # A query that failed is an error in its header, and not of the call.
             result, _ = native.query_result(answer.memory[0])
-            return Answer(-result, answer.value, answer.memory)
+            return CallAnswer(-result, answer.value, answer.memory)
         return answer
 
     def second_call(self) -> Call:

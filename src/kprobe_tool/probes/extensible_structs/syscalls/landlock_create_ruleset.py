@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from kprobe_tool.native import host
 from kprobe_tool.native import landlock as native
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
@@ -62,7 +62,7 @@ class Landlock(Recipe):
         errnos.EOPNOTSUPP: "Landlock is built in, but not enabled at boot: 'lsm=' has no landlock"
     }
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.create_ruleset(bytes(PAGE_SIZE), 0, flags=1 << 31))
 
     def disabled(self) -> bool | None:

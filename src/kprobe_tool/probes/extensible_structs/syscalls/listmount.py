@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kprobe_tool.native import mount as native
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, fields
 from kprobe_tool.probes.extensible_structs.recipe import Control, SyscallEntry
 from kprobe_tool.probes.extensible_structs.syscalls.statmount import MntIdReq, request_page
@@ -15,7 +15,7 @@ from kprobe_tool.probes.extensible_structs.syscalls.statmount import MntIdReq, r
 class Listmount(MntIdReq):
     """listmount(BADPTR, ids, 1, flags)."""
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.listmount_call(None, -1))
 
     def second_call(self) -> Call:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kprobe_tool.native import mount as native
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
@@ -79,7 +79,7 @@ class MountSetattr(Recipe):
     accepted = frozenset({errnos.EFAULT, errnos.EBADF})
     inside_errnos = accepted | {errnos.EINVAL}
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.mount_setattr(usize=0))
 
     def second_call(self) -> Call:
@@ -117,7 +117,7 @@ class MountSetattr(Recipe):
             return native.mount_setattr(attr_clr=bits)
         return native.mount_setattr(propagation=bits)
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
+    def judge(self, field: Field, bits: int, answer: CallAnswer) -> FlagResult:
         if answer.signal is None and answer.errno == errnos.EPERM:
             if field.name == "at_flags":
                 return FlagResult(Support.YES, ProbeMethod.PROBE, answer.errno)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from kprobe_tool.native import openat2 as native
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldFacts,
@@ -70,7 +70,7 @@ class Openat2(Recipe):
     inside_errnos = accepted | {errnos.EINVAL}
     unnamed_tried_with: ClassVar[Mapping[str, tuple[int, ...]]] = {"flags": UNNAMED_TRIED_WITH}
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.openat2(usize=0))
 
     def second_call(self) -> Call:

@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Sequence
 
 from kprobe_tool.native import perf_event as native
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldFacts,
@@ -153,7 +153,7 @@ class PerfEventOpen(Recipe):
     # EACCES is perf_event_paranoid, which some distributions look at first.
     second_errnos = frozenset({errnos.E2BIG, errnos.EACCES})
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.perf_event_open_bad_flags())
 
     def second_call(self) -> Call:
@@ -185,7 +185,7 @@ class PerfEventOpen(Recipe):
         branch = native.PERF_SAMPLE_BRANCH_ANY if bits & native.PERF_SAMPLE_BRANCH_STACK else 0
         return native.perf_event_open(size, sample_type=bits, branch_sample_type=branch)
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
+    def judge(self, field: Field, bits: int, answer: CallAnswer) -> FlagResult:
         if answer.signal is None and answer.errno in {errnos.EOPNOTSUPP, errnos.ENOSYS}:
             return FlagResult(
                 Support.NO,

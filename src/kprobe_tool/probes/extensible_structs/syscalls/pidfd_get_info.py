@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import pidfd as native
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldFacts,
@@ -44,7 +44,7 @@ class PidfdGetInfo(Recipe):
     absent_errnos = frozenset({errnos.ENOTTY, errnos.EINVAL})
     second_errnos = frozenset({errnos.EBADF})
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         opened = prober.ask(native.pidfd_open(os.getpid()))
         if opened.signal is not None or opened.errno:
             return opened

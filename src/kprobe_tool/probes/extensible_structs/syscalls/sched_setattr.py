@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Sequence
 
 from kprobe_tool.native import sched_types as native
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
     FieldFacts,
@@ -51,7 +51,7 @@ class SchedSetattr(Recipe):
     first_size = native.SIZE_VER0
     accepted = frozenset({0})
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.sched_setattr_without_attr())
 
     def second_call(self) -> Call:
@@ -69,7 +69,7 @@ class SchedSetattr(Recipe):
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
         return native.sched_setattr(min(size, native.SIZE_VER1), KEEP | bits)
 
-    def judge(self, field: Field, bits: int, answer: Answer) -> FlagResult:
+    def judge(self, field: Field, bits: int, answer: CallAnswer) -> FlagResult:
         if not bits & CLAMP:
             return super().judge(field, bits, answer)
         if answer.signal is None and answer.errno == errnos.EOPNOTSUPP:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kprobe_tool.native import xattr as native
 from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import Field, FieldFacts, fields, flags_since
 from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, page
@@ -21,7 +21,7 @@ class Setxattrat(Recipe):
 
     first_size = native.SIZE_VER0
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.setxattrat(usize=0))
 
     def second_call(self) -> Call:

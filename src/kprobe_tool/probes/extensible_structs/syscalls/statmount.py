@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import mount as native
-from kprobe_tool.native.prober import Answer, Call, Prober
+from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
@@ -58,7 +58,7 @@ class Statmount(MntIdReq):
     """Bits of ``param`` that the kernel does not know are no error, so it is asked for its mask (Linux v6.15), and
     before that for everything: what comes back is known, what does not may only be missing on this mount."""
 
-    def ask_reach(self, prober: Prober) -> Answer:
+    def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.statmount_call(None, -1))
 
     def second_call(self) -> Call:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from kprobe_tool.errors import Error
-from kprobe_tool.probes.verifier.diagnosis import Category, Diagnosis, Lost, Outcome, Truncation
+from kprobe_tool.probes.verifier.diagnosis import Category, Diagnosis, LogOutcome, LostPart, Truncation
 
 UNSAID = {
     "EPERM": (
@@ -95,7 +95,7 @@ def refused_afterwards(errno: str | None) -> Diagnosis:
     name = "ENOTSUPP" if errno in {"ENOTSUP", "EOPNOTSUPP"} else str(errno)
     why = AFTERWARDS.get(name)
     return Diagnosis(
-        outcome=Outcome.REJECTED,
+        outcome=LogOutcome.REJECTED,
         native=False,
         recognised=why is not None,
         category=Category.LIMIT,
@@ -121,7 +121,7 @@ def explain_errno(errno: str | None) -> Diagnosis:
         errno, (None, None, f"The load ended with {errno} and the kernel wrote no log.", None)
     )
     return Diagnosis(
-        outcome=Outcome.REJECTED,
+        outcome=LogOutcome.REJECTED,
         native=False,
         recognised=category is not None,
         category=category,
@@ -130,6 +130,6 @@ def explain_errno(errno: str | None) -> Diagnosis:
         reason=reason,
         suggestion=suggestion,
         errno=errno,
-        truncated=Truncation(Lost.TAIL, 0, None, "Load with a larger log buffer.") if errno == "ENOSPC" else None,
+        truncated=Truncation(LostPart.TAIL, 0, None, "Load with a larger log buffer.") if errno == "ENOSPC" else None,
         notes=("there is no log: this is what the error alone says",),
     )

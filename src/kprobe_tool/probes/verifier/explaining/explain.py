@@ -15,7 +15,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from kprobe_tool.errors import Error
-from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, Outcome, Place
+from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, LogOutcome, Place
 from kprobe_tool.probes.verifier.explaining.causal import CausalPath, follow
 from kprobe_tool.probes.verifier.explaining.cause import Cause
 from kprobe_tool.probes.verifier.explaining.causes import find_cause
@@ -83,7 +83,7 @@ def explain(data: Data, errno: str | None) -> Diagnosis:
         return explain_errno(errno)
     wrapping = learn(data)
     found = [explain_log(part, errno, wrapping) for part in logs(data)]
-    rejected = [each for each in found if each.outcome is Outcome.REJECTED] or found[-1:]
+    rejected = [each for each in found if each.outcome is LogOutcome.REJECTED] or found[-1:]
     last = rejected.pop()
     # The same log may be there more than once: a loader tries again, a framework prints it twice.
     others: dict[tuple[object, ...], Diagnosis] = {}
@@ -118,7 +118,7 @@ def explain_log(data: Data, errno: str | None, wrapping: Wrapping) -> Diagnosis:
             raise Error("log", "this is no log of the BPF verifier", hint="give the text that the kernel wrote")
         return replace(explain_errno(errno), program=program)
     diagnosis = judge(end, errno)
-    if diagnosis.outcome is Outcome.UNKNOWN and errno != "ENOSPC":
+    if diagnosis.outcome is LogOutcome.UNKNOWN and errno != "ENOSPC":
         # A summary in one line may stand before what there is of the log.
         summary = [part for text in beginning for part in split_joined_line(text)]
         if summary:
@@ -192,7 +192,7 @@ def from_blocks(parts: Sequence[diagnostics.Block | str]) -> Diagnosis:
         text, row = choose(causes) if causes else (texts[-1] if texts else None, None)
         found.append(
             Diagnosis(
-                outcome=Outcome.REJECTED,
+                outcome=LogOutcome.REJECTED,
                 native=True,
                 recognised=True,
                 category=part.category,
@@ -220,7 +220,7 @@ def from_blocks(parts: Sequence[diagnostics.Block | str]) -> Diagnosis:
 def rest_of_block(block: diagnostics.Block) -> Diagnosis:
     """The kernel's own diagnostics without their beginning."""
     return Diagnosis(
-        outcome=Outcome.REJECTED,
+        outcome=LogOutcome.REJECTED,
         native=True,
         recognised=False,
         category=None,
@@ -242,7 +242,7 @@ def from_message(text: str, found: Match, details: tuple[str, ...], path: InsnPa
     named = cause.cause_class is not CauseClass.UNKNOWN
     category, problem = cause.problem or (found.group.category, found.group.problem)
     return Diagnosis(
-        outcome=Outcome.REJECTED,
+        outcome=LogOutcome.REJECTED,
         native=False,
         recognised=True,
         category=category,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Lost, Outcome, Truncation
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, LogOutcome, LostPart, Truncation
 from kprobe_tool.probes.verifier.explaining.ending import End
 from kprobe_tool.probes.verifier.explaining.errnos import explain_errno, refused_afterwards
 from kprobe_tool.probes.verifier.log.lines import EntryKind, entries
@@ -22,7 +22,7 @@ GROW = "Load with a larger log buffer: 16 MiB is enough for most (libbpf: kernel
 def diagnose_unrecognised(text: str, details: tuple[str, ...], path: InsnPath) -> Diagnosis:
     """A message of no known wording: repeated, with its place, and nothing made up."""
     return Diagnosis(
-        outcome=Outcome.REJECTED,
+        outcome=LogOutcome.REJECTED,
         native=False,
         recognised=False,
         category=None,
@@ -42,7 +42,7 @@ def diagnose_silence(end: End, path: InsnPath, errno: str | None) -> Diagnosis:
         return refused_afterwards(errno)
     if end.finished and errno is None:
         return Diagnosis(
-            outcome=Outcome.ACCEPTED,
+            outcome=LogOutcome.ACCEPTED,
             native=False,
             recognised=True,
             category=None,
@@ -51,7 +51,7 @@ def diagnose_silence(end: End, path: InsnPath, errno: str | None) -> Diagnosis:
             reason="The verifier finished and found nothing wrong: the program was accepted.",
         )
     return Diagnosis(
-        outcome=Outcome.UNKNOWN,
+        outcome=LogOutcome.UNKNOWN,
         native=False,
         recognised=False,
         category=None,
@@ -75,15 +75,17 @@ def truncation(
     Only what is proven: the error says so, or the log begins in the middle of the kernel's own diagnostics, or right
     behind the loader's mark with an instruction in the middle of the program.
     """
-    if errno == "ENOSPC" and diagnosis.outcome is Outcome.UNKNOWN:
-        return Truncation(Lost.TAIL, size, None, f"{GROW}; this one had about {size} bytes and kept the beginning.")
+    if errno == "ENOSPC" and diagnosis.outcome is LogOutcome.UNKNOWN:
+        return Truncation(
+            LostPart.TAIL, size, None, f"{GROW}; this one had about {size} bytes and kept the beginning."
+        )
     if (
         errno == "ENOSPC"
         or (diagnosis.native and diagnosis.category is None)
         or (end.finished and is_cut_at_head(beginning))
     ):
         return Truncation(
-            Lost.HEAD,
+            LostPart.HEAD,
             size,
             None,
             f"{GROW}; this one kept the last {size} bytes. Since Linux v6.4 log_true_size tells what is needed.",

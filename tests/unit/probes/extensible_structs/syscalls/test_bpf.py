@@ -8,7 +8,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import host
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size
@@ -23,7 +23,7 @@ COMMANDS = 40
 def kernel(size: int) -> FakeProber:
     """bpf() whose union bpf_attr has so many bytes, in the order of kernel/bpf/syscall.c, __sys_bpf()."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         command, attr, usize = call.args
         assert isinstance(command, int) and isinstance(attr, Memory) and isinstance(usize, int)
         assert command > COMMANDS and not command & 1 << 16, "a command that does something"

@@ -8,7 +8,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import clone3, sched
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import Flag, FlagResult, ProbeMethod, Support
 
@@ -28,7 +28,7 @@ class Clone3Kernel:
         self.thread_pidfds = thread_pidfds
         self.privileged = privileged
 
-    def __call__(self, call: Call) -> Answer:
+    def __call__(self, call: Call) -> CallAnswer:
         memory, usize = call.args
         assert isinstance(memory, Memory)
         assert isinstance(usize, int)
@@ -109,7 +109,7 @@ def test_no_room_for_a_process() -> None:
 
 
 def test_efault_counts_only_where_a_pidfd_was_asked_for() -> None:
-    answer = Answer(errnos.EFAULT, -1, ())
+    answer = CallAnswer(errnos.EFAULT, -1, ())
     assert ENTRY.recipe.judge(FLAGS, sched.CLONE_PIDFD, answer).accepted is Support.YES
     assert ENTRY.recipe.judge(FLAGS, sched.CLONE_VM, answer).accepted is Support.UNKNOWN
     assert ENTRY.recipe.judge(FLAGS, sched.CLONE_PIDFD, killed(Call("clone3", ()))).accepted is Support.UNKNOWN

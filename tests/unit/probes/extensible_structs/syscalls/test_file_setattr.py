@@ -8,7 +8,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import fileattr
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.native.syscall import BADPTR, PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
@@ -24,7 +24,7 @@ AT_KNOWN = 0x1100
 def kernel(size: int = 24) -> FakeProber:
     """In the order of fs/file_attr.c: at_flags, the size, the tail, fa_xflags, and then the path."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         dfd, path, attr, usize, at_flags = call.args
         assert (dfd, path) == (-1, BADPTR), "a file that could be changed"
         assert isinstance(attr, Memory) and isinstance(usize, int) and isinstance(at_flags, int)

@@ -9,7 +9,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import io_uring
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
 
@@ -22,7 +22,7 @@ FIELDS = {field.name: field for field in ENTRY.fields}
 def kernel(result: int = 0, size: int = 40, **masks: int) -> FakeProber:
     """io_uring/query.c: the header gets the result and the size of all there is to say."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         fd, opcode, argument, _ = call.args
         if opcode != io_uring.IORING_REGISTER_QUERY:
             return says(errnos.EBADF, call)
@@ -31,7 +31,7 @@ def kernel(result: int = 0, size: int = 40, **masks: int) -> FakeProber:
         header = io_uring.io_uring_query_hdr.from_buffer_copy(argument.data)
         header.result, header.size = result, size
         data = bytes(io_uring.io_uring_query_opcode(**masks))
-        return Answer(0, 0, (bytes(header), data))
+        return CallAnswer(0, 0, (bytes(header), data))
 
     return FakeProber(answer)
 

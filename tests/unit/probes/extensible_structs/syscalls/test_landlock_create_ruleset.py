@@ -8,7 +8,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import host
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
@@ -22,11 +22,11 @@ FIELDS = {field.name: field for field in ENTRY.fields}
 def kernel(abi: int, size: int = 24) -> FakeProber:
     """security/landlock/syscalls.c: a ruleset that could be made fails the test."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         attr, usize, flags = call.args
         assert isinstance(usize, int)
         if flags == 1 and attr == 0 and usize == 0:
-            return Answer(0, abi, ())
+            return CallAnswer(0, abi, ())
         if flags:
             return says(errnos.EINVAL, call)
         assert isinstance(attr, Memory)

@@ -8,7 +8,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import mount
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.native.syscall import BADPTR
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import Field, ProbeMethod, Size, Support
@@ -22,7 +22,7 @@ FLAGS = ENTRY.fields[-1]
 def kernel(flags: int = 1, size: int = 32, missing: int = errnos.ENOENT) -> FakeProber:
     """fs/namespace.c: flags, the request by the size that it claims, and the mount, which there is not."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         request, _, _, given = call.args
         assert isinstance(given, int)
         if given & 0xFFFFFFFF & ~flags:

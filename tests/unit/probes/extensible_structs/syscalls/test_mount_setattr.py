@@ -8,7 +8,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import mount
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.native.syscall import BADPTR, PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import Field, FlagResult, ProbeMethod, Size, Support
@@ -25,7 +25,7 @@ AT_KNOWN = 0x9900
 def kernel(*, root: bool = True, size: int = 32, known: int = KNOWN) -> FakeProber:
     """fs/namespace.c, in its order; what it would do to a mount fails the test."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         dfd, path, at_flags, attr, usize = call.args
         assert (dfd, path) == (-1, BADPTR), "a mount that could be changed"
         assert isinstance(at_flags, int) and isinstance(attr, Memory) and isinstance(usize, int)

@@ -9,7 +9,7 @@ import os
 import pytest
 
 from kprobe_tool.native import openat2
-from kprobe_tool.native.prober import Answer, Call
+from kprobe_tool.native.prober import Call, CallAnswer
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import Field, FlagResult, ProbeMethod, Support
 
@@ -41,7 +41,7 @@ def test_mode_is_asked_in_one_call() -> None:
     (call,) = prober.asked
     assert call == openat2.openat2(flags=os.O_RDWR | os.O_CREAT, mode=0o7777)
 
-    def no_sticky_bit(call: Call) -> Answer:
+    def no_sticky_bit(call: Call) -> CallAnswer:
         how = openat2.open_how.from_buffer_copy(call.args[2].data)  # type: ignore[union-attr]
         return says(errnos.EINVAL if how.mode & 0o1000 else errnos.EFAULT, call)
 
@@ -71,7 +71,7 @@ def test_other_fields_are_asked_one_by_one() -> None:
 def bit_26(answer_to_empty_path: Kernel) -> Kernel:
     """Takes the bit, and answers as told where the path is empty."""
 
-    def kernel(call: Call) -> Answer:
+    def kernel(call: Call) -> CallAnswer:
         return says(errnos.EFAULT, call) if call.args[1] == -1 else answer_to_empty_path(call)
 
     return kernel
@@ -84,8 +84,8 @@ def bit_26(answer_to_empty_path: Kernel) -> Kernel:
         (lambda call: says(errnos.ENOENT, call), Support.IGNORED),
         (lambda call: says(errnos.EACCES, call), Support.UNKNOWN),
         (killed, Support.UNKNOWN),
-        (lambda call: Answer(errnos.EBADF, 0, (), signal=31), Support.UNKNOWN),
-        (lambda call: Answer(errnos.ENOENT, 0, (), signal=31), Support.UNKNOWN),
+        (lambda call: CallAnswer(errnos.EBADF, 0, (), signal=31), Support.UNKNOWN),
+        (lambda call: CallAnswer(errnos.ENOENT, 0, (), signal=31), Support.UNKNOWN),
     ],
 )
 def test_empty_path(kernel: Kernel, support: Support) -> None:
@@ -94,7 +94,7 @@ def test_empty_path(kernel: Kernel, support: Support) -> None:
 
 
 def test_empty_path_is_asked_for_bit_26_only() -> None:
-    def kernel(call: Call) -> Answer:
+    def kernel(call: Call) -> CallAnswer:
         assert call.args[1] == -1
         return says(errnos.EFAULT, call)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from kprobe_tool.native import perf_event
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import Field, FlagResult, ProbeMethod, Size, Support
 
@@ -23,7 +23,7 @@ Judge = Callable[[perf_event.perf_event_attr], int]
 def kernel(judge: Judge = lambda attr: 0, size: int = 136) -> FakeProber:
     """kernel/events/core.c: flags, the size, the attr, and a group that there is not."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         memory, pid, cpu, group, flags = call.args
         assert (pid, cpu, group) == (0, -1, perf_event.NO_GROUP), "an event"
         assert isinstance(memory, Memory)

@@ -8,7 +8,7 @@ import errno as errnos
 import os
 
 from kprobe_tool.native import pidfd
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
 
@@ -22,10 +22,10 @@ PIDFD = 7
 def kernel(filled: int, supported: int | None = None, errno: int = 0) -> FakeProber:
     """fs/pidfs.c: ``filled`` bits of the mask are answered, and the supported ones where the kernel has that."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         if call.name == "pidfd_open":
             assert call.args == (os.getpid(), 0)
-            return Answer(0, PIDFD, ())
+            return CallAnswer(0, PIDFD, ())
         fd, _, memory = call.args
         assert isinstance(memory, Memory)
         if fd != PIDFD:

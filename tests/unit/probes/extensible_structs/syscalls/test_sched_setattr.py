@@ -8,7 +8,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import sched_types
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import FlagResult, ProbeMethod, Size, Support
 
@@ -23,7 +23,7 @@ CLAMP = sched_types.SCHED_FLAG_UTIL_CLAMP_MIN | sched_types.SCHED_FLAG_UTIL_CLAM
 def kernel(*, clamps: int = errnos.EINVAL, size: int = 56, known: int = 0x7F) -> FakeProber:
     """kernel/sched/syscalls.c; a policy or a clamp that would be set fails the test."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         pid, memory, flags = call.args
         assert (pid, flags) == (0, 0)
         if memory == 0:

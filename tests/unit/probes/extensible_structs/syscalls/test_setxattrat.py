@@ -8,7 +8,7 @@ import errno as errnos
 import pytest
 
 from kprobe_tool.native import xattr
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.native.syscall import BADPTR, PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
@@ -23,7 +23,7 @@ AT_FLAGS = ENTRY.fields[-1]
 def kernel(size: int = 16) -> FakeProber:
     """fs/xattr.c: the size, the tail, at_flags, flags, and then the name."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         dfd, path, at_flags, name, args, usize = call.args
         assert (dfd, path, name) == (-1, BADPTR, BADPTR), "a file that could be changed"
         assert isinstance(at_flags, int) and isinstance(args, Memory) and isinstance(usize, int)

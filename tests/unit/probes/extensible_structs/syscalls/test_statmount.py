@@ -10,7 +10,7 @@ import struct
 import pytest
 
 from kprobe_tool.native import mount
-from kprobe_tool.native.prober import Answer, Call, Memory
+from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.native.syscall import BADPTR
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import FlagResult, ProbeMethod, Size, Support
@@ -27,7 +27,7 @@ NOTHING = {(Support.UNKNOWN, ProbeMethod.SELF)}
 def kernel(filled: int = 0x3F, supported: int | None = None, *, mounts: int = 1, size: int = 32) -> FakeProber:
     """fs/namespace.c, of both system calls that the recipe makes."""
 
-    def answer(call: Call) -> Answer:
+    def answer(call: Call) -> CallAnswer:
         request, out, room, flags = call.args
         assert isinstance(flags, int) and isinstance(out, Memory) and room is not None
         if flags:
@@ -40,14 +40,14 @@ def kernel(filled: int = 0x3F, supported: int | None = None, *, mounts: int = 1,
             return says(errnos.E2BIG, call)
         if call.name == "listmount":
             assert claimed.mnt_id == mount.LSMT_ROOT
-            return Answer(0, mounts, (request.data, struct.pack("=Q", MOUNT)))
+            return CallAnswer(0, mounts, (request.data, struct.pack("=Q", MOUNT)))
         if claimed.mnt_id != MOUNT:
             return says(errnos.ENOENT, call)
         told = mount.statmount(mask=filled & claimed.param)
         if supported is not None:
             told.mask |= mount.STATMOUNT_SUPPORTED_MASK
             told.supported_mask = supported
-        return Answer(0, 0, (request.data, bytes(told).ljust(len(out.data), b"\0")))
+        return CallAnswer(0, 0, (request.data, bytes(told).ljust(len(out.data), b"\0")))
 
     return FakeProber(answer)
 

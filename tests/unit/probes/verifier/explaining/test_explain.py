@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.errors import Error
-from kprobe_tool.probes.verifier.diagnosis import Category, Diagnosis, Lost, Outcome
+from kprobe_tool.probes.verifier.diagnosis import Category, Diagnosis, LogOutcome, LostPart
 from kprobe_tool.probes.verifier.explaining.errnos import UNSAID
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes, explain_fd
 from kprobe_tool.probes.verifier.explaining.redact import HIDDEN, redact
@@ -30,7 +30,7 @@ def explained(*lines: str, errno: str | None = None) -> Diagnosis:
 
 
 def check_null(diagnosis: Diagnosis) -> None:
-    assert diagnosis.outcome is Outcome.REJECTED
+    assert diagnosis.outcome is LogOutcome.REJECTED
     assert (diagnosis.category, diagnosis.problem) == (Category.REGISTER, "Invalid dereference")
     assert diagnosis.rule == "null-dereference"
     assert diagnosis.message == "R0 invalid mem access 'map_value_or_null'"
@@ -166,22 +166,22 @@ def test_remarks_are_no_messages() -> None:
 )
 def test_accepted(lines: tuple[str, ...]) -> None:
     diagnosis = explained(*lines)
-    assert diagnosis.outcome is Outcome.ACCEPTED
+    assert diagnosis.outcome is LogOutcome.ACCEPTED
     assert diagnosis.truncated is None
 
 
 def test_a_finished_log_of_a_load_that_failed_is_not_accepted() -> None:
     diagnosis = explained(TRAILER, errno="EFAULT")
-    assert diagnosis.outcome is Outcome.REJECTED
+    assert diagnosis.outcome is LogOutcome.REJECTED
     assert not diagnosis.recognised
 
 
 def test_the_end_is_lost() -> None:
     """Up to Linux v6.3 a buffer that is too small has the beginning."""
     diagnosis = explain_bytes("\n".join(LOG)[:300].encode(), "ENOSPC")
-    assert diagnosis.outcome is Outcome.UNKNOWN
+    assert diagnosis.outcome is LogOutcome.UNKNOWN
     assert diagnosis.truncated is not None
-    assert (diagnosis.truncated.lost, diagnosis.truncated.size) == (Lost.TAIL, 300)
+    assert (diagnosis.truncated.lost, diagnosis.truncated.size) == (LostPart.TAIL, 300)
     assert "log_size" in diagnosis.truncated.advice
 
 
@@ -196,14 +196,14 @@ def test_the_beginning_is_lost(errno: str | None) -> None:
         assert diagnosis.truncated is None
         return
     assert diagnosis.truncated is not None
-    assert diagnosis.truncated.lost is Lost.HEAD
+    assert diagnosis.truncated.lost is LostPart.HEAD
 
 
 @pytest.mark.parametrize("errno", sorted(UNSAID))
 def test_an_empty_log(errno: str) -> None:
     for text in (b"", b"\n \0\n"):
         diagnosis = explain_bytes(text, errno)
-        assert (diagnosis.outcome, diagnosis.recognised, diagnosis.errno) == (Outcome.REJECTED, True, errno)
+        assert (diagnosis.outcome, diagnosis.recognised, diagnosis.errno) == (LogOutcome.REJECTED, True, errno)
         assert diagnosis.reason.endswith(".")
 
 
@@ -271,7 +271,7 @@ def test_addresses_are_left_out() -> None:
     assert "0xff340bac03de8c00" in repr(diagnosis)
     assert "ff340bac03de8c00" not in text
     assert HIDDEN in text
-    assert redact(diagnosis).outcome is Outcome.REJECTED
+    assert redact(diagnosis).outcome is LogOutcome.REJECTED
 
 
 @pytest.mark.parametrize(

@@ -139,7 +139,7 @@ def judge(end: End, errno: str | None) -> Diagnosis:
     parts = diagnostics.split(end.run)
     blocks = [part for part in parts if isinstance(part, diagnostics.Block)]
     if any(block.category for block in blocks):
-        return from_blocks(parts)
+        return from_blocks(parts, walk(end.before))
     # What is indented belongs to a block that lost its header, unless it is a message that somebody has indented.
     lines = [part for part in parts if isinstance(part, str) and part.strip()]
     texts = [line.strip() for line in lines if line[:1] != " " or match(line.strip()) is not None]
@@ -178,8 +178,8 @@ def choose(matches: Sequence[tuple[str, Match]]) -> tuple[str, Match]:
     return next((each for each in matches if each[1].row.sums_up), first)
 
 
-def from_blocks(parts: Sequence[diagnostics.Block | str]) -> Diagnosis:
-    """The kernel's own diagnostics, unchanged; each with the message before it."""
+def from_blocks(parts: Sequence[diagnostics.Block | str], path: InsnPath) -> Diagnosis:
+    """The kernel's own diagnostics, unchanged; each with the message before it, and whose fault it is by the log."""
     found: list[Diagnosis] = []
     texts: list[str] = []
     for part in parts:
@@ -190,6 +190,10 @@ def from_blocks(parts: Sequence[diagnostics.Block | str]) -> Diagnosis:
         matches = [(text, each) for text in texts if (each := match(text)) is not None]
         causes = [each for each in matches if not each[1].row.detail]
         text, row = choose(causes) if causes else (texts[-1] if texts else None, None)
+        details = tuple(each for each in texts if each != text)
+        cause_class, evidence = CauseClass.UNKNOWN, None
+        if row is not None and text is not None:
+            cause_class, evidence = blame(row, find_cause(row, text, details, path))
         found.append(
             Diagnosis(
                 outcome=LogOutcome.REJECTED,
@@ -205,9 +209,9 @@ def from_blocks(parts: Sequence[diagnostics.Block | str]) -> Diagnosis:
                 lock=part.lock,
                 suggestion=part.suggestion,
                 rule=row.row.rule if row is not None else None,
-                cause_class=row.group.cause_class if row is not None else CauseClass.UNKNOWN,
-                evidence=row.group.evidence if row is not None else None,
-                details=tuple(each for each in texts if each != text),
+                cause_class=cause_class,
+                evidence=evidence,
+                details=details,
             )
         )
         texts = []
@@ -239,7 +243,7 @@ def from_message(text: str, found: Match, details: tuple[str, ...], path: InsnPa
     """Our own diagnosis, from a message that the table has, and the cause behind it where the log shows one."""
     causal_path = follow(found, path)
     cause = find_cause(found, text, details, path) or Cause("")
-    named = cause.cause_class is not CauseClass.UNKNOWN
+    cause_class, evidence = blame(found, cause)
     category, problem = cause.problem or (found.group.category, found.group.problem)
     return Diagnosis(
         outcome=LogOutcome.REJECTED,
@@ -255,9 +259,16 @@ def from_message(text: str, found: Match, details: tuple[str, ...], path: InsnPa
         rule=found.row.rule,
         details=details,
         notes=notes_of(found, path, causal_path),
-        cause_class=cause.cause_class if named else found.group.cause_class,
-        evidence=cause.evidence if named else found.group.evidence,
+        cause_class=cause_class,
+        evidence=evidence,
     )
+
+
+def blame(found: Match, cause: Cause | None) -> tuple[CauseClass, str | None]:
+    """Whose fault it is and what tells so: the cause behind the message, or else the message alone."""
+    if cause is not None and cause.cause_class is not CauseClass.UNKNOWN:
+        return cause.cause_class, cause.evidence
+    return found.group.cause_class, found.group.evidence
 
 
 def place_of(found: Match, path: InsnPath) -> Place:

@@ -69,3 +69,17 @@ def test_joined_line() -> None:
     """Some messages have no newline: the verifier's last line goes on behind them."""
     assert b"directlyprocessed 10 insns" in log("6.18.44", "exception-callback-called")
     assert explained("6.18.44", "exception-callback-called").message == "insn 4 cannot call exception cb directly"
+
+
+def test_blame_beside_own_diagnostics() -> None:
+    """Whose fault it is does not depend on whether the kernel explains itself: the log is the same."""
+    compared = 0
+    for name, record in index("7.3-rc7").items():
+        older = index("7.2.12")[name]
+        if "errno" not in record or None in (record["errno"], older.get("errno")):
+            continue
+        new, old = explained("7.3-rc7", name), explained("7.2.12", name)
+        if new.native and new.message == old.message:
+            assert (new.cause_class, new.evidence) == (old.cause_class, old.evidence), name
+            compared += 1
+    assert compared > 50

@@ -54,6 +54,7 @@ INVOCATIONS = (
     Invocation(("skmsg", "watch", "-o", "jsonl"), endless=True, bpf=True),
     Invocation(("verifier-log", "explain", str(LOG), "-o", "json")),
     Invocation(("verifier-log", "stats", str(LOG), "-o", "json")),
+    Invocation(("verifier-log", "floor", str(OBJECT), "-o", "json")),
     Invocation(("verifier-log", "load", str(OBJECT), "-o", "json"), bpf=True),
     Invocation(("verifier-log", "load", str(SOURCE), "--type", "kprobe", "-o", "json"), bpf=True),
     Invocation(("verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp", "-o", "json"), bpf=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tomllib
 from functools import cache
@@ -17,9 +18,13 @@ from .touches import touched
 SHORT = ("audit -o", "check-fields openat2 -o", "skmsg", "verifier-log load null", "rds-info --leak", "doctor")
 
 
+MAN = Path(__file__).parents[2] / "man"
+TABLE = Path(__file__).with_name("touches.toml")
+
+
 @cache
 def written_down() -> dict[str, frozenset[str]]:
-    table = tomllib.loads(Path(__file__).with_name("touches.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     groups = {name: frozenset(members) for name, members in table["groups"].items()}
     return {
         command: frozenset().union(*(groups[name] for name in names)) for command, names in table["commands"].items()
@@ -45,3 +50,35 @@ def test_the_list_is_of_the_commands() -> None:
     """Each command that is run here is in it, and nobody else."""
     names = {each.command for each in INVOCATIONS if not each.arguments[0].startswith("-")}
     assert set(written_down()) - {"audit --list"} == names
+
+
+def section_of(command: str) -> str:
+    """What a man page says of what a command touches, as one line without its macros."""
+    name, _, below = command.partition(" ")
+    page = (MAN / f"kprobe-tool-{name}.1").read_text(encoding="utf-8")
+    found = re.search(r"^\.SH WHAT IT TOUCHES\n(.*?)^\.SH ", page, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"{command}: no section WHAT IT TOUCHES"
+    _, *parts = re.split(r"^\.SS (.*)\n", "\n" + found[1], flags=re.MULTILINE)
+    # What stands under no heading is about all commands of the page.
+    text = dict(zip(parts[::2], parts[1::2], strict=True))[below] if parts else found[1]
+    return " ".join(re.sub(r"^\.\S+ ?", "", line) for line in text.splitlines())
+
+
+@pytest.mark.parametrize("command", written_down())
+def test_the_man_page_names_it(command: str) -> None:
+    words: dict[str, list[str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))["words"]
+    text = section_of(command)
+    for touch in written_down()[command]:
+        nearest = max((begin for begin in words if touch.startswith(begin)), key=len, default=None)
+        assert nearest is not None, f"no words for {touch}"
+        choice = words[nearest]
+        assert not choice or any(re.search(rf"\b{word}s?\b", text) for word in choice), f"{touch}: none of {choice}"
+    if not written_down()[command]:
+        assert text.startswith("Nothing")
+
+
+def test_words_are_of_touches() -> None:
+    """None is there for what no command does any more."""
+    words: dict[str, list[str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))["words"]
+    touches = frozenset().union(*written_down().values())
+    assert [begin for begin in words if not any(touch.startswith(begin) for touch in touches)] == []

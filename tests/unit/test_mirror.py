@@ -14,14 +14,6 @@ SOURCES = TESTS.parent / "src" / "kprobe_tool"
 
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     # What a command prints is asked for by its command line, as its users do.
-    "unit/commands/audit/test_audit.py": (
-        "commands/audit/baseline.py",
-        "commands/audit/command.py",
-        "commands/audit/monitoring.py",
-        "commands/audit/picture.py",
-        "commands/audit/run.py",
-        "commands/audit/waivers.py",
-    ),
     "unit/commands/bugreport/test_redact.py": ("commands/bugreport/__init__.py",),
     "unit/commands/check_fields/test_command.py": ("commands/check_fields/rows.py",),
     "unit/commands/fleet/test_command.py": ("commands/fleet/picture.py", "commands/fleet/rows.py"),
@@ -41,9 +33,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "__main__.py",
         "commands/check_rows.py",
         "commands/doctor.py",
-        "commands/explain.py",
         "commands/options.py",
-        "commands/schema.py",
         "commands/skmsg/__init__.py",
         "commands/verifier_log/__init__.py",
         "errors.py",
@@ -52,7 +42,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "probes/versions.py",
     ),
     "unit/test_schemas.py": ("commands/rds_info/leak_check.py", "probes/schemas.py"),
-    "unit/test_checks.py": ("commands/findings.py",),
     # One document in every format, so that they can be compared.
     "unit/report/test_report.py": (
         "report/document.py",

@@ -17,9 +17,6 @@ from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.explaining.redact import redact
-from kprobe_tool.probes.verifier.log.lines import entries
-from kprobe_tool.probes.verifier.log.noise import clean
-from kprobe_tool.probes.verifier.log.tail import STRETCH, lines
 from kprobe_tool.probes.verifier.messages.table import TABLE
 from kprobe_tool.report.document import Document
 from kprobe_tool.report.table import render as render_table
@@ -91,24 +88,6 @@ def test_anything(data: bytes, errno: str | None) -> None:
 @given(mutated())
 def test_nearly_a_log(data: bytes) -> None:
     explain_anything(data, None)
-
-
-@given(st.binary(max_size=3000))
-def test_lines_are_all_there(data: bytes) -> None:
-    """Backwards are the same lines as forwards."""
-    expected = [clean(line) for line in data.removesuffix(b"\n").split(b"\n")]
-    assert list(lines(data))[::-1] == expected
-
-
-def test_a_line_without_an_end_is_taken_apart() -> None:
-    found = list(lines(b"first\n" + b"x" * (3 * STRETCH)))
-    assert 2 <= len(found) <= 5
-    assert found[-1] == "first"
-
-
-@given(st.text(max_size=300))
-def test_every_line_is_something(text: str) -> None:
-    assert entries(clean(text.encode("utf-8", "surrogatepass")))
 
 
 BAIT = {

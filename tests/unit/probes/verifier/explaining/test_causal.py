@@ -6,14 +6,8 @@ from __future__ import annotations
 import pytest
 
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
-from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 
-TRAILER = "processed 9 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0"
-START = "0: R1=ctx() R10=fp0"
-
-
-def explained(*lines: str) -> Diagnosis:
-    return explain_bytes("".join(f"{line}\n" for line in (*lines, TRAILER)).encode())
+from .logs import START, explained
 
 
 def path(diagnosis: Diagnosis) -> list[tuple[str, int | None]]:

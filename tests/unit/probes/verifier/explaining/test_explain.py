@@ -11,10 +11,7 @@ import pytest
 
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.diagnosis import Category, Diagnosis, LogOutcome, LostPart
-from kprobe_tool.probes.verifier.explaining.errnos import UNSAID
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes, explain_fd
-from kprobe_tool.probes.verifier.explaining.redact import HIDDEN, redact
-from kprobe_tool.probes.verifier.log.noise import errno_of
 
 DATA = Path(__file__).parents[3] / "data" / "verifier"
 LIBBPF = (DATA / "null-check-6.18.txt").read_text(encoding="utf-8")
@@ -199,20 +196,6 @@ def test_the_beginning_is_lost(errno: str | None) -> None:
     assert diagnosis.truncated.lost is LostPart.HEAD
 
 
-@pytest.mark.parametrize("errno", sorted(UNSAID))
-def test_an_empty_log(errno: str) -> None:
-    for text in (b"", b"\n \0\n"):
-        diagnosis = explain_bytes(text, errno)
-        assert (diagnosis.outcome, diagnosis.recognised, diagnosis.errno) == (LogOutcome.REJECTED, True, errno)
-        assert diagnosis.reason.endswith(".")
-
-
-def test_an_empty_log_and_an_unusual_errno() -> None:
-    diagnosis = explain_bytes(b"", "EXDEV")
-    assert not diagnosis.recognised
-    assert "EXDEV" in diagnosis.reason
-
-
 @pytest.mark.parametrize(
     "data",
     [b"", b"\n\n", b"hello\n", b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 40, b"#!/bin/sh\nexit 1\n" * 100],
@@ -257,35 +240,3 @@ def test_a_file_and_a_pipe_say_the_same(tmp_path: Path) -> None:
     with path.open("rb") as file:
         check_null(explain_fd(file.fileno()))
     check_null(piped)
-
-
-def test_addresses_are_left_out() -> None:
-    diagnosis = explained(
-        "3: (18) r1 = 0xff340bac03de8c00       ; R1=map_ptr(ks=8,vs=16)",
-        "4: (bf) r2 = r0              ; R2=scalar(umax=0xffffffff80000000,var_off=(0x0; 0xffffffffffffff00))",
-        "5: (71) r0 = *(u8 *)(r2 +0)",
-        "R2 invalid mem access 'scalar'",
-        TRAILER,
-    )
-    text = repr(redact(diagnosis))
-    assert "0xff340bac03de8c00" in repr(diagnosis)
-    assert "ff340bac03de8c00" not in text
-    assert HIDDEN in text
-    assert redact(diagnosis).outcome is LogOutcome.REJECTED
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("EACCES", "EACCES"),
-        ("eperm", "EPERM"),
-        ("13", "EACCES"),
-        ("-22", "EINVAL"),
-        ("Permission denied", "EACCES"),
-        ("argument list too long", "E2BIG"),
-        ("No such thing", None),
-        ("99999", None),
-    ],
-)
-def test_errnos(text: str, name: str | None) -> None:
-    assert errno_of(text) == name

@@ -10,7 +10,7 @@ import pytest
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.floor import judge, table
 from kprobe_tool.probes.verifier.floor.judge import number
-from kprobe_tool.probes.verifier.floor.uses import ObjectUses, Stage, Use, of_section_name
+from kprobe_tool.probes.verifier.floor.uses import Stage, Use
 from tests.corpus.objects import object_file
 from tests.corpus.programs import PROGRAMS, Program
 from tests.floor.corpus import oldest
@@ -99,30 +99,6 @@ def test_what_kfuncs_need() -> None:
     assert "bpf_res_spin_lock" in {use.name for use in found.licence.needs_gpl}
 
 
-@pytest.mark.parametrize(
-    ("section", "kind", "attach", "stage"),
-    [
-        ("xdp", "xdp", "BPF_XDP", Stage.OPTIONAL),
-        ("?xdp", "xdp", "BPF_XDP", Stage.OPTIONAL),
-        ("xdp.frags", "xdp", "BPF_XDP", Stage.OPTIONAL),
-        ("kprobe/do_exit", "kprobe", None, None),
-        ("kprobe.multi/do_*", "kprobe", "BPF_TRACE_KPROBE_MULTI", Stage.ATTACH),
-        ("tcx/ingress", "sched_cls", "BPF_TCX_INGRESS", Stage.ATTACH),
-        ("fentry.s/do_exit", "tracing", "BPF_TRACE_FENTRY", Stage.LOAD),
-        ("cgroup/connect4", "cgroup_sock_addr", "BPF_CGROUP_INET4_CONNECT", Stage.LOAD),
-        ("cgroup_skb/egress", "cgroup_skb", "BPF_CGROUP_INET_EGRESS", Stage.ATTACH),
-        ("no/such/section", None, None, None),
-        ("xdpx", None, None, None),
-    ],
-)
-def test_sections(section: str, kind: str | None, attach: str | None, stage: Stage | None) -> None:
-    found, uses = of_section_name(section)
-    assert found == kind
-    attaching = [use for use in uses if use.kind == "attach type"]
-    assert [(use.name, use.stage) for use in attaching] == ([] if attach is None else [(attach, stage)])
-    assert all(use.since is not None for use in uses) == (kind is not None)
-
-
 def use(name: str, since: tuple[str, str | None, str | None] | None, stage: Stage = Stage.LOAD) -> Use:
     return Use("helper", name, since, stage)
 
@@ -172,10 +148,6 @@ def test_cut_and_broken_objects(tmp_path: Path) -> None:
                 assert error.subject == str(path)
                 told += 1
     assert told > len(whole) // 7
-
-
-def test_licence_of_an_object() -> None:
-    assert ObjectUses(OBJECT.read_bytes()).licence == "GPL"
 
 
 def test_tables() -> None:

@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Logs that say nothing, so that only the errno of the load does."""
+
+from __future__ import annotations
+
+import pytest
+
+from kprobe_tool.probes.verifier.diagnosis import LogOutcome
+from kprobe_tool.probes.verifier.explaining.errnos import UNSAID
+from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
+
+
+@pytest.mark.parametrize("errno", sorted(UNSAID))
+def test_an_empty_log(errno: str) -> None:
+    for text in (b"", b"\n \0\n"):
+        diagnosis = explain_bytes(text, errno)
+        assert (diagnosis.outcome, diagnosis.recognised, diagnosis.errno) == (LogOutcome.REJECTED, True, errno)
+        assert diagnosis.reason.endswith(".")
+
+
+def test_an_empty_log_and_an_unusual_errno() -> None:
+    diagnosis = explain_bytes(b"", "EXDEV")
+    assert not diagnosis.recognised
+    assert "EXDEV" in diagnosis.reason

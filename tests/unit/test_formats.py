@@ -18,7 +18,7 @@ from kprobe_tool.probes import audit, host, schemas
 from kprobe_tool.report.output import COMMON, Output
 
 from . import formats, shapes
-from .test_cli import ALL_COMMANDS
+from .test_lazy import ALL_COMMANDS
 from .test_schemas import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_lines, subschemas
 
 pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from .test_cli import ALL_COMMANDS
+from .test_lazy import ALL_COMMANDS
 
 HEAVY = {"pyroute2", "bcc", "tabulate", "asyncio", "importlib.metadata", "logging.handlers", "jsonschema"}
 

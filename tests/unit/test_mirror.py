@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -13,51 +15,37 @@ TESTS = Path(__file__).parents[1]
 SOURCES = TESTS.parent / "src" / "kprobe_tool"
 
 ELSEWHERE: dict[str, tuple[str, ...]] = {
-    # What a command prints is asked for by its command line, as its users do.
+    # Rows and pictures are seen in what the command prints.
     "unit/commands/bugreport/test_redact.py": ("commands/bugreport/__init__.py",),
     "unit/commands/check_fields/test_command.py": ("commands/check_fields/rows.py",),
     "unit/commands/fleet/test_command.py": ("commands/fleet/picture.py", "commands/fleet/rows.py"),
     "unit/commands/skmsg/test_check.py": ("commands/skmsg/rows.py",),
+    "unit/commands/test_explain.py": ("commands/check_rows.py",),
     "unit/commands/verifier_log/test_explain.py": (
-        "commands/verifier_log/html.py",
         "commands/verifier_log/picture.py",
         "commands/verifier_log/rows.py",
-        "commands/verifier_log/stats.py",
         "probes/verifier/explaining/sources.py",
     ),
-    "unit/commands/verifier_log/test_matrix.py": (
-        "commands/verifier_log/matrix_rows.py",
-        "probes/verifier/matrix/ask.py",
-    ),
-    "unit/test_cli.py": (
-        "__main__.py",
-        "commands/check_rows.py",
-        "commands/doctor.py",
-        "commands/options.py",
-        "commands/skmsg/__init__.py",
-        "commands/verifier_log/__init__.py",
-        "errors.py",
-        "lazy.py",
-        "probes/host.py",
-        "probes/versions.py",
-    ),
+    "unit/commands/verifier_log/test_matrix.py": ("commands/verifier_log/matrix_rows.py",),
+    # The entry point: what is raised becomes a line and an exit code, --version asks for versions, and groups of
+    # commands are nothing but their names and help.
+    "unit/test_cli.py": ("__main__.py", "commands/options.py", "errors.py", "probes/versions.py"),
+    "unit/test_lazy.py": ("commands/skmsg/__init__.py", "commands/verifier_log/__init__.py"),
+    # What every document says of the host, and whether it was root's.
+    "unit/commands/audit/test_run.py": ("probes/host.py",),
+    # Each schema against what commands write, and each format with every command that has it.
     "unit/test_schemas.py": ("commands/rds_info/leak_check.py", "probes/schemas.py"),
-    # One document in every format, so that they can be compared.
-    "unit/report/test_report.py": (
+    "unit/test_formats.py": (
+        "commands/verifier_log/stats.py",
         "report/document.py",
         "report/github.py",
-        "report/json.py",
         "report/jsonl.py",
         "report/line.py",
         "report/nrpe.py",
-        "report/output.py",
-        "report/prometheus.py",
         "report/sarif.py",
-        "report/table.py",
-        "report/text.py",
         "report/wide.py",
     ),
-    # Structures and raw calls: the kernel, its BTF and its headers say whether they are right.
+    # Structures and raw calls: the kernel's own types say whether they are right.
     "host/test_layouts.py": (
         "native/clone3.py",
         "native/fileattr.py",
@@ -70,32 +58,22 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "native/sched_types.py",
         "native/xattr.py",
     ),
-    "host/test_host.py": (
-        "native/child.py",
-        "native/host.py",
-        "native/libc.py",
-        "native/netns.py",
-        "native/sched.py",
-        "native/stat.py",
-        "probes/namespaces.py",
-    ),
+    # What only a kernel can answer: of this host, where it lets one ask, or of the lab.
     "host/test_bcc.py": ("native/kprobe.py", "native/ringbuf.py"),
+    "host/test_namespaces.py": ("native/netns.py", "native/sched.py", "probes/namespaces.py"),
     "host/test_verifier_load.py": ("native/bpf_object.py", "native/libbpf.py", "native/memory.py"),
-    "host/test_verifier_watch.py": ("native/cgroup.py", "probes/verifier/watching/reload.py"),
-    "unit/native/test_fork.py": ("native/tracefs.py",),
+    "host/test_verifier_watch.py": ("native/cgroup.py", "native/host.py"),
+    "kernels/guest/test_netns.py": ("native/stat.py",),
+    "kernels/guest/test_rds_info.py": ("probes/rds/ask.py",),
+    "kernels/guest/test_rds_leak.py": ("probes/rds/experiment.py",),
+    "kernels/guest/test_tracefs.py": ("native/tracefs.py",),
+    "unit/native/test_syscall.py": ("native/libc.py",),
+    # The network that the peer is in, and records that clang and Python lay out alike.
     "unit/native/test_silent_peer.py": ("native/link.py",),
-    "unit/native/test_rds.py": ("native/rds_info.py",),
-    "unit/native/programs/test_layout.py": (
-        "native/programs/doctor.py",
-        "native/programs/skmsg_check.py",
-        "native/programs/verifier_watch.py",
-    ),
-    # What asks, with all that is asked: its answers are what the judges' tests are fed with.
+    "unit/native/programs/test_layout.py": ("native/programs/doctor.py",),
+    # Trees of real kernels are asked, and the answers judged.
     "unit/probes/nvme/test_judge.py": ("probes/nvme/ask.py", "probes/nvme/controllers.py"),
-    "unit/probes/rds/test_entries.py": ("probes/rds/ask.py",),
-    "unit/probes/rds/test_judge.py": ("probes/rds/checks.py", "probes/rds/experiment.py"),
-    "unit/probes/skmsg/test_judge.py": ("probes/skmsg/checks.py", "probes/skmsg/experiment.py"),
-    # A log goes through all of these, and what they make of it is compared with what the kernel meant.
+    # Which of these a message goes to depends on the whole log: the tests say what must come of it.
     "unit/probes/verifier/explaining/test_causes.py": (
         "probes/verifier/explaining/bounds.py",
         "probes/verifier/explaining/calls.py",
@@ -103,33 +81,22 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "probes/verifier/explaining/numbers.py",
         "probes/verifier/explaining/objects.py",
         "probes/verifier/explaining/origins.py",
-        "probes/verifier/explaining/packets.py",
         "probes/verifier/explaining/pointers.py",
         "probes/verifier/explaining/slots.py",
     ),
     "unit/probes/verifier/explaining/test_explain.py": (
         "probes/verifier/explaining/ending.py",
-        "probes/verifier/explaining/errnos.py",
         "probes/verifier/explaining/gaps.py",
-        "probes/verifier/explaining/redact.py",
     ),
-    "unit/probes/verifier/floor/test_judge.py": (
-        "probes/verifier/floor/features.py",
-        "probes/verifier/floor/uses.py",
-    ),
-    "unit/probes/verifier/log/test_states.py": ("probes/verifier/log/disasm.py",),
-    "unit/probes/verifier/test_corpus.py": ("probes/verifier/log/lines.py", "probes/verifier/log/path.py"),
+    # Every program of the corpus, from its log to the steps of its path; and every log in every wrapping.
+    "unit/probes/verifier/test_corpus.py": ("probes/verifier/log/path.py",),
     "unit/probes/verifier/test_surrounded.py": (
         "probes/verifier/log/encodings.py",
-        "probes/verifier/log/noise.py",
-        "probes/verifier/log/tail.py",
         "probes/verifier/log/wrapping.py",
     ),
+    # One instruction each, and which feature it is; every row of the table, and what a row is.
+    "unit/probes/verifier/floor/test_instructions.py": ("probes/verifier/floor/features.py",),
     "unit/probes/verifier/messages/test_table.py": ("probes/verifier/messages/row.py",),
-    "unit/probes/verifier/watching/test_watch.py": (
-        "probes/verifier/watching/attempts.py",
-        "probes/verifier/watching/kernel_format.py",
-    ),
 }
 PLACES = {module: tests for tests, modules in ELSEWHERE.items() for module in modules}
 
@@ -147,21 +114,32 @@ def own_tests(module: str) -> Path:
 MODULES = sorted(str(path.relative_to(SOURCES)) for path in SOURCES.rglob("*.py") if has_logic(path))
 
 
+def trees(text: str) -> Iterator[ast.Module]:
+    """The code of a file, and that of the programs that it hands to another interpreter."""
+    tree = ast.parse(text)
+    yield tree
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "import " in node.value:
+            with suppress(SyntaxError):
+                yield ast.parse(node.value)
+
+
 @cache
 def imports(path: Path) -> frozenset[Path]:
-    """The files of src that a file imports, anywhere in it."""
+    """The files of src and tests that a file imports, anywhere in it."""
     found: set[Path] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            for name in names:
-                place = SOURCES.parent / name.replace(".", "/")
-                found.update(each for each in (place.with_suffix(".py"), place / "__init__.py") if each.exists())
+    for node in (node for tree in trees(path.read_text(encoding="utf-8")) for node in ast.walk(tree)):
+        if isinstance(node, ast.ImportFrom):
+            above = path.parents[node.level - 1] if node.level else None
+            for name in (node.module or "", *(f"{node.module or ''}.{alias.name}" for alias in node.names)):
+                for root in [above] if above else [SOURCES.parent, TESTS.parent]:
+                    place = root / name.strip(".").replace(".", "/")
+                    found.update(each for each in (place.with_suffix(".py"), place / "__init__.py") if each.exists())
     return frozenset(found)
 
 
 def reached(tests: Path) -> set[Path]:
-    """All files of src that tests can run."""
+    """All files that tests can run."""
     found: set[Path] = set()
     waiting = list(imports(tests))
     while waiting:
@@ -182,9 +160,7 @@ def test_every_module_has_its_tests(module: str) -> None:
         return
     assert module in PLACES, f"no {own_tests(module).relative_to(TESTS)}, and no line in ELSEWHERE"
     tests = TESTS / PLACES[module]
-    # Some tests hand a program of a few lines to another interpreter.
-    named = f" {Path(module).stem}" in tests.read_text(encoding="utf-8")
-    assert named or module == "__main__.py" or SOURCES / module in reached(tests), f"not imported by {PLACES[module]}"
+    assert module == "__main__.py" or SOURCES / module in reached(tests), f"not imported by {PLACES[module]}"
 
 
 def test_places_are_of_modules_that_there_are() -> None:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""explain from the command line to the exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Names of documents that there are not."""
 
 from __future__ import annotations
 

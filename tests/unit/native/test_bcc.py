@@ -4,10 +4,16 @@
 from __future__ import annotations
 
 import errno as errnos
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from kprobe_tool.native import bcc, host
+
+from ...skips import skip
 
 # As Linux 6.1 and 7.2 word it.
 NO_READ_6_1 = "0: (85) call bpf_probe_read_kernel#113\nunknown func bpf_probe_read_kernel#113\nprocessed 30 insns\n"
@@ -43,3 +49,38 @@ def test_one_line(number: int, noise: str, line: str, monkeypatch: pytest.Monkey
     told = str(bcc.failure("x.c", number, noise))
     assert told.startswith(line)
     assert "\n" not in told
+
+
+def test_bcc_is_found_outside_its_own_python() -> None:
+    """As from pipx or a virtual environment without system packages: -S leaves the site directories out."""
+    from kprobe_tool.native import bcc
+
+    if not bcc.DISTRIBUTION.exists():
+        skip("python3-bpfcc is not installed")
+    source = Path(bcc.__file__).parents[2]
+    code = (
+        f"import sys; sys.path.insert(0, {str(source)!r})\n"
+        "from kprobe_tool.native import bcc\n"
+        "found = bcc.load()\n"
+        "assert hasattr(found.module, 'BPF') and 'dist-packages' not in ''.join(sys.path)\n"
+        "print(found.path)\n"
+    )
+    done = subprocess.run(["/usr/bin/python3", "-S", "-c", code], check=False, capture_output=True, text=True)
+    assert done.stdout.strip() == str(bcc.DISTRIBUTION), done.stderr
+
+
+def test_a_foreign_bcc_is_not_believed(tmp_path: Path) -> None:
+    """The package index has another project of that name; it must not be taken for iovisor's."""
+    (tmp_path / "bcc.py").write_text("class Lattice: pass\n")
+    code = (
+        "from kprobe_tool.native import bcc\n"
+        "from kprobe_tool.errors import Error\n"
+        "try:\n"
+        "    print(bcc.load().path)\n"
+        "except Error as error:\n"
+        "    print(error)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path) not in done.stdout

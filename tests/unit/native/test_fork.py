@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 import subprocess
@@ -168,23 +167,3 @@ def test_large_messages() -> None:
         answer = prober.ask(Call("pidfd_open", (0x7FFFFFFF, pages)))
         assert answer.memory[0][8:] == pages.data[8:]
         assert answer.memory[1] == pages.pointers[0][1]
-
-
-def test_stuck_child_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A killed child that does not end keeps nobody."""
-
-    def wait(request: Request) -> Request:
-        time.sleep(3600)
-        return {}
-
-    child = Child(wait, time.monotonic() + 0.1)
-    with pytest.raises(TimeoutError):
-        child.ask()
-    monkeypatch.setattr(os, "kill", lambda pid, number: None)
-    monkeypatch.setattr("kprobe_tool.native.child.PATIENCE", 0.1)
-    begin = time.monotonic()
-    child.close()
-    assert time.monotonic() - begin < 60
-    monkeypatch.undo()
-    os.kill(child.pid, signal.SIGKILL)
-    os.waitpid(child.pid, 0)

@@ -8,7 +8,7 @@ from kprobe_tool.native import host
 from kprobe_tool.probes import doctor
 from kprobe_tool.probes.doctor import COMMANDS, CommandNeeds, Item, Works, status_of
 
-from ..test_cli import ALL_COMMANDS
+from ..test_lazy import ALL_COMMANDS
 
 
 def items(**available: bool | None) -> dict[str, Item]:

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Verdicts compared with those of a run before."""
 
 from __future__ import annotations
 

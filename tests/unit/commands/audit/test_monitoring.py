@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Audits for monitoring: what a plugin must say, whatever goes wrong."""
 
 from __future__ import annotations
 

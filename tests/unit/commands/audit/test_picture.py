@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Audits as people see them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Which checks are run, and what a run knows about those that are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Findings that somebody has accepted."""
 
 from __future__ import annotations
 

@@ -4,12 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from kprobe_tool.checks import CHECKS, Status, evaluate
-from kprobe_tool.errors import Error
-from kprobe_tool.probes.rds import checks, experiment
+from kprobe_tool.checks import Status
 from kprobe_tool.probes.rds.experiment import DeliveryAttempt, IsolationExperiment, OptionAnswer
 from kprobe_tool.probes.rds.judge import finding_of, judge_option, second_witness
-from kprobe_tool.probes.rds.presence import Presence
 
 OK, AFFECTED, UNKNOWN = Status.OK, Status.AFFECTED, Status.UNKNOWN
 
@@ -107,22 +104,6 @@ def test_bind(errno: str | None, status: Status, taken: bool | None) -> None:
     finding = finding_of("rds-bind-netns", replace(experiment_of({}), bind_errno=errno))
     assert finding.status is status
     assert finding.evidence["bind_taken"] is taken
-
-
-def verdicts(monkeypatch: pytest.MonkeyPatch, done: IsolationExperiment | Error, present: Presence) -> set[Status]:
-    monkeypatch.setattr(checks, "presence", lambda: present)
-    monkeypatch.setattr(experiment, "attempt", lambda: done)
-    return {evaluate(check).status for check in CHECKS if check.system == "rds"}
-
-
-def test_an_experiment_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    present = Presence(True, ("rds",), None)
-    assert verdicts(monkeypatch, Error("leak check", "no", hint="root"), present) == {UNKNOWN}
-
-
-def test_rds_that_is_not_there_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = verdicts(monkeypatch, Error("must", "not be asked"), Presence(False, (), None))
-    assert found == {Status.NOT_APPLICABLE}
 
 
 @pytest.mark.parametrize(

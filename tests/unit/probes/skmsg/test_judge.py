@@ -4,23 +4,17 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kprobe_tool.checks import CHECKS, Method, Status
-from kprobe_tool.errors import Error
-from kprobe_tool.native import host, sk_msg
-from kprobe_tool.native.programs import skmsg_check
-from kprobe_tool.native.programs.skmsg_check import Plan, Record, Step, StepKind
+from kprobe_tool.native.programs.skmsg_check import Record
 from kprobe_tool.native.sk_msg import PageKind
-from kprobe_tool.probes.skmsg import checks, experiment
-from kprobe_tool.probes.skmsg import judge as judge_module
-from kprobe_tool.probes.skmsg.cases import CASES, Must, SocketKind
+from kprobe_tool.probes.skmsg import checks
+from kprobe_tool.probes.skmsg.cases import Must, SocketKind
 from kprobe_tool.probes.skmsg.experiment import Controls, CopyBitExperiment, Run, experiment_of
 from kprobe_tool.probes.skmsg.judge import CaseOutcome, judge, results, statement
 
@@ -55,19 +49,6 @@ def test_real_kernels(release: str, ktls: str, tcp: str) -> None:
     assert len(found) == 12
     assert outcomes(seen(release), SocketKind.KTLS) == {ktls}
     assert outcomes(seen(release), SocketKind.TCP) == {tcp}
-
-
-@pytest.mark.parametrize(("release", "status"), [(UNFIXED, Status.AFFECTED), (FIXED, Status.OK), (CLOSED, Status.OK)])
-@pytest.mark.parametrize("check", IDS)
-def test_verdicts(release: str, status: Status, check: str) -> None:
-    finding = checks.finding(seen(release), check)
-    assert finding.status is status
-    assert finding.method is Method.PROBE
-    json.dumps(finding.evidence)
-
-
-def test_checks_and_tests_belong_together() -> None:
-    assert {case.check for case in CASES} == set(IDS)
 
 
 def last_of(run: Run) -> Record:
@@ -303,27 +284,6 @@ def test_which_helper_failed() -> None:
         assert judge(done, replace(run, records=records)).reason == f"{helper}() fails (ENOMEM)"
 
 
-def test_what_was_tried_on_tcp_alone() -> None:
-    """The kernel copies on TCP, and kTLS is not in use: the first is an answer, so the verdict is one."""
-    done = seen(CLOSED)
-    tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
-    finding = checks.finding(
-        replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=False), "skmsg-push-pop-copy"
-    )
-    assert (finding.status, finding.method) == (Status.NOT_APPLICABLE, Method.PROBE)
-
-
-def test_kept_and_closed_in_one_reason() -> None:
-    """The first case that was kept speaks for all of them; what the kernel refuses comes after."""
-    done = seen(FIXED)
-    finding = checks.finding(done, "skmsg-push-pop-copy")
-    found = [each for each in results(done) if each.case.check == "skmsg-push-pop-copy"]
-    kept = [each for each in found if each.outcome is CaseOutcome.OK]
-    assert len({each.reason for each in kept}) > 1, "or the first could be any"
-    assert finding.reason.startswith(f"{kept[0].reason}: {checks.names(kept)}; ")
-    assert finding.reason.endswith(judge_module.CLOSED)
-
-
 def test_statement(done: CopyBitExperiment) -> None:
     said = statement(done)
     assert said["method"] == "symbol"
@@ -334,63 +294,3 @@ def test_statement(done: CopyBitExperiment) -> None:
 def test_statement_texts_differ() -> None:
     texts = {str(statement(seen(release))["text"]) for release in (UNFIXED, FIXED, CLOSED)}
     assert len(texts) == 3
-
-
-def test_a_failure_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls: list[int] = []
-
-    def fail() -> CopyBitExperiment:
-        calls.append(1)
-        raise OSError(22, "Invalid argument", "BPF map sockets")
-
-    monkeypatch.setattr(experiment, "run_in_child", fail)
-    experiment.attempt.cache_clear()
-    try:
-        for _ in range(2):
-            with pytest.raises(Error, match=r"BPF on sockets: BPF map sockets: Invalid argument \(EINVAL\)"):
-                experiment.experiment()
-    finally:
-        experiment.attempt.cache_clear()
-    assert calls == [1]
-
-
-@pytest.mark.parametrize(
-    ("capabilities", "missing"),
-    [
-        ({"CAP_BPF"}, "CAP_NET_ADMIN and CAP_PERFMON"),
-        ({"CAP_BPF", "CAP_PERFMON"}, "needs CAP_NET_ADMIN as well"),
-        (set(), "CAP_BPF"),
-    ],
-)
-def test_capabilities(capabilities: set[str], missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "effective_capabilities", lambda: frozenset(capabilities))
-    with pytest.raises(Error, match=missing):
-        experiment.require_privileges()
-
-
-@pytest.mark.parametrize(
-    "capabilities", [{"CAP_SYS_ADMIN"}, {"CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"}], ids=["root", "three"]
-)
-def test_enough_capabilities(capabilities: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host, "effective_capabilities", lambda: frozenset(capabilities))
-    experiment.require_privileges()
-
-
-def test_plan() -> None:
-    call = Plan((Step(StepKind.PUSH, 0, 8), Step(StepKind.PULL, 8, 1)), skmsg_check.SK_PASS)
-    assert struct.unpack("=7I", call.packed()) == (1, 1, 0, 8, 3, 8, 1)
-    assert struct.unpack("=7I", Plan().packed()) == (0,) * 7
-
-
-def test_plans_fit() -> None:
-    for case in CASES:
-        assert len(case.plans) <= skmsg_check.CALLS
-        assert all(len(plan.steps) <= skmsg_check.STEPS for plan in case.plans)
-
-
-def test_record_cut_short() -> None:
-    raw: Any = json.loads((DATA / f"{FIXED}.json").read_text(encoding="utf-8"))["runs"][0]["records"][0]
-    whole = bytes.fromhex(raw)
-    assert skmsg_check.decode(whole).sg.elements[0].kind is sk_msg.PageKind.CACHE
-    with pytest.raises(ValueError, match="too small"):
-        skmsg_check.decode(whole[:-1])

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Diagnoses without the kernel's addresses."""
 
 from __future__ import annotations
 

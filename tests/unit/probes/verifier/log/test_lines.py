@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Lines of a log, whatever they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""What stands around a log."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ ENTRY = table.entry("statmount")
 PARAM = next(field for field in ENTRY.fields if field.name == "param")
 FLAGS = ENTRY.fields[-1]
 MOUNT = 1 << 31 | 5
-NOTHING = {(Support.UNKNOWN, ProbeMethod.SELF)}
+NO_ANSWER = {(Support.UNKNOWN, ProbeMethod.SELF)}
 
 
 def kernel(filled: int = 0x3F, supported: int | None = None, *, mounts: int = 1, size: int = 32) -> FakeProber:
@@ -83,9 +83,7 @@ def test_before_that_only_what_is_filled_is_known() -> None:
 
 def test_no_mount_to_ask_about() -> None:
     prober = kernel(mounts=0)
-    assert {(each.accepted, each.method) for each in results(prober).values()} == {
-        (Support.UNKNOWN, ProbeMethod.SELF)
-    }
+    assert {(each.accepted, each.method) for each in results(prober).values()} == NO_ANSWER
     assert [call.name for call in prober.asked] == ["listmount"]
 
 
@@ -94,9 +92,8 @@ def test_no_answer_about_the_mount(ending: Kernel) -> None:
     """The mount may have gone since it was listed, and a filter may end who asks."""
     whole = kernel().kernel
     prober = FakeProber(lambda call: whole(call) if call.name == "listmount" else ending(call))
-    assert {(each.accepted, each.method) for each in results(prober).values()} == {
-        (Support.UNKNOWN, ProbeMethod.SELF)
-    }
+    assert {(each.accepted, each.method) for each in results(prober).values()} == NO_ANSWER
+    assert {each.note for each in results(prober).values()} == {None}
 
 
 def test_flags_are_asked_for_like_any_others() -> None:

@@ -195,15 +195,15 @@ class StandardStream(io.TextIOWrapper):
         self.called = name
 
     def write(self, text: str) -> int:
-        with self.failing():
+        with self.named_failures():
             return super().write(text)
 
     def flush(self) -> None:
-        with self.failing():
+        with self.named_failures():
             super().flush()
 
     @contextlib.contextmanager
-    def failing(self) -> Iterator[None]:
+    def named_failures(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:

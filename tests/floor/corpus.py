@@ -52,7 +52,7 @@ def written(program: Program) -> Iterator[Use]:
             named.extend([of_map_type(map_type), *of_map_flags(flags)])
         return 1
 
-    code = instructions.decoded(assemble(program.text, resolve))
+    code = instructions.decode(assemble(program.text, resolve))
     yield from named
     if program.prog_type in table.PROGRAM_TYPES:
         yield Use("program type", program.prog_type, table.PROGRAM_TYPES[program.prog_type], Stage.LOAD)

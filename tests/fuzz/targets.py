@@ -210,7 +210,7 @@ PROC: Sequence[tuple[str, Callable[[], object]]] = (
     ("/proc/self/timens_offsets", host.monotonic_offset.__wrapped__),
     ("/sys/devices/system/cpu/possible", host.possible_cpus),
     ("/sys/kernel/security/lockdown", host.lockdown),
-    ("/proc/sys/kernel/modprobe", kmod.loading_disabled),
+    ("/proc/sys/kernel/modprobe", kmod.loading_disabled_by),
 )
 """Paths that parsers open, each with such a parser."""
 

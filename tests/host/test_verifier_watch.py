@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.commands.verifier_log.watch import lines, missing, report_row
+from kprobe_tool.commands.verifier_log.watch import describe_missing, lines, report_row
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf, cgroup, host
 from kprobe_tool.probes.live import Counters, Limits
@@ -190,7 +190,7 @@ def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
     assert (row["attr_read"], row["prog_type"], row["insn_cnt"]) == (False, None, None)
     head, *_ = lines(row, None)
     assert "unknown program" in head
-    assert "could not be read" in "".join(missing(row))
+    assert "could not be read" in "".join(describe_missing(row))
 
 
 @pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
@@ -202,7 +202,7 @@ def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
     (report,), counters = collect(watch, {told.pid})
     load = report.last.load
     assert (load.errno, load.start, load.seccomp, load.name) == (errno, None, True, "filtered")
-    assert "seccomp" in "".join(missing(dict(report_row(watch, explain_report(report)))))
+    assert "seccomp" in "".join(describe_missing(dict(report_row(watch, explain_report(report)))))
     assert counters.seen == counters.emitted + counters.dropped
 
 
@@ -211,7 +211,7 @@ def test_a_load_without_seccomp(watch: LoadWatch) -> None:
     told = loads.silently(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {told.pid})
     assert report.last.load.start is not None
-    assert "seccomp" not in "".join(missing(dict(report_row(watch, explain_report(report)))))
+    assert "seccomp" not in "".join(describe_missing(dict(report_row(watch, explain_report(report)))))
 
 
 def test_a_log_that_changes(watch: LoadWatch) -> None:

@@ -14,7 +14,7 @@ from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
 from kprobe_tool.report.output import Output, emit
-from kprobe_tool.report.text import wrapped
+from kprobe_tool.report.text import wrap_text
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.doctor import CommandStatus, Item
@@ -70,7 +70,7 @@ def hints(statuses: Sequence[CommandStatus]) -> Iterator[Sequence[Span]]:
             if item.hint is not None:
                 names.setdefault(item.hint, {})[item.name] = None
     for hint, found in names.items():
-        yield from ((Span(line),) for line in wrapped(f"For {', '.join(found)}: {hint}", 4, ""))
+        yield from ((Span(line),) for line in wrap_text(f"For {', '.join(found)}: {hint}", 4, ""))
 
 
 def document_of(items: Sequence[Item], output: Output) -> Document:

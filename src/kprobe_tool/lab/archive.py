@@ -87,9 +87,9 @@ class Archive:
         """All that can be had, from the archive or the cache, where a kernel outlives its package."""
         with self._locked():
             offers = self._offers()
-        return offers + [o for o in self.cached() if o not in offers]
+        return offers + [o for o in self.cached_offers() if o not in offers]
 
-    def cached(self) -> list[Offer]:
+    def cached_offers(self) -> list[Offer]:
         offers = []
         for path in sorted(self.cache.glob("*/offer.json")):
             data = json.loads(path.read_text(encoding="utf-8"))
@@ -170,7 +170,7 @@ class Archive:
             except Error as e:
                 tried.add(kernel.release)
                 # A mirror that is not there at all is not asked for kernel after kernel.
-                among = self.offers() if attempt < DOWNLOADS else self.cached()
+                among = self.offers() if attempt < DOWNLOADS else self.cached_offers()
                 choice = choose(role, [o for o in among if o.release not in tried])
                 if choice is None or not choice.exact:
                     raise

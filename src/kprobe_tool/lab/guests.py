@@ -199,7 +199,7 @@ def lines_here(command: Sequence[str], seconds: float) -> list[str]:
     return done.stdout.splitlines()
 
 
-def parsed(line: str) -> GuestPlan:
+def parse_plan(line: str) -> GuestPlan:
     data = json.loads(line)
     return GuestPlan(
         tuple(Guest(**guest) for guest in data["guests"]),
@@ -222,7 +222,7 @@ def first_line() -> str:
 
 
 def main() -> int:
-    plan = parsed(first_line())
+    plan = parse_plan(first_line())
     archive = Archive()
     archive.cache.mkdir(parents=True, exist_ok=True)
     # In the cache, because guests see nothing of this machine's /tmp.

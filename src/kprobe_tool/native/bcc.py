@@ -73,7 +73,7 @@ def import_bcc() -> Any | None:
     except ModuleNotFoundError:
         return None
     except OSError as error:
-        raise not_loaded("bcc: libbcc", error) from error
+        raise load_error("bcc: libbcc", error) from error
     if hasattr(bcc, "BPF"):
         return bcc
     for name in [name for name in sys.modules if name == "bcc" or name.startswith("bcc.")]:
@@ -100,11 +100,11 @@ def from_distribution() -> Any | None:
         spec.loader.exec_module(module)
     except (ImportError, OSError, SyntaxError) as error:
         del sys.modules["bcc"]
-        raise not_loaded(f"bcc: {DISTRIBUTION}", error) from error
+        raise load_error(f"bcc: {DISTRIBUTION}", error) from error
     return module
 
 
-def not_loaded(subject: str, error: Exception) -> Error:
+def load_error(subject: str, error: Exception) -> Error:
     """Why bcc is there and cannot be used. dlopen(3) has words for that and no errno, also where memory is short."""
     if isinstance(error, OSError) and not memory.room(LIBRARY_SPACE, COMPILE_SPACE):
         return Error(subject, errno=errnos.ENOMEM, hint=MEMORY_HINT)

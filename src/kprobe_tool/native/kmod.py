@@ -27,7 +27,7 @@ PROC_PID_INIT_INO = 0xEFFFFFFC
 """Inode of the initial pid namespace (include/linux/proc_ns.h)."""
 
 
-def loaded(module: str) -> bool | None:
+def is_loaded(module: str) -> bool | None:
     """Whether a module is in the kernel: in /sys/module, or built in, which shows there only with parameters.
 
     None where it may be built in and modules.builtin, which would say so, cannot be read (in a container, say).
@@ -112,7 +112,7 @@ def alias_target(alias: str, release: str) -> AliasTarget | None:
     Reads modules.alias and modprobe.d as modprobe does; runs nothing. Raises OSError where modules.alias, or a file
     that may name the alias as well, cannot be read and nothing else settles it: then nobody knows.
     """
-    blocked = loading_disabled()
+    blocked = loading_disabled_by()
     configuration = list(config_lines())
     source = f"{MODULES}/{release}/modules.alias"
     for path, words in configuration:
@@ -147,7 +147,7 @@ def is_alias(words: Sequence[str], alias: str) -> bool:
     return len(words) == 3 and words[0] == "alias" and fnmatch.fnmatchcase(alias, words[1])
 
 
-def loading_disabled() -> str | None:
+def loading_disabled_by() -> str | None:
     """What keeps the kernel from loading any module at anybody's call, if there is something."""
     # A /proc mounted with subset=pid (systemd's ProcSubset=) has neither, whatever the kernel was built with.
     if not os.path.exists(f"{PROC}/modules") and os.path.isdir(f"{PROC}/sys/kernel"):

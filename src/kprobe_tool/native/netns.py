@@ -126,7 +126,7 @@ def from_path(path: str, *, name: str | None = None, pid: int | None = None) -> 
     return Netns(status.st_dev, status.st_ino, name=name, pid=pid, path=path)
 
 
-def listed() -> Iterator[Netns]:
+def of_ip_netns() -> Iterator[Netns]:
     """The namespaces that ip-netns(8) lists; files there that are no namespace (any more) are passed over."""
     try:
         names = sorted(os.listdir(NAMED))

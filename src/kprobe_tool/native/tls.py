@@ -47,11 +47,11 @@ def is_ulp_registered() -> bool | None:
     """Whether TCP_ULP "tls" finds what it names without loading a module; None where that cannot be seen."""
     try:
         with open(AVAILABLE_ULP, encoding="ascii") as file:
-            return MODULE in file.read(4096).split() or bool(kmod.loaded(MODULE))
+            return MODULE in file.read(4096).split() or bool(kmod.is_loaded(MODULE))
     except OSError:
         # It is there in the initial network namespace only.
         pass
-    if kmod.loaded(MODULE):
+    if kmod.is_loaded(MODULE):
         return True
     try:
         # A container has no modules.builtin of the host's kernel, and /sys/module shows only what has parameters.

@@ -101,7 +101,7 @@ class Feed:
             while True:
                 batch = self._batch(ring, 0.001)
                 yield batch
-                if not batch and (self._settled() or time.monotonic() > deadline):
+                if not batch and (self._is_settled() or time.monotonic() > deadline):
                     return
         finally:
             ring.close()
@@ -124,7 +124,7 @@ class Feed:
     def _raw(self) -> dict[str, int]:
         return dict(zip(COUNTERS, self._program.per_cpu_sums("counters", len(COUNTERS)), strict=True))
 
-    def _settled(self) -> bool:
+    def _is_settled(self) -> bool:
         """Whether every program that counted an event as seen has also said what became of it."""
         raw = self._raw()
         return raw["emitted"] == self._read and raw["seen"] == raw["emitted"] + raw["dropped"]

@@ -32,7 +32,7 @@ def enter_hint(error: OSError) -> str | None:
 def current() -> Netns:
     """The namespace this process runs in, with its ip-netns(8) name where it has one."""
     here = netns.current()
-    names = {space.identity: space.name for space in netns.listed()}
+    names = {space.identity: space.name for space in netns.of_ip_netns()}
     return replace(here, name=names.get(here.identity))
 
 
@@ -88,7 +88,7 @@ def find_all() -> tuple[list[Netns], list[Error]]:
     here = netns.current()
     sources: tuple[Iterable[Netns], ...] = (
         [here],
-        netns.listed(),
+        netns.of_ip_netns(),
         netns.of_processes(hidden),
         netns.of_mounts(),
         netns.of_open_files(),

@@ -8,17 +8,17 @@ from importlib.resources import files
 
 from kprobe_tool.names import require_name
 
-FOLDER = files("kprobe_tool").joinpath("schemas")
+DIRECTORY = files("kprobe_tool").joinpath("schemas")
 
 
 def names() -> list[str]:
-    return sorted(file.name.removesuffix(".json") for file in FOLDER.iterdir())
+    return sorted(file.name.removesuffix(".json") for file in DIRECTORY.iterdir())
 
 
 def text(name: str) -> str:
     """A schema as it is shipped. Raises Error for a document that has none."""
     require_name(name, names(), "document", "'kprobe-tool schema' lists them")
-    return FOLDER.joinpath(f"{name}.json").read_text(encoding="utf-8")
+    return DIRECTORY.joinpath(f"{name}.json").read_text(encoding="utf-8")
 
 
 def rows() -> list[dict[str, object]]:

@@ -23,12 +23,12 @@ def versions() -> dict[str, str | None]:
     }
     for name in LIBRARIES:
         found[name] = of_library(name)
-    found["bcc"] = unless_missing(lambda: bcc.load().version)
-    found["libbpf"] = unless_missing(libbpf.version)
+    found["bcc"] = version_or_none(lambda: bcc.load().version)
+    found["libbpf"] = version_or_none(libbpf.version)
     return found
 
 
-def unless_missing(version: Callable[[], str]) -> str | None:
+def version_or_none(version: Callable[[], str]) -> str | None:
     try:
         return version()
     except Error:

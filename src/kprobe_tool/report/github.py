@@ -17,11 +17,11 @@ def render(document: Document) -> Iterator[str]:
 def command(annotation: Annotation) -> str:
     """A workflow command. What ends a property or a line in its syntax is written as %XX."""
     where = {"file": annotation.file, "line": annotation.line, "col": annotation.column, "title": annotation.title}
-    properties = ",".join(f"{name}={quoted(str(value), ':,')}" for name, value in where.items() if value is not None)
-    return f"::{annotation.level} {properties}::{quoted(annotation.text)}"
+    properties = ",".join(f"{name}={quote(str(value), ':,')}" for name, value in where.items() if value is not None)
+    return f"::{annotation.level} {properties}::{quote(annotation.text)}"
 
 
-def quoted(text: str, more: str = "") -> str:
+def quote(text: str, more: str = "") -> str:
     """Text for a workflow command: percent first, then line ends, and in properties what separates them."""
     text = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
     for char in more:

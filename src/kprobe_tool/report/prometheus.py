@@ -17,13 +17,13 @@ def render(document: Document) -> Iterator[str]:
         yield f"# HELP {metric.name} {metric.help}"
         yield f"# TYPE {metric.name} gauge"
         for sample, value in metric.samples:
-            yield f"{metric.name}{braced(sample)} {value}"
+            yield f"{metric.name}{label_set(sample)} {value}"
 
 
-def braced(labels: Mapping[str, str]) -> str:
-    pairs = ",".join(f'{name}="{quoted(value)}"' for name, value in labels.items())
+def label_set(labels: Mapping[str, str]) -> str:
+    pairs = ",".join(f'{name}="{quote(value)}"' for name, value in labels.items())
     return f"{{{pairs}}}" if pairs else ""
 
 
-def quoted(value: str) -> str:
+def quote(value: str) -> str:
     return escape(value).replace("\\", r"\\").replace('"', r"\"")

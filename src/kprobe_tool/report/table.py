@@ -10,7 +10,7 @@ import click
 import tabulate
 
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
-from kprobe_tool.report.text import escape, width, wrapped
+from kprobe_tool.report.text import escape, width, wrap_text
 
 # Two blanks between columns are enough; two more behind each title, as tabulate has it, make the lines longer than
 # wrap_room() reckons.
@@ -24,7 +24,7 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
     """Lines of all tables of a document."""
     separator = document.heading is not None
     if document.heading is not None:
-        yield from (escape(line) for line in ([document.heading] if wide else wrapped(document.heading, 0)))
+        yield from (escape(line) for line in ([document.heading] if wide else wrap_text(document.heading, 0)))
     for table in (*document.tables, *document.aside):
         if separator:
             yield ""
@@ -38,13 +38,13 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
     if document.picture and separator:
         yield ""
     for line in document.picture:
-        yield "".join(styled(span) for span in line)
+        yield "".join(style(span) for span in line)
     if document.summary and separator:
         yield ""
     yield from (escape(line) for line in document.summary)
 
 
-def styled(span: Span) -> str:
+def style(span: Span) -> str:
     """A stretch of a line, escaped; where nothing is coloured, click takes the styles out again."""
     text = escape(span.text)
     return (

@@ -15,10 +15,10 @@ def escape(text: str) -> str:
     """Text from outside with everything that a terminal would obey written as ``\\xNN`` or ``\\uNNNN``."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(escaped(char) if unicodedata.category(char) in UNPRINTABLE else char for char in text)
+    return "".join(escape_char(char) if unicodedata.category(char) in UNPRINTABLE else char for char in text)
 
 
-def escaped(char: str) -> str:
+def escape_char(char: str) -> str:
     number = ord(char)
     return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
@@ -34,7 +34,7 @@ def width() -> int | None:
         return None
 
 
-def wrapped(text: str, indent: int, first: str | None = None) -> list[str]:
+def wrap_text(text: str, indent: int, first: str | None = None) -> list[str]:
     """The lines of a text behind ``indent`` blanks, or behind ``first``; one line in a pipe."""
     room = width()
     start = " " * indent if first is None else first

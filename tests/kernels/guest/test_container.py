@@ -28,7 +28,7 @@ def inside(*mounts: tuple[str, ...], ask: Callable[[], object], flags: int = 0) 
 
 
 def tls_as_seen() -> list[object]:
-    return [kmod.loaded(tls.MODULE), tls.is_ulp_registered()]
+    return [kmod.is_loaded(tls.MODULE), tls.is_ulp_registered()]
 
 
 NO_SYS_MODULE = ("-t", "tmpfs", "none", "/sys/module")
@@ -70,7 +70,7 @@ def test_proc_of_processes_only() -> None:
     """As systemd mounts it for ProcSubset=pid. Without /proc/modules it was a "kernel built without modules" once."""
     found = inside(
         ("-t", "proc", "-o", "subset=pid", "proc", "/proc"),
-        ask=lambda: [os.path.exists("/proc/modules"), kmod.loading_disabled()],
+        ask=lambda: [os.path.exists("/proc/modules"), kmod.loading_disabled_by()],
     )
     assert found == [False, None]
     assert os.path.exists("/proc/modules")

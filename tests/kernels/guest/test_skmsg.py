@@ -184,10 +184,10 @@ def test_without_tls(modprobe: Callable[..., None]) -> None:
     modprobe("tls")
     subprocess.run(["rmmod", "tls"], check=True)
     try:
-        assert not kmod.loaded("tls")
+        assert not kmod.is_loaded("tls")
         assert not tls.is_ulp_registered()
         reason = experiment.why_no_tls()
         assert reason == "nothing uses kTLS here: the module tls is not loaded, and this tool loads none"
-        assert not kmod.loaded("tls")
+        assert not kmod.is_loaded("tls")
     finally:
         subprocess.run(["modprobe", "tls"], check=True)

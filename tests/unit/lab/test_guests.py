@@ -29,7 +29,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_plan_as_it_is_written() -> None:
-    assert guests.parsed(json.dumps(asdict(PLAN))) == PLAN
+    assert guests.parse_plan(json.dumps(asdict(PLAN))) == PLAN
 
 
 def test_last_words(tmp_path: Path) -> None:

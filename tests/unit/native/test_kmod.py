@@ -173,12 +173,12 @@ def test_loaded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "h", name, "v", "m")))
 
     release("6.12")
-    assert kmod.loaded("tls") is True
-    assert kmod.loaded("not_there") is True
-    assert kmod.loaded("kprobe_tool_none") is False
+    assert kmod.is_loaded("tls") is True
+    assert kmod.is_loaded("not_there") is True
+    assert kmod.is_loaded("kprobe_tool_none") is False
     # It may be built in, and nothing here says so.
     release("6.13")
-    assert kmod.loaded("kprobe_tool_none") is None
+    assert kmod.is_loaded("kprobe_tool_none") is None
 
 
 def test_modules_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,6 +47,6 @@ def test_loaded(
     if ulp is not None:
         (tmp_path / "ulp").write_text(ulp)
     monkeypatch.setattr(tls, "AVAILABLE_ULP", str(tmp_path / "ulp"))
-    monkeypatch.setattr(kmod, "loaded", lambda name: module)
+    monkeypatch.setattr(kmod, "is_loaded", lambda name: module)
     monkeypatch.setattr(procfs, "kernel_symbols", kernel_symbols)
     assert tls.is_ulp_registered() is loaded

@@ -121,7 +121,7 @@ def command(
     waived = waiving.load(waivers) if waivers is not None else {}
     before = earlier.load(baseline) if baseline is not None else None
     today = datetime.now(UTC).date()
-    expired = [waiver for waiver in waived.values() if waiver.expired(today)]
+    expired = [waiver for waiver in waived.values() if waiver.is_expired(today)]
     begin = time.monotonic()
     asked_at = host.identity()
     results = [

@@ -49,7 +49,7 @@ def plugin(audited: AuditRun, fail_on: FailOn) -> Plugin:
     affected = audited.with_bucket(Status.AFFECTED.value)
     unknown = audited.with_bucket(Status.UNKNOWN.value)
     counts = count(audited.results)
-    code = exit_code(audited.counted(), fail_on)
+    code = exit_code(audited.findings_that_count(), fail_on)
     if code is ExitCode.FOUND:
         low = all(each.check.severity is Severity.LOW for each in affected)
         state, text = PluginState.WARNING if low else PluginState.CRITICAL, f"affected: {names(affected)}"

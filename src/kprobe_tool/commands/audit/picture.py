@@ -12,7 +12,7 @@ from kprobe_tool.commands.audit.run import WAIVED, AuditedCheck, AuditRun
 from kprobe_tool.commands.findings import FINDING_COLUMNS, STATUS_COLOURS, FailOn
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
-from kprobe_tool.report.text import escape, wrapped
+from kprobe_tool.report.text import escape, wrap_text
 
 Line = Sequence[Span]
 
@@ -75,7 +75,7 @@ def heading(audited: AuditRun) -> str:
     )
 
 
-def unstyled(lines: Iterable[str]) -> Iterator[Line]:
+def as_spans(lines: Iterable[str]) -> Iterator[Line]:
     return ((Span(line),) for line in lines)
 
 
@@ -91,9 +91,9 @@ def block(each: AuditedCheck) -> list[Line]:
     do = f"Do: {check.remedy}" if found else f"To settle it: {finding.settle}"
     return [
         (*head, Span(f"  {check.id}", bold=True)),
-        *unstyled(wrapped(finding.reason, INDENT)),
-        *unstyled(wrapped(do, INDENT)),
-        *unstyled(wrapped(f"More: kprobe-tool explain {check.id}", INDENT)),
+        *as_spans(wrap_text(finding.reason, INDENT)),
+        *as_spans(wrap_text(do, INDENT)),
+        *as_spans(wrap_text(f"More: kprobe-tool explain {check.id}", INDENT)),
     ]
 
 
@@ -106,9 +106,9 @@ def counts(audited: AuditRun) -> Iterator[Line]:
     """How many of each verdict there are besides the findings, and of which systems."""
     ok = Counter(each.check.system for each in audited.with_bucket(Status.OK.value))
     systems = ", ".join(f"{system} {number}" for system, number in ok.items())
-    yield from unstyled(wrapped(systems, COUNTS, count_label("ok", sum(ok.values()))))
+    yield from as_spans(wrap_text(systems, COUNTS, count_label("ok", sum(ok.values()))))
     absent = audited.with_bucket(Status.NOT_APPLICABLE.value)
-    yield from unstyled(wrapped(", ".join(why_absent(absent)), COUNTS, count_label("n/a", len(absent))))
+    yield from as_spans(wrap_text(", ".join(why_absent(absent)), COUNTS, count_label("n/a", len(absent))))
     waived = audited.with_bucket(WAIVED)
     if waived:
         why = "; ".join(
@@ -116,15 +116,15 @@ def counts(audited: AuditRun) -> Iterator[Line]:
             for each in waived
             if each.waiver is not None
         )
-        yield from unstyled(wrapped(why, COUNTS, count_label("waived", len(waived))))
+        yield from as_spans(wrap_text(why, COUNTS, count_label("waived", len(waived))))
     unknown = audited.with_bucket(Status.UNKNOWN.value)
     settling = audited.root_may_settle()
     hint = f"this was not root, which may settle {len(settling)}" if settling else ""
-    yield from unstyled(wrapped(hint, COUNTS, count_label("unknown", len(unknown))))
+    yield from as_spans(wrap_text(hint, COUNTS, count_label("unknown", len(unknown))))
     if audited.left_out:
         number = len(audited.left_out)
         names = ", ".join(audited.left_out) if number < NAMED else "left out by --only or --skip"
-        yield from unstyled(wrapped(names, COUNTS, count_label("not run", number)))
+        yield from as_spans(wrap_text(names, COUNTS, count_label("not run", number)))
 
 
 def count_label(what: str, number: int) -> str:
@@ -153,9 +153,9 @@ def result_lines(audited: AuditRun, fail_on: FailOn, *, everything: bool) -> lis
     text += f" ({unused} not in use here)." if last else "."
     if (affected or unknown) and counting is ExitCode.OK:
         text += f" Exit code 0 by --fail-on {fail_on.value}."
-    missing = audited.applied() < len(audited.results) and not everything
+    missing = audited.count_applicable() < len(audited.results) and not everything
     text += " --all lists them." if missing else ""
-    first, *rest = wrapped(text, len(RESULT), RESULT)
+    first, *rest = wrap_text(text, len(RESULT), RESULT)
     return [
         (Span(RESULT, bold=True), Span(first.removeprefix(RESULT), colour)),
         *((Span(line, colour),) for line in rest),

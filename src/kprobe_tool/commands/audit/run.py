@@ -59,7 +59,7 @@ class AuditRun:
     expired: Sequence[Waiver] = ()
     seconds: float = 0.0
 
-    def counted(self) -> list[tuple[Check, Finding]]:
+    def findings_that_count(self) -> list[tuple[Check, Finding]]:
         return [(each.check, each.finding) for each in self.results if each.bucket != WAIVED]
 
     def with_bucket(self, bucket: str) -> list[AuditedCheck]:
@@ -89,9 +89,9 @@ class AuditRun:
     def exit_code(self, fail_on: FailOn) -> ExitCode:
         if fail_on is FailOn.CHANGED:
             return ExitCode.FOUND if self.changes() else ExitCode.OK
-        return exit_code(self.counted(), fail_on)
+        return exit_code(self.findings_that_count(), fail_on)
 
-    def applied(self) -> int:
+    def count_applicable(self) -> int:
         """How many of the checks had something to ask."""
         return sum(each.finding.status is not Status.NOT_APPLICABLE for each in self.results)
 
@@ -106,7 +106,7 @@ class AuditRun:
         else:
             text = f"could not tell, {unknown} unknown" if unknown else "nothing found"
         number = len(self.results)
-        return f"{text}. {self.applied()} of {number} {'check' if number == 1 else 'checks'} applied"
+        return f"{text}. {self.count_applicable()} of {number} {'check' if number == 1 else 'checks'} applied"
 
     def warnings(self) -> list[str]:
         found = [

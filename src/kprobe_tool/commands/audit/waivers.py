@@ -33,7 +33,7 @@ class Waiver:
     reason: str
     until: date
 
-    def expired(self, today: date) -> bool:
+    def is_expired(self, today: date) -> bool:
         return self.until < today
 
     def as_dict(self) -> dict[str, object]:

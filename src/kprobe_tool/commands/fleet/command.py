@@ -41,7 +41,7 @@ def command(*, files: tuple[str, ...], output: Output, fail_on: FailOn) -> ExitC
 
 def exit_code(fleet: Fleet, fail_on: FailOn) -> ExitCode:
     counted = COUNTED.get(fail_on, set())
-    if any(report.affected(severity) for report in fleet.reports for severity in counted):
+    if any(report.count_affected(severity) for report in fleet.reports for severity in counted):
         return ExitCode.FOUND
     unknown = any(Status.UNKNOWN.value in report.buckets.values() for report in fleet.reports)
     if fleet.errors or (fail_on is FailOn.UNKNOWN and unknown):

@@ -48,7 +48,7 @@ class HostReport:
         """Hosts that have this in common run the same kernel."""
         return self.release, self.version, self.arch
 
-    def affected(self, severity: Severity) -> int:
+    def count_affected(self, severity: Severity) -> int:
         return sum(
             bucket == Status.AFFECTED and self.severities[check] is severity for check, bucket in self.buckets.items()
         )
@@ -145,15 +145,15 @@ def merge(paths: Iterable[str]) -> Fleet:
             continue
         other = newest.get(report.hostname)
         if other is not None and other.time >= report.time:
-            errors.append(superseded(report, other))
+            errors.append(older_report_error(report, other))
             continue
         if other is not None:
-            errors.append(superseded(other, report))
+            errors.append(older_report_error(other, report))
         newest[report.hostname] = report
     return Fleet(tuple(newest[name] for name in sorted(newest)), tuple(errors))
 
 
-def superseded(report: HostReport, by: HostReport) -> FileError:
+def older_report_error(report: HostReport, by: HostReport) -> FileError:
     return FileError(
         report.path, f"left out: of host '{report.hostname}' as {by.path} is, and not newer ({report.time})"
     )

@@ -83,10 +83,10 @@ def is_worth_a_look(report: HostReport) -> bool:
 
 def rank(report: HostReport) -> tuple[int, ...]:
     """The worst first."""
-    return (*(-report.affected(severity) for severity in Severity), -unknown(report))
+    return (*(-report.count_affected(severity) for severity in Severity), -count_unknown(report))
 
 
-def unknown(report: HostReport) -> int:
+def count_unknown(report: HostReport) -> int:
     return len(report.with_bucket(Status.UNKNOWN.value))
 
 
@@ -95,8 +95,8 @@ def host_row(report: HostReport) -> Row:
         "hostname": report.hostname,
         "release": report.release,
         "time": report.time,
-        **{severity.value: report.affected(severity) for severity in Severity},
-        "unknown": unknown(report),
+        **{severity.value: report.count_affected(severity) for severity in Severity},
+        "unknown": count_unknown(report),
         "affected": ", ".join(report.with_bucket(Status.AFFECTED.value)),
     }
 
@@ -111,7 +111,7 @@ def heading(fleet: Fleet) -> str:
 def result(fleet: Fleet) -> str:
     """``RESULT: 3 of 40 hosts affected, by the worst of each: 1 high, 2 low. 2 reports left out.``"""
     # Members of Severity are the worst first.
-    found = ([severity for severity in Severity if report.affected(severity)] for report in fleet.reports)
+    found = ([severity for severity in Severity if report.count_affected(severity)] for report in fleet.reports)
     worst = Counter(severities[0] for severities in found if severities)
     hosts = number(len(fleet.reports), "host")
     if worst:
@@ -119,7 +119,7 @@ def result(fleet: Fleet) -> str:
         text = f"RESULT: {worst.total()} of {hosts} affected, by the worst of each: {', '.join(parts)}."
     else:
         text = f"RESULT: nothing found on {hosts}."
-    if undecided := sum(unknown(report) > 0 for report in fleet.reports):
+    if undecided := sum(count_unknown(report) > 0 for report in fleet.reports):
         text += f" On {undecided} a check could not tell."
     if fleet.errors:
         text += f" {number(len(fleet.errors), 'report')} left out."

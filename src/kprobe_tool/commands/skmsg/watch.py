@@ -76,7 +76,7 @@ def summary_line(summary: Row) -> str:
     )
 
 
-def not_watched(hooks: Sequence[Hook]) -> list[str]:
+def describe_missing_hooks(hooks: Sequence[Hook]) -> list[str]:
     """What is missing in the picture, by reason."""
     reasons = dict.fromkeys(hook.reason for hook in hooks if not hook.attached)
     by_reason = {reason: [hook.function for hook in hooks if hook.reason == reason] for reason in reasons}
@@ -95,7 +95,7 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
         watch.start(filters)
         attached = [hook.function for hook in watch.hooks if hook.attached]
         hooks = [hook_row(hook) for hook in watch.hooks]
-        unwatched = not_watched(watch.hooks) if attached else []
+        unwatched = describe_missing_hooks(watch.hooks) if attached else []
         document = Document("skmsg-watch", host.identity(), [], more={"hooks": hooks}, warnings=unwatched)
         shown = stack.enter_context(live(document, output, NONE))
         if not attached:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 
 
-def errno_named(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+def convert_errno(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """``--errno`` as the name of an errno."""
     from kprobe_tool.probes.verifier.log.noise import errno_of
 
@@ -30,7 +30,7 @@ def errno_named(ctx: click.Context, param: click.Parameter, value: str | None) -
     return name
 
 
-def diagnosed(path: str, errno: str | None) -> Diagnosis:
+def diagnose(path: str, errno: str | None) -> Diagnosis:
     from kprobe_tool.probes.verifier.explaining.explain import explain_fd
 
     with files.open_input(path) as file:
@@ -50,7 +50,7 @@ def diagnosed(path: str, errno: str | None) -> Diagnosis:
     "--errno",
     "errno",
     metavar="NAME",
-    callback=errno_named,
+    callback=convert_errno,
     shell_complete=complete(errno_names),
     help="The error that the load ended with, such as EACCES or 13.",
 )
@@ -89,7 +89,7 @@ def command(
     from kprobe_tool.probes.verifier.diagnosis import LogOutcome
     from kprobe_tool.report.document import Document, Table
 
-    diagnosis = diagnosed(path, errno)
+    diagnosis = diagnose(path, errno)
     if object_path is not None:
         from kprobe_tool.probes.verifier.explaining.sources import add_sources
 

@@ -29,7 +29,7 @@ BASELINE_MAX = 1 << 28
 """Bytes of a file that will be looked at."""
 
 
-def comma_separated(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+def split_names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in (value or "").split(",") if part.strip()))
 
 
@@ -71,7 +71,7 @@ def check_required(required: tuple[str, ...], names: list[str], found: list[Cell
 @click.option(
     "--kernels",
     metavar="NAME,...",
-    callback=comma_separated,
+    callback=split_names,
     help="Kernels of the lab, by role or release (all roles without this, --kernel-dir and --here).",
 )
 @click.option(
@@ -83,7 +83,7 @@ def check_required(required: tuple[str, ...], names: list[str], found: list[Cell
 @click.option(
     "--require",
     metavar="NAME,...",
-    callback=comma_separated,
+    callback=split_names,
     help="Exit with 1 where one of these kernels rejects a program.",
 )
 @click.option("--baseline", metavar="FILE", help="Tell what changed since this output of -o json.")

@@ -130,7 +130,7 @@ def picture(diagnosis: Diagnosis, *, whole: bool = False) -> Iterator[list[Span]
     left = len(diagnosis.others) - shown
     if left > 0:
         yield []
-        yield from labelled("note", f"{left} further diagnoses of this log are left out here; -o wide has them")
+        yield from wrap_labelled("note", f"{left} further diagnoses of this log are left out here; -o wide has them")
 
 
 def draw(diagnosis: Diagnosis, whole: bool) -> Iterator[list[Span]]:
@@ -142,9 +142,9 @@ def draw(diagnosis: Diagnosis, whole: bool) -> Iterator[list[Span]]:
     yield from excerpt(diagnosis.place, diagnosis.label or diagnosis.problem or here, "red")
     if diagnosis.message is not None:
         for text in (*diagnosis.details[:DETAILS_MAX], diagnosis.message):
-            yield from labelled("kernel", text)
+            yield from wrap_labelled("kernel", text)
     if diagnosis.recognised:
-        yield from labelled("reason", diagnosis.reason)
+        yield from wrap_labelled("reason", diagnosis.reason)
     for event in diagnosis.lock:
         yield []
         yield from event_lines("active lock", event)
@@ -156,20 +156,20 @@ def draw(diagnosis: Diagnosis, whole: bool) -> Iterator[list[Span]]:
             if not PATH_FIRST < number <= PATH_FIRST + left:
                 yield from event_lines(f"{number:>3}. {event.kind}", event)
             elif number == PATH_FIRST + left:
-                yield from labelled("note", f"{left} steps are left out here; -o wide has them")
+                yield from wrap_labelled("note", f"{left} steps are left out here; -o wide has them")
         yield []
     for note in diagnosis.notes:
-        yield from labelled("note", note)
+        yield from wrap_labelled("note", note)
     if diagnosis.truncated is not None:
-        yield from labelled(
+        yield from wrap_labelled(
             "truncated", f"the {diagnosis.truncated.lost} of the log is lost. {diagnosis.truncated.advice}"
         )
     if diagnosis.cause_class is not CauseClass.UNKNOWN:
-        yield from labelled(
+        yield from wrap_labelled(
             "cause", CAUSES[diagnosis.cause_class] + (f" ({diagnosis.evidence})" if diagnosis.evidence else "")
         )
     if diagnosis.suggestion is not None:
-        yield from labelled("help", diagnosis.suggestion, "green")
+        yield from wrap_labelled("help", diagnosis.suggestion, "green")
 
 
 def title(diagnosis: Diagnosis) -> Iterator[list[Span]]:
@@ -178,7 +178,7 @@ def title(diagnosis: Diagnosis) -> Iterator[list[Span]]:
         yield [Span("accepted", "green", True), Span(f": {diagnosis.reason}", bold=True)]
         return
     if not diagnosis.recognised or diagnosis.category is None:
-        yield from labelled("error", diagnosis.reason, "red")
+        yield from wrap_labelled("error", diagnosis.reason, "red")
         return
     text = f": {diagnosis.problem}" if diagnosis.problem else ""
     yield [Span(f"error[{diagnosis.category}]", "red", True), Span(text, bold=True)]
@@ -222,7 +222,7 @@ def lane(
     yield [Span(f"{'':>{gutter}} |", "blue")]
     for line in lines:
         here = line.number == marked
-        text = cut(line.text.expandtabs(8), width() - gutter - 3)
+        text = shorten(line.text.expandtabs(8), width() - gutter - 3)
         number = "" if line.number is None else str(line.number)
         yield [Span(f"{number:>{gutter}} | ", "blue", here), Span(text, bold=here)]
         if here and label:
@@ -244,10 +244,10 @@ def event_lines(head: str, event: PathEvent) -> Iterator[list[Span]]:
     place = where(event.place)
     if place:
         text = event.place.source or event.place.instruction or ""
-        yield [Span(cut(f"{'':20}{place}: {text}", width()), "bright_black")]
+        yield [Span(shorten(f"{'':20}{place}: {text}", width()), "bright_black")]
 
 
-def labelled(label: str, text: str, colour: str = "cyan") -> Iterator[list[Span]]:
+def wrap_labelled(label: str, text: str, colour: str = "cyan") -> Iterator[list[Span]]:
     """``label: text``, wrapped below itself."""
     first, *others = wrap(text, width() - len(label) - 2)
     yield [Span(label, colour, True), Span(f": {first}")]
@@ -259,5 +259,5 @@ def wrap(text: str, width: int) -> list[str]:
     return textwrap.wrap(text[:TEXT_MAX], max(20, width), break_on_hyphens=False) or [""]
 
 
-def cut(text: str, width: int) -> str:
+def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -146,7 +146,7 @@ def short(diagnosis: dict[str, Any]) -> str:
     return escape(f"{outcome}{at}: {message}")
 
 
-def missing(row: dict[str, Any]) -> Iterator[str]:
+def describe_missing(row: dict[str, Any]) -> Iterator[str]:
     """What there is not to be seen, and why."""
     log = row["log"]
     if not row["attr_read"]:
@@ -176,13 +176,13 @@ def lines(row: Row, diagnosis: Diagnosis | None) -> Iterator[str]:
     shown: dict[str, Any] = dict(row)
     yield headline(shown)
     if diagnosis is not None:
-        from kprobe_tool.report.table import styled
+        from kprobe_tool.report.table import style
 
-        yield from ("    " + "".join(map(styled, line)) for line in picture(diagnosis))
+        yield from ("    " + "".join(map(style, line)) for line in picture(diagnosis))
         yield ""
     elif shown["diagnosis"]:
         yield f"    {short(shown['diagnosis'][0])}"
-    yield from missing(shown)
+    yield from describe_missing(shown)
 
 
 def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:

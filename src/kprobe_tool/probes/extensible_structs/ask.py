@@ -60,13 +60,13 @@ def ask(entry: SyscallEntry, *, exhaustive: bool = False, with_btf: bool = True)
     struct = btf_struct(entry) if with_btf else None
     with Prober(time.monotonic() + TIME_LIMIT) as prober:
         try:
-            return Inquiry(entry, prober, seccomp_filtered(), struct, exhaustive).report()
+            return Inquiry(entry, prober, has_seccomp_filter(), struct, exhaustive).report()
         except TimeoutError:
             reached = ReachResult(Reachability.UNKNOWN, None, f"no answer within {TIME_LIMIT} s")
             return judge.judge_unreached(entry, reached, prober.calls, struct)
 
 
-def seccomp_filtered() -> bool | None:
+def has_seccomp_filter() -> bool | None:
     """Whether this process has a seccomp filter; None where /proc is not there to tell."""
     try:
         mode = host.status_field("Seccomp")
@@ -102,7 +102,7 @@ def ask_reach(entry: SyscallEntry, prober: Prober, filtered: bool | None) -> Rea
         if first.errno in recipe.reach_errnos | recipe.absent_errnos:
             answers = replace(answers, second=prober.ask(recipe.second_call()))
         elif first.errno in recipe.disabled_errnos:
-            answers = replace(answers, disabled=recipe.disabled())
+            answers = replace(answers, disabled=recipe.is_disabled())
     return judge.judge_reach(entry, answers)
 
 

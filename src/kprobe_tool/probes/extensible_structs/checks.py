@@ -109,7 +109,7 @@ def judge_copy_to_user(larger: CallAnswer, smaller: CallAnswer) -> Finding:
 
 def check_reachability() -> Finding:
     """Whether each of the system calls gets to the kernel from this process."""
-    filtered = ask.seccomp_filtered()
+    filtered = ask.has_seccomp_filter()
     found: dict[str, Reachability] = {}
     for name in table.NAMES:
         with Prober(time.monotonic() + ask.TIME_LIMIT) as prober:

@@ -92,7 +92,7 @@ class Recipe(ABC):
         """A call that the kernel answers with another errno than :meth:`ask_reach`: a filter that answers for the
         kernel gives the same errno to both."""
 
-    def disabled(self) -> bool | None:
+    def is_disabled(self) -> bool | None:
         """Whether this host is set up so that the kernel gives one of ``disabled_errnos``; None: nothing tells."""
         return None
 
@@ -220,7 +220,7 @@ def size_written_back(answer: CallAnswer, size_of: Callable[[bytes], int], first
     return Size(reason=f"no size was written back ({errno_name(answer.errno)})")
 
 
-def self_described(flags: Sequence[Flag], filled: int, supported: int | None, note: str) -> dict[Flag, FlagResult]:
+def judge_masks(flags: Sequence[Flag], filled: int, supported: int | None, note: str) -> dict[Flag, FlagResult]:
     """What a kernel that describes itself says of these flags: by its mask of the ``supported`` ones, or, before it
     had one (None), by what it ``filled``. ``note`` says why a flag that was not filled may still be known to it."""
     if supported is not None:

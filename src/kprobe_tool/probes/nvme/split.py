@@ -197,7 +197,7 @@ def queue_maps(
     return default, read, QueueMap("poll", untouched.nr_queues, untouched.queue_offset, cleared=True)
 
 
-def used(queue_map: QueueMap, cpus: int) -> range:
+def used_hctxs(queue_map: QueueMap, cpus: int) -> range:
     """The hctxs that some CPU is mapped to; blk_mq_map_queues() fills them from the first, one CPU at least each."""
     if queue_map.cleared:
         return range(1)
@@ -205,7 +205,7 @@ def used(queue_map: QueueMap, cpus: int) -> range:
 
 
 def missing_hctxs(maps: Sequence[QueueMap], nr_hw_queues: int, cpus: int) -> tuple[int, ...]:
-    return tuple(sorted({index for each in maps for index in used(each, cpus) if index >= nr_hw_queues}))
+    return tuple(sorted({index for each in maps for index in used_hctxs(each, cpus) if index >= nr_hw_queues}))
 
 
 def types(maps: Sequence[QueueMap], nr_hw_queues: int, cpus: int) -> tuple[HctxType | None, ...]:
@@ -214,7 +214,7 @@ def types(maps: Sequence[QueueMap], nr_hw_queues: int, cpus: int) -> tuple[HctxT
     for each in maps:
         if each.cleared or (each.type != "default" and each.queue_offset == 0):
             continue
-        for index in used(each, cpus):
+        for index in used_hctxs(each, cpus):
             if index < nr_hw_queues:
                 found[index] = each.type
     return tuple(found)

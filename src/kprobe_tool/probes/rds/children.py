@@ -162,7 +162,7 @@ class Owner:
         self.sockets.append(sock)
         rds.bind(sock.fileno(), LOCAL, 0)
         accepted = self.peer.connect((SILENT, SILENT_PORT), (LOCAL, RDS_TCP_PORT), PATIENCE)
-        if not accepted or not wait_for(lambda: self.connected(SILENT)):
+        if not accepted or not wait_for(lambda: self.is_connected(SILENT)):
             return {"detail": "rds_tcp did not accept a connection"}
         rds.sendto(sock.fileno(), b"canary", SILENT, PEER_PORT)
         rds.sendto(sock.fileno(), b"canary", DEAD, PEER_PORT)
@@ -180,7 +180,7 @@ class Owner:
             raise
         return True
 
-    def connected(self, peer: str) -> bool:
+    def is_connected(self, peer: str) -> bool:
         answer = rds.read_info(self.sockets[0].fileno(), rds_info.OPTIONS["RDS_INFO_CONNECTIONS"])
         found = [row for row in answer.records() if isinstance(row, rds_info.Connection) and row.faddr == peer]
         return any(row.flags & rds_info.RDS_INFO_CONNECTION_FLAG_CONNECTED for row in found)
@@ -253,12 +253,12 @@ class Observer:
             return {"errno": errno_name(error.errno or 0), "queued": None, "control": False}
         control = SENDER_CONTROL in receive_until(self.sender, SENDER_CONTROL)
 
-        def queued() -> int:
+        def count_queued() -> int:
             return queued_messages(fd, own_port, request["port"])
 
         try:
-            wait_for(lambda: queued() == 0)
-            return {"errno": None, "queued": queued(), "control": control}
+            wait_for(lambda: count_queued() == 0)
+            return {"errno": None, "queued": count_queued(), "control": control}
         except OSError:
             return {"errno": None, "queued": None, "control": control}
 

@@ -117,14 +117,14 @@ def run(deadline: float) -> IsolationExperiment:
         port = owner.ask(do="canary")["ports"]["127.0.0.1"]
         tcp_detail = tcp_canary(owner)
 
-        def there() -> list[dict[str, int]]:
+        def count_own_rows() -> list[dict[str, int]]:
             # The caller's own rows are strangers to the observer as well: where RDS/IB is in use they are the only
             # ones of its lists (it works in the initial namespace alone).
             return [owner.ask(do="rows")["counts"], rows_by_option(own.fileno())]
 
-        before = there()
+        before = count_own_rows()
         observed = observer.ask(do="read")["options"]
-        after = there()
+        after = count_own_rows()
         bind_errno = observer.ask(do="bind", port=port)["errno"]
         sent = observer.ask(do="send", port=port, token=token)
         messages = owner.ask(do="receive")["messages"]

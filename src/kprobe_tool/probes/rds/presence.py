@@ -78,7 +78,7 @@ def presence() -> Presence:
         registered = "RDS" in procfs.protocols()
     except OSError as error:
         raise Error.from_os("/proc/net/protocols", error, hint="is /proc mounted?") from error
-    modules = tuple(module for module in MODULES if kmod.loaded(module))
+    modules = tuple(module for module in MODULES if kmod.is_loaded(module))
     if registered:
         return Presence(registered, modules, None)
     try:

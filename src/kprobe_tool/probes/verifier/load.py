@@ -93,7 +93,7 @@ def log_level(level: int) -> int:
     return level | bpf.BPF_LOG_STATS if level else 0
 
 
-def bpf_refused(subject: str, number: int) -> Error:
+def refusal_error(subject: str, number: int) -> Error:
     """A load that the kernel refused before it looked at the program, for want of privilege."""
     hint = bpf.refusal_hint("CAP_BPF, and CAP_PERFMON or CAP_NET_ADMIN by its type")
     return Error(subject, errno=number, hint=hint)
@@ -102,7 +102,7 @@ def bpf_refused(subject: str, number: int) -> Error:
 def interpret(request: LoadRequest, answer: bpf.LoadAnswer, messages: Sequence[str] = ()) -> LoadResult | Error:
     """What an answer means; an Error where it was not the verifier that refused."""
     if answer.errno in {errnos.EPERM, errnos.ENOSYS} and not answer.log:
-        return bpf_refused(request.name, answer.errno)
+        return refusal_error(request.name, answer.errno)
     errno = errno_name(answer.errno) if answer.errno else None
     return LoadResult(
         request,
@@ -130,7 +130,7 @@ def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: in
     """Each program of an ELF object, loaded alone. Raises Error."""
     from kprobe_tool.native import libbpf
 
-    programs = {program.name: program for program in apart(path, libbpf.programs)}
+    programs = {program.name: program for program in call_in_child(path, libbpf.programs)}
     for name in choose(path, list(programs), wanted):
         program = programs[name]
         kind = program.prog_type if prog_type is None else prog_type
@@ -142,20 +142,20 @@ def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: in
             )
             continue
         try:
-            loaded = apart(path, partial(libbpf.load, name=name, level=log_level(level), prog_type=prog_type))
+            loaded = call_in_child(path, partial(libbpf.load, name=name, level=log_level(level), prog_type=prog_type))
         except Error as error:
             yield error
             continue
         if loaded.answer is None:
-            yield libbpf_failed(f"{path}: {name}", loaded.errno, loaded.messages)
+            yield libbpf_error(f"{path}: {name}", loaded.errno, loaded.messages)
         else:
             request = LoadRequest(name, program.section, kind, program.insn_count)
             yield interpret(request, loaded.answer, loaded.messages)
 
 
-def apart(path: str, function: Callable[[str], T]) -> T:
+def call_in_child(path: str, function: Callable[[str], T]) -> T:
     """What libbpf makes of a file in a process of its own, which some files end by SIGSEGV. Raises Error."""
-    ((_, answer),) = bounded.run_each([path], partial(caught, function), LOAD_SECONDS)
+    ((_, answer),) = bounded.run_each([path], partial(call_or_error, function), LOAD_SECONDS)
     if isinstance(answer, ChildProcessError | TimeoutError):
         raise Error(path, f"libbpf does not finish with it: {answer}", hint="is it a whole object, as clang made it?")
     if isinstance(answer, OSError):
@@ -165,7 +165,7 @@ def apart(path: str, function: Callable[[str], T]) -> T:
     return answer
 
 
-def caught(function: Callable[[str], T], path: str) -> T | Error:
+def call_or_error(function: Callable[[str], T], path: str) -> T | Error:
     """The same by this process."""
     try:
         bpf.confine()
@@ -176,11 +176,11 @@ def caught(function: Callable[[str], T], path: str) -> T | Error:
         return error
 
 
-def libbpf_failed(subject: str, number: int, messages: Sequence[str]) -> Error:
+def libbpf_error(subject: str, number: int, messages: Sequence[str]) -> Error:
     """libbpf failed before the kernel saw the program: a map, the BTF, a relocation."""
     causes = [line.removeprefix("libbpf: ") for line in messages if not NOISE.match(line)]
     if number == errnos.EPERM:
-        return bpf_refused(subject, number)
+        return refusal_error(subject, number)
     return Error(
         subject,
         causes[-1] if causes else os.strerror(number),
@@ -201,7 +201,7 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
         )
     noise = bcc.noise_file()
     try:
-        function = partial(compiled, wanted=wanted, prog_type=prog_type, level=level, noise=noise)
+        function = partial(compile_and_load, wanted=wanted, prog_type=prog_type, level=level, noise=noise)
         ((_, answer),) = bounded.run_each([path], function, COMPILE_SECONDS)
         output = bcc.read_noise(noise)
     finally:
@@ -210,17 +210,17 @@ def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: in
         raise compiler_gave_up(path, answer, output)
     if isinstance(answer, Error):
         raise answer
-    return [located(each, path, source) for each in answer]
+    return [restore_lines_of(each, path, source) for each in answer]
 
 
-def located(result: LoadResult | Error, path: str, source: str) -> LoadResult | Error:
+def restore_lines_of(result: LoadResult | Error, path: str, source: str) -> LoadResult | Error:
     """The result with the lines of the file, in place of those of the text that bcc has made of it."""
     if isinstance(result, Error) or result.diagnosis is None:
         return result
     return replace(result, diagnosis=restore_lines(result.diagnosis, path, source, result.log))
 
 
-def compiled(
+def compile_and_load(
     path: str, *, wanted: Sequence[str], prog_type: int | None, level: int, noise: int
 ) -> list[LoadResult | Error] | Error:
     """The same by this process; the Error is that of the file."""

@@ -46,8 +46,8 @@ def test_counts(tmp_path: Path) -> None:
     assert fleet.counts()[DELIVERY] == {**none, "affected": 1, "not-applicable": 1, "waived": 1}
     # What is waived and does not apply does not apply.
     assert fleet.counts()[LEAK] == {**none, "not-applicable": 3}
-    assert fleet.reports[0].affected(Severity.HIGH) == 1
-    assert fleet.reports[2].affected(Severity.HIGH) == 0
+    assert fleet.reports[0].count_affected(Severity.HIGH) == 1
+    assert fleet.reports[2].count_affected(Severity.HIGH) == 0
     assert not fleet.errors
 
 

@@ -326,7 +326,7 @@ def test_bpf_for_the_unprivileged(
     monkeypatch.setattr(host, "read_line", lambda path: sysctl)
     monkeypatch.setattr(host, "in_initial_user_namespace", lambda: initial)
     monkeypatch.setattr(host, "effective_capabilities", lambda: frozenset(capabilities))
-    assert table.entry("bpf").recipe.disabled() is disabled
+    assert table.entry("bpf").recipe.is_disabled() is disabled
 
 
 def test_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +336,7 @@ def test_no_proc(monkeypatch: pytest.MonkeyPatch) -> None:
         raise FileNotFoundError(errnos.ENOENT, "No such file or directory", "/proc/self/status")
 
     monkeypatch.setattr(host, "status_field", missing)
-    assert ask.seccomp_filtered() is None
+    assert ask.has_seccomp_filter() is None
     for line, filtered in ((None, False), ("0", False), ("1", True), ("2", True)):
         monkeypatch.setattr(host, "status_field", lambda name, line=line: line)
-        assert ask.seccomp_filtered() is filtered
+        assert ask.has_seccomp_filter() is filtered

@@ -130,12 +130,12 @@ A, B = Flag("A", 1, "6.8"), Flag("B", 2, "6.11")
 
 def test_self_described() -> None:
     """By the mask of what is supported, or by what was filled, where an empty bit says nothing."""
-    found = recipe.self_described((A, B), filled=0, supported=1, note="note")
+    found = recipe.judge_masks((A, B), filled=0, supported=1, note="note")
     assert found == {
         A: FlagResult(Support.YES, ProbeMethod.SELF, in_mask=Support.YES),
         B: FlagResult(Support.NO, ProbeMethod.SELF, in_mask=Support.NO),
     }
-    found = recipe.self_described((A, B), filled=2, supported=None, note="note")
+    found = recipe.judge_masks((A, B), filled=2, supported=None, note="note")
     assert found == {
         A: FlagResult(Support.UNKNOWN, ProbeMethod.SELF, note="note"),
         B: FlagResult(Support.YES, ProbeMethod.SELF),

@@ -44,7 +44,7 @@ def test_a_host_without_modules_alias(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(procfs, "protocols", frozenset)
     monkeypatch.setattr(kmod, "MODULES", str(tmp_path))
     monkeypatch.setattr(kmod, "MODPROBE_DIRECTORIES", ())
-    monkeypatch.setattr(kmod, "loading_disabled", lambda: None)
+    monkeypatch.setattr(kmod, "loading_disabled_by", lambda: None)
     found = presence()
     assert found.autoload is None
     assert found.autoload_error is not None and found.autoload_error.errno == 2
@@ -61,5 +61,5 @@ def test_registered_is_all_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_which_of_its_modules_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(procfs, "protocols", lambda: frozenset({"RDS"}))
-    monkeypatch.setattr(kmod, "loaded", lambda module: module != "rds_rdma")
+    monkeypatch.setattr(kmod, "is_loaded", lambda module: module != "rds_rdma")
     assert presence().modules == ("rds", "rds_tcp")

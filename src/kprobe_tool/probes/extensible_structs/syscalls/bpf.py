@@ -28,7 +28,7 @@ class Bpf(Recipe):
     def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(Call("bpf", (NO_COMMAND, Memory(page(0)), 0), opens=True))
 
-    def disabled(self) -> bool | None:
+    def is_disabled(self) -> bool | None:
         """Not where sysctl and capabilities allow bpf(2). Where they do not, nothing tells: from Linux v5.8 to v5.18
         the kernel looks at them before anything else, since then after what is asked here."""
         sysctl = host.read_line("/proc/sys/kernel/unprivileged_bpf_disabled")

@@ -18,7 +18,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, self_described
+from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, judge_masks
 
 FEATURES = (
     ("SINGLE_MMAP", "5.4"),
@@ -124,7 +124,7 @@ class IoUring(Recipe):
         if answer.signal is not None or answer.errno:
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
         mask = native.numbers(answer.memory[1])[field.name]
-        return self_described(flags, filled=0, supported=mask, note="")
+        return judge_masks(flags, filled=0, supported=mask, note="")
 
 
 ENTRY = SyscallEntry(

@@ -65,7 +65,7 @@ class Landlock(Recipe):
     def ask_reach(self, prober: Prober) -> CallAnswer:
         return prober.ask(native.create_ruleset(bytes(PAGE_SIZE), 0, flags=1 << 31))
 
-    def disabled(self) -> bool | None:
+    def is_disabled(self) -> bool | None:
         modules = host.read_line("/sys/kernel/security/lsm")
         return None if modules is None else "landlock" not in modules.split(",")
 

@@ -20,7 +20,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, self_described
+from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, judge_masks
 
 MASK = (
     Flag("PIDFD_INFO_PID", 0x01, "6.13"),
@@ -66,7 +66,7 @@ class PidfdGetInfo(Recipe):
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno, note))
         filled, supported = native.masks(answer.memory[0])
         note = "not answered for a running process; the kernel may know it all the same"
-        return self_described(flags, filled, supported if filled & native.PIDFD_INFO_SUPPORTED_MASK else None, note)
+        return judge_masks(flags, filled, supported if filled & native.PIDFD_INFO_SUPPORTED_MASK else None, note)
 
 
 ENTRY = SyscallEntry(

@@ -19,7 +19,7 @@ from kprobe_tool.probes.extensible_structs.model import (
     Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, page, self_described
+from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, judge_masks, page
 
 PARAM = (
     Flag("STATMOUNT_SB_BASIC", 0x0001, "6.8"),
@@ -90,7 +90,7 @@ class Statmount(MntIdReq):
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
         filled, supported = native.statmount_masks(answer.memory[-1])
         note = "not answered for this mount; the kernel may know it all the same"
-        return self_described(flags, filled, supported if filled & native.STATMOUNT_SUPPORTED_MASK else None, note)
+        return judge_masks(flags, filled, supported if filled & native.STATMOUNT_SUPPORTED_MASK else None, note)
 
 
 ENTRY = SyscallEntry(

@@ -131,7 +131,7 @@ def branches(visits: list[PathInsn], first: int) -> Iterator[tuple[int, PathEven
             yield number, event
 
 
-def ordered(steps: list[tuple[int, PathEvent]], notes: list[str]) -> CausalPath:
+def sort_steps(steps: list[tuple[int, PathEvent]], notes: list[str]) -> CausalPath:
     """Steps in the order of the path; the middle of too many is left out."""
     steps.sort(key=lambda each: each[0])
     shown = [step for _, step in steps]
@@ -150,7 +150,7 @@ def reference(found: Match, path: InsnPath) -> CausalPath:
             place = path.visits[number].place()
             steps = [(number, PathEvent("acquired", f"reference {name} is acquired here", place))]
             steps += branches(path.visits, number)
-            return ordered(steps, [])
+            return sort_steps(steps, [])
     return CausalPath(
         notes=(f"the log does not show instruction {insn}, which acquired the reference: {why_incomplete(path)}",)
     )
@@ -177,7 +177,7 @@ def regions(kind: Follow, path: InsnPath) -> CausalPath:
             steps.append((number, PathEvent("context", f"{name} is left (depth {depth})", visit.place())))
     first = steps[0][0] if steps else len(path.visits)
     notes = [] if steps or path.cut is None else [f"where the region was entered is not in the log: {path.cut}"]
-    return ordered([*steps, *branches(path.visits, first)], notes)
+    return sort_steps([*steps, *branches(path.visits, first)], notes)
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
         notes.append(f"the register's history does not begin in this log: {path.cut}")
     if not path.states:
         notes.append("the log has no register states; load with log level 2 for more")
-    return ordered(steps, notes)
+    return sort_steps(steps, notes)
 
 
 def contents(visit: PathInsn, name: str, target: FollowedValue) -> str:
@@ -334,7 +334,7 @@ def find_invalidation(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] 
             continue
         owned = reference_of(pointer, visits[number])
         if owned is not None:
-            release = released(owned, number, span.end, visits)
+            release = find_release(owned, number, span.end, visits)
             message = f"gives reference {owned} back, so {span.name} is no pointer any more"
         elif "non_own_ref" in pointer.attributes:
             release = find_call(UNLOCKS, number, span.end, visits)
@@ -366,7 +366,7 @@ def references(visit: PathInsn) -> list[str]:
     return visit.after.get("refs", "").split(",")
 
 
-def released(owned: str, first: int, end: int, visits: list[PathInsn]) -> int | None:
+def find_release(owned: str, first: int, end: int, visits: list[PathInsn]) -> int | None:
     """The call after which a reference is not held any more."""
     if owned not in references(visits[first]):
         return find_call(RELEASES, first, end, visits)

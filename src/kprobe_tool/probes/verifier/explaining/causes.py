@@ -20,7 +20,7 @@ from kprobe_tool.probes.verifier.explaining.calls import (
 )
 from kprobe_tool.probes.verifier.explaining.causal import follow, register_of
 from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
-from kprobe_tool.probes.verifier.explaining.numbers import counted, number_cause
+from kprobe_tool.probes.verifier.explaining.numbers import number_cause, register_with_number
 from kprobe_tool.probes.verifier.explaining.objects import (
     context,
     map_object,
@@ -59,7 +59,7 @@ def checked_alone(found: Found, cause: Cause | None) -> Cause | None:
     if path.function is None or register is None or not path.visits:
         return None
     if BY_RULE.get(found.match.row.rule) is number_cause:
-        register = counted(found, register)
+        register = register_with_number(found, register)
     origin = origin_of(path, register, len(path.visits) - 1)
     if origin.number is not None or origin.name not in {"R1", "R2", "R3", "R4", "R5"}:
         return None

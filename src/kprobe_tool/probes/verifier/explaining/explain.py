@@ -23,7 +23,7 @@ from kprobe_tool.probes.verifier.explaining.ending import PROGRAM, End, read_end
 from kprobe_tool.probes.verifier.explaining.errnos import explain_errno
 from kprobe_tool.probes.verifier.explaining.gaps import HEAD_MAX, diagnose_silence, diagnose_unrecognised, truncation
 from kprobe_tool.probes.verifier.log import diagnostics
-from kprobe_tool.probes.verifier.log.encodings import decoded
+from kprobe_tool.probes.verifier.log.encodings import decode
 from kprobe_tool.probes.verifier.log.lines import REMARK, EntryKind, entries
 from kprobe_tool.probes.verifier.log.noise import EDGE, FAILED, program_and_errno
 from kprobe_tool.probes.verifier.log.path import InsnPath, walk
@@ -78,7 +78,7 @@ def read_tail(fd: int) -> bytes:
 
 def explain(data: Data, errno: str | None) -> Diagnosis:
     """What a file says, in memory or mapped: its last log, and what those before it were rejected for."""
-    data = decoded(data)
+    data = decode(data)
     if not data[:EDGE].strip(b"\0 \t\r\n") and not data[-EDGE:].strip(b"\0 \t\r\n"):
         return explain_errno(errno)
     wrapping = learn(data)

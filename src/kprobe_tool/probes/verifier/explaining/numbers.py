@@ -26,7 +26,7 @@ def number_cause(found: Found) -> Cause | None:
     if not found.path.visits or found.register is None:
         return None
     path, end = found.path, len(found.path.visits) - 1
-    register = counted(found, found.register)
+    register = register_with_number(found, found.register)
     state = state_of(path, register, end)
     if state is not None and not state.scalar and register == found.register:
         # The pointer itself, where no addition is on the path: what is added is in its state.
@@ -43,7 +43,7 @@ def number_cause(found: Found) -> Cause | None:
         cause_class, evidence = blame(lost[-1].message, place)
     elif other is not None:
         sentences.append(other)
-    elif path.cut is None and origin.number is not None and not compared(path, origin.number):
+    elif path.cut is None and origin.number is not None and not has_size_comparison(path, origin.number):
         cause_class = CauseClass.SOURCE
         evidence = f"nothing between instruction {path.visits[origin.number].insn} and here compares anything"
     reason = " ".join(part for part in sentences if part)
@@ -53,7 +53,7 @@ def number_cause(found: Found) -> Cause | None:
     return Cause(reason, f"{advice}{KEEP if lost or other else ''}", cause_class, evidence) if reason else None
 
 
-def counted(found: Found, register: str) -> str:
+def register_with_number(found: Found, register: str) -> str:
     """The register with the number: that which was added last to a pointer, or the register itself."""
     if found.match.row.rule.startswith(("size-", "pointer-offset")):
         return register
@@ -149,7 +149,7 @@ def other_comparison(path: InsnPath, register: str) -> str | None:
     return None
 
 
-def compared(path: InsnPath, first: int) -> bool:
+def has_size_comparison(path: InsnPath, first: int) -> bool:
     """Whether there is a comparison of size from a place on the path on."""
     return any(
         visit.instruction.operation is Operation.BRANCH and visit.instruction.operator not in {"==", "!="}

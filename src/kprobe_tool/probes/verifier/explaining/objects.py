@@ -118,7 +118,7 @@ def object_bounds(found: Found) -> Cause | None:
     )
     largest = None if state is None else state.bound("umax")
     if called and 0 <= off <= whole and not largest:
-        return size_passed(found, reason, whole - off, size)
+        return size_cause(found, reason, whole - off, size)
     added = added_constant(found, register)
     if off >= 0 and end > whole and largest is None and added is not None:
         allowed = added[1] - (end - whole)
@@ -184,7 +184,7 @@ def counted_in_loop(found: Found, register: str | None) -> str:
     return f"It grew step by step (instruction {repeated}, which this path comes to again and again)."
 
 
-def size_passed(found: Found, reason: str, room: int, size: int) -> Cause:
+def size_cause(found: Found, reason: str, room: int, size: int) -> Cause:
     """A function is given a size that is too large, or may be."""
     pointer = found.register or ""
     behind = f"R{int(pointer[1:]) + 1}" if pointer[1:].isdigit() else None

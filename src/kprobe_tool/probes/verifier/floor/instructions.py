@@ -41,7 +41,7 @@ class DecodedInsn:
         return self.code & 0xE0
 
 
-def decoded(data: bytes) -> list[DecodedInsn]:
+def decode(data: bytes) -> list[DecodedInsn]:
     """All of a section; the order of the registers in their byte is that of the bytes in a word."""
     whole = data[: len(data) - len(data) % insn.INSN_SIZE]
     shift = 4 if byteorder == "little" else 0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kprobe_tool import files
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.floor import features, table
-from kprobe_tool.probes.verifier.floor.uses import ObjectUses, ProgramUses, Stage, Use, gathered
+from kprobe_tool.probes.verifier.floor.uses import ObjectUses, ProgramUses, Stage, Use, gather
 
 FILE_MAX = 256 << 20
 
@@ -109,7 +109,7 @@ def floor(path: str) -> Floor:
         found = ObjectUses(data)
         programs = tuple(found.programs())
         maps = list(found.maps())
-        uses = gathered(programs, [*maps, *found.types()])
+        uses = gather(programs, [*maps, *found.types()])
         licence = found.licence
     except ValueError as error:
         raise Error(path, str(error), hint="an object is what 'clang -g -O2 -target bpf -c' makes") from error

@@ -137,7 +137,7 @@ class ObjectUses:
         self.sections = elf.sections(data)
         self.symbols = list(elf.symbols(self.sections))
         self.code = {
-            number: instructions.decoded(section.data)
+            number: instructions.decode(section.data)
             for number, section in enumerate(self.sections)
             if section.flags & elf.SHF_EXECINSTR
         }
@@ -147,18 +147,18 @@ class ObjectUses:
             if symbol.type == elf.STT_FUNC and symbol.section in self.code
         }
 
-    def named(self, name: str) -> Section | None:
+    def section_named(self, name: str) -> Section | None:
         return next((section for section in self.sections if section.name == name), None)
 
     @cached_property
     def btf(self) -> Btf | None:
         """Its types; None where it was compiled without -g."""
-        section = self.named(".BTF")
+        section = self.section_named(".BTF")
         return None if section is None else Btf(section.data, pointer_size=POINTER_SIZE)
 
     @property
     def licence(self) -> str | None:
-        section = self.named("license")
+        section = self.section_named("license")
         return None if section is None else section.data.partition(b"\0")[0].decode(errors="backslashreplace")
 
     @cached_property
@@ -292,7 +292,7 @@ class ObjectUses:
     def maps(self) -> Iterator[Use]:
         """What the maps of the object need, whoever uses them: a loader makes all."""
         yield from self.declared_maps()
-        section = self.named("maps")
+        section = self.section_named("maps")
         if section is not None:
             yield from self.old_maps(section)
         names = {section.name for section in self.sections if section.size}
@@ -332,7 +332,7 @@ class ObjectUses:
             yield Use("BTF kind", name, features.BTF_KINDS.get(kind), Stage.OPTIONAL)
 
 
-def gathered(programs: Sequence[ProgramUses], others: Sequence[Use]) -> list[Use]:
+def gather(programs: Sequence[ProgramUses], others: Sequence[Use]) -> list[Use]:
     """Each use once, with the programs that have it."""
     users: dict[Use, list[str]] = {use: [] for use in others}
     for program in programs:

@@ -17,7 +17,7 @@ from mmap import mmap
 Data = bytes | mmap
 
 WINDOW = 1 << 23
-"""Bytes from the end that are decoded."""
+"""Bytes from the end that are decode."""
 SAMPLE = 1 << 16
 """Bytes at both ends in which encodings are looked for."""
 NESTED_MAX = 3
@@ -35,7 +35,7 @@ QUOTED = re.compile(rb"(?:R\d{1,2}(?:_\w{1,4})?|[rw]\d{1,2} [-+*/|&^<>s]{0,4})=3
 BREAK = re.compile(rb"<(?:br|/p|/div|p|pre|/pre|code|/code)(?: [^<>]{0,80})?/?>")
 
 
-def decoded(data: Data) -> Data:
+def decode(data: Data) -> Data:
     """The log as the kernel wrote it, or the end of it; the same object where nothing is encoded."""
     data = from_utf16(data)
     for _ in range(NESTED_MAX):
@@ -43,7 +43,7 @@ def decoded(data: Data) -> Data:
         if looks_like_json(sample):
             data = from_json(end_of(data)) or data
         elif ESCAPED.search(sample):
-            data = ESCAPE.sub(unescaped, end_of(data))
+            data = ESCAPE.sub(unescape, end_of(data))
         elif QUOTED.search(sample):
             data = binascii.a2b_qp(end_of(data))
         elif ENTITY.search(sample):
@@ -116,7 +116,7 @@ def strings(thing: object, name: str, depth: int) -> Iterator[tuple[str, str]]:
             yield from strings(inside, name, depth + 1)
 
 
-def unescaped(found: re.Match[bytes]) -> bytes:
+def unescape(found: re.Match[bytes]) -> bytes:
     """One escape of C, Rust, Go, Python or JSON."""
     if found[1]:
         return PLAIN.get(found[1], found[1])

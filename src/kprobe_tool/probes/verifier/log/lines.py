@@ -115,7 +115,7 @@ def entries(text: str) -> tuple[LogEntry, ...]:
     if not text or text.isspace() or ELLIPSIS.fullmatch(text):
         return (LogEntry(EntryKind.BLANK, text),)
     if first.isdigit():
-        return numbered(text)
+        return numbered_line(text)
     if first == ";":
         return (source(text),)
     if text.startswith("from "):
@@ -144,7 +144,7 @@ def message(text: str) -> tuple[LogEntry, ...]:
     return (*entries(text[: last.start()].rstrip()), LogEntry(EntryKind.TRAILER, last[0]))
 
 
-def numbered(text: str) -> tuple[LogEntry, ...]:
+def numbered_line(text: str) -> tuple[LogEntry, ...]:
     """A line that begins with a number."""
     found = INSN.fullmatch(text)
     if found is not None:

@@ -158,7 +158,7 @@ def hot_lines(data: Data) -> tuple[int, int, tuple[HotLine, ...]]:
         shown += 1
         if here is not None:
             counts[here] += 1
-    lines = [located(source, insns) for source, insns in counts.items()]
+    lines = [hot_line(source, insns) for source, insns in counts.items()]
     return (
         shown,
         pruned,
@@ -166,7 +166,7 @@ def hot_lines(data: Data) -> tuple[int, int, tuple[HotLine, ...]]:
     )
 
 
-def located(source: bytes, insns: int) -> HotLine:
+def hot_line(source: bytes, insns: int) -> HotLine:
     match = SOURCE.fullmatch(source)
     if match is None:
         return HotLine(None, None, text(source), insns)
@@ -181,17 +181,17 @@ def stats(data: Data, *, lines: bool = True) -> Stats:
     functions = subprograms(tail, depths, numbers(roots[1]) if roots else [])
     shown, pruned, hot = hot_lines(data) if lines else (0, 0, ())
 
-    def counted(match: re.Match[bytes] | None, group: int) -> int | None:
+    def number_in(match: re.Match[bytes] | None, group: int) -> int | None:
         return int(match[group]) if match and match[group] is not None else None
 
     return Stats(
-        insns_processed=counted(processed, 1),
-        insns_limit=counted(processed, 2),
-        max_states_per_insn=counted(processed, 3),
-        total_states=counted(processed, 4),
-        peak_states=counted(processed, 5),
-        verification_time_us=counted(time, 1),
-        stack_depth=counted(stack, 2),
+        insns_processed=number_in(processed, 1),
+        insns_limit=number_in(processed, 2),
+        max_states_per_insn=number_in(processed, 3),
+        total_states=number_in(processed, 4),
+        peak_states=number_in(processed, 5),
+        verification_time_us=number_in(time, 1),
+        stack_depth=number_in(stack, 2),
         subprograms=functions,
         insns_shown=shown,
         insns_pruned=pruned,

@@ -79,10 +79,10 @@ def ask(question: MatrixRequest, loader: Loader, say: Say) -> list[KernelAnswers
     found = []
     if question.here:
         say("asking this kernel")
-        found.append(running(question, loader))
+        found.append(ask_here(question, loader))
     if answers:
         try:
-            in_guests(question, loader, answers, say)
+            ask_guests(question, loader, answers, say)
         except Error as error:
             if not question.here:
                 raise
@@ -98,7 +98,7 @@ def ask(question: MatrixRequest, loader: Loader, say: Say) -> list[KernelAnswers
 SAME = "the same kernel as another"
 
 
-def in_guests(question: MatrixRequest, loader: Loader, answers: dict[str, KernelAnswers], say: Say) -> None:
+def ask_guests(question: MatrixRequest, loader: Loader, answers: dict[str, KernelAnswers], say: Say) -> None:
     plan = GuestPlan(
         tuple(question.kernels),
         # Before Linux v5.11 programs count against a limit.
@@ -134,7 +134,7 @@ def progress(answers: Sequence[KernelAnswers], event: Event) -> str:
     return f"{event['guest']}: {doing}; {over} of {len(answers)} kernels done"
 
 
-def running(question: MatrixRequest, loader: Loader) -> KernelAnswers:
+def ask_here(question: MatrixRequest, loader: Loader) -> KernelAnswers:
     """The kernel that we run on."""
     answer = KernelAnswers(HERE)
     try:

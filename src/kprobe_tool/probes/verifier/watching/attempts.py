@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from kprobe_tool.native.programs import verifier_watch
 from kprobe_tool.native.programs.verifier_watch import Load, Piece, PrintedMessage
-from kprobe_tool.probes.verifier.watching.kernel_format import formatted
+from kprobe_tool.probes.verifier.watching.kernel_format import format_message
 
 PATIENCE = 2_000_000_000
 """ns to wait for the parts of a load that are still missing from the rings; then it is reported without them."""
@@ -130,7 +130,7 @@ class Assembler:
                 load,
                 log=b"".join(reversed([pieces.tail, *pieces.log])),
                 insns=b"".join(pieces.insns),
-                messages=b"".join(formatted(each.format, each.args, each.strings) for each in heard),
+                messages=b"".join(format_message(each.format, each.args, each.strings) for each in heard),
                 messages_lost=load.messages_lost + load.messages - len(heard),
             )
 
@@ -171,7 +171,7 @@ class RetryJoiner:
         if report is not None:
             yield report
 
-    def expired(self, now: int) -> Iterator[Report]:
+    def take_expired(self, now: int) -> Iterator[Report]:
         """Those that have waited long enough at ``now`` (CLOCK_MONOTONIC in ns)."""
         while self._held and now - next(iter(self._held.values())).last.load.time > RETRY:
             yield from self._oldest()

@@ -25,7 +25,7 @@ class Args:
         return next(self._left, None)
 
 
-def formatted(template: bytes, args: Sequence[int], strings: Sequence[bytes]) -> bytes:
+def format_message(template: bytes, args: Sequence[int], strings: Sequence[bytes]) -> bytes:
     """A message. What is not known here, or has no argument any more, stands as in the format."""
     given = Args(args, strings)
     out, end = [], 0
@@ -44,10 +44,10 @@ def size_of(field: bytes | None, given: Args) -> int | None:
     if field != b"*":
         return None if field is None else int(field or b"0")
     taken = given.take()
-    return 0 if taken is None else signed(taken[0], 32)
+    return 0 if taken is None else to_signed(taken[0], 32)
 
 
-def signed(value: int, bits: int) -> int:
+def to_signed(value: int, bits: int) -> int:
     value &= (1 << bits) - 1
     return value - (1 << bits) if value >> (bits - 1) else value
 
@@ -69,7 +69,7 @@ def convert(match: re.Match[bytes], given: Args, raw: bytes) -> bytes:
     elif letter == b"c":
         body = bytes([number & 0xFF])
     elif letter in {b"d", b"i"}:
-        value = signed(number, bits)
+        value = to_signed(number, bits)
         sign = b"-" if value < 0 else b"+" if b"+" in flags else b" " if b" " in flags else b""
         return pad(sign, digits(b"%d" % abs(value), precision), width, flags)
     elif letter in {b"u", b"o", b"x", b"X"}:

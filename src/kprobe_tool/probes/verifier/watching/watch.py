@@ -293,26 +293,26 @@ class Reports:
         return self._feed.counters()
 
     def __iter__(self) -> Iterator[Report]:
-        for report in self._folded():
+        for report in self._joined():
             if self.given == self._limits.count:
                 continue
             self.given += 1
             self._feed.given += len(report.attempts)
             yield report
 
-    def _folded(self) -> Iterator[Report]:
-        assembler, folder = Assembler(), RetryJoiner()
+    def _joined(self) -> Iterator[Report]:
+        assembler, joiner = Assembler(), RetryJoiner()
         now = host.kernel_monotonic_ns()
         for batch in self._feed.batches():
             for record in batch:
                 assembler.add(record)
             now = host.kernel_monotonic_ns()
             for attempt in assembler.take(now):
-                yield from folder.add(attempt)
-            yield from folder.expired(now)
+                yield from joiner.add(attempt)
+            yield from joiner.take_expired(now)
         for attempt in assembler.take(now + PATIENCE):
-            yield from folder.add(attempt)
-        yield from folder.rest()
+            yield from joiner.add(attempt)
+        yield from joiner.rest()
 
 
 def duration_of(attempt: Attempt) -> int | None:

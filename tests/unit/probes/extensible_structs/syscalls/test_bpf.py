@@ -73,4 +73,4 @@ def test_disabled(
     monkeypatch.setattr(host, "read_line", lambda path: sysctl)
     monkeypatch.setattr(host, "in_initial_user_namespace", lambda: initial)
     monkeypatch.setattr(host, "effective_capabilities", lambda: capabilities)
-    assert RECIPE.disabled() is disabled
+    assert RECIPE.is_disabled() is disabled

@@ -84,5 +84,5 @@ def test_size(size: int) -> None:
 )
 def test_disabled_at_boot(modules: str | None, disabled: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "read_line", lambda path: modules)
-    assert ENTRY.recipe.disabled() is disabled
+    assert ENTRY.recipe.is_disabled() is disabled
     assert errnos.EOPNOTSUPP in ENTRY.recipe.disabled_errnos

@@ -12,7 +12,7 @@ from tests.corpus.asm import assemble
 
 
 def decoded(text: str) -> list[instructions.DecodedInsn]:
-    return instructions.decoded(assemble(text, lambda kind, name: 1))
+    return instructions.decode(assemble(text, lambda kind, name: 1))
 
 
 @pytest.mark.parametrize(
@@ -69,10 +69,10 @@ def test_has_loop(text: str, wanted: bool) -> None:
 
 
 def test_parts() -> None:
-    (store,) = instructions.decoded(bytes((BPF_STX | 0xDB & 0xF8, 0x1A, 0xF8, 0xFF, 1, 0, 0, 0)))
+    (store,) = instructions.decode(bytes((BPF_STX | 0xDB & 0xF8, 0x1A, 0xF8, 0xFF, 1, 0, 0, 0)))
     assert (store.kind, store.mode, store.src, store.off, store.imm) == (BPF_STX, 0xC0, 1, -8, 1)
-    assert instructions.decoded(bytes(12)) == instructions.decoded(bytes(8))
-    assert instructions.decoded(b"") == []
+    assert instructions.decode(bytes(12)) == instructions.decode(bytes(8))
+    assert instructions.decode(b"") == []
     assert not instructions.has_loop([])
-    assert instructions.decoded(bytes((BPF_ALU64,)) + bytes(7))[0].kind == BPF_ALU64
-    assert instructions.decoded(bytes((BPF_JMP,)) + bytes(7))[0].kind == BPF_JMP
+    assert instructions.decode(bytes((BPF_ALU64,)) + bytes(7))[0].kind == BPF_ALU64
+    assert instructions.decode(bytes((BPF_JMP,)) + bytes(7))[0].kind == BPF_JMP

@@ -140,9 +140,9 @@ def attempt(time: int, log_size: int = 0, errno: int = errnos.EACCES, name: byte
 
 def folded(*given: Attempt) -> list[list[int]]:
     """The sizes of the logs in each report."""
-    folder = RetryJoiner()
-    reports = [report for each in given for report in folder.add(each)]
-    reports += folder.rest()
+    joiner = RetryJoiner()
+    reports = [report for each in given for report in joiner.add(each)]
+    reports += joiner.rest()
     return [[each.load.log_size for each in report.attempts] for report in reports]
 
 
@@ -170,22 +170,22 @@ def test_folding(given: list[Attempt], reports: list[list[int]]) -> None:
 
 
 def test_a_silent_load_is_reported_when_none_can_follow() -> None:
-    folder = RetryJoiner()
-    assert list(folder.add(attempt(SECOND))) == []
-    assert list(folder.expired(SECOND + RETRY)) == []
-    (report,) = folder.expired(SECOND + RETRY + 1)
+    joiner = RetryJoiner()
+    assert list(joiner.add(attempt(SECOND))) == []
+    assert list(joiner.take_expired(SECOND + RETRY)) == []
+    (report,) = joiner.take_expired(SECOND + RETRY + 1)
     assert report.last.load.time == SECOND
-    assert list(folder.rest()) == []
+    assert list(joiner.rest()) == []
 
 
 def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attempts, "HELD_MAX", 3)
-    folder = RetryJoiner()
-    given = [list(folder.add(attempt(SECOND, name=b"%d" % number))) for number in range(5)]
+    joiner = RetryJoiner()
+    given = [list(joiner.add(attempt(SECOND, name=b"%d" % number))) for number in range(5)]
     assert [[report.last.load.name for report in each] for each in given] == [[], [], [], ["0"], ["1"]]
     monkeypatch.setattr(attempts, "HELD_BYTES", 9)
-    assert [report.last.load.name for report in folder.add(attempt(SECOND, 5, errnos.ENOSPC, name=b"5"))] == ["2"]
-    assert len(list(folder.add(attempt(SECOND, 5, errnos.ENOSPC, name=b"6")))) == 3
+    assert [report.last.load.name for report in joiner.add(attempt(SECOND, 5, errnos.ENOSPC, name=b"5"))] == ["2"]
+    assert len(list(joiner.add(attempt(SECOND, 5, errnos.ENOSPC, name=b"6")))) == 3
 
 
 def test_the_line_that_was_cut_is_not_explained() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from kprobe_tool.probes.verifier.watching.kernel_format import formatted
+from kprobe_tool.probes.verifier.watching.kernel_format import format_message
 
 KERNEL = 0xFFFFFFFF81000000
 
@@ -41,4 +41,4 @@ KERNEL = 0xFFFFFFFF81000000
 )
 def test_kernel_format(template: bytes, args: list[int | bytes], text: bytes) -> None:
     numbers = [KERNEL if isinstance(arg, bytes) else arg & 0xFFFFFFFFFFFFFFFF for arg in args]
-    assert formatted(template, numbers, [arg if isinstance(arg, bytes) else b"" for arg in args]) == text
+    assert format_message(template, numbers, [arg if isinstance(arg, bytes) else b"" for arg in args]) == text

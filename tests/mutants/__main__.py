@@ -133,11 +133,13 @@ def changed() -> set[Path]:
 
 def mirrored(path: Path) -> list[Path]:
     """The unit tests of a module: its own file and that of its folder, or else all of the folder; of a probe those of
-    its system. What does not reach it is not run."""
+    its system, of what commands share all of theirs. What does not reach it is not run."""
     inside = path.relative_to(SOURCES)
     if inside.parts[0] == "probes":
         return [ROOT.joinpath("tests", "unit", *inside.parts[:2])]
     folder = ROOT / "tests" / "unit" / inside.parent
+    if inside.parent == Path("commands"):
+        return [folder]
     own = folder / f"test_{inside.stem}.py"
     of_folder = folder.with_name(f"test_{folder.name}.py")
     named = [tests for tests in (own, of_folder) if tests.exists()]

@@ -17,10 +17,10 @@ from kprobe_tool.probes.verifier.matrix import ask
 
 from ..corpus import LOGS
 from ..corpus.objects import object_file
+from .documents import CAPTURES, INSTRUCTIONS, SKMSG, VERIFIER_LOG
 from .probes.nvme import trees
 from .recorded_matrix import answer
 from .test_man import MAIN, exit_codes, page_of, read
-from .test_schemas import CAPTURES, INSTRUCTIONS, SKMSG, VERIFIER_LOG
 
 TABLE = {
     row[0]: {code for code, cell in zip((0, 1, 3), row[1:], strict=True) if cell != "-"} | {2}

@@ -18,8 +18,8 @@ from kprobe_tool.probes import audit, host, schemas
 from kprobe_tool.report.output import COMMON, Output
 
 from . import formats, shapes
+from .documents import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_lines, subschemas
 from .test_lazy import ALL_COMMANDS
-from .test_schemas import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_lines, subschemas
 
 pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
 

@@ -12,7 +12,7 @@ import pytest
 
 from kprobe_tool.errors import ExitCode, PluginState
 
-from .test_schemas import COMMAND_LINES
+from .documents import COMMAND_LINES
 
 ARGV = [sys.executable, "-m", "kprobe_tool"]
 OTHERS = {"help": ["--help"], "version": ["--version"], "one-schema": ["schema", "audit"]}

@@ -69,7 +69,7 @@ FORMATS = (*COMMON, Output.PROMETHEUS, Output.NRPE, Output.LINE)
 
 
 def check_text(output: Output, text: str, outcome: Mapping[str, Answer]) -> None:
-    """What each format says of the outcome, read as its readers would. JSON is for test_schemas to judge."""
+    """What each format says of the outcome, read as its readers would. JSON is for its schema to judge."""
     affected = {name for name, answer in outcome.items() if answer is AFFECTED}
     unknown = set(outcome) - affected
     if output is Output.PROMETHEUS:

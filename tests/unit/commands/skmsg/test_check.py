@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jsonschema import ValidationError
 
 from kprobe_tool.cli import run
+from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import host
 from kprobe_tool.probes.skmsg import experiment
+
+from ...documents import SCHEMAS, SKMSG, Capsys, check, check_command
 
 DATA = Path(__file__).parents[2] / "data" / "skmsg" / "6.12.43+deb12-amd64.json"
 
@@ -34,3 +38,31 @@ def test_whose_namespace_it_was(namespace: bool, capsys: pytest.CaptureFixture[s
     out, err = capsys.readouterr()
     assert json.loads(out)["own_netns"] is namespace
     assert ("the test connections were made in this network namespace" in err) is not namespace
+
+
+@pytest.mark.parametrize("path", SKMSG, ids=lambda path: path.stem)
+def test_skmsg_check(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    seen = experiment.experiment_of(json.loads(path.read_text(encoding="utf-8")))
+    monkeypatch.setattr(experiment, "attempt", lambda: seen)
+    document = check_command(capsys, "skmsg-check", "skmsg", "check")
+    assert len(document["results"]) == 12
+    audit = check_command(capsys, "audit", "audit", "--only", "skmsg")
+    for row, finding in zip(audit["results"], document["findings"], strict=True):
+        assert {name: row[name] for name in finding} == finding
+        with pytest.raises(ValidationError):
+            check(SCHEMAS["audit"], {**audit, "results": [{**row, "evidence": {"surprise": 1}}]})
+    for row in document["results"]:
+        for wrong in ({**row, "surprise": 1}, {**row, "outcome": "fine"}, {**row, "evidence": {}}):
+            with pytest.raises(ValidationError):
+                check(SCHEMAS["skmsg-check"], {**document, "results": [wrong]})
+
+
+def test_skmsg_checks_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+    error = Error("BPF on sockets", errno=1, hint="run as root")
+    monkeypatch.setattr(experiment, "attempt", lambda: error)
+    audit = check_command(capsys, "audit", "audit", "--only", "skmsg")
+    assert {(row["status"], row["settle"]) for row in audit["results"]} == {("unknown", "run as root")}
+    assert run(["skmsg", "check"]) == ExitCode.CANNOT_TELL
+    assert capsys.readouterr().err.startswith(
+        "kprobe-tool: skmsg check: BPF on sockets: Operation not permitted (EPERM)"
+    )

@@ -17,8 +17,8 @@ from kprobe_tool.commands.skmsg import rows, watch
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes.skmsg.watch import FUNCTIONS, AttachMethod, MessageFilter
 
+from ...documents import SCHEMAS, check_command, check_lines
 from ...fake_watch import CAPTURE, Fake
-from ...test_schemas import SCHEMAS, check_command, check_lines
 
 SHORT = ("--duration", "0.001")
 

@@ -14,7 +14,7 @@ from kprobe_tool.errors import ExitCode
 from kprobe_tool.probes.verifier.floor import judge
 from tests.corpus.objects import object_file
 
-from ...test_schemas import OBJECT, SCHEMAS, check
+from ...documents import OBJECT, SCHEMAS, check
 
 Capsys = pytest.CaptureFixture[str]
 SECONDS = 0.5

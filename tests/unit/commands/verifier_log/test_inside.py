@@ -11,7 +11,7 @@ import pytest
 
 from kprobe_tool.commands.verifier_log import inside
 
-from ...test_schemas import OBJECT
+from ...documents import OBJECT
 
 Json = dict[str, Any]
 

@@ -17,7 +17,7 @@ from kprobe_tool.native.libbpf import Loaded, ObjectProgram
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 
 from ...corpus.test_corpus import RELEASES, index, log
-from ...test_schemas import SCHEMAS, check, check_command
+from ...documents import SCHEMAS, check, check_command
 
 Capsys = pytest.CaptureFixture[str]
 Monkeypatch = pytest.MonkeyPatch

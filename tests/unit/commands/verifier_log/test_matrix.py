@@ -18,9 +18,9 @@ from kprobe_tool.probes.verifier.matrix.ask import KernelAnswers, Loader, Matrix
 from tests.corpus.objects import object_file
 
 from ... import formats
+from ...documents import OBJECT, SCHEMAS, check, check_lines
 from ...recorded_matrix import answer
 from ...test_man import page_of, read
-from ...test_schemas import OBJECT, SCHEMAS, check, check_lines
 
 Capsys = pytest.CaptureFixture[str]
 Monkeypatch = pytest.MonkeyPatch

@@ -14,8 +14,8 @@ from kprobe_tool.native.programs import verifier_watch as records
 from kprobe_tool.probes.verifier.watching import watch
 from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LogSource
 
+from ...documents import SCHEMAS, check_command
 from ...fake_loads import LOG, FakeWatch
-from ...test_schemas import SCHEMAS, check_command
 
 SHORT = ("--duration", "0.001")
 

@@ -12,7 +12,7 @@ from kprobe_tool.probes.nvme.ask import survey_host
 from kprobe_tool.probes.nvme.controllers import Problem
 
 from . import trees
-from .test_judge import NEWEST, NOT_READ, PATHS, STALE, made_up, surveying
+from .surveys import NEWEST, NOT_READ, PATHS, STALE, made_up, surveying
 
 
 def test_the_worst_counts(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.corpus.objects import object_file
 from tests.corpus.programs import PROGRAMS, Program
 from tests.floor.corpus import oldest
 from tests.unit.corpus.test_corpus import RELEASES, index, log
-from tests.unit.test_schemas import OBJECT
+from tests.unit.documents import OBJECT
 
 CONFIGURED_WITHOUT = {("6.18.44", "kfunc-destructive")}
 """crash_kexec() belongs to CONFIG_KEXEC_CORE, which this kernel was built without."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from kprobe_tool.probes.verifier.floor.uses import ObjectUses, Stage, of_section_name
-from tests.unit.test_schemas import OBJECT
+from tests.unit.documents import OBJECT
 
 
 @pytest.mark.parametrize(

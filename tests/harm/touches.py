@@ -70,12 +70,12 @@ def touched(arguments: Sequence[str], prefix: Sequence[str] = ()) -> frozenset[s
         own.add(str(pid))
         if name in {"clone", "clone3", "fork", "vfork"}:
             own.add(str(result))
-        if name in CHANGING and (told := told_as(name, given, own)):
-            found.add(told)
+        if name in CHANGING and (change := describe(name, given, own)):
+            found.add(change)
     return frozenset(found)
 
 
-def told_as(name: str, given: str, own: set[str]) -> str | None:
+def describe(name: str, given: str, own: set[str]) -> str | None:
     words = [word.strip() for word in given.split(",")]
     if name in {"clone", "clone3"}:
         flags = sorted(set(re.findall(r"CLONE_NEW\w+", given)))
@@ -119,8 +119,8 @@ def place(given: str) -> str:
 
 
 def main() -> None:
-    for told in sorted(touched(sys.argv[1:])):
-        print(told)
+    for change in sorted(touched(sys.argv[1:])):
+        print(change)
 
 
 if __name__ == "__main__":

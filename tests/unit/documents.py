@@ -103,7 +103,7 @@ def check_lines(schema: Json, lines: Sequence[str]) -> None:
     assert types.count("summary") == ("summary" in parts)
 
 
-def asked(capsys: Capsys, *args: str) -> str:
+def run_command(capsys: Capsys, *args: str) -> str:
     """What a command line writes to stdout; it must have been able to run."""
     capsys.readouterr()
     code = run(list(args))
@@ -114,9 +114,9 @@ def asked(capsys: Capsys, *args: str) -> str:
 
 def check_command(capsys: Capsys, name: str, *args: str) -> Json:
     """Both forms of a command's document against its schema; the document itself."""
-    document: Json = json.loads(asked(capsys, *args, "-o", "json"))
+    document: Json = json.loads(run_command(capsys, *args, "-o", "json"))
     check(SCHEMAS[name], document)
-    lines = asked(capsys, *args, "-o", "jsonl").splitlines()
+    lines = run_command(capsys, *args, "-o", "jsonl").splitlines()
     check_lines(SCHEMAS[name], lines)
     assert len(lines) == 1 + len(document["results"]) + len(document["errors"]) + is_live(SCHEMAS[name])
     return document

@@ -79,7 +79,7 @@ def pieces(time: int, log: bytes, *, thread: int = THREAD, chunk: int = 32768) -
         yield bytes(key(KIND_LOG, len(last), thread, time)) + last.ljust(chunk, b"\xff")
 
 
-def said(start: int, template: bytes, *args: int | bytes, thread: int = THREAD) -> bytes:
+def message_call(start: int, template: bytes, *args: int | bytes, thread: int = THREAD) -> bytes:
     """A call of the message function; a string is at a kernel address that does not matter."""
     raw = message(key=key(KIND_MESSAGE, 0, thread, start), format=template)
     for index, arg in enumerate(args):

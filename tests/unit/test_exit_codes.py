@@ -38,7 +38,7 @@ Patch = pytest.MonkeyPatch
 Arguments = Callable[[Path, Patch], Sequence[str]]
 
 
-def given(line: str) -> Arguments:
+def words_of(line: str) -> Arguments:
     return lambda path, patch: line.split()
 
 
@@ -122,45 +122,45 @@ def matrix(*options: str, failure: str | None = None) -> Arguments:
 
 
 LINES: dict[tuple[str, int], Arguments] = {
-    ("audit", 0): given("audit --only nvme --fail-on never"),
+    ("audit", 0): words_of("audit --only nvme --fail-on never"),
     ("audit", 1): affected("audit --only skmsg"),
     ("audit", 3): unprivileged("audit --only skmsg --fail-on unknown"),
-    ("bugreport", 0): given("bugreport"),
-    ("check-fields", 0): given("check-fields openat2"),
+    ("bugreport", 0): words_of("bugreport"),
+    ("check-fields", 0): words_of("check-fields openat2"),
     ("check-fields", 1): changed_answer("ignored"),
     ("check-fields", 3): changed_answer("unknown"),
-    ("doctor", 0): given("doctor"),
-    ("explain", 0): given("explain nvme"),
-    ("fleet", 0): given(f"fleet {FLEET}"),
+    ("doctor", 0): words_of("doctor"),
+    ("explain", 0): words_of("explain nvme"),
+    ("fleet", 0): words_of(f"fleet {FLEET}"),
     ("fleet", 1): affected_host,
-    ("fleet", 3): given(f"fleet {FLEET} {VERIFIER_LOG}"),
-    ("nvme-queues", 0): given("nvme-queues --simulate io=2"),
+    ("fleet", 3): words_of(f"fleet {FLEET} {VERIFIER_LOG}"),
+    ("nvme-queues", 0): words_of("nvme-queues --simulate io=2"),
     ("nvme-queues", 1): lambda path, patch: [
         "nvme-queues",
         "--sysfs",
         str(trees.plant(path, trees.RELEASES[-1], "rdma-write-poll-fewer")),
     ],
     ("nvme-queues", 3): unreadable_controller,
-    ("rds-info", 0): given(f"rds-info --from {RDS} -k"),
-    ("rds-info", 3): given(f"rds-info --from {RDS} --ib"),
-    ("schema", 0): given("schema"),
-    ("skmsg check", 0): given("skmsg check --fail-on never"),
+    ("rds-info", 0): words_of(f"rds-info --from {RDS} -k"),
+    ("rds-info", 3): words_of(f"rds-info --from {RDS} --ib"),
+    ("schema", 0): words_of("schema"),
+    ("skmsg check", 0): words_of("skmsg check --fail-on never"),
     ("skmsg check", 1): affected("skmsg check"),
     ("skmsg check", 3): unprivileged("skmsg check"),
-    ("skmsg watch", 0): given("skmsg watch --duration 0.001"),
-    ("verifier-log explain", 0): given(f"verifier-log explain {VERIFIER_LOG}"),
-    ("verifier-log explain", 1): given(f"verifier-log explain {VERIFIER_LOG} --fail-on rejected"),
+    ("skmsg watch", 0): words_of("skmsg watch --duration 0.001"),
+    ("verifier-log explain", 0): words_of(f"verifier-log explain {VERIFIER_LOG}"),
+    ("verifier-log explain", 1): words_of(f"verifier-log explain {VERIFIER_LOG} --fail-on rejected"),
     ("verifier-log explain", 3): unknown_log,
-    ("verifier-log floor", 0): given(f"verifier-log floor {OBJECT}"),
+    ("verifier-log floor", 0): words_of(f"verifier-log floor {OBJECT}"),
     ("verifier-log load", 0): accepted,
-    ("verifier-log load", 1): given(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
+    ("verifier-log load", 1): words_of(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
     ("verifier-log load", 3): unprivileged(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
     ("verifier-log matrix", 0): matrix(),
     ("verifier-log matrix", 1): matrix("--require", "5.10.262"),
     ("verifier-log matrix", 3): matrix(failure="it did not boot"),
-    ("verifier-log stats", 0): given(f"verifier-log stats {ACCEPTED}"),
-    ("verifier-log watch", 0): given("verifier-log watch --duration 0.001"),
-} | {(command, 2): given(f"{command} --bogus") for command in TABLE}
+    ("verifier-log stats", 0): words_of(f"verifier-log stats {ACCEPTED}"),
+    ("verifier-log watch", 0): words_of("verifier-log watch --duration 0.001"),
+} | {(command, 2): words_of(f"{command} --bogus") for command in TABLE}
 ELSEWHERE = {("rds-info", 1), ("skmsg watch", 3), ("verifier-log watch", 3)}
 """These take a kernel that has RDS, or a watch that does not begin: tests/kernels/guest and the tests of the commands
 have them."""

@@ -18,7 +18,7 @@ from kprobe_tool.probes import audit, host, schemas
 from kprobe_tool.report.output import COMMON, Output
 
 from . import formats, shapes
-from .documents import COMMAND_LINES, SCHEMAS, Capsys, asked, check, check_lines, subschemas
+from .documents import COMMAND_LINES, SCHEMAS, Capsys, check, check_lines, run_command, subschemas
 from .test_lazy import ALL_COMMANDS
 
 pytestmark = pytest.mark.usefixtures("sk_msg", "rejected")
@@ -66,7 +66,7 @@ def test_every_command_is_tried() -> None:
 
 @pytest.mark.parametrize(("name", "output"), list(every()), ids=str)
 def test_every_command_in_every_format(name: str, output: Output, capsys: Capsys) -> None:
-    text = asked(capsys, *COMMAND_LINES[name], "-o", output.value)
+    text = run_command(capsys, *COMMAND_LINES[name], "-o", output.value)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
     assert text.endswith("\n")
     match output:

@@ -26,9 +26,9 @@ from .documents import (
     SCHEMAS,
     Capsys,
     Json,
-    asked,
     check,
     check_command,
+    run_command,
     subschemas,
 )
 
@@ -130,7 +130,7 @@ def test_this_host(name: str, capsys: Capsys) -> None:
 
 @of_commands
 def test_what_is_not_ours_is_refused(name: str, capsys: Capsys) -> None:
-    document = json.loads(asked(capsys, *COMMAND_LINES[name], "-o", "json"))
+    document = json.loads(run_command(capsys, *COMMAND_LINES[name], "-o", "json"))
     error = {"subject": "x", "reason": "x", "errno": "EPERM", "hint": None}
     check(SCHEMAS[name], {**document, "errors": [error]})
     for wrong in (

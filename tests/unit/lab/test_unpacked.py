@@ -14,7 +14,7 @@ from kprobe_tool.lab import unpacked
 RELEASE = "6.12.0-55.el10.x86_64"
 
 
-def made(directory: Path, image: str, modules: str = "lib/modules") -> Path:
+def make_files(directory: Path, image: str, modules: str = "lib/modules") -> Path:
     """A kernel's files, the image at its place."""
     tree = directory / modules / RELEASE
     (tree / "kernel").mkdir(parents=True)
@@ -38,7 +38,7 @@ def made(directory: Path, image: str, modules: str = "lib/modules") -> Path:
     ],
 )
 def test_find(tmp_path: Path, image: str, modules: str) -> None:
-    tree = made(tmp_path, image, modules)
+    tree = make_files(tmp_path, image, modules)
     found = unpacked.find(tmp_path)
     assert (found.release, found.image, found.modules) == (RELEASE, tmp_path / image, tree)
 
@@ -63,7 +63,7 @@ def test_what_is_no_kernel(tmp_path: Path) -> None:
 
 def test_stage_leaves_the_original_alone(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    tree = made(source, "bzImage")
+    tree = make_files(source, "bzImage")
     before = sorted(source.rglob("*"))
     image = unpacked.stage(unpacked.find(source), tmp_path / "staged")
     assert image.vmlinuz.read_bytes() == b"kernel"

@@ -49,14 +49,14 @@ def test_question(event: str, args: tuple[Any, ...], line: str | None) -> None:
     assert question(event, args) == line
 
 
-def asked(*args: str) -> tuple[str, list[str]]:
+def run_tool(*args: str) -> tuple[str, list[str]]:
     done = subprocess.run([*ARGV, *args], check=False, capture_output=True, text=True)
     assert done.returncode in {0, 3}, done.stderr
     return done.stdout, [line for line in done.stderr.splitlines() if line.startswith(PREFIX)]
 
 
 def test_child_processes_say_what_they_ask() -> None:
-    out, lines = asked("check-fields", "openat2", "-v", "-o", "json")
+    out, lines = run_tool("check-fields", "openat2", "-v", "-o", "json")
     calls = json.loads(out)["results"][0]["calls"]
     found = [line for line in lines if re.fullmatch(rf"{PREFIX}openat2\(.*\)", line)]
     assert len(found) == calls > 0
@@ -66,6 +66,6 @@ def test_child_processes_say_what_they_ask() -> None:
     "args", [["rds-info"], ["nvme-queues"], ["audit", "--only", "rds,nvme"], ["doctor"]], ids=" ".join
 )
 def test_every_command_says_what_it_asks(args: list[str]) -> None:
-    _, lines = asked("-v", *args)
+    _, lines = run_tool("-v", *args)
     assert any("/proc/" in line or "/sys/" in line for line in lines)
-    assert asked(*args)[1] == []
+    assert run_tool(*args)[1] == []

@@ -30,7 +30,7 @@ UNKNOWN = Finding(Status.UNKNOWN, "no way to tell", settle="root")
 ABSENT = Finding(Status.NOT_APPLICABLE, "not there", Method.CONFIG)
 
 
-def asked(capsys: Capsys, *args: str) -> tuple[int, str, str]:
+def run_audit(capsys: Capsys, *args: str) -> tuple[int, str, str]:
     capsys.readouterr()
     # With all checks, except where a test is about which are left out.
     everything = [] if {"--list", "--only", "-q"} & set(args) else ["--all"]
@@ -40,7 +40,7 @@ def asked(capsys: Capsys, *args: str) -> tuple[int, str, str]:
 
 
 def document(capsys: Capsys, *args: str) -> Any:
-    _, out, err = asked(capsys, *args, "-o", "json")
+    _, out, err = run_audit(capsys, *args, "-o", "json")
     assert out, err
     return json.loads(out)
 

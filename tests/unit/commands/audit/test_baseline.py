@@ -24,8 +24,8 @@ from .audits import (
     THIRD,
     UNKNOWN,
     Capsys,
-    asked,
     document,
+    run_audit,
 )
 
 
@@ -35,7 +35,7 @@ def test_files_that_cannot_be_read(option: str, tmp_path: Path, capsys: Capsys) 
     with large.open("wb") as file:
         file.truncate(1 << 30)
     for path, words in ((tmp_path / "no", "ENOENT"), (tmp_path, "EISDIR"), (large, "larger than")):
-        code, out, err = asked(capsys, option, str(path))
+        code, out, err = run_audit(capsys, option, str(path))
         assert (code, out, err.count("\n")) == (ExitCode.CANNOT_RUN, "", 1)
         assert words in err
 
@@ -62,7 +62,7 @@ def test_baseline(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -
             {"id": "gone-check", "change": "gone", "before": "ok", "now": None},
         ],
     }
-    _, out, _ = asked(capsys, "--baseline", str(path))
+    _, out, _ = run_audit(capsys, "--baseline", str(path))
     lines = [line.split() for line in out[out.index("Since 2020") :].splitlines()[1:5]]
     assert lines == [
         ["CHANGE", "ID", "BEFORE", "NOW"],
@@ -74,10 +74,10 @@ def test_baseline(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -
 
 def test_baseline_of_the_same(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
     path = tmp_path / "before.json"
-    assert asked(capsys, "--write", str(path), "-o", "json")[:2] == (0, "")
+    assert run_audit(capsys, "--write", str(path), "-o", "json")[:2] == (0, "")
     time.sleep(1)
     assert document(capsys, "--baseline", str(path))["baseline"]["changes"] == []
-    assert "no verdict has changed" in asked(capsys, "--baseline", str(path))[1]
+    assert "no verdict has changed" in run_audit(capsys, "--baseline", str(path))[1]
     # What was left out now is not gone.
     assert document(capsys, "--baseline", str(path), "--skip", "rds")["baseline"]["changes"] == []
 
@@ -87,12 +87,12 @@ def test_baseline_of_another_host(kernel: Callable[..., None], tmp_path: Path, c
     before["host"]["hostname"] = "other\x1b[31m"
     path = tmp_path / "before.json"
     path.write_text(json.dumps(before))
-    code, out, err = asked(capsys, "--baseline", str(path))
+    code, out, err = run_audit(capsys, "--baseline", str(path))
     assert code == 0
     assert err == "kprobe-tool: audit: the baseline is of another host, 'other\\x1b[31m'\n"
     assert "\x1b[31m" not in out
-    assert asked(capsys, "--baseline", str(path), "-q")[1:] == ("", "")
-    _, out, err = asked(capsys, "--baseline", str(path), "-o", "prometheus")
+    assert run_audit(capsys, "--baseline", str(path), "-q")[1:] == ("", "")
+    _, out, err = run_audit(capsys, "--baseline", str(path), "-o", "prometheus")
     formats.prometheus(out)
 
 
@@ -122,7 +122,7 @@ def test_bad_baselines_are_one_line(
         path.write_text(json.dumps({key: value for key, value in before.items() if value is not ...}))
     else:
         path.write_text(change or "[]")
-    code, out, err = asked(capsys, "--baseline", str(path))
+    code, out, err = run_audit(capsys, "--baseline", str(path))
     assert (code, out) == (ExitCode.CANNOT_RUN, "")
     assert err.count("\n") == 1 and err.startswith(f"kprobe-tool: audit: {path}: ") and words in err
 
@@ -131,10 +131,10 @@ def test_quiet_with_a_baseline_shows_what_has_changed(
     kernel: Callable[..., None], tmp_path: Path, capsys: Capsys
 ) -> None:
     path = tmp_path / "before.json"
-    assert asked(capsys, "--write", str(path), "-o", "json")[0] == 0
-    assert asked(capsys, "-q", "--baseline", str(path), "--fail-on", "changed") == (0, "", "")
+    assert run_audit(capsys, "--write", str(path), "-o", "json")[0] == 0
+    assert run_audit(capsys, "-q", "--baseline", str(path), "--fail-on", "changed") == (0, "", "")
     kernel({LOW: UNKNOWN})
-    code, out, _ = asked(capsys, "-q", "--baseline", str(path), "--fail-on", "changed")
+    code, out, _ = run_audit(capsys, "-q", "--baseline", str(path), "--fail-on", "changed")
     assert code == ExitCode.FOUND
     assert ["changed", LOW, "ok", "unknown"] in [line.split() for line in out.splitlines()]
-    assert asked(capsys, "--fail-on", "changed")[0] == ExitCode.CANNOT_RUN
+    assert run_audit(capsys, "--fail-on", "changed")[0] == ExitCode.CANNOT_RUN

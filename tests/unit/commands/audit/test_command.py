@@ -33,9 +33,9 @@ from .audits import (
     SECOND,
     THIRD,
     Capsys,
-    asked,
     check_text,
     document,
+    run_audit,
     segfault,
     statuses,
 )
@@ -142,7 +142,7 @@ def test_exit_codes_and_formats(
     output: Output, outcome: str, fail_on: str, kernel: Callable[..., None], capsys: Capsys
 ) -> None:
     kernel(OUTCOMES[outcome])
-    code, out, err = asked(capsys, "-o", output.value, "--fail-on", fail_on)
+    code, out, err = run_audit(capsys, "-o", output.value, "--fail-on", fail_on)
     codes = PLUGIN_CODES if output is Output.NRPE else CODES
     assert code == int(codes[outcome][FAIL_ON.index(fail_on)])
     assert err == ""
@@ -159,7 +159,7 @@ def test_write(output: Output, kernel: Callable[..., None], tmp_path: Path, caps
     path.chmod(0o600)
     before = os.umask(0o077)
     try:
-        code, out, err = asked(capsys, "-o", output.value, "--write", str(path))
+        code, out, err = run_audit(capsys, "-o", output.value, "--write", str(path))
     finally:
         os.umask(before)
     assert (code, out, err) == (2 if output is Output.NRPE else 1, "", "")

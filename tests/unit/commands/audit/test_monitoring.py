@@ -16,7 +16,7 @@ from kprobe_tool.report.output import Output
 from ... import formats
 from .audits import (
     Capsys,
-    asked,
+    run_audit,
 )
 
 
@@ -25,7 +25,7 @@ from .audits import (
 def test_targets_that_cannot_be_written(
     output: Output, path: str, kernel: Callable[..., None], capsys: Capsys
 ) -> None:
-    code, out, err = asked(capsys, "-o", output.value, "--write", path)
+    code, out, err = run_audit(capsys, "-o", output.value, "--write", path)
     assert err.count("\n") == 1 and err.startswith(f"kprobe-tool: audit: {path}: ")
     if output is Output.NRPE:
         assert code == PluginState.UNKNOWN

@@ -23,7 +23,7 @@ from .audits import (
     LOW,
     UNKNOWN,
     Capsys,
-    asked,
+    run_audit,
     waiver,
 )
 
@@ -36,12 +36,12 @@ def test_a_terminal_is_filled_and_not_exceeded(
     long = "word " * 60
     affected = Finding(Status.AFFECTED, long, evidence={"x": "y" * 300, "z": {"a": long}})
     kernel({LOW: affected, HIGH: Finding(Status.UNKNOWN, long, settle=long)}, Finding(Status.NOT_APPLICABLE, long))
-    _, out, _ = asked(capsys, "--evidence")
+    _, out, _ = run_audit(capsys, "--evidence")
     lines = out.splitlines()
     assert columns - 20 <= max(map(len, lines)) <= columns
-    _, out, _ = asked(capsys, "-o", "wide")
+    _, out, _ = run_audit(capsys, "-o", "wide")
     assert long.strip() in out
-    _, out, _ = asked(capsys, "--list")
+    _, out, _ = run_audit(capsys, "--list")
     assert max(map(len, out.splitlines())) <= columns
     rows = [line.split()[0] for line in out[out.index("References") :].splitlines()[2:] if line[0] != " "]
     assert rows == [check.id for check in CHECKS for _ in check.references]
@@ -53,7 +53,7 @@ def test_nothing_is_wrapped_in_a_pipe(
     monkeypatch.delenv("COLUMNS")
     long = "word " * 60 + "end"
     kernel({LOW: Finding(Status.AFFECTED, long)}, Finding(Status.NOT_APPLICABLE, long))
-    _, out, _ = asked(capfd)
+    _, out, _ = run_audit(capfd)
     assert out.count(long) == out.count("word " * 60) and out.count(long) > len(CHECKS)
 
 
@@ -74,11 +74,11 @@ def test_what_people_read(kernel: Callable[..., None], capsys: Capsys, monkeypat
 
 
 def test_quiet_shows_what_counts(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
-    assert asked(capsys, "-q") == (0, "", "")
+    assert run_audit(capsys, "-q") == (0, "", "")
     kernel({LOW: AFFECTED, HIGH: UNKNOWN, LAST: AFFECTED}, ABSENT)
     path = tmp_path / "waivers.toml"
     path.write_text(waiver(LAST))
-    code, out, err = asked(capsys, "-q", "--waivers", str(path), "--fail-on", "low")
+    code, out, err = run_audit(capsys, "-q", "--waivers", str(path), "--fail-on", "low")
     assert (code, err) == (1, "")
     assert re.findall(r"(?:affected|unknown)  (\S+)", out) == [LOW, HIGH]
     assert "RESULT" not in out and "n/a" not in out
@@ -86,8 +86,8 @@ def test_quiet_shows_what_counts(kernel: Callable[..., None], tmp_path: Path, ca
 
 def test_evidence_is_shown(kernel: Callable[..., None], capsys: Capsys) -> None:
     kernel({LOW: AFFECTED})
-    assert "Evidence" not in asked(capsys)[1]
-    _, out, _ = asked(capsys, "--evidence")
+    assert "Evidence" not in run_audit(capsys)[1]
+    _, out, _ = run_audit(capsys, "--evidence")
     assert (
         "seen=x=1" in out
         and "more=\\x1b[31m" in out
@@ -97,7 +97,7 @@ def test_evidence_is_shown(kernel: Callable[..., None], capsys: Capsys) -> None:
 
 def test_what_was_not_checked_is_said(kernel: Callable[..., None], capsys: Capsys) -> None:
     kernel({LOW: UNKNOWN}, ABSENT)
-    _, out, _ = asked(capsys, "--skip", LAST)
+    _, out, _ = run_audit(capsys, "--skip", LAST)
     lines = [line.split(None, 2) for line in out.splitlines()]
     assert ["not", "run", f"1   {LAST}"] in lines
     (absent,) = [line[2] for line in lines if line[:1] == ["n/a"]]

@@ -19,8 +19,8 @@ from .audits import (
     LAST,
     UNKNOWN,
     Capsys,
-    asked,
     document,
+    run_audit,
 )
 
 
@@ -67,7 +67,7 @@ def test_what_root_would_add(
     monkeypatch.setattr(host, "as_root", lambda: root)
     summary = document(capsys)["summary"]
     assert (summary["root"], summary["root_may_settle"]) == (root, [] if root else [sometimes])
-    _, out, _ = asked(capsys)
+    _, out, _ = run_audit(capsys)
     assert ("this was not root, which may settle 1" in out) == (not root)
 
 

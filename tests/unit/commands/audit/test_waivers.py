@@ -25,8 +25,8 @@ from .audits import (
     TODAY,
     UNKNOWN,
     Capsys,
-    asked,
     document,
+    run_audit,
     waiver,
 )
 
@@ -39,7 +39,7 @@ def test_waived_findings_are_seen_and_not_counted(
     path = tmp_path / "waivers.toml"
     # The last waiver has nothing to waive. That is no finding and no error: many hosts may share the file.
     path.write_text(waiver(LOW) + waiver(HIGH) + waiver(LAST))
-    code, out, err = asked(capsys, "--waivers", str(path), "-o", output.value, "--fail-on", "unknown")
+    code, out, err = run_audit(capsys, "--waivers", str(path), "-o", output.value, "--fail-on", "unknown")
     assert (code, err) == (0, "")
     assert output is Output.LINE or (LOW in out and HIGH in out)
     if output is Output.JSON:
@@ -96,7 +96,7 @@ def test_bad_waivers_are_one_line(
 ) -> None:
     path = tmp_path / "waivers.toml"
     path.write_bytes(text.encode("latin-1"))
-    code, out, err = asked(capsys, "--waivers", str(path))
+    code, out, err = run_audit(capsys, "--waivers", str(path))
     assert (code, out) == (ExitCode.CANNOT_RUN, "")
     assert err.count("\n") == 1 and err.startswith(f"kprobe-tool: audit: {path}: ") and words in err
 
@@ -111,5 +111,5 @@ def test_an_expired_waiver_is_a_warning(kernel: Callable[..., None], tmp_path: P
     assert [row["id"] for row in found["results"] if row["waived"]] == [FIRST]
     (warning,) = found["warnings"]
     assert warning.startswith(f"the waiver of '{HIGH}' expired on {yesterday}, and its finding counts again")
-    code, _, err = asked(capsys, "--waivers", str(path))
+    code, _, err = run_audit(capsys, "--waivers", str(path))
     assert (code, err) == (ExitCode.FOUND, f"kprobe-tool: audit: {warning}\n")

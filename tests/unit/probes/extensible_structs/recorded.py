@@ -31,7 +31,7 @@ def written(memory: Memory) -> list[bytes]:
     return [memory.data, *(data for _, data in memory.pointers)]
 
 
-def passed(call: Call) -> list[bytes]:
+def memory_of(call: Call) -> list[bytes]:
     """All memory that a call passes, in the order in which an answer has it."""
     memories = [arg for arg in call.args if isinstance(arg, Memory)]
     return [each.data for each in memories] + [data for each in memories for _, data in each.pointers]
@@ -54,7 +54,7 @@ def answer_row(call: Call, answer: CallAnswer) -> Row:
     """An answer as data; None for memory that is as it was passed."""
     memory = [
         None if after == before else after.rstrip(b"\0").hex()
-        for before, after in zip(passed(call), answer.memory, strict=True)
+        for before, after in zip(memory_of(call), answer.memory, strict=True)
     ]
     return {"errno": answer.errno, "value": answer.value, "memory": memory, "signal": answer.signal}
 
@@ -62,7 +62,7 @@ def answer_row(call: Call, answer: CallAnswer) -> Row:
 def answer_of(call: Call, row: Row) -> CallAnswer:
     memory = tuple(
         before if after is None else bytes.fromhex(after).ljust(len(before), b"\0")
-        for before, after in zip(passed(call), row["memory"], strict=True)
+        for before, after in zip(memory_of(call), row["memory"], strict=True)
     )
     return CallAnswer(row["errno"], row["value"], memory, row["signal"])
 

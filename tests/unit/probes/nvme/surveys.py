@@ -23,22 +23,22 @@ OFFLINE, COUNT, PATHS = "nvme-hctx-offline-cpus", "nvme-queue-count", "nvme-path
 POLL, BALANCE = "nvme-poll-queues", "nvme-cpu-balance"
 
 
-def judged(survey: Survey, number: int = 0) -> dict[str, Finding]:
+def findings_of(survey: Survey, number: int = 0) -> dict[str, Finding]:
     return judge.judge_controller(survey, survey.subjects[number])
 
 
-def asking(survey: Survey, options: Options, value: int, following: int, **fields: Any) -> Survey:
+def with_options(survey: Survey, options: Options, value: int, following: int, **fields: Any) -> Survey:
     """The same survey with the options known, and nothing that can have changed since."""
     request = QueueRequest(value, RequestSource.KCORE, options, following, at_least=value, at_most=value)
-    return requesting(survey, request, **fields)
+    return with_request(survey, request, **fields)
 
 
-def requesting(survey: Survey, request: QueueRequest, **fields: Any) -> Survey:
+def with_request(survey: Survey, request: QueueRequest, **fields: Any) -> Survey:
     subject = replace(survey.subjects[0], request=request, **fields)
     return replace(survey, subjects=(subject, *survey.subjects[1:]))
 
 
-def surveying(controller: Controller, *others: Controller, **fields: Any) -> Survey:
+def survey_of(controller: Controller, *others: Controller, **fields: Any) -> Survey:
     """A survey of controllers made up, of which nothing is known but what they say."""
     subjects = tuple(Subject(each, QueueRequest(None, None)) for each in (controller, *others))
     return Survey(FOUR, None, subjects, group_paths(subjects), **fields)
@@ -48,15 +48,15 @@ def hctx(index: int, *cpus: int, kind: HctxType | None = "default", cut: bool = 
     return Hctx(index, cpus, cut, 127, None, kind)
 
 
-def mapped(*hctxs: Hctx, **fields: Any) -> NvmePath:
+def path_of(*hctxs: Hctx, **fields: Any) -> NvmePath:
     return NvmePath("nvme0c0n1", hctxs, io_poll=False, type_source=TypeSource.CPU_LISTS, **fields)
 
 
 FOUR = Cpus(possible=(0, 1, 2, 3), online=(0, 1, 2, 3))
-ONE_EACH = mapped(hctx(0, 0), hctx(1, 1), hctx(2, 2), hctx(3, 3))
+ONE_EACH = path_of(hctx(0, 0), hctx(1, 1), hctx(2, 2), hctx(3, 3))
 
 
-def made_up(**fields: Any) -> Controller:
+def make_controller(**fields: Any) -> Controller:
     whole: dict[str, Any] = {
         "name": "nvme0",
         "transport": "tcp",
@@ -68,10 +68,10 @@ def made_up(**fields: Any) -> Controller:
 
 
 def status(survey: Survey, check_id: str) -> Status:
-    return judged(survey)[check_id].status
+    return findings_of(survey)[check_id].status
 
 
-NOT_READ = made_up(
+NOT_READ = make_controller(
     transport=None,
     state=None,
     subsysnqn=None,
@@ -82,6 +82,6 @@ NOT_READ = made_up(
 )
 
 
-QUEUES_NOT_READ = made_up(
+QUEUES_NOT_READ = make_controller(
     paths=(), paths_read=False, problems=(Problem("nvme0: queues", "not read within 3 s", 110),)
 )

@@ -12,7 +12,7 @@ from kprobe_tool.probes.nvme.ask import survey_host
 from kprobe_tool.probes.nvme.controllers import Problem
 
 from . import trees
-from .surveys import NEWEST, NOT_READ, PATHS, STALE, made_up, surveying
+from .surveys import NEWEST, NOT_READ, PATHS, STALE, make_controller, survey_of
 
 
 def test_the_worst_counts(tmp_path: Path) -> None:
@@ -31,19 +31,19 @@ def test_no_controller(tmp_path: Path) -> None:
 
 
 def test_unknown_is_worse_than_ok() -> None:
-    finding = checks.worst_finding(STALE, surveying(made_up(name="nvme1", transport="pcie"), NOT_READ))
+    finding = checks.worst_finding(STALE, survey_of(make_controller(name="nvme1", transport="pcie"), NOT_READ))
     assert (finding.status, finding.settle is None) == (Status.UNKNOWN, False)
 
 
 def test_what_could_not_be_read_is_evidence() -> None:
-    failed = surveying(NOT_READ, errors=(Error("nvme0: attributes", "not read within 3 s"),))
+    failed = survey_of(NOT_READ, errors=(Error("nvme0: attributes", "not read within 3 s"),))
     assert checks.worst_finding(STALE, failed).evidence["errors"] == ["nvme0: attributes: not read within 3 s"]
 
 
 def test_those_that_share_it_are_counted_and_each_has_its_reason() -> None:
-    other = made_up(name="nvme2", transport=None, problems=(Problem("nvme2: attributes", "not read", 110),))
-    assert checks.worst_finding(STALE, surveying(NOT_READ)).reason.count("more)") == 0
-    finding = checks.worst_finding(STALE, surveying(made_up(name="nvme1", transport="pcie"), NOT_READ, other))
+    other = make_controller(name="nvme2", transport=None, problems=(Problem("nvme2: attributes", "not read", 110),))
+    assert checks.worst_finding(STALE, survey_of(NOT_READ)).reason.count("more)") == 0
+    finding = checks.worst_finding(STALE, survey_of(make_controller(name="nvme1", transport="pcie"), NOT_READ, other))
     assert finding.reason.endswith(" (and 1 more)")
     shared = finding.evidence["controllers"]
     assert isinstance(shared, dict)

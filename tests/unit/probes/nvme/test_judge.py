@@ -30,14 +30,14 @@ from .surveys import (
     POLL,
     QUEUES_NOT_READ,
     STALE,
-    asking,
+    findings_of,
     hctx,
-    judged,
-    made_up,
-    mapped,
-    requesting,
+    make_controller,
+    path_of,
     status,
-    surveying,
+    survey_of,
+    with_options,
+    with_request,
 )
 
 counts = st.integers(1, 40)
@@ -57,7 +57,7 @@ AFFECTED = {
 
 
 def affected(survey: Survey, number: int = 0) -> set[str]:
-    return {name for name, finding in judged(survey, number).items() if finding.status is Status.AFFECTED}
+    return {name for name, finding in findings_of(survey, number).items() if finding.status is Status.AFFECTED}
 
 
 def test_every_check_has_its_judge() -> None:
@@ -77,19 +77,19 @@ def test_captured(tmp_path: Path, release: str, name: str, debugfs: bool) -> Non
 def test_paths(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-two-paths")))
     assert affected(survey, 1) == {PATHS}
-    assert judged(survey, 1)[PATHS].evidence == {"paths": {"nvme1": 4, "nvme2": 1}}
-    assert judged(survey, 0)[PATHS].status is Status.OK
+    assert findings_of(survey, 1)[PATHS].evidence == {"paths": {"nvme1": 4, "nvme2": 1}}
+    assert findings_of(survey, 0)[PATHS].status is Status.OK
 
 
 def test_fewer_granted_by_whom(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-fewer")))
-    assert judged(survey)[GRANTED].status is Status.UNKNOWN
-    finding = judged(asking(survey, Options(4), 4, 4))[GRANTED]
+    assert findings_of(survey)[GRANTED].status is Status.UNKNOWN
+    finding = findings_of(with_options(survey, Options(4), 4, 4))[GRANTED]
     assert (finding.status, finding.evidence["limited_by"]) == (Status.AFFECTED, None)
     for nsqa, by in ((1, "controller"), (2, "controller"), (3, "host"), (128, "host")):
-        finding = judged(asking(survey, Options(4), 4, 4, nsqa=nsqa))[GRANTED]
+        finding = findings_of(with_options(survey, Options(4), 4, 4, nsqa=nsqa))[GRANTED]
         assert finding.evidence == {"asked": 4, "asked_at_least": 4, "granted": 2, "limited_by": by}
-    assert judged(asking(survey, Options(2), 2, 2))[GRANTED].status is Status.OK
+    assert findings_of(with_options(survey, Options(2), 2, 2))[GRANTED].status is Status.OK
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_granted_within_bounds(
     at_least: int | None, value: int | None, at_most: int | None, expected: Status
 ) -> None:
     request = QueueRequest(value, RequestSource.KCORE, at_least=at_least, at_most=at_most, doubt="perhaps")
-    survey = requesting(surveying(made_up(queue_count=3)), request)
-    finding = judged(survey)[GRANTED]
+    survey = with_request(survey_of(make_controller(queue_count=3)), request)
+    finding = findings_of(survey)[GRANTED]
     assert finding.status is expected
     assert ("at least" in finding.reason) == (expected is Status.AFFECTED and not request.exact)
     if expected is Status.UNKNOWN and value is not None:
@@ -121,7 +121,7 @@ def test_granted_within_bounds(
 
 def test_controller_that_cannot_be_read_is_unknown() -> None:
     """A reconnect that hangs is what these checks are for: none of them may say that it does not apply."""
-    findings = judged(surveying(NOT_READ))
+    findings = findings_of(survey_of(NOT_READ))
     assert {finding.status for finding in findings.values()} == {Status.UNKNOWN}
     for finding in findings.values():
         assert "not read within 3 s" in finding.reason
@@ -129,23 +129,23 @@ def test_controller_that_cannot_be_read_is_unknown() -> None:
 
 @pytest.mark.parametrize("check_id", [STALE, OFFLINE, COUNT, POLL, BALANCE])
 def test_queues_that_cannot_be_read_are_unknown(check_id: str) -> None:
-    assert status(surveying(QUEUES_NOT_READ), check_id) is Status.UNKNOWN
+    assert status(survey_of(QUEUES_NOT_READ), check_id) is Status.UNKNOWN
     # One queue of four that could not be read must not pass for three mapped.
-    torn = made_up(paths=(replace(ONE_EACH, hctxs=ONE_EACH.hctxs[:3], complete=False),))
-    assert status(surveying(torn), check_id) is Status.UNKNOWN
+    torn = make_controller(paths=(replace(ONE_EACH, hctxs=ONE_EACH.hctxs[:3], complete=False),))
+    assert status(survey_of(torn), check_id) is Status.UNKNOWN
     # Another namespace of the same controller could be read, and has the same queues.
-    both = made_up(paths=(*torn.paths, ONE_EACH), paths_read=False)
-    assert status(surveying(both), check_id) is status(surveying(made_up()), check_id)
+    both = make_controller(paths=(*torn.paths, ONE_EACH), paths_read=False)
+    assert status(survey_of(both), check_id) is status(survey_of(make_controller()), check_id)
 
 
 @pytest.mark.parametrize("check_id", [STALE, OFFLINE, COUNT, POLL, BALANCE])
 def test_no_namespace(check_id: str) -> None:
-    assert status(surveying(made_up(paths=())), check_id) is Status.NOT_APPLICABLE
+    assert status(survey_of(make_controller(paths=())), check_id) is Status.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize("transport", ["pcie", "fc", "loop", "apple-nvme"])
 def test_transports_without_the_bugs(transport: str) -> None:
-    survey = surveying(made_up(transport=transport))
+    survey = survey_of(make_controller(transport=transport))
     assert status(survey, OOPS) is Status.NOT_APPLICABLE
     assert status(survey, STALE) is Status.NOT_APPLICABLE
     assert status(survey, OFFLINE) is (Status.OK if transport in {"fc", "loop"} else Status.NOT_APPLICABLE)
@@ -154,24 +154,24 @@ def test_transports_without_the_bugs(transport: str) -> None:
 @pytest.mark.parametrize("check_id", [GRANTED, PATHS])
 @pytest.mark.parametrize("fields", [{"cntrltype": "discovery"}, {"cntrltype": "admin"}])
 def test_controllers_without_io_queues(check_id: str, fields: dict[str, str]) -> None:
-    assert status(surveying(made_up(queue_count=1, **fields)), check_id) is Status.NOT_APPLICABLE
+    assert status(survey_of(make_controller(queue_count=1, **fields)), check_id) is Status.NOT_APPLICABLE
 
 
 def test_shortfall_oops(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "tcp-all")))
-    assert judged(survey)[OOPS].status is Status.UNKNOWN
+    assert findings_of(survey)[OOPS].status is Status.UNKNOWN
     for fixed in (Algorithm.TRANSPORT, Algorithm.FABRICS):
-        finding = judged(replace(survey, algorithm=fixed))[OOPS]
+        finding = findings_of(replace(survey, algorithm=fixed))[OOPS]
         assert (finding.status, finding.method) == (Status.OK, Method.SYMBOL)
-    finding = judged(replace(survey, algorithm=Algorithm.REQUEST))[OOPS]
+    finding = findings_of(replace(survey, algorithm=Algorithm.REQUEST))[OOPS]
     assert (finding.status, finding.method) == (Status.AFFECTED, Method.VERSION)
 
 
 def test_stale_grants(tmp_path: Path) -> None:
     """Any grant of two or fewer leaves the counts of "mapped 2/0/2" as they were, beyond the queues there are."""
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
-    assert judged(survey)[STALE].evidence["deadly_grants"] == [1, 2]
-    known = judged(asking(survey, Options(2, 0, 2), 4, 4))[STALE]
+    assert findings_of(survey)[STALE].evidence["deadly_grants"] == [1, 2]
+    known = findings_of(with_options(survey, Options(2, 0, 2), 4, 4))[STALE]
     assert known.evidence == {"read": 0, "poll": 2, "mapped": 4, "deadly_grants": [1, 2]}
     assert (known.status, known.method) == (Status.AFFECTED, Method.MODEL)
     assert "grants 1-2 instead of 4 queues" in known.reason
@@ -197,17 +197,19 @@ def test_stale_grants_of_a_newer_kernel(tmp_path: Path, release: str, expected: 
 def test_stale_grants_without_types() -> None:
     untyped = replace(ONE_EACH, type_source=None, hctxs=tuple(replace(each, type=None) for each in ONE_EACH.hctxs))
     for check_id in (STALE, BALANCE):
-        assert status(surveying(made_up(paths=(untyped,))), check_id) is Status.UNKNOWN
-    assert status(surveying(made_up()), STALE) is Status.OK
+        assert status(survey_of(make_controller(paths=(untyped,))), check_id) is Status.UNKNOWN
+    assert status(survey_of(make_controller()), STALE) is Status.OK
 
 
 def test_no_grant_is_deadly() -> None:
     """One read and one default queue: a grant of one leaves READ at 1 from queue 1 on, and that is deadly; where no
     fewer can be granted nothing is."""
-    pair = mapped(hctx(0, 0, 1), hctx(1, 0, 1, kind="read"))
-    assert judged(surveying(made_up(paths=(pair,), queue_count=3)))[STALE].evidence["deadly_grants"] == [1]
-    alone = mapped(hctx(0, 0, 1, 2, 3, kind="poll"))
-    finding = judged(surveying(made_up(paths=(alone,), queue_count=2)))[STALE]
+    pair = path_of(hctx(0, 0, 1), hctx(1, 0, 1, kind="read"))
+    assert findings_of(survey_of(make_controller(paths=(pair,), queue_count=3)))[STALE].evidence["deadly_grants"] == [
+        1
+    ]
+    alone = path_of(hctx(0, 0, 1, 2, 3, kind="poll"))
+    finding = findings_of(survey_of(make_controller(paths=(alone,), queue_count=2)))[STALE]
     assert (finding.status, finding.method) == (Status.OK, Method.MODEL)
 
 
@@ -227,23 +229,23 @@ def test_deadly_grants_need_no_options(*, cpus: int, io: int, write: int, poll: 
 
 def test_path_that_cannot_be_read() -> None:
     """A controller that hangs may be another path with more queues."""
-    fewer = made_up(name="nvme1", queue_count=3)
-    assert status(surveying(made_up()), PATHS) is Status.NOT_APPLICABLE
-    assert status(surveying(made_up(), fewer), PATHS) is Status.OK
-    assert status(surveying(fewer, made_up()), PATHS) is Status.AFFECTED
-    assert status(surveying(made_up(), replace(NOT_READ, name="nvme2")), PATHS) is Status.UNKNOWN
-    half = made_up(name="nvme2", queue_count=None)
-    assert status(surveying(made_up(), half), PATHS) is Status.UNKNOWN
-    assert status(surveying(made_up(), replace(half, subsysnqn="nqn.other")), PATHS) is Status.NOT_APPLICABLE
+    fewer = make_controller(name="nvme1", queue_count=3)
+    assert status(survey_of(make_controller()), PATHS) is Status.NOT_APPLICABLE
+    assert status(survey_of(make_controller(), fewer), PATHS) is Status.OK
+    assert status(survey_of(fewer, make_controller()), PATHS) is Status.AFFECTED
+    assert status(survey_of(make_controller(), replace(NOT_READ, name="nvme2")), PATHS) is Status.UNKNOWN
+    half = make_controller(name="nvme2", queue_count=None)
+    assert status(survey_of(make_controller(), half), PATHS) is Status.UNKNOWN
+    assert status(survey_of(make_controller(), replace(half, subsysnqn="nqn.other")), PATHS) is Status.NOT_APPLICABLE
     # It is affected whatever the third says.
-    assert status(surveying(fewer, made_up(), half), PATHS) is Status.AFFECTED
+    assert status(survey_of(fewer, make_controller(), half), PATHS) is Status.AFFECTED
 
 
 def test_unreadable_queue_count(tmp_path: Path) -> None:
     directory = trees.controller(tmp_path)
     (directory / "queue_count").unlink()
     survey = survey_host(str(tmp_path))
-    assert judged(survey)[GRANTED].status is Status.UNKNOWN
+    assert findings_of(survey)[GRANTED].status is Status.UNKNOWN
     assert len(survey.errors) == 1
 
 
@@ -263,7 +265,9 @@ def test_numbers_in_words() -> None:
     ],
 )
 def test_whose_limit_in_words(nsqa: int | None, words: str) -> None:
-    finding = judged(asking(surveying(made_up(queue_count=3)), Options(4), 4, 4, nsqa=nsqa))[GRANTED]
+    finding = findings_of(with_options(survey_of(make_controller(queue_count=3)), Options(4), 4, 4, nsqa=nsqa))[
+        GRANTED
+    ]
     assert finding.reason == f"2 queues granted of 4 asked for, so CPUs share them; {words}"
     assert finding.method is Method.PROBE
 
@@ -271,16 +275,16 @@ def test_whose_limit_in_words(nsqa: int | None, words: str) -> None:
 def test_what_settles_whether_more_was_asked_for() -> None:
     """Who has the options from the kernel already is not sent to root again."""
     guess = QueueRequest(4, RequestSource.CONFIGURATION, doubt="perhaps")
-    assert judged(requesting(surveying(made_up()), guess))[GRANTED].settle == judge.ROOT
+    assert findings_of(with_request(survey_of(make_controller()), guess))[GRANTED].settle == judge.ROOT
     known = replace(guess, source=RequestSource.KCORE, options=Options(4))
-    assert "a new connection" in str(judged(requesting(surveying(made_up()), known))[GRANTED].settle)
+    assert "a new connection" in str(findings_of(with_request(survey_of(make_controller()), known))[GRANTED].settle)
 
 
 def test_stale_grants_by_the_rule_of_the_kernel(tmp_path: Path) -> None:
     """v5.0 maps CPUs to what was asked for: any smaller grant is deadly."""
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
     grants = {
-        algorithm: judged(replace(survey, algorithm=algorithm))[STALE].evidence["deadly_grants"]
+        algorithm: findings_of(replace(survey, algorithm=algorithm))[STALE].evidence["deadly_grants"]
         for algorithm in (None, *Algorithm)
     }
     assert grants == {
@@ -295,6 +299,6 @@ def test_stale_grants_by_the_rule_of_the_kernel(tmp_path: Path) -> None:
     ("number", "reason"), [(1, "nvme0: {}"), (2, "nvme0: {} (and 1 more)"), (3, "nvme0: {} (and 2 more)")]
 )
 def test_how_many_controllers_share_a_verdict(number: int, reason: str) -> None:
-    controllers = [made_up(name=f"nvme{each}", transport="pcie") for each in range(number)]
-    verdict = checks.worst_finding(OOPS, surveying(*controllers))
+    controllers = [make_controller(name=f"nvme{each}", transport="pcie") for each in range(number)]
+    verdict = checks.worst_finding(OOPS, survey_of(*controllers))
     assert verdict.reason == reason.format("concerns nvme-rdma and nvme-tcp only")

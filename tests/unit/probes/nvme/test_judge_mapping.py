@@ -24,14 +24,14 @@ from .surveys import (
     OFFLINE,
     ONE_EACH,
     POLL,
-    asking,
+    findings_of,
     hctx,
-    judged,
-    made_up,
-    mapped,
-    requesting,
+    make_controller,
+    path_of,
     status,
-    surveying,
+    survey_of,
+    with_options,
+    with_request,
 )
 
 
@@ -44,18 +44,18 @@ def test_last_hctx_offline(tmp_path: Path) -> None:
     trees.file(root, "devices/system/cpu/online", "0-2\n")
     survey = survey_host(str(root))
     assert status(survey, OFFLINE) is Status.UNKNOWN
-    assert status(asking(survey, Options(4), 4, 3), OFFLINE) is Status.OK
-    finding = judged(asking(survey, Options(4, 2), 6, 5))[OFFLINE]
+    assert status(with_options(survey, Options(4), 4, 3), OFFLINE) is Status.OK
+    finding = findings_of(with_options(survey, Options(4, 2), 6, 5))[OFFLINE]
     assert finding.status is Status.AFFECTED
     assert finding.evidence == {"hctxs": [3], "cpus": [3], "state": "live"}
-    assert status(asking(survey, Options(4), 4, 4), OFFLINE) is Status.AFFECTED
+    assert status(with_options(survey, Options(4), 4, 4), OFFLINE) is Status.AFFECTED
 
 
 def test_offline_with_a_cut_list() -> None:
     """CPUs that the kernel had no room for may be online."""
     offline = replace(FOUR, online=(0,))
-    cut = mapped(hctx(0, 0), hctx(1, 1, cut=True))
-    survey = replace(surveying(made_up(paths=(cut,), queue_count=3)), cpus=offline)
+    cut = path_of(hctx(0, 0), hctx(1, 1, cut=True))
+    survey = replace(survey_of(make_controller(paths=(cut,), queue_count=3)), cpus=offline)
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
 
@@ -63,14 +63,14 @@ def test_offline_of_unknown_types() -> None:
     """Where neither options nor types are known, what the next connect reaches is not."""
     hctxs = (hctx(0, 0, 1, kind=None), hctx(1, 2, 3, kind=None))
     path = NvmePath("nvme0c0n1", hctxs)
-    survey = replace(surveying(made_up(paths=(path,), queue_count=3)), cpus=replace(FOUR, online=(0, 1)))
+    survey = replace(survey_of(make_controller(paths=(path,), queue_count=3)), cpus=replace(FOUR, online=(0, 1)))
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
 
 def test_isolated_queue_cannot_reconnect() -> None:
     """blk_mq_alloc_request_hctx() looks for an online CPU in the same mask that cpu_list shows."""
-    survey = surveying(made_up(paths=(mapped(hctx(0, 0, 1), hctx(1)),), queue_count=3))
-    finding = judged(survey)[OFFLINE]
+    survey = survey_of(make_controller(paths=(path_of(hctx(0, 0, 1), hctx(1)),), queue_count=3))
+    finding = findings_of(survey)[OFFLINE]
     assert (finding.status, finding.evidence["hctxs"]) == (Status.AFFECTED, [1])
 
 
@@ -83,27 +83,27 @@ def test_isolated_queue_cannot_reconnect() -> None:
         ("pcie", 3, ONE_EACH, Status.AFFECTED),
         # write_queues above the CPUs: each CPU has a queue of its own, and the rest have none.
         ("pcie", 9, ONE_EACH, Status.OK),
-        ("pcie", 9, mapped(hctx(0, 0, 1), *(hctx(n, n - 1, kind="read") for n in (1, 2, 3, 4))), Status.OK),
+        ("pcie", 9, path_of(hctx(0, 0, 1), *(hctx(n, n - 1, kind="read") for n in (1, 2, 3, 4))), Status.OK),
         # Some CPUs share a queue, so those that are not mapped are not for want of CPUs.
-        ("pcie", 9, mapped(hctx(0, 0, 1), hctx(1, 2, 3)), Status.AFFECTED),
+        ("pcie", 9, path_of(hctx(0, 0, 1), hctx(1, 2, 3)), Status.AFFECTED),
         ("pcie", 9, replace(ONE_EACH, type_source=None), Status.UNKNOWN),
     ],
 )
 def test_queue_count(transport: str, granted: int, path: NvmePath, expected: Status) -> None:
-    survey = surveying(made_up(transport=transport, queue_count=granted + 1, paths=(path,)))
+    survey = survey_of(make_controller(transport=transport, queue_count=granted + 1, paths=(path,)))
     assert status(survey, COUNT) is expected
 
 
 def test_queue_count_without_cpus() -> None:
-    survey = replace(surveying(made_up(transport="pcie", queue_count=9)), cpus=Cpus(None, None))
+    survey = replace(survey_of(make_controller(transport="pcie", queue_count=9)), cpus=Cpus(None, None))
     assert status(survey, COUNT) is Status.UNKNOWN
 
 
 def test_poll_queues_without_debugfs_or_io_poll(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-write-poll")))
-    assert judged(survey)[POLL].status is Status.OK
+    assert findings_of(survey)[POLL].status is Status.OK
     survey = survey_host(str(trees.plant(tmp_path / "none", NEWEST, "rdma-all")))
-    assert judged(survey)[POLL].status is Status.NOT_APPLICABLE
+    assert findings_of(survey)[POLL].status is Status.NOT_APPLICABLE
 
 
 @pytest.mark.parametrize(
@@ -117,27 +117,27 @@ def test_poll_queues_without_debugfs_or_io_poll(tmp_path: Path) -> None:
     ],
 )
 def test_poll_queues_asked_for(io_poll: bool | None, options: Options | None, expected: Status) -> None:
-    survey = surveying(made_up(paths=(replace(ONE_EACH, io_poll=io_poll),)))
+    survey = survey_of(make_controller(paths=(replace(ONE_EACH, io_poll=io_poll),)))
     if options:
-        survey = asking(survey, options, 4, 4)
-    finding = judged(survey)[POLL]
+        survey = with_options(survey, options, 4, 4)
+    finding = findings_of(survey)[POLL]
     assert finding.status is expected
     if expected is Status.AFFECTED:
         assert finding.evidence == {"asked": options.nr_poll_queues if options else None, "hctx_0_shown": None}
     untyped = replace(ONE_EACH, io_poll=True, type_source=None)
-    assert status(surveying(made_up(paths=(untyped,))), POLL) is Status.UNKNOWN
+    assert status(survey_of(make_controller(paths=(untyped,))), POLL) is Status.UNKNOWN
 
 
 def test_poll_queues_of_a_file_are_a_guess() -> None:
     """What some configuration file wants says nothing of this connection; queue/io_poll does."""
-    survey = surveying(made_up())
+    survey = survey_of(make_controller())
     request = QueueRequest(4, RequestSource.CONFIGURATION, Options(2, 0, 2))
-    assert status(requesting(survey, request), POLL) is Status.NOT_APPLICABLE
+    assert status(with_request(survey, request), POLL) is Status.NOT_APPLICABLE
 
 
 def test_balance(tmp_path: Path) -> None:
     trees.controller(tmp_path, lists=("0, 1, 2", "3"))
-    finding = judged(survey_host(str(tmp_path)))[BALANCE]
+    finding = findings_of(survey_host(str(tmp_path)))[BALANCE]
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"cpus_per_queue": {0: 3, 1: 1}})
 
 
@@ -145,30 +145,30 @@ def test_balance(tmp_path: Path) -> None:
     ("path", "expected"),
     [
         (ONE_EACH, Status.OK),
-        (mapped(hctx(0, 0, 1, 2), hctx(1, 3)), Status.AFFECTED),
-        (mapped(hctx(0, 0, 1), hctx(1, 2, 3)), Status.OK),
-        (mapped(hctx(0, 0, 1, 2, 3)), Status.NOT_APPLICABLE),
+        (path_of(hctx(0, 0, 1, 2), hctx(1, 3)), Status.AFFECTED),
+        (path_of(hctx(0, 0, 1), hctx(1, 2, 3)), Status.OK),
+        (path_of(hctx(0, 0, 1, 2, 3)), Status.NOT_APPLICABLE),
         # CPU 3 is isolated, and submits to one of the two.
-        (mapped(hctx(0, 0, 1), hctx(1, 2)), Status.UNKNOWN),
+        (path_of(hctx(0, 0, 1), hctx(1, 2)), Status.UNKNOWN),
         # CPUs 2 and 3 are, and both queues may serve two.
-        (mapped(hctx(0, 0, 1), hctx(1)), Status.UNKNOWN),
+        (path_of(hctx(0, 0, 1), hctx(1)), Status.UNKNOWN),
         # CPU 3 is, and cannot make up for the difference.
-        (mapped(hctx(0, 0, 1, 2), hctx(1), hctx(2)), Status.AFFECTED),
-        (mapped(hctx(0, 0, 1, 2, cut=True), hctx(1, 3)), Status.UNKNOWN),
+        (path_of(hctx(0, 0, 1, 2), hctx(1), hctx(2)), Status.AFFECTED),
+        (path_of(hctx(0, 0, 1, 2, cut=True), hctx(1, 3)), Status.UNKNOWN),
     ],
 )
 def test_balance_with_isolated_cpus(path: NvmePath, expected: Status) -> None:
-    survey = surveying(made_up(queue_count=len(path.hctxs) + 1, paths=(path,)))
+    survey = survey_of(make_controller(queue_count=len(path.hctxs) + 1, paths=(path,)))
     assert status(survey, BALANCE) is expected
 
 
 def test_balance_by_debugfs() -> None:
     """Root sees to which queue the isolated CPUs 2 and 3 submit."""
-    fair = mapped(replace(hctx(0, 0, 1), submitters=(0, 1)), replace(hctx(1), submitters=(2, 3)))
-    assert status(surveying(made_up(paths=(fair,))), BALANCE) is Status.OK
+    fair = path_of(replace(hctx(0, 0, 1), submitters=(0, 1)), replace(hctx(1), submitters=(2, 3)))
+    assert status(survey_of(make_controller(paths=(fair,))), BALANCE) is Status.OK
     # By the lists alone: one CPU each.
-    unfair = mapped(replace(hctx(0, 0), submitters=(0, 2, 3)), replace(hctx(1, 1), submitters=(1,)))
-    finding = judged(surveying(made_up(paths=(unfair,))))[BALANCE]
+    unfair = path_of(replace(hctx(0, 0), submitters=(0, 2, 3)), replace(hctx(1, 1), submitters=(1,)))
+    finding = findings_of(survey_of(make_controller(paths=(unfair,))))[BALANCE]
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"cpus_per_queue": {0: 3, 1: 1}})
 
 
@@ -182,52 +182,54 @@ def test_balance_of_a_kernel_with_isolated_cpus(tmp_path: Path) -> None:
 
 
 def test_balance_without_possible_cpus() -> None:
-    survey = replace(surveying(made_up()), cpus=Cpus(None, (0, 1, 2, 3)))
+    survey = replace(survey_of(make_controller()), cpus=Cpus(None, (0, 1, 2, 3)))
     assert status(survey, BALANCE) is Status.UNKNOWN
 
 
 def test_balance_without_the_untouched_poll_map(tmp_path: Path) -> None:
     """All CPUs on hctx 0 are the poll map's, which has no queue: its own are what no other default queue has."""
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-write-poll-fewer")))
-    assert judged(survey)[BALANCE].status is Status.OK
+    assert findings_of(survey)[BALANCE].status is Status.OK
 
 
 def test_unknown_online_cpus(tmp_path: Path) -> None:
     trees.controller(tmp_path)
     survey = replace(survey_host(str(tmp_path)), cpus=Cpus(None, None))
-    assert judged(survey)[OFFLINE].status is Status.UNKNOWN
+    assert findings_of(survey)[OFFLINE].status is Status.UNKNOWN
 
 
 def test_one_cut_list_among_those_offline() -> None:
     """Hctx 0 is without an online CPU for certain; hctx 1 may not be, so which the next connect stops at is open."""
-    path = mapped(hctx(0, 0), hctx(1, 1, cut=True), hctx(2, 2))
-    survey = replace(surveying(made_up(paths=(path,), queue_count=4)), cpus=replace(FOUR, online=(2,)))
+    path = path_of(hctx(0, 0), hctx(1, 1, cut=True), hctx(2, 2))
+    survey = replace(survey_of(make_controller(paths=(path,), queue_count=4)), cpus=replace(FOUR, online=(2,)))
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
 
 def test_offline_reached_by_what_is_asked_for_with_fewer_cpus() -> None:
     """One read and three write queues, two CPUs left: three are asked for next, and hctx 2 has CPUs 2 and 3."""
     reading = hctx(3, 0, 1, 2, 3, kind="read")
-    path = mapped(hctx(0, 0), hctx(1, 1), hctx(2, 2, 3), reading)
-    survey = replace(surveying(made_up(paths=(path,))), cpus=replace(FOUR, online=(0, 1)))
-    finding = judged(survey)[OFFLINE]
+    path = path_of(hctx(0, 0), hctx(1, 1), hctx(2, 2, 3), reading)
+    survey = replace(survey_of(make_controller(paths=(path,))), cpus=replace(FOUR, online=(0, 1)))
+    finding = findings_of(survey)[OFFLINE]
     assert finding.status is Status.AFFECTED
     assert "until a CPU of queue 2 is online" in finding.reason
-    both = mapped(hctx(0, 0), hctx(1, 1), hctx(2, 2), hctx(3, 3))
-    survey = replace(surveying(made_up(paths=(both,))), cpus=replace(FOUR, online=(0, 1)))
-    assert "until a CPU of queues 2-3 is online" in judged(asking(survey, Options(4), 4, 4))[OFFLINE].reason
+    both = path_of(hctx(0, 0), hctx(1, 1), hctx(2, 2), hctx(3, 3))
+    survey = replace(survey_of(make_controller(paths=(both,))), cpus=replace(FOUR, online=(0, 1)))
+    assert (
+        "until a CPU of queues 2-3 is online" in findings_of(with_options(survey, Options(4), 4, 4))[OFFLINE].reason
+    )
 
 
 def test_queues_beyond_the_cpus_in_words() -> None:
-    finding = judged(surveying(made_up(transport="pcie", queue_count=10)))[COUNT]
+    finding = findings_of(survey_of(make_controller(transport="pcie", queue_count=10)))[COUNT]
     assert (finding.status, finding.method) == (Status.OK, Method.PROBE)
     assert finding.reason == "5 of 9 queues not mapped: there are more than CPUs"
 
 
 def test_one_poll_queue_is_asked_for() -> None:
     first = replace(hctx(0, 0, 1, 2, 3), shown="poll")
-    path = replace(mapped(first, replace(hctx(1, 2, 3), shown="default")), io_poll=False)
-    finding = judged(asking(surveying(made_up(paths=(path,))), Options(2, 0, 1), 3, 3))[POLL]
+    path = replace(path_of(first, replace(hctx(1, 2, 3), shown="default")), io_poll=False)
+    finding = findings_of(with_options(survey_of(make_controller(paths=(path,))), Options(2, 0, 1), 3, 3))[POLL]
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"asked": 1, "hctx_0_shown": "poll"})
 
 
@@ -236,25 +238,25 @@ def test_one_poll_queue_is_asked_for() -> None:
     [
         # The list of a queue that is none of the default ones.
         (
-            mapped(hctx(0, 0, 1), hctx(1, 2, 3), hctx(2, 0, 1, 2, cut=True, kind="read")),
+            path_of(hctx(0, 0, 1), hctx(1, 2, 3), hctx(2, 0, 1, 2, cut=True, kind="read")),
             Status.OK,
             "2 CPUs for each default queue",
         ),
-        (mapped(hctx(0, 0, 1), hctx(1, 2), hctx(2, 3)), Status.OK, "2 CPUs for each default queue, 1 at least"),
+        (path_of(hctx(0, 0, 1), hctx(1, 2), hctx(2, 3)), Status.OK, "2 CPUs for each default queue, 1 at least"),
         (ONE_EACH, Status.OK, "1 CPU for each default queue"),
-        (mapped(hctx(0, 0, 1, 2), hctx(1, 3)), Status.AFFECTED, "1 to 3 CPUs for each default queue"),
+        (path_of(hctx(0, 0, 1, 2), hctx(1, 3)), Status.AFFECTED, "1 to 3 CPUs for each default queue"),
         # Of hctx 1 debugfs says nothing, so the isolated CPU 3 may be its.
         (
-            mapped(replace(hctx(0, 0, 1), submitters=(0, 1)), hctx(1, 2)),
+            path_of(replace(hctx(0, 0, 1), submitters=(0, 1)), hctx(1, 2)),
             Status.UNKNOWN,
             "which queues serve 1 CPU (3), isolated from the lists, is not known",
         ),
         # All CPUs on hctx 0 are those of a poll map without queues.
-        (mapped(hctx(0, 0, 1, 2, 3), hctx(1, 2, 3)), Status.OK, "2 CPUs for each default queue"),
+        (path_of(hctx(0, 0, 1, 2, 3), hctx(1, 2, 3)), Status.OK, "2 CPUs for each default queue"),
     ],
 )
 def test_balance_in_words(path: NvmePath, expected: Status, reason: str) -> None:
-    finding = judged(surveying(made_up(paths=(path,))))[BALANCE]
+    finding = findings_of(survey_of(make_controller(paths=(path,))))[BALANCE]
     assert (finding.status, finding.reason) == (expected, reason)
 
 

@@ -14,13 +14,13 @@ from kprobe_tool.probes.skmsg import judge as judge_module
 from kprobe_tool.probes.skmsg.cases import CASES, SocketKind
 from kprobe_tool.probes.skmsg.judge import CaseOutcome, results
 
-from .test_judge import CLOSED, FIXED, IDS, UNFIXED, seen
+from .test_judge import CLOSED, FIXED, IDS, UNFIXED, recorded
 
 
 @pytest.mark.parametrize(("release", "status"), [(UNFIXED, Status.AFFECTED), (FIXED, Status.OK), (CLOSED, Status.OK)])
 @pytest.mark.parametrize("check", IDS)
 def test_verdicts(release: str, status: Status, check: str) -> None:
-    finding = checks.finding(seen(release), check)
+    finding = checks.finding(recorded(release), check)
     assert finding.status is status
     assert finding.method is Method.PROBE
     json.dumps(finding.evidence)
@@ -32,7 +32,7 @@ def test_checks_and_tests_belong_together() -> None:
 
 def test_what_was_tried_on_tcp_alone() -> None:
     """The kernel copies on TCP, and kTLS is not in use: the first is an answer, so the verdict is one."""
-    done = seen(CLOSED)
+    done = recorded(CLOSED)
     tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
     finding = checks.finding(
         replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=False), "skmsg-push-pop-copy"
@@ -42,7 +42,7 @@ def test_what_was_tried_on_tcp_alone() -> None:
 
 def test_kept_and_closed_in_one_reason() -> None:
     """The first case that was kept speaks for all of them; what the kernel refuses comes after."""
-    done = seen(FIXED)
+    done = recorded(FIXED)
     finding = checks.finding(done, "skmsg-push-pop-copy")
     found = [each for each in results(done) if each.case.check == "skmsg-push-pop-copy"]
     kept = [each for each in found if each.outcome is CaseOutcome.OK]

@@ -23,13 +23,13 @@ UNFIXED, FIXED, CLOSED = "6.12.43+deb12-amd64", "6.1.0-56-amd64", "7.2.12+deb13-
 IDS = [check.id for check in CHECKS if check.system == "skmsg"]
 
 
-def seen(release: str) -> CopyBitExperiment:
+def recorded(release: str) -> CopyBitExperiment:
     return experiment_of(json.loads((DATA / f"{release}.json").read_text(encoding="utf-8")))
 
 
 @pytest.fixture(params=[UNFIXED, FIXED, CLOSED])
 def done(request: pytest.FixtureRequest) -> CopyBitExperiment:
-    return seen(request.param)
+    return recorded(request.param)
 
 
 def outcomes(done: CopyBitExperiment, socket: SocketKind) -> set[str]:
@@ -45,10 +45,10 @@ def outcomes(done: CopyBitExperiment, socket: SocketKind) -> set[str]:
     ],
 )
 def test_real_kernels(release: str, ktls: str, tcp: str) -> None:
-    found = results(seen(release))
+    found = results(recorded(release))
     assert len(found) == 12
-    assert outcomes(seen(release), SocketKind.KTLS) == {ktls}
-    assert outcomes(seen(release), SocketKind.TCP) == {tcp}
+    assert outcomes(recorded(release), SocketKind.KTLS) == {ktls}
+    assert outcomes(recorded(release), SocketKind.TCP) == {tcp}
 
 
 def last_of(run: Run) -> Record:
@@ -62,7 +62,7 @@ def with_last(run: Run, record: Record) -> Run:
 
 
 def runs(release: str, must: Must) -> Iterator[tuple[CopyBitExperiment, Run]]:
-    done = seen(release)
+    done = recorded(release)
     kind = SocketKind.TCP if release == FIXED else SocketKind.KTLS
     yield from ((done, run) for run in done.runs if run.socket is kind and run.case.must is must)
 
@@ -71,7 +71,9 @@ EXPOSED = list(runs(UNFIXED, Must.NOT_EXPOSE))
 STALE = list(runs(UNFIXED, Must.NOT_BE_STALE))
 KEPT = list(runs(FIXED, Must.NOT_EXPOSE))
 GONE = list(runs(FIXED, Must.NOT_BE_STALE))
-COPIED = [(done, run) for done in (seen(UNFIXED), seen(CLOSED)) for run in done.runs if run.socket is SocketKind.TCP]
+COPIED = [
+    (done, run) for done in (recorded(UNFIXED), recorded(CLOSED)) for run in done.runs if run.socket is SocketKind.TCP
+]
 
 
 def name(value: object) -> str:
@@ -233,7 +235,7 @@ def test_a_bit_that_was_never_set(done: CopyBitExperiment, run: Run) -> None:
 
 
 def without_tls(*, loaded: bool | None) -> CopyBitExperiment:
-    done = seen(FIXED)
+    done = recorded(FIXED)
     tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
     return replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=loaded)
 
@@ -266,12 +268,12 @@ def test_ktls_that_was_not_tried(loaded: bool | None) -> None:
     ],
 )
 def test_only_the_three_controls_close_it(controls: Controls) -> None:
-    done = replace(seen(FIXED), controls=controls)
+    done = replace(recorded(FIXED), controls=controls)
     assert outcomes(done, SocketKind.KTLS) == {"unknown"}
 
 
 def test_what_the_controls_of_an_odd_ktls_said() -> None:
-    done = replace(seen(FIXED), controls=Controls(None, "ENOMEM", "EINVAL"))
+    done = replace(recorded(FIXED), controls=Controls(None, "ENOMEM", "EINVAL"))
     (reason,) = {each.reason for each in results(done) if each.socket is SocketKind.KTLS}
     assert "tls: ok, sockmap_then_tls: ENOMEM, tls_then_sockmap: EINVAL" in reason
 
@@ -285,12 +287,12 @@ def test_which_helper_failed() -> None:
 
 
 def test_statement(done: CopyBitExperiment) -> None:
-    said = statement(done)
-    assert said["method"] == "symbol"
-    assert said["present"] is done.merge_open_record
+    found = statement(done)
+    assert found["method"] == "symbol"
+    assert found["present"] is done.merge_open_record
     assert statement(replace(done, merge_open_record=None))["present"] is None
 
 
 def test_statement_texts_differ() -> None:
-    texts = {str(statement(seen(release))["text"]) for release in (UNFIXED, FIXED, CLOSED)}
+    texts = {str(statement(recorded(release))["text"]) for release in (UNFIXED, FIXED, CLOSED)}
     assert len(texts) == 3

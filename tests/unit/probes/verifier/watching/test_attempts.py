@@ -13,7 +13,7 @@ from kprobe_tool.probes.verifier.watching import attempts
 from kprobe_tool.probes.verifier.watching.attempts import RETRY, Assembler, Attempt, Report, RetryJoiner
 from kprobe_tool.probes.verifier.watching.watch import LogSource, explain_report
 
-from ....fake_loads import LOG, SECOND, THREAD, load, pieces, said
+from ....fake_loads import LOG, SECOND, THREAD, load, message_call, pieces
 
 MS = 1_000_000
 
@@ -83,7 +83,10 @@ def test_a_load_that_had_begun_before() -> None:
 
 
 def messages_of(start: int) -> list[bytes]:
-    return [said(start, b"R%d invalid %s access '%s'\n", 3, b"mem", b"scalar"), said(start, b"last\n")]
+    return [
+        message_call(start, b"R%d invalid %s access '%s'\n", 3, b"mem", b"scalar"),
+        message_call(start, b"last\n"),
+    ]
 
 
 def test_messages() -> None:
@@ -97,14 +100,14 @@ def test_messages() -> None:
 
 def test_messages_of_a_load_before_are_not_taken() -> None:
     start = SECOND - SECOND // 1000
-    (attempt,) = assembled([*messages_of(start - 5), said(start, b"mine\n"), load(SECOND, messages=1)])
+    (attempt,) = assembled([*messages_of(start - 5), message_call(start, b"mine\n"), load(SECOND, messages=1)])
     assert attempt.messages == b"mine\n"
 
 
 def test_many_loads_before_anything_is_read() -> None:
     times = [number * SECOND for number in range(1, 8)]
     heads = [load(time, messages=1) for time in times]
-    heard = [said(time - SECOND // 1000, b"%d\n", time) for time in times]
+    heard = [message_call(time - SECOND // 1000, b"%d\n", time) for time in times]
     assert [each.messages for each in assembled([*heads, *heard], 8 * SECOND)] == [
         b"%d\n" % (time % 2**32 - (time % 2**32 >> 31 << 32)) for time in times
     ]
@@ -117,7 +120,7 @@ def test_loads_of_a_thread_keep_their_order() -> None:
     for record in (load(SECOND + MS, LOG, log_size=9999), *pieces(SECOND + MS, LOG)):
         assembler.add(record)
     assert list(assembler.take(SECOND)) == []
-    assembler.add(said(SECOND - SECOND // 1000, b"x\n"))
+    assembler.add(message_call(SECOND - SECOND // 1000, b"x\n"))
     assert [each.load.log_size for each in assembler.take(SECOND)] == [0, 9999]
 
 
@@ -125,7 +128,7 @@ def test_messages_of_accepted_loads_are_forgotten(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(attempts, "MESSAGES_MAX", 3)
     assembler = Assembler()
     for thread in range(1, 6):
-        assembler.add(said(SECOND - SECOND // 1000, b"x\n", thread=thread))
+        assembler.add(message_call(SECOND - SECOND // 1000, b"x\n", thread=thread))
     for thread in range(1, 6):
         assembler.add(load(SECOND, messages=1, thread=thread))
     late = list(assembler.take(SECOND + attempts.PATIENCE))

@@ -25,11 +25,13 @@ WITHOUT_ROW = Path(__file__).parent / "without-row.txt"
 
 CALL = re.compile(rf"\b({'|'.join(PRINTERS)})\s*\(")
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"')
+STRINGS = re.compile(rf"{STRING.pattern}(?:\s*{STRING.pattern})*")
+"""String literals one behind the other, which the compiler puts together."""
 CONVERSION = re.compile(r"%[-+ #0]*(?:\d+|\*)?(?:\.(?:\d+|\*))?(?:hh|h|ll|l|z)?([diuxXscp%])")
 ESCAPES = {r"\n": "\n", r"\t": "\t", r"\"": '"', r"\\": "\\"}
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
-    "s": ("R1", "map_value", "bpf_lock", "arg#0", "[0, 1]", "", "read from", "s are"),
+    "s": ("R1", "map_value", "bpf_lock", "arg#0", "[0, 1]", "", " write to", "s are"),
     "x": ("7",),
     "X": ("7",),
     "p": ("7",),
@@ -59,14 +61,17 @@ def arguments(text: str, start: int) -> str:
 
 
 def first_string(text: str) -> str | None:
-    """The first string literal, with those that stand right behind it, as the compiler puts them together."""
-    found = STRING.search(text)
+    """The first string literal, with those that stand right behind it."""
+    found = STRINGS.search(text)
     if found is None:
         return None
-    whole, place = found[1], found.end()
-    while following := re.compile(r"\s*" + STRING.pattern).match(text, place):
-        whole, place = whole + following[1], following.end()
-    return re.sub(r"\\.", lambda escape: ESCAPES.get(escape[0], escape[0]), whole)
+    whole = "".join(part[1] for part in STRING.finditer(found[0]))
+    return unescaped(whole)
+
+
+def unescaped(literal: str) -> str:
+    """The text of a string literal."""
+    return re.sub(r"\\.", lambda escape: ESCAPES.get(escape[0], escape[0]), literal)
 
 
 def formats(text: str) -> Iterator[tuple[int, str]]:

@@ -385,6 +385,13 @@ GROUPS = (
                 suggestion="Use the pointer as it was handed out.",
                 follow=Follow.REGISTER,
             ),
+            KernelMessage(
+                rule="buffer-negative-offset",
+                wordings={"{arg} invalid negative {what} buffer offset: off={off}, var_off={number}": "7.3"},
+                reason="The access in the {what} buffer that {arg} points to begins before the buffer does.",
+                suggestion="Use offsets from 0 on.",
+                follow=Follow.REGISTER,
+            ),
         ),
     ),
     MessageGroup(

@@ -13,9 +13,10 @@ from kprobe_tool.lab.archive import Archive
 
 from .flags import unknown_flags
 from .formats import read_list, unknown_formats
+from .selftests import SELFTEST_DIRECTORIES, read_no_reasons, share_known
 from .types import changed_types, write_types
 
-PARTS = ("include/uapi/linux", "kernel/bpf", "net/core/filter.c", "net/ipv4/bpf_tcp_ca.c")
+PARTS = ("include/uapi/linux", "kernel/bpf", "net/core/filter.c", "net/ipv4/bpf_tcp_ca.c", *SELFTEST_DIRECTORIES)
 """The parts of a kernel's source that are read."""
 
 
@@ -37,6 +38,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as tmp:
         source = unpack_source(package, Path(tmp))
         changes = [*unknown_formats(source, read_list()), *unknown_flags(source)]
+        share = share_known(source, read_no_reasons())
+        print(f"selftests: {share}", flush=True)
+        changes += (f"{one.place}: no row of the messages has: {one.text}" for one in share.unknown)
         types = Path(tmp, "types")
         types.mkdir()
         write_types(archive.image(kernel), archive.directory(kernel) / "lib/modules", types)

@@ -13,6 +13,7 @@ from kprobe_tool.probes.extensible_structs import table
 
 from .flags import FAMILIES, UAPI, names_in, names_of_entries, unknown_flags
 from .formats import formats, has_row, line_of, literals, read_list, unknown_formats
+from .selftests import SELFTEST_DIRECTORIES, Expectation, example, expectations, read_no_reasons, share_known
 from .types import PAYLOAD_LENGTH, PAYLOAD_OFFSET, SECTOR, SETUP_SECTS, differences, unpacked
 
 VERIFIER = r"""
@@ -74,6 +75,83 @@ def test_the_list_is_of_formats_without_a_row() -> None:
     listed = read_list()
     assert line_of("R%d !read_ok\n") not in listed
     assert r"Validating %s() func#%d...\n" in listed
+
+
+PROGRAMS = r"""
+SEC("tc")
+__failure __msg("!read_ok") __msg("r{{[0-9]+}} = r2")
+__not_msg("a stack that is no stack")
+__success_unpriv __msg_unpriv("a register of gold")
+int reads(void *ctx)
+{
+}
+
+SEC("tc")
+__success __log_level(2) __msg("R1=scalar()")
+int loads(void *ctx)
+{
+}
+
+SEC("tc")
+__failure __msg("(\"map\") is of a kind "
+		"that nobody")
+int hears(void *ctx)
+{
+}
+"""
+TABLE_OF_TESTS = r"""
+{
+	"reads uninitialized register",
+	.errstr_unpriv = "R1 pointer comparison",
+	.errstr = "R2 !read_ok",
+	.result = REJECT,
+},
+"""
+
+
+def test_expectations() -> None:
+    assert list(expectations(PROGRAMS)) == [
+        (3, "!read_ok"),
+        (3, "r{{[0-9]+}} = r2"),
+        (17, '("map") is of a kind that nobody'),
+    ]
+    assert list(expectations(TABLE_OF_TESTS)) == [(4, "R1 pointer comparison"), (5, "R2 !read_ok")]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("R{{[0-9]+}} type={{.*}} expected=fp", "R3 type=x expected=fp"),
+        (r"{{min|max}} value of stack\\[{{[[:digit:]]+}}]", r"min value of stack\\[3]"),
+        ("no expression", "no expression"),
+    ],
+)
+def test_example(text: str, line: str) -> None:
+    assert example(text) == line
+
+
+def test_share_known(tmp_path: Path) -> None:
+    write(tmp_path, "kernel/bpf/verifier.c", VERIFIER)
+    write(tmp_path, "kernel/bpf/diagnostics.c", 'report("a stack that is %s stack", what);')
+    progs, tables = SELFTEST_DIRECTORIES
+    write(tmp_path, f"{progs}/reads.c", PROGRAMS)
+    write(tmp_path, f"{tables}/reads.c", TABLE_OF_TESTS)
+    share = share_known(tmp_path, frozenset({"r{{[0-9]+}} = r2"}))
+    assert share.unknown == [Expectation('("map") is of a kind that nobody', f"{progs}/reads.c:17")]
+    assert str(share) == "3 of 4 messages have a row (75.0 %); of other texts 1"
+
+
+def test_a_field_is_no_text_of_a_row(tmp_path: Path) -> None:
+    """Rows of free text would take any line; a test's text counts only where the wording has it itself."""
+    write(tmp_path, "kernel/bpf/verifier.c", 'verbose(env, "%s expected pointer to gold in %s", a, b);')
+    write(tmp_path, "kernel/bpf/diagnostics.c", "")
+    write(tmp_path, f"{SELFTEST_DIRECTORIES[0]}/gold.c", '__failure __msg("expected pointer to gold in")\nint a;\n')
+    assert len(share_known(tmp_path, frozenset()).unknown) == 1
+
+
+def test_no_reasons_are_no_rows() -> None:
+    assert "Validating global_bad() func" in read_no_reasons()
+    assert "!read_ok" not in read_no_reasons()
 
 
 def headers(source: Path) -> None:

@@ -110,7 +110,8 @@ def test_no_room_for_a_process() -> None:
 
 def test_efault_counts_only_where_a_pidfd_was_asked_for() -> None:
     answer = CallAnswer(errnos.EFAULT, -1, ())
-    assert ENTRY.recipe.judge(FLAGS, sched.CLONE_PIDFD, answer).accepted is Support.YES
+    known = ENTRY.recipe.judge(FLAGS, sched.CLONE_PIDFD, answer)
+    assert (known.accepted, known.method) == (Support.YES, ProbeMethod.PROBE)
     assert ENTRY.recipe.judge(FLAGS, sched.CLONE_VM, answer).accepted is Support.UNKNOWN
     assert ENTRY.recipe.judge(FLAGS, sched.CLONE_PIDFD, killed(Call("clone3", ()))).accepted is Support.UNKNOWN
 

@@ -34,8 +34,8 @@ from kprobe_tool.probes.verifier.watching.watch import (
     wall_clock,
 )
 
-from .. import loads
-from ..loads import Told
+from .. import loads, odd_loads
+from ..loads import SeenLoad
 from ..nobody import as_nobody
 from ..skips import skip
 
@@ -67,13 +67,13 @@ def test_three_loaders(watch: LoadWatch) -> None:
     """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
     watch.start(LoadFilter())
     by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
-    told = [*by_hand, *by_libbpf, *by_bcc]
-    reports, counters = collect(watch, {each.pid for each in told})
+    seen = [*by_hand, *by_libbpf, *by_bcc]
+    reports, counters = collect(watch, {each.pid for each in seen})
     assert counters.seen == counters.emitted
     assert counters.dropped == 0
-    assert len(reports) == len(told) == 31
-    for report, each in zip(reports, told, strict=True):
-        loads.agrees(report, each)
+    assert len(reports) == len(seen) == 31
+    for report, each in zip(reports, seen, strict=True):
+        loads.assert_agrees(report, each)
         assert len(report.attempts) == (1 if each in by_hand else 2)
         found = explain_report(report)
         assert found.source is LogSource.LOADER
@@ -101,14 +101,14 @@ def test_own_loads_are_not_reported(watch: LoadWatch) -> None:
 def test_a_log_of_46_megabytes(watch: LoadWatch) -> None:
     """The header, and of the log its end up to --max-log."""
     watch.start(LoadFilter())
-    told = loads.asked(loads.LONG.format(count=27_000), 2, 1 << 26)
-    (report,), _ = collect(watch, {told.pid})
+    seen = loads.with_attr(loads.LONG.format(count=27_000), 2, 1 << 26)
+    (report,), _ = collect(watch, {seen.pid})
     load = report.last.load
     assert load.length > 46_000_000
     assert load.true_size == load.length + 1
     assert (load.captured, load.missing) == (MAX_LOG, "limit")
-    assert len(told.log) == load.length
-    assert report.last.log == told.log[-MAX_LOG:]
+    assert len(seen.log) == load.length
+    assert report.last.log == seen.log[-MAX_LOG:]
     found = explain_report(report).diagnosis
     assert found is not None
     assert found.message == "R2 !read_ok"
@@ -118,52 +118,52 @@ def test_a_log_of_46_megabytes(watch: LoadWatch) -> None:
 def test_max_log(max_log: int, able: None) -> None:
     with LoadWatch(max_log) as watch:
         watch.start(LoadFilter())
-        told = loads.asked(loads.LONG.format(count=503), 2, 1 << 20)
-        (report,), _ = collect(watch, {told.pid})
+        seen = loads.with_attr(loads.LONG.format(count=503), 2, 1 << 20)
+        (report,), _ = collect(watch, {seen.pid})
     load = report.last.load
-    assert load.captured == min(max_log, len(told.log))
-    assert report.last.log == told.log[len(told.log) - load.captured :]
-    assert load.length == (len(told.log) if max_log else 0)
-    assert load.true_size == len(told.log) + 1
-    assert load.missing == ("limit" if 0 < max_log < len(told.log) else None)
+    assert load.captured == min(max_log, len(seen.log))
+    assert report.last.log == seen.log[len(seen.log) - load.captured :]
+    assert load.length == (len(seen.log) if max_log else 0)
+    assert load.true_size == len(seen.log) + 1
+    assert load.missing == ("limit" if 0 < max_log < len(seen.log) else None)
 
 
 def test_the_longest_log_that_can_be_asked_for(able: None) -> None:
     """All 16 MiB come while nobody reads."""
     with LoadWatch(16 << 20) as watch:
         watch.start(LoadFilter())
-        told = loads.asked(loads.LONG.format(count=11_000), 2, 1 << 25)
-        (report,), _ = collect(watch, {told.pid})
+        seen = loads.with_attr(loads.LONG.format(count=11_000), 2, 1 << 25)
+        (report,), _ = collect(watch, {seen.pid})
     assert report.last.load.length > 16 << 20
-    assert report.last.log == told.log[-(16 << 20) :]
+    assert report.last.log == seen.log[-(16 << 20) :]
 
 
 def test_an_attr_without_log_true_size(watch: LoadWatch) -> None:
     """The end of the log is found all the same, here behind two megabytes."""
     watch.start(LoadFilter())
-    told = loads.asked(loads.LONG.format(count=1511), 2, 1 << 22, attr_size=loads.OLD_ATTR_SIZE)
-    (report,), _ = collect(watch, {told.pid})
+    seen = loads.with_attr(loads.LONG.format(count=1511), 2, 1 << 22, attr_size=loads.OLD_ATTR_SIZE)
+    (report,), _ = collect(watch, {seen.pid})
     load = report.last.load
     assert load.true_size is None
-    assert load.length == len(told.log) > 2 << 20
-    assert report.last.log == told.log[-MAX_LOG:]
+    assert load.length == len(seen.log) > 2 << 20
+    assert report.last.log == seen.log[-MAX_LOG:]
 
 
 def test_a_buffer_that_is_too_small(watch: LoadWatch) -> None:
     """ENOSPC: the next attempt, with more room, is the one that counts."""
     watch.start(LoadFilter())
-    told = loads.growing(loads.LONG.format(count=97), 1000, 1 << 20)
-    (report,), counters = collect(watch, {told.pid})
+    seen = loads.growing(loads.LONG.format(count=97), 1000, 1 << 20)
+    (report,), counters = collect(watch, {seen.pid})
     assert [errnos.errorcode[each.load.errno] for each in report.attempts] == ["ENOSPC", "EACCES"]
-    assert report.last.log == told.log
+    assert report.last.log == seen.log
     assert counters.emitted >= 2
 
 
 def test_a_buffer_that_is_nowhere(watch: LoadWatch) -> None:
     """The kernel cannot write there, and neither can we read."""
     watch.start(LoadFilter())
-    told = loads.asked(loads.REFUSED[0][0], 1, loads.LOG_SIZE, address=4096)
-    (report,), _ = collect(watch, {told.pid})
+    seen = loads.with_attr(loads.REFUSED[0][0], 1, loads.LOG_SIZE, address=4096)
+    (report,), _ = collect(watch, {seen.pid})
     load = report.last.load
     assert load.errno == errnos.EFAULT
     assert report.last.log == b""
@@ -173,9 +173,9 @@ def test_a_buffer_that_is_nowhere(watch: LoadWatch) -> None:
 def test_an_attr_in_memory_never_touched(watch: LoadWatch) -> None:
     """It cannot be read as the call begins, and can when it has ended."""
     watch.start(LoadFilter())
-    told = loads.untouched(loads.REFUSED[0][0])
-    (report,), _ = collect(watch, {told.pid})
-    loads.agrees(report, told)
+    seen = odd_loads.untouched(loads.REFUSED[0][0])
+    (report,), _ = collect(watch, {seen.pid})
+    loads.assert_agrees(report, seen)
     load = report.last.load
     assert (load.attr_read, load.name, load.start is not None) == (True, "untouched", True)
 
@@ -183,8 +183,8 @@ def test_an_attr_in_memory_never_touched(watch: LoadWatch) -> None:
 def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
     """Nothing is known of the program, and that is said."""
     watch.start(LoadFilter())
-    told = loads.nowhere()
-    (report,), _ = collect(watch, {told.pid})
+    seen = odd_loads.nowhere()
+    (report,), _ = collect(watch, {seen.pid})
     assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
     row = dict(report_row(watch, explain_report(report)))
     assert (row["attr_read"], row["prog_type"], row["insn_cnt"]) == (False, None, None)
@@ -197,9 +197,9 @@ def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
 def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
     """The system call never begins, and its end is seen."""
     watch.start(LoadFilter())
-    told = loads.behind_seccomp(errno)
-    assert told.errno == errno
-    (report,), counters = collect(watch, {told.pid})
+    seen = odd_loads.behind_seccomp(errno)
+    assert seen.errno == errno
+    (report,), counters = collect(watch, {seen.pid})
     load = report.last.load
     assert (load.errno, load.start, load.seccomp, load.name) == (errno, None, True, "filtered")
     assert "seccomp" in "".join(describe_missing(dict(report_row(watch, explain_report(report)))))
@@ -208,8 +208,8 @@ def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
 
 def test_a_load_without_seccomp(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    told = loads.silently(loads.REFUSED[0][0])
-    (report,), _ = collect(watch, {told.pid})
+    seen = loads.silently(loads.REFUSED[0][0])
+    (report,), _ = collect(watch, {seen.pid})
     assert report.last.load.start is not None
     assert "seccomp" not in "".join(describe_missing(dict(report_row(watch, explain_report(report)))))
 
@@ -217,8 +217,8 @@ def test_a_load_without_seccomp(watch: LoadWatch) -> None:
 def test_a_log_that_changes(watch: LoadWatch) -> None:
     """Whatever stands there, it is bounded by the buffer; nobody reads meanwhile, so the rings may be too small."""
     watch.start(LoadFilter())
-    told = loads.while_scribbled(307)
-    reports, counters = collect(watch, {told.pid})
+    seen = odd_loads.while_scribbled(307)
+    reports, counters = collect(watch, {seen.pid})
     assert len(reports) == 307
     assert counters.dropped == 0
     for report in reports:
@@ -230,8 +230,8 @@ def test_a_log_that_changes(watch: LoadWatch) -> None:
 def test_silent_loads(watch: LoadWatch) -> None:
     """Nothing tells that they belong together, so each is reported."""
     watch.start(LoadFilter())
-    told = loads.silently(loads.REFUSED[0][0], 17)
-    reports, _ = collect(watch, {told.pid})
+    seen = loads.silently(loads.REFUSED[0][0], 17)
+    reports, _ = collect(watch, {seen.pid})
     assert [len(report.attempts) for report in reports] == [1] * 17
     for report in reports:
         found = explain_report(report)
@@ -242,12 +242,12 @@ def test_silent_loads(watch: LoadWatch) -> None:
 
 def test_accepted_loads(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    told = loads.silently(loads.FINE)
-    assert told.errno == 0
-    assert collect(watch, {told.pid})[0] == []
+    seen = loads.silently(loads.FINE)
+    assert seen.errno == 0
+    assert collect(watch, {seen.pid})[0] == []
     watch.start(LoadFilter(everything=True))
-    told = loads.silently(loads.FINE)
-    (report,), _ = collect(watch, {told.pid})
+    seen = loads.silently(loads.FINE)
+    (report,), _ = collect(watch, {seen.pid})
     assert (report.last.load.errno, report.last.load.insn_cnt) == (0, 2)
     assert explain_report(report).diagnosis is None
 
@@ -264,8 +264,8 @@ def test_accepted_loads(watch: LoadWatch) -> None:
 )
 def test_filters(watch: LoadWatch, filters: LoadFilter, shown: bool) -> None:
     watch.start(filters)
-    told = loads.by_hand(3)
-    reports, counters = collect(watch, {told[0].pid})
+    seen = loads.by_hand(3)
+    reports, counters = collect(watch, {seen[0].pid})
     assert len(reports) == (3 if shown else 0)
     assert counters.filtered >= (0 if shown else 3)
 
@@ -305,23 +305,23 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_in_a_pid_namespace(able: None) -> None:
     """--pid means the numbers of our own namespace, in which processes of those below have one as well."""
-    one, by_pid, (below,) = loads.in_new_pid_namespace(loads.watched_in_pid_namespace)
+    one, by_pid, (below,) = odd_loads.in_new_pid_namespace(odd_loads.watched_in_pid_namespace)
     assert by_pid == [one]
     assert 1 < one < below < 100
 
 
 def test_a_flood(watch: LoadWatch) -> None:
     """Nobody reads meanwhile: what the rings have no room for is counted to the last one."""
-    watch.start(LoadFilter(comm=loads.FLOOD))
-    told = loads.flood(20_011)
+    watch.start(LoadFilter(comm=odd_loads.FLOOD))
+    seen = odd_loads.flood(20_011)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    reports, counters = collect(watch, {told.pid})
+    reports, counters = collect(watch, {seen.pid})
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert counters.seen == 20_011
     assert counters.seen == counters.emitted + counters.dropped
     assert counters.emitted == len(reports)
     assert counters.dropped > 0
-    assert all(report.last.log == told.log for report in reports if not report.last.load.missing)
+    assert all(report.last.log == seen.log for report in reports if not report.last.load.missing)
     # In KiB: the rings hold 13 MiB.
     assert after - before < 64 << 10
 
@@ -329,7 +329,7 @@ def test_a_flood(watch: LoadWatch) -> None:
 def test_a_loader_that_is_killed(watch: LoadWatch) -> None:
     """The verifier gives up, and that is what is reported."""
     watch.start(LoadFilter())
-    child = loads.killed(loads.LONG.format(count=480_000))
+    child = odd_loads.killed(loads.LONG.format(count=480_000))
     (report,), _ = collect(watch, {child})
     assert report.last.load.errno == errnos.EAGAIN
 
@@ -337,26 +337,26 @@ def test_a_loader_that_is_killed(watch: LoadWatch) -> None:
 def test_a_32_bit_system_call(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     try:
-        told = loads.by_int80(loads.REFUSED[0][0])
+        seen = odd_loads.by_int80(loads.REFUSED[0][0])
     except EOFError:
         skip("this kernel has no 32-bit system calls")
-    (report,), _ = collect(watch, {told.pid})
+    (report,), _ = collect(watch, {seen.pid})
     assert report.last.load.compat
-    loads.agrees(report, told)
+    loads.assert_agrees(report, seen)
 
 
 def test_loaded_again(watch: LoadWatch) -> None:
     """With the loader's own map, while it is there."""
 
-    def load() -> Told:
+    def load() -> SeenLoad:
         fd = bpf.bpf(loads.BPF_MAP_CREATE, loads.array_map())
         return loads.silent_here(f"r1 = map {fd}; r0 = r2; exit", lambda kind, name: int(name))
 
     watch.start(LoadFilter())
     with loads.child(load) as child:
         child.start()
-        told = child.answer()
-        (report,), _ = collect(watch, {told.pid})
+        seen = child.answer()
+        (report,), _ = collect(watch, {seen.pid})
         found = explain_report(report, again=True)
         assert (found.source, found.note) == (LogSource.RELOAD, None)
         assert b"R2 !read_ok" in found.log
@@ -368,8 +368,8 @@ def test_loaded_again(watch: LoadWatch) -> None:
 
 def test_a_program_without_maps_is_loaded_again_when_its_loader_is_gone(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    told = loads.silently("; ".join(["r0 = 0", *["r0 += 1"] * 20_000, "r0 = r2", "exit"]))
-    (report,), _ = collect(watch, {told.pid})
+    seen = loads.silently("; ".join(["r0 = 0", *["r0 += 1"] * 20_000, "r0 = r2", "exit"]))
+    (report,), _ = collect(watch, {seen.pid})
     assert len(report.last.insns) == 20_003 * 8
     assert explain_report(report, again=True).source is LogSource.RELOAD
     assert explain_report(report).source is None
@@ -384,13 +384,13 @@ def test_control_group(watch: LoadWatch) -> None:
     path.mkdir()
     try:
 
-        def load() -> list[Told]:
+        def load() -> list[SeenLoad]:
             (path / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
             return loads.here(1)
 
         watch.start(LoadFilter())
-        told = loads.in_child(load)
-        (report,), _ = collect(watch, {told[0].pid})
+        seen = loads.in_child(load)
+        (report,), _ = collect(watch, {seen[0].pid})
         number = report.last.load.cgroup
         assert number == path.stat().st_ino
         assert ControlGroups().of(number) == ControlGroup(number, f"/{path.name}", container)
@@ -434,12 +434,12 @@ def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
     before = programs()
     with command("--comm", loads.OWN_COMM) as process:
         assert len(programs() - before) == 2
-        told = loads.by_hand(5)
+        seen = loads.by_hand(5)
         assert process.stdout is not None
         # Each line comes at once.
-        rows = [json.loads(process.stdout.readline()) for _ in told]
+        rows = [json.loads(process.stdout.readline()) for _ in seen]
         assert [(row["pid"], row["prog_name"], row["log"]["text"]) for row in rows] == [
-            (each.pid, each.name, each.log.decode()) for each in told
+            (each.pid, each.name, each.log.decode()) for each in seen
         ]
         process.send_signal(number)
         rest = rows_of(process)
@@ -457,16 +457,16 @@ def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
 
 
 def test_once(watch: LoadWatch) -> None:
-    with command("--once", "--comm", loads.FLOOD) as process:
-        told = loads.flood(3)
+    with command("--once", "--comm", odd_loads.FLOOD) as process:
+        seen = odd_loads.flood(3)
         first, summary = rows_of(process)
-    assert (first["pid"], first["comm"]) == (told.pid, loads.FLOOD)
+    assert (first["pid"], first["comm"]) == (seen.pid, odd_loads.FLOOD)
     assert (summary["ended"], summary["reports"]) == ("count", 1)
     assert summary["seen"] == summary["emitted"] + summary["dropped"]
 
 
 def test_the_reader_goes(watch: LoadWatch) -> None:
-    with command("--comm", loads.FLOOD) as process:
+    with command("--comm", odd_loads.FLOOD) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait(30) == 141

@@ -18,7 +18,7 @@ from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
 from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LoadWatch, LogSource, explain_report
 
-from ... import loads
+from ... import loads, odd_loads
 
 MAX_LOG = 1 << 18
 NOW = Limits(lambda: "done")
@@ -42,8 +42,8 @@ def test_three_loaders(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     assert watch.warnings == []
     by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
-    told = [*by_hand, *by_libbpf, *by_bcc]
-    reports, counters = collect(watch, {each.pid for each in told})
+    seen = [*by_hand, *by_libbpf, *by_bcc]
+    reports, counters = collect(watch, {each.pid for each in seen})
     assert counters.seen == counters.emitted == 13 + 2 * (11 + 7)
     assert counters.dropped == 0
     tries = [
@@ -51,8 +51,8 @@ def test_three_loaders(watch: LoadWatch) -> None:
         for report in reports
     ]
     assert len(reports) == 31, str(tries[24:])
-    for report, each in zip(reports, told, strict=True):
-        loads.agrees(report, each)
+    for report, each in zip(reports, seen, strict=True):
+        loads.assert_agrees(report, each)
         assert len(report.attempts) == (1 if each in by_hand else 2)
         found = explain_report(report)
         assert found.source is LogSource.LOADER
@@ -64,9 +64,9 @@ def test_three_loaders(watch: LoadWatch) -> None:
 def test_a_loader_without_a_log(watch: LoadWatch) -> None:
     """The verifier's messages, which nobody has asked for, are those that a log would have."""
     watch.start(LoadFilter())
-    told = [loads.silently(text) for text, _ in loads.REFUSED]
-    reports, _ = collect(watch, {each.pid for each in told})
-    assert len(reports) == len(told)
+    seen = [loads.silently(text) for text, _ in loads.REFUSED]
+    reports, _ = collect(watch, {each.pid for each in seen})
+    assert len(reports) == len(seen)
     for report, (_, line) in zip(reports, loads.REFUSED, strict=True):
         found = explain_report(report)
         assert found.source is LogSource.MESSAGES
@@ -79,25 +79,25 @@ def test_a_loader_without_a_log(watch: LoadWatch) -> None:
 
 def test_an_attr_without_log_true_size(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    told = loads.asked(loads.LONG.format(count=101), 2, 1 << 19, attr_size=loads.OLD_ATTR_SIZE)
-    (report,), _ = collect(watch, {told.pid})
-    loads.agrees(report, told)
+    seen = loads.with_attr(loads.LONG.format(count=101), 2, 1 << 19, attr_size=loads.OLD_ATTR_SIZE)
+    (report,), _ = collect(watch, {seen.pid})
+    loads.assert_agrees(report, seen)
     assert report.last.load.true_size is None
 
 
 def test_an_attr_in_memory_never_touched(watch: LoadWatch) -> None:
     """It cannot be read as the call begins, and can when it has ended."""
     watch.start(LoadFilter())
-    told = loads.untouched(loads.REFUSED[0][0])
-    (report,), _ = collect(watch, {told.pid})
-    loads.agrees(report, told)
+    seen = odd_loads.untouched(loads.REFUSED[0][0])
+    (report,), _ = collect(watch, {seen.pid})
+    loads.assert_agrees(report, seen)
     assert (report.last.load.attr_read, report.last.load.name) == (True, "untouched")
 
 
 def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    told = loads.nowhere()
-    (report,), _ = collect(watch, {told.pid})
+    seen = odd_loads.nowhere()
+    (report,), _ = collect(watch, {seen.pid})
     assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
 
 
@@ -105,17 +105,17 @@ def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
 def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
     """The system call never begins, and its end is seen."""
     watch.start(LoadFilter())
-    told = loads.behind_seccomp(errno)
-    (report,), counters = collect(watch, {told.pid})
+    seen = odd_loads.behind_seccomp(errno)
+    (report,), counters = collect(watch, {seen.pid})
     load = report.last.load
-    assert (told.errno, load.errno, load.start, load.seccomp) == (errno, errno, None, True)
+    assert (seen.errno, load.errno, load.start, load.seccomp) == (errno, errno, None, True)
     assert load.name == "filtered"
     assert counters.seen == counters.emitted
 
 
 def test_in_a_pid_namespace() -> None:
     """--pid means the numbers of our own namespace, in which processes of those below have one as well."""
-    one, by_pid, (below,) = loads.in_new_pid_namespace(loads.watched_in_pid_namespace)
+    one, by_pid, (below,) = odd_loads.in_new_pid_namespace(odd_loads.watched_in_pid_namespace)
     assert by_pid == [one]
     assert 1 < one < below < 100
 
@@ -123,10 +123,10 @@ def test_in_a_pid_namespace() -> None:
 def test_common_attributes(watch: LoadWatch) -> None:
     """Newer kernels take a log there (seen on Linux v7.2); to an older one it is no such command."""
     watch.start(LoadFilter())
-    told = loads.by_common_attrs(loads.REFUSED[0][0])
-    (report,), _ = collect(watch, {told.pid})
-    loads.agrees(report, told)
-    assert (told.errno, bool(told.log)) in {(errnos.EACCES, True), (errnos.EINVAL, False)}
+    seen = odd_loads.by_common_attrs(loads.REFUSED[0][0])
+    (report,), _ = collect(watch, {seen.pid})
+    loads.assert_agrees(report, seen)
+    assert (seen.errno, bool(seen.log)) in {(errnos.EACCES, True), (errnos.EINVAL, False)}
 
 
 def left() -> tuple[list[list[int]], list[str]]:

@@ -7,7 +7,7 @@ import os
 import pickle
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,9 @@ import pytest
 from kprobe_tool.native import bcc, bpf, libbpf
 from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import libc
+from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
+from kprobe_tool.probes.verifier.watching.watch import LoadWatch
 
 from .corpus.asm import Resolve, assemble
 from .corpus.kernel import BPF_MAP_CREATE, MAPS, bpf_attr_map_create
@@ -312,3 +314,12 @@ def growing(text: str, *sizes: int) -> SeenLoad:
         return seen
 
     return in_child(load)
+
+
+NOW = Limits(lambda: "done")
+
+
+def collect(watch: LoadWatch, pids: Set[int], limits: Limits = NOW) -> tuple[list[Report], Counters]:
+    """What these processes have done since the start."""
+    reports = watch.feed(limits)
+    return [report for report in reports if report.last.load.pid in pids], reports.counters()

@@ -4,26 +4,17 @@ Others load programs here as well, so only what our own processes did is looked 
 """
 
 import errno as errnos
-import json
 import os
 import resource
-import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Set
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kprobe_tool.commands.verifier_log.watch import describe_missing, lines, report_row
-from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf, cgroup, host
-from kprobe_tool.probes.live import Counters, Limits
-from kprobe_tool.probes.verifier.watching.attempts import Report
 from kprobe_tool.probes.verifier.watching.watch import (
     ControlGroup,
     ControlGroups,
@@ -35,32 +26,9 @@ from kprobe_tool.probes.verifier.watching.watch import (
 )
 
 from .. import loads, odd_loads
-from ..loads import SeenLoad
-from ..nobody import as_nobody
+from ..loads import SeenLoad, collect
 from ..skips import skip
-
-MAX_LOG = 1 << 18
-NOW = Limits(lambda: "done")
-
-
-@pytest.fixture(scope="module")
-def able() -> None:
-    if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
-        skip("BPF needs root")
-    if not host.readable("/sys/kernel/btf/vmlinux"):
-        skip("this kernel has no BTF")
-
-
-@pytest.fixture(scope="module")
-def watch(able: None) -> Iterator[LoadWatch]:
-    with LoadWatch(MAX_LOG, reload=True) as made:
-        yield made
-
-
-def collect(watch: LoadWatch, pids: Set[int], limits: Limits = NOW) -> tuple[list[Report], Counters]:
-    """What these processes have done since the start."""
-    reports = watch.feed(limits)
-    return [report for report in reports if report.last.load.pid in pids], reports.counters()
+from .conftest import MAX_LOG
 
 
 def test_three_loaders(watch: LoadWatch) -> None:
@@ -397,112 +365,3 @@ def test_control_group(watch: LoadWatch) -> None:
     finally:
         path.rmdir()
     assert ControlGroups().of(number) == ControlGroup(number, None, None)
-
-
-ARGV = [sys.executable, "-m", "kprobe_tool", "verifier-log", "watch"]
-
-
-@contextmanager
-def command(*args: str) -> Iterator[subprocess.Popen[str]]:
-    """The command as a process; in the block it is attached, as its header says."""
-    with subprocess.Popen(
-        [*ARGV, *args, "-o", "jsonl"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        try:
-            header = process.stdout.readline()
-            assert '"type": "header"' in header, process.communicate()
-            yield process
-        finally:
-            process.kill()
-
-
-def rows_of(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
-    out, err = process.communicate(timeout=60)
-    assert "Traceback" not in err
-    return [json.loads(line) for line in out.splitlines()]
-
-
-def programs() -> set[int]:
-    """The ids of programs of the kind that watch loads."""
-    done = subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True, text=True)
-    return {each["id"] for each in json.loads(done.stdout) if each.get("name") in {"load_enter", "load_exit"}}
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
-    before = programs()
-    with command("--comm", loads.OWN_COMM) as process:
-        assert len(programs() - before) == 2
-        seen = loads.by_hand(5)
-        assert process.stdout is not None
-        # Each line comes at once.
-        rows = [json.loads(process.stdout.readline()) for _ in seen]
-        assert [(row["pid"], row["prog_name"], row["log"]["text"]) for row in rows] == [
-            (each.pid, each.name, each.log.decode()) for each in seen
-        ]
-        process.send_signal(number)
-        rest = rows_of(process)
-    if number is signal.SIGKILL:
-        assert rest == []
-    else:
-        assert process.returncode == ExitCode.after(number)
-        summary = rest[-1]
-        assert (summary["type"], summary["ended"]) == ("summary", "signal")
-        assert summary["seen"] == summary["emitted"] + summary["dropped"]
-    deadline = time.monotonic() + 10
-    while programs() - before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not programs() - before
-
-
-def test_once(watch: LoadWatch) -> None:
-    with command("--once", "--comm", odd_loads.FLOOD) as process:
-        seen = odd_loads.flood(3)
-        first, summary = rows_of(process)
-    assert (first["pid"], first["comm"]) == (seen.pid, odd_loads.FLOOD)
-    assert (summary["ended"], summary["reports"]) == ("count", 1)
-    assert summary["seen"] == summary["emitted"] + summary["dropped"]
-
-
-def test_the_reader_goes(watch: LoadWatch) -> None:
-    with command("--comm", odd_loads.FLOOD) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        assert process.wait(30) == 141
-        assert process.stderr is not None
-        assert process.stderr.read().count("\n") <= 1
-
-
-def test_nobody() -> None:
-    done = subprocess.run(as_nobody(ARGV), check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (ExitCode.CANNOT_TELL, "")
-    assert done.stderr.count("\n") == 1
-    assert "loads of BPF programs: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
-
-
-def test_bpftool(watch: LoadWatch, tmp_path: Path) -> None:
-    """libbpf in another program: a log of its own making, and two attempts."""
-    if shutil.which("clang") is None or shutil.which("bpftool") is None:
-        skip("clang and bpftool are needed")
-    source = tmp_path / "refused.bpf.c"
-    source.write_text(
-        '__attribute__((section("socket"), used)) int refused(void *ctx) { return *(int *)(ctx + 4096); }\n'
-        '__attribute__((section("license"), used)) char terms[] = "GPL";\n'
-    )
-    compiled = source.with_suffix(".o")
-    subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-c", str(source), "-o", str(compiled)], check=True)
-    watch.start(LoadFilter(comm="bpftool"))
-    process = subprocess.Popen(
-        ["bpftool", "prog", "load", str(compiled), str(tmp_path / "pin")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    printed, _ = process.communicate()
-    assert process.returncode
-    reports, _ = collect(watch, {process.pid})
-    (report,) = [each for each in reports if each.last.load.name == "refused"]
-    assert [each.load.log_size > 0 for each in report.attempts] == [False, True]
-    assert report.last.log
-    # libbpf cuts what it prints of a long log, not of this one.
-    assert report.last.log.strip() in printed

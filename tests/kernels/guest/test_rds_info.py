@@ -4,13 +4,10 @@ import contextlib
 import ctypes
 import json
 import os
-import socket
 import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,92 +18,30 @@ from kprobe_tool.native import btf, netns, rds, rds_info
 
 from .conftest import Run
 from .expected import Expected
+from .rds_layouts import C_FORMATS, LAYOUTS, c_line_of_row, c_lines, mapped
+from .rds_traffic import (
+    A4,
+    A6,
+    B4,
+    B6,
+    DEAD4,
+    A,
+    B,
+    Traffic,
+    document,
+    in_netns,
+    ip,
+    raw,
+    rows_of,
+    traffic_between_namespaces,
+)
 from .tool import ARGV, tool
-
-A, B = "kt-a", "kt-b"
-A4, B4, DEAD4 = "10.77.0.1", "10.77.0.2", "10.77.0.9"
-A6, B6 = "fd00:77::1", "fd00:77::2"
-
-
-@dataclass
-class Traffic:
-    """The sockets that keep the traffic in place, by what they are for."""
-
-    sockets: dict[str, socket.socket]
-    ports: dict[str, int]
-
-
-def ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
-
-
-def in_netns(name: str, function: Callable[[], Any]) -> Any:
-    return netns.call_inside(netns.from_path(f"/run/netns/{name}"), function)
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "not within a minute"
-        time.sleep(0.1)
-
-
-def raw(sock: socket.socket, optname: int) -> tuple[int, bytes]:
-    """The kernel's own answer, by a reader that shares nothing with the tool's."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    buffer = ctypes.create_string_buffer(1 << 20)
-    length = ctypes.c_int(len(buffer))
-    size = libc.getsockopt(sock.fileno(), 276, optname, buffer, ctypes.byref(length))
-    if size < 0:
-        raise OSError(ctypes.get_errno(), "getsockopt")
-    return size, buffer.raw[: length.value]
 
 
 @pytest.fixture(scope="module")
 def traffic(modprobe: Callable[..., None]) -> Iterator[Traffic]:
-    modprobe("rds", "rds_tcp", "veth")
-    for name in (A, B):
-        ip("netns", "add", name)
-    ip("link", "add", "ve-a", "netns", A, "type", "veth", "peer", "name", "ve-b", "netns", B)
-    for name, dev, v4, v6 in ((A, "ve-a", A4, A6), (B, "ve-b", B4, B6)):
-        ip("-n", name, "link", "set", "lo", "up")
-        ip("-n", name, "addr", "add", f"{v4}/24", "dev", dev)
-        ip("-n", name, "addr", "add", f"{v6}/64", "dev", dev, "nodad")
-        ip("-n", name, "link", "set", dev, "up")
-        # On an unfixed kernel the address is what tells whose a row is, also when the link is down.
-        keep = f"/proc/sys/net/ipv6/conf/{dev}/keep_addr_on_down"
-        in_netns(name, partial(Path(keep).write_text, "1"))
-    sockets: dict[str, socket.socket] = {}
-    ports: dict[str, int] = {}
-
-    def make(name: str, space: str, address: str | None) -> None:
-        sockets[name] = in_netns(space, rds.open_socket)
-        if address is not None:
-            rds.bind(sockets[name].fileno(), address, 0)
-            ports[name] = sockets[name].getsockname()[1]
-
-    make("a4", A, A4)
-    make("b4", B, B4)
-    make("a6", A, A6)
-    make("b6", B, B6)
-    make("unbound", A, None)
-    made = Traffic(sockets, ports)
-    # Received and not read: two messages each.
-    for length in (5, 23):
-        rds.sendto(sockets["a4"].fileno(), b"x" * length, B4, ports["b4"])
-        rds.sendto(sockets["a6"].fileno(), b"y" * length, B6, ports["b6"])
-    wait_for(lambda: len(rows_of(B, "recv")) == 4)
-    # Never answered: stays in the send queue.
-    rds.sendto(sockets["a4"].fileno(), b"z" * 7, DEAD4, 4001)
-    # Sent, and the wire is cut before it is acknowledged: the retransmit queue.
-    ip("-n", B, "link", "set", "ve-b", "down")
-    rds.sendto(sockets["a4"].fileno(), b"r" * 11, B4, ports["b4"])
-    wait_for(lambda: rows_of(A, "retrans") and rows_of(A, "send"))
-    yield made
-    for sock in sockets.values():
-        sock.close()
-    for name in (A, B):
-        ip("netns", "del", name)
+    with traffic_between_namespaces(modprobe) as made:
+        yield made
 
 
 def test_structures_are_the_kernel_s_own(traffic: Traffic) -> None:
@@ -121,88 +56,6 @@ def test_structures_are_the_kernel_s_own(traffic: Traffic) -> None:
         assert found.size == ctypes.sizeof(declared), name
         ours = {field: getattr(declared, field).offset for field, *_ in declared._fields_}
         assert {member.name: member.offset for member in found.members} == ours, name
-
-
-def document(*args: str) -> Any:
-    answer = tool("rds-info", *args, "-o", "json")
-    assert answer.code == 0, answer.err
-    return answer.json
-
-
-def rows_of(space: str, source: str) -> list[dict[str, Any]]:
-    return [row for row in document("--netns", space, f"--{source}")["results"] if row["source"] == source]
-
-
-def mapped(raw_address: bytes) -> str:
-    if raw_address[:12] == bytes(10) + b"\xff\xff":
-        return socket.inet_ntop(socket.AF_INET, raw_address[12:])
-    return socket.inet_ntop(socket.AF_INET6, raw_address)
-
-
-def port(raw_port: bytes) -> int:
-    return int.from_bytes(raw_port, "big")
-
-
-# The layouts again, as struct formats: a second declaration, so that one mistake is not made twice.
-LAYOUTS: dict[str, tuple[int, str, Callable[..., dict[str, Any]]]] = {
-    "sockets": (
-        10015,
-        "=I16s16s2s2sIQ",
-        lambda sndbuf, bound, connected, bport, cport, rcvbuf, inum: {
-            "sndbuf": sndbuf,
-            "bound_addr": mapped(bound),
-            "connected_addr": mapped(connected),
-            "bound_port": port(bport),
-            "connected_port": port(cport),
-            "rcvbuf": rcvbuf,
-            "inum": inum,
-        },
-    ),
-    "connections": (
-        10011,
-        "=QQ16s16s16sB",
-        lambda tx, rx, laddr, faddr, transport, flags: {
-            "next_tx_seq": tx,
-            "next_rx_seq": rx,
-            "laddr": mapped(laddr),
-            "faddr": mapped(faddr),
-            "transport": transport.rstrip(b"\0").decode(),
-            "flags": flags,
-        },
-    ),
-    "tcp": (
-        10016,
-        "=16s2s16s2sQQIII",
-        lambda laddr, lport, paddr, pport, hdr, data, nxt, expected, seen: {
-            "local_addr": mapped(laddr),
-            "local_port": port(lport),
-            "peer_addr": mapped(paddr),
-            "peer_port": port(pport),
-            "hdr_rem": hdr,
-            "data_rem": data,
-            "last_sent_nxt": nxt,
-            "last_expected_una": expected,
-            "last_seen_una": seen,
-        },
-    ),
-    **{
-        name: (
-            optname,
-            "=QI16s16s2s2sBB",
-            lambda seq, length, laddr, faddr, lport, fport, flags, tos: {
-                "seq": seq,
-                "len": length,
-                "laddr": mapped(laddr),
-                "faddr": mapped(faddr),
-                "lport": port(lport),
-                "fport": port(fport),
-                "flags": flags,
-                "tos": tos,
-            },
-        )
-        for name, optname in (("send", 10012), ("retrans", 10013), ("recv", 10014))
-    },
-}
 
 
 @pytest.mark.parametrize("source", LAYOUTS)
@@ -233,69 +86,6 @@ def test_agrees_with_the_raw_buffers(traffic: Traffic, kernel: Kernel, expected:
         return json.dumps(row, sort_keys=True)
 
     assert sorted(got, key=key) == sorted(wanted, key=key)
-
-
-C_FORMATS = {
-    # optname, layout of the IPv4 option, the C rds-info's row
-    "connections": (10001, "=QQ4s4s16sBB"),
-    "recv": (10005, "=QI4s4s2s2sBB"),
-    "sockets": (10006, "=I4s4s2s2sIQ"),
-    "tcp": (10007, "=4s2s4s2sQQIIIB"),
-}
-
-
-def c_lines(source: str, values: tuple[Any, ...]) -> str:
-    """A row as rds-tools' rds-info.c prints it from the IPv4 options."""
-
-    def ipv4(raw_address: bytes) -> str:
-        return socket.inet_ntop(socket.AF_INET, raw_address)
-
-    if source == "sockets":
-        snd, bound, connected, bport, cport, rcv, inum = values
-        return (
-            f"{ipv4(bound):>15} {port(bport):>5} {ipv4(connected):>15} {port(cport):>5} {snd:>10} {rcv:>10} {inum:>8}"
-        )
-    if source == "connections":
-        tx, rx, laddr, faddr, _, flags, tos = values
-        letters = "".join(letter if flags & bit else "-" for letter, bit in zip("scCE", (1, 2, 4, 8), strict=True))
-        return f"{ipv4(laddr):>15} {ipv4(faddr):>15} {tos:>4} {tx:>16} {rx:>16} {letters:>4}"
-    if source == "recv":
-        seq, length, laddr, faddr, lport, fport, _, tos = values
-        return (
-            f"{ipv4(laddr):>15} {port(lport):>5} {ipv4(faddr):>15} {port(fport):>5} {tos:>4} {seq:>16} {length:>10}"
-        )
-    laddr, lport, paddr, pport, hdr, data, nxt, expected, seen, _ = values
-    return (
-        f"{ipv4(laddr):>15} {port(lport):>5} {ipv4(paddr):>15} {port(pport):>5} "
-        f"{hdr:>10} {data:>10} {nxt:>10} {expected:>10} {seen:>10}"
-    )
-
-
-def c_line_of_row(source: str, row: dict[str, Any]) -> str:
-    """The same line, from the tool's row."""
-    if source == "sockets":
-        return (
-            f"{row['bound_addr']:>15} {row['bound_port']:>5} {row['connected_addr'].replace('::', '0.0.0.0'):>15} "
-            f"{row['connected_port']:>5} {row['sndbuf']:>10} {row['rcvbuf']:>10} {row['inum']:>8}"
-        )
-    if source == "connections":
-        letters = "".join(
-            letter if row["flags"] & bit else "-" for letter, bit in zip("scCE", (1, 2, 4, 8), strict=True)
-        )
-        return (
-            f"{row['laddr']:>15} {row['faddr']:>15} {row['tos']:>4} {row['next_tx_seq']:>16} "
-            f"{row['next_rx_seq']:>16} {letters:>4}"
-        )
-    if source == "recv":
-        return (
-            f"{row['laddr']:>15} {row['lport']:>5} {row['faddr']:>15} {row['fport']:>5} {row['tos']:>4} "
-            f"{row['seq']:>16} {row['len']:>10}"
-        )
-    return (
-        f"{row['local_addr']:>15} {row['local_port']:>5} {row['peer_addr']:>15} {row['peer_port']:>5} "
-        f"{row['hdr_rem']:>10} {row['data_rem']:>10} {row['last_sent_nxt']:>10} {row['last_expected_una']:>10} "
-        f"{row['last_seen_una']:>10}"
-    )
 
 
 @pytest.mark.parametrize("source", C_FORMATS)

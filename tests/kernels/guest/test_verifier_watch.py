@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Set
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,12 @@ import pytest
 from kprobe_tool import cli
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.native import bpf
-from kprobe_tool.probes.live import Counters, Limits
-from kprobe_tool.probes.verifier.watching.attempts import Report
 from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LoadWatch, LogSource, explain_report
 
 from ... import loads, odd_loads
+from ...loads import collect
 
 MAX_LOG = 1 << 18
-NOW = Limits(lambda: "done")
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +27,6 @@ def watch() -> Iterator[LoadWatch]:
     """Compiled once for all tests here, since that takes most of their time."""
     with LoadWatch(MAX_LOG, reload=True) as made:
         yield made
-
-
-def collect(watch: LoadWatch, pids: Set[int]) -> tuple[list[Report], Counters]:
-    reports = watch.feed(NOW)
-    found = [report for report in reports if report.last.load.pid in pids]
-    return found, reports.counters()
 
 
 def test_three_loaders(watch: LoadWatch) -> None:

@@ -55,7 +55,7 @@ def test_ids_are_no_systems() -> None:
         (Needs(Root.ALWAYS, modules=("tls",)), "root, module tls"),
     ],
 )
-def test_needs(needs: Needs, text: str) -> None:
+def test_needs_are_told_in_words(needs: Needs, text: str) -> None:
     assert str(needs) == text
 
 

@@ -95,7 +95,7 @@ def test_order_of_a_command_line(args: list[str], order: list[str]) -> None:
     assert cli.reorder_options(args) == order
 
 
-def test_versions(capsys: pytest.CaptureFixture[str]) -> None:
+def test_versions_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == ExitCode.OK
     assert capsys.readouterr().out == f"kprobe-tool {__version__}\n"
     assert cli.run(["--version", "-v"]) == ExitCode.OK
@@ -201,7 +201,7 @@ def test_any_locale(locale: str) -> None:
         ({"TERM": "dumb"}, ["--color", "always"], True),
     ],
 )
-def test_colour(environment: dict[str, str], args: list[str], coloured: bool) -> None:
+def test_colour_is_asked_for_or_not(environment: dict[str, str], args: list[str], coloured: bool) -> None:
     done = subprocess.run(
         [*ARGV, *args, "rds-info", "--leak-check"],
         check=False,

@@ -21,6 +21,6 @@ ROOT = Path(__file__).parents[2]
     ],
     ids=" ".join,
 )
-def test_linter(args: list[str]) -> None:
+def test_linters_find_nothing(args: list[str]) -> None:
     done = subprocess.run([sys.executable, "-m", *args], cwd=ROOT, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

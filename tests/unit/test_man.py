@@ -214,7 +214,7 @@ def test_lint(path: Path) -> None:
 
 
 @of_pages
-def test_title(path: Path) -> None:
+def test_titles_are_complete(path: Path) -> None:
     title, section, date, source = read(path).title
     assert (title, section) == (path.stem.upper(), path.suffix[1:])
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", date)
@@ -229,7 +229,7 @@ def test_references_lead_to_pages(path: Path) -> None:
 
 
 @of_commands
-def test_sections(path: Path) -> None:
+def test_sections_are_in_order(path: Path) -> None:
     page = read(path)
     assert list(page.sections)[:3] == ["NAME", "SYNOPSIS", "DESCRIPTION"]
     assert {"OPTIONS", "EXIT STATUS", "EXAMPLES", "SEE ALSO"} <= set(page.sections)

@@ -64,7 +64,7 @@ def test_every_file_has_a_room_and_every_room_a_file() -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_walls(path: Path) -> None:
+def test_rooms_import_only_what_they_may(path: Path) -> None:
     here = room(path)
     used = imports(path)
     assert ours(used) <= ALLOWED[here] | {here, "__init__"}

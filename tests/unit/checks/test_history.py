@@ -24,11 +24,11 @@ def test_releases_are_in_order(change: KernelChange) -> None:
     ("release", "affected"),
     [("5.10.262", 1), ("6.1.188", 1), ("6.1.189", 0), ("6.12.43", 1), ("6.12.111", 0), ("6.18.1", 1), ("7.2", 0)],
 )
-def test_ranges(release: str, affected: int) -> None:
+def test_a_range_holds_the_releases_that_are_affected(release: str, affected: int) -> None:
     assert AFFECTED["rds-info-netns-leak"].includes(parse(release)) == bool(affected)
 
 
-def test_since() -> None:
+def test_what_came_with_a_release_ends_with_one() -> None:
     entry = AFFECTED["nvme-shortfall-oops"]
     assert [entry.includes(parse(release)) for release in ("4.19.1", "5.0.1", "5.1", "5.2", "7.2")] == [
         False,
@@ -46,7 +46,7 @@ def test_no_release_has_a_fix() -> None:
 @pytest.mark.parametrize(
     ("release", "news"), [("6.1.192", 0), ("6.1.9", 0), ("6.1.193", 1), ("6.5.1", 1), ("7.3", 0), ("7.4", 1)]
 )
-def test_news(release: str, news: int) -> None:
+def test_a_release_newer_than_those_compared_is_news(release: str, news: int) -> None:
     assert is_news(parse(release)) == bool(news)
 
 

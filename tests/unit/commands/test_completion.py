@@ -40,7 +40,7 @@ def offered(line: str, shell: str = "bash") -> list[str]:
         ("kprobe-tool rds-info --netns surely-none", []),
     ],
 )
-def test_offers(line: str, values: list[str]) -> None:
+def test_what_fits_is_offered(line: str, values: list[str]) -> None:
     assert offered(line) == values
 
 

@@ -25,7 +25,7 @@ Capsys = pytest.CaptureFixture[str]
         (["--all"], [check.id for check in CHECKS]),
     ],
 )
-def test_explain(args: list[str], explained: list[str], capsys: Capsys) -> None:
+def test_checks_are_explained_by_id_system_and_cve(args: list[str], explained: list[str], capsys: Capsys) -> None:
     assert run(["explain", *args, "-o", "json"]) == ExitCode.OK
     assert [row["id"] for row in json.loads(capsys.readouterr().out)["results"]] == explained
 

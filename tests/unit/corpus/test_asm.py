@@ -48,7 +48,7 @@ def resolve(kind: str, name: str) -> int:
 
 @of_little_endian
 @pytest.mark.parametrize("text", INSTRUCTIONS)
-def test_instruction(text: str) -> None:
+def test_each_form_of_an_instruction_is_assembled(text: str) -> None:
     assert assemble(text, resolve).hex() == INSTRUCTIONS[text].replace(" ", "")
 
 

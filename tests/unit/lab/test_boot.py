@@ -62,7 +62,7 @@ def test_guest_that_does_not_end(harness: Harness) -> None:
     assert harness.lines == [b"alive"]
 
 
-def test_stop(harness: Harness) -> None:
+def test_a_guest_stops_when_it_is_told_to(harness: Harness) -> None:
     threading.Timer(0.3, harness.stop.set).start()
     start = time.monotonic()
     ending = harness.run("echo alive; sleep 60")

@@ -57,14 +57,14 @@ def test_madison(offers: list[Offer]) -> None:
     assert offers[1].suite == "bookworm-security"
 
 
-def test_upstream() -> None:
+def test_upstream_s_version_is_read_from_debian_s() -> None:
     assert upstream("6.12.43-1~bpo12+1") == (6, 12, 43)
     assert upstream("7.3~rc7-1~exp1") == (7, 3)
     with pytest.raises(ValueError, match="not a kernel"):
         upstream("signed")
 
 
-def test_today() -> None:
+def test_each_role_is_served_today() -> None:
     assert served(archive()) == {
         "newest-6.1": "6.1.0-56",
         "unfixed-6.12": "6.12.43+deb12",
@@ -74,7 +74,7 @@ def test_today() -> None:
     assert notes(archive()) == ""
 
 
-def test_yesterday() -> None:
+def test_a_release_candidate_serves_while_there_is_no_release() -> None:
     """7.3.4 was not there yet, so that 7.3-rc7 was the newest."""
     yesterday = archive(without=r"\b7\.3\.4")
     assert served(yesterday) == served(archive()) | {"newest": "7.3"}

@@ -37,7 +37,7 @@ def make_files(directory: Path, image: str, modules: str = "lib/modules") -> Pat
         ("arch/x86/boot/bzImage", "lib/modules"),
     ],
 )
-def test_find(tmp_path: Path, image: str, modules: str) -> None:
+def test_the_kernel_below_a_directory_is_found(tmp_path: Path, image: str, modules: str) -> None:
     tree = make_files(tmp_path, image, modules)
     found = unpacked.find(tmp_path)
     assert (found.release, found.image, found.modules) == (RELEASE, tmp_path / image, tree)

@@ -13,7 +13,7 @@ from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, LoadAnswer, grow_log_
 from kprobe_tool.native.bpf_insn import INSN_SIZE
 
 
-def test_offsets() -> None:
+def test_attributes_are_where_the_kernel_reads_them() -> None:
     """Those of union bpf_attr, which never change; tests/host holds all of them to the running kernel's BTF."""
     offsets = {"license": 16, "log_level": 24, "log_buf": 32, "prog_name": 48, "attach_btf_id": 108}
     assert {name: getattr(bpf.bpf_attr_prog_load, name).offset for name in offsets} == offsets

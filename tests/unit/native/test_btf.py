@@ -78,7 +78,7 @@ def example() -> Builder:
     return made
 
 
-def test_struct() -> None:
+def test_members_of_structs_inside_are_found() -> None:
     types = Btf(example().blob())
     outer = types.struct("outer")
     assert outer is not None
@@ -119,7 +119,7 @@ def test_names_are_of_a_kind() -> None:
     assert types.find("inner_t", frozenset({btf.BTF_KIND_TYPEDEF})) is not None
 
 
-def test_split() -> None:
+def test_types_of_a_module_refer_to_the_kernel_s() -> None:
     """A module's types refer to the kernel's and to their own; strings too."""
     base_blob = example()
     base = Btf(base_blob.blob())
@@ -176,7 +176,7 @@ def broken(change: str) -> bytes:
 @pytest.mark.parametrize(
     "change", ["empty", "short", "magic", "cut", "type_len", "hdr_len", "str_off", "kind", "vlen"]
 )
-def test_broken(change: str) -> None:
+def test_broken_btf_is_refused(change: str) -> None:
     with pytest.raises(ValueError, match="BTF: "):
         Btf(broken(change))
 

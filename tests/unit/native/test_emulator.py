@@ -27,5 +27,5 @@ PYTHON = "/usr/bin/python3.11"
         (PYTHON, "unheard-of", "x86_64", "an emulator of unheard-of on x86_64"),
     ],
 )
-def test_emulator(real: str, machine: str, kernel_arch: str | None, found: str | None) -> None:
+def test_an_emulator_is_recognised(real: str, machine: str, kernel_arch: str | None, found: str | None) -> None:
     assert emulator_of(PYTHON, real, machine, kernel_arch) == found

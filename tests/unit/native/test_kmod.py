@@ -39,14 +39,14 @@ def test_no_alias(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["net-pf-21", "net-pf-*", "net-pf-2[0-9]"])
-def test_alias(tree: Path, pattern: str) -> None:
+def test_an_alias_names_the_module(tree: Path, pattern: str) -> None:
     (tree / "etc" / "a.conf").write_text(f"alias {pattern} rds\n")
     found = target(tree)
     assert found == AliasTarget("rds", str(tree / "etc" / "a.conf"), None)
 
 
 @pytest.mark.parametrize("line", ["blacklist rds", "install rds /bin/false", "install rds \\\n  /bin/true"])
-def test_blocked(tree: Path, line: str) -> None:
+def test_a_blocked_module_is_known_as_such(tree: Path, line: str) -> None:
     (tree / "etc" / "a.conf").write_text(f"alias net-pf-21 rds\n{line}\n")
     found = target(tree)
     assert found is not None and found.blocked is not None and "rds" in found.blocked

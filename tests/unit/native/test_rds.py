@@ -13,5 +13,5 @@ from kprobe_tool.native import rds
         ("::1", 1, b"\x0a\x00\x00\x01" + bytes(4) + bytes(15) + b"\x01" + bytes(4)),
     ],
 )
-def test_sockaddr(address: str, port: int, raw: bytes) -> None:
+def test_addresses_have_the_bytes_that_the_kernel_reads(address: str, port: int, raw: bytes) -> None:
     assert bytes(rds.sockaddr(address, port)) == raw

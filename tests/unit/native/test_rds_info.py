@@ -66,7 +66,7 @@ def test_record_sizes_of_real_kernels(path: Path) -> None:
         ("RDS_INFO_IB_CONNECTIONS", 68, 0),
     ],
 )
-def test_sizes_that_kernels_had(name: str, size: int, tos: int | None) -> None:
+def test_sizes_that_kernels_had_are_read(name: str, size: int, tos: int | None) -> None:
     option = rds_info.OPTIONS[name]
     option.check_record_size(size)
     (record,) = rds.InfoAnswer(option, size, bytes(size)).records()
@@ -74,6 +74,6 @@ def test_sizes_that_kernels_had(name: str, size: int, tos: int | None) -> None:
 
 
 @pytest.mark.parametrize("size", [-1, 0, 1, 24, rds_info.RECORD_SIZE_MAX + 1])
-def test_sizes_that_none_had(size: int) -> None:
+def test_sizes_that_none_had_are_refused(size: int) -> None:
     with pytest.raises(ValueError, match=f"records of {size} bytes"):
         rds_info.OPTIONS["RDS_INFO_SEND_MESSAGES"].check_record_size(size)

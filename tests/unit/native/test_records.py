@@ -47,7 +47,7 @@ def test_a_last_piece_is_no_record() -> None:
         (bytes(4), "0.0.0.0"),
     ],
 )
-def test_addresses(raw: bytes, shown: str) -> None:
+def test_addresses_are_shown_as_people_write_them(raw: bytes, shown: str) -> None:
     assert address(raw) == shown
 
 

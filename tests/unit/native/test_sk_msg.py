@@ -16,7 +16,7 @@ KERNEL = struct.pack("=Q3I4B", 0, 0, 0, 8, 17, 1, 0, 0)
 CACHE = struct.pack("=Q3I4B", 1029, 259 << 20 | 300, 100, 1000, 0, 3, 0, 1)
 
 
-def test_decode() -> None:
+def test_a_scatterlist_is_decoded() -> None:
     assert sk_msg.decode(LIST + KERNEL + CACHE + bytes(100)) == Scatterlist(
         17,
         0,

@@ -13,7 +13,7 @@ import pytest
 from kprobe_tool.native import syscall
 
 
-def test_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     assert syscall.number("openat2") == 437
     assert syscall.number("bpf") == 321

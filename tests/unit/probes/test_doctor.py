@@ -27,7 +27,9 @@ def items(**available: bool | None) -> dict[str, Item]:
         ({"a": False, "b": False, "c": False}, Works.NO, ["a", "b"]),
     ],
 )
-def test_status(available: dict[str, bool | None], works: Works, missing: list[str]) -> None:
+def test_a_command_works_with_what_it_needs(
+    available: dict[str, bool | None], works: Works, missing: list[str]
+) -> None:
     status = status_of(CommandNeeds("x", needs=(("a", "b"),), wants=(("c",),)), items(**available))
     assert (status.works, [item.name for item in status.missing]) == (works, missing)
 

@@ -89,7 +89,7 @@ def test_a_program_that_never_settles_is_left(monkeypatch: pytest.MonkeyPatch) -
     assert counters == Counters(seen=3, emitted=1)
 
 
-def test_duration() -> None:
+def test_a_duration_ends_it() -> None:
     _, _, ended = run(Program([]), Limits(duration=0.001))
     assert ended == "duration"
 

@@ -45,7 +45,7 @@ PREFIX = "kprobe-tool: asks: "
         ("import", ("os", None, None, None, None), None),
     ],
 )
-def test_question(event: str, args: tuple[Any, ...], line: str | None) -> None:
+def test_questions_are_shown_as_calls(event: str, args: tuple[Any, ...], line: str | None) -> None:
     assert question(event, args) == line
 
 

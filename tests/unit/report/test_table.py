@@ -9,7 +9,7 @@ from kprobe_tool.report.document import Document, Table
 from .documents import document
 
 
-def test_cells() -> None:
+def test_cells_are_shown_for_people() -> None:
     rows: list[dict[str, object]] = [
         {"name": None, "n": 0, "why": "", "w": [1, "\x1b"]},
         {"name": True, "n": 12, "why": [], "w": {"a": None}},

@@ -17,5 +17,5 @@ from kprobe_tool.report.text import escape
         ("\udcff\ue000\U000e0001", "\\udcff\\ue000\\U000e0001"),
     ],
 )
-def test_escape(text: str, shown: str) -> None:
+def test_nothing_that_a_terminal_obeys_is_left(text: str, shown: str) -> None:
     assert escape(text) == shown

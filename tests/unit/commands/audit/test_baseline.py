@@ -40,7 +40,7 @@ def test_files_that_cannot_be_read(option: str, tmp_path: Path, capsys: Capsys) 
         assert words in err
 
 
-def test_baseline(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
+def test_what_changed_since_the_baseline_is_told(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
     kernel({FIRST: AFFECTED, SECOND: UNKNOWN})
     before = document(capsys)
     gone = {**before["results"][-1], "id": "gone-check"}

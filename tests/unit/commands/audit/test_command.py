@@ -138,7 +138,7 @@ PLUGIN_CODES = {
 @pytest.mark.parametrize("fail_on", FAIL_ON)
 @pytest.mark.parametrize("outcome", OUTCOMES)
 @pytest.mark.parametrize("output", FORMATS)
-def test_exit_codes_and_formats(
+def test_exit_codes_and_formats_agree(
     output: Output, outcome: str, fail_on: str, kernel: Callable[..., None], capsys: Capsys
 ) -> None:
     kernel(OUTCOMES[outcome])
@@ -152,7 +152,9 @@ def test_exit_codes_and_formats(
 
 
 @pytest.mark.parametrize("output", FORMATS)
-def test_write(output: Output, kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
+def test_a_written_document_replaces_the_old_one(
+    output: Output, kernel: Callable[..., None], tmp_path: Path, capsys: Capsys
+) -> None:
     kernel({HIGH: AFFECTED})
     path = tmp_path / "x"
     path.write_text("old")
@@ -187,7 +189,7 @@ def test_progress_is_for_terminals() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted(number: signal.Signals) -> None:
+def test_a_signal_ends_it_at_once(number: signal.Signals) -> None:
     """A signal while a check hangs: it ends at once, and no process is left."""
     code = (
         "import signal, time\n"

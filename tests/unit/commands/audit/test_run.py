@@ -34,7 +34,9 @@ from .audits import (
         (("--only", "rds", "--skip", FIRST), [check.id for check in CHECKS if check.system == "rds"][1:]),
     ],
 )
-def test_only_and_skip(args: Sequence[str], left: list[str], kernel: Callable[..., None], capsys: Capsys) -> None:
+def test_only_and_skip_choose_checks(
+    args: Sequence[str], left: list[str], kernel: Callable[..., None], capsys: Capsys
+) -> None:
     found = document(capsys, *args)
     assert [row["id"] for row in found["results"]] == left
     assert found["summary"]["left_out"] == [check.id for check in CHECKS if check.id not in left]
@@ -71,7 +73,9 @@ def test_what_root_would_add(
     assert ("this was not root, which may settle 1" in out) == (not root)
 
 
-def test_without_proc(kernel: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+def test_without_proc_nobody_is_root(
+    kernel: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
     def missing(name: str) -> str | None:
         raise FileNotFoundError(2, "No such file or directory", "/proc/self/status")
 

@@ -26,7 +26,7 @@ from kprobe_tool.probes import host
         ("Linux 6.1.0-34, bpf::x and 300.1.1.1", "Linux 6.1.0-34, bpf::x and 300.1.1.1"),
     ],
 )
-def test_text(text: str, redacted: str) -> None:
+def test_names_and_addresses_are_redacted(text: str, redacted: str) -> None:
     assert Redactor("web1.example.org").text(text) == redacted
 
 

@@ -36,7 +36,7 @@ def write(directory: Path, *reports: Json) -> list[str]:
     return paths
 
 
-def test_counts(tmp_path: Path) -> None:
+def test_hosts_are_counted_by_verdict(tmp_path: Path) -> None:
     waived = report("c", rds_netns_delivery="affected")
     for row in waived["results"]:
         row["waived"] = {"reason": "known", "until": "2027-01-01"} if row["id"] in {DELIVERY, LEAK} else None
@@ -74,7 +74,7 @@ def test_a_report_that_is_given_twice(tmp_path: Path) -> None:
     assert [error.subject for error in fleet.errors] == [path]
 
 
-def test_outliers(tmp_path: Path) -> None:
+def test_outliers_are_the_fewer_hosts(tmp_path: Path) -> None:
     ok, affected, unknown = ({"rds_netns_delivery": status} for status in ("ok", "affected", "unknown"))
     reports = [report(name, **ok) for name in ("a", "b")]
     reports += [report("c", **affected), report("d", **unknown), report("e")]

@@ -52,7 +52,7 @@ def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path, release: str, 
     assert row["mapped"]["total"] == len(row["paths"][0]["hctxs"])
 
 
-def test_jsonl(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_jsonl_has_a_line_each(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, out, _ = run(capsys, "--sysfs", str(trees.plant(tmp_path, NEWEST, "rdma-two-paths")), "-o", "jsonl")
     lines = [json.loads(line) for line in out.splitlines()]
     assert code == ExitCode.OK
@@ -161,7 +161,7 @@ def test_no_controller(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
         (["--bogus"], "--bogus"),
     ],
 )
-def test_refused(capsys: pytest.CaptureFixture[str], args: list[str], words: str) -> None:
+def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str], args: list[str], words: str) -> None:
     code, out, err = run(capsys, *args)
     assert (code, out) == (ExitCode.CANNOT_RUN, "")
     assert words in err

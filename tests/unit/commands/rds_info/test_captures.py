@@ -112,7 +112,9 @@ def capture_of(answers: Sequence[InfoAnswer], *, leaking: bool) -> Capture:
 
 @pytest.mark.parametrize("leaking", [False, True], ids=["isolated", "leaking"])
 @pytest.mark.parametrize("answers", [NEWER, OLDER], ids=["newer", "older"])
-def test_capture(answers: Sequence[InfoAnswer], leaking: bool, tmp_path: Path, capsys: Capsys) -> None:
+def test_a_capture_and_its_document_fit_their_schemas(
+    answers: Sequence[InfoAnswer], leaking: bool, tmp_path: Path, capsys: Capsys
+) -> None:
     path = str(tmp_path / "capture.json")
     savefile.save(path, capture_of(answers, leaking=leaking), host.identity())
     check(SCHEMAS["rds-capture"], json.loads(Path(path).read_text(encoding="utf-8")))
@@ -124,7 +126,7 @@ def test_capture(answers: Sequence[InfoAnswer], leaking: bool, tmp_path: Path, c
                 check(SCHEMAS["rds-info"], {**document, "results": [wrong]})
 
 
-def test_watch() -> None:
+def test_a_watched_counter_has_its_delta() -> None:
     selection = Selection((), False, (), rds_command.SOURCES, InfoFilter())
     more = {"rds": Presence(True, ("rds",), None).evidence()}
     document = document_of(capture_of(NEWER, leaking=False), host.identity(), selection, more)
@@ -153,7 +155,7 @@ def test_there_are_captures() -> None:
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
-def test_real_capture(path: Path, capsys: Capsys) -> None:
+def test_captures_of_real_kernels_fit_their_schemas(path: Path, capsys: Capsys) -> None:
     savefile.load(str(path))
     check(SCHEMAS["rds-capture"], json.loads(path.read_text(encoding="utf-8")))
     check_command(capsys, "rds-info", "rds-info", "--from", str(path))

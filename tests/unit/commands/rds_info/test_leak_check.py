@@ -67,7 +67,9 @@ EXPERIMENTS = {
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_leak_check(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+def test_documents_of_every_outcome_fit_the_schema(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
     loaded = Presence(True, ("rds", "rds_tcp"), None)
     monkeypatch.setattr(presence_module, "presence", lambda: loaded)
     monkeypatch.setattr(rds_checks, "presence", lambda: loaded)

@@ -103,7 +103,7 @@ def test_example_of_the_manual(asked: Asked, capsys: Capsys) -> None:
         assert " ".join(line.removeprefix("... ").split()) in shown, line
 
 
-def test_required(asked: Asked, capsys: Capsys) -> None:
+def test_releases_that_must_accept_are_required(asked: Asked, capsys: Capsys) -> None:
     path = asked()
     assert call(path, "--require", "6.1.192") == ExitCode.OK
     assert call(path, "--require", "6.1.192, 5.10.262") == ExitCode.FOUND
@@ -169,6 +169,6 @@ def test_no_object(path: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
     assert out == "" and err.count("\n") == 1 and path in err
 
 
-def test_usage(capsys: Capsys) -> None:
+def test_a_mistyped_type_gets_a_hint(capsys: Capsys) -> None:
     assert run(["verifier-log", "matrix", str(OBJECT), "--type", "xpd"]) == ExitCode.CANNOT_RUN
     assert "did you mean" in capsys.readouterr().err

@@ -110,7 +110,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Btf]:
 
 
 @pytest.mark.parametrize(("program", "struct", "name"), STRUCTS, ids=str)
-def test_structs(compiled: dict[str, Btf], program: str, struct: type[ctypes.Structure], name: str) -> None:
+def test_structs_are_those_of_the_c_file(
+    compiled: dict[str, Btf], program: str, struct: type[ctypes.Structure], name: str
+) -> None:
     seen = compiled[program].struct(name)
     assert seen is not None
     there = {member.name: (member.offset, member.size) for member in seen.members}
@@ -121,12 +123,14 @@ def test_structs(compiled: dict[str, Btf], program: str, struct: type[ctypes.Str
 
 
 @pytest.mark.parametrize(("program", "name", "names"), ENUMS)
-def test_enums(compiled: dict[str, Btf], program: str, name: str, names: Sequence[str]) -> None:
+def test_enums_are_those_of_the_c_file(
+    compiled: dict[str, Btf], program: str, name: str, names: Sequence[str]
+) -> None:
     assert compiled[program].enumerators(name) == dict(enumerate(names))
 
 
 @pytest.mark.parametrize(("program", "text", "value"), NUMBERS)
-def test_numbers(compiled: dict[str, Btf], program: str, text: str, value: int) -> None:
+def test_numbers_are_those_of_the_c_file(compiled: dict[str, Btf], program: str, text: str, value: int) -> None:
     index = NUMBERS.index((program, text, value))
     assert compiled[program].place_of(f"number_{index}") == (0, value)
 

@@ -80,7 +80,9 @@ def test_errno_of_the_first_question(number: int, filtered: bool | None, reach: 
         (False, False, True, Reachability.UNKNOWN),
     ],
 )
-def test_enosys(filtered: bool | None, implemented: bool | None, emulated: bool, reach: Reachability) -> None:
+def test_enosys_is_absent_only_if_nobody_filters(
+    filtered: bool | None, implemented: bool | None, emulated: bool, reach: Reachability
+) -> None:
     answers = ReachAnswers(errno(errnos.ENOSYS), filtered=filtered, implemented=implemented, emulated=emulated)
     reached = judge.judge_reach(OPENAT2, answers)
     assert (reached.reach, reached.errno) == (reach, errnos.ENOSYS)
@@ -149,7 +151,7 @@ def test_einval_of_a_filter_is_not_absent(name: str, number: int, second: int, r
     assert reached.reach is reach
 
 
-def test_killed() -> None:
+def test_a_call_that_kills_is_blocked_by_seccomp_only() -> None:
     assert judge.judge_reach(OPENAT2, ReachAnswers(killed(signal.SIGSYS))).reach is Reachability.BLOCKED
     assert judge.judge_check_fields(killed(signal.SIGSYS), True).support is CheckFields.BLOCKED
     for by in (signal.SIGKILL, signal.SIGSEGV, 0):
@@ -200,7 +202,7 @@ def test_size_by_check_fields(used: int, size: int) -> None:
     assert CheckFieldsResult(CheckFields.NO, 134, page).size is None
 
 
-def test_control() -> None:
+def test_a_failed_control_says_why() -> None:
     (control, _) = OPENAT2.recipe.controls(24)
     assert judge.failed_control(control, errno(errnos.EFAULT)) is None
     reason = judge.failed_control(control, errno(errnos.EINVAL))
@@ -344,7 +346,7 @@ def test_accepted_mask() -> None:
         (Reachability.DISABLED, Support.UNKNOWN, Support.NO, Support.UNKNOWN, CheckFields.UNKNOWN),
     ],
 )
-def test_unreached(
+def test_what_is_not_reached_has_no_fields(
     reach: Reachability, present: Support, accepted: Support, in_mask: Support, support: CheckFields
 ) -> None:
     struct = btf.Struct("landlock_ruleset_attr", 24, ())

@@ -35,7 +35,7 @@ def errno(number: int, memory: bytes = b"") -> CallAnswer:
         (PAGE_SIZE - 1, [24], 14),
     ],
 )
-def test_size(size: int, guesses: Sequence[int], calls: int) -> None:
+def test_the_size_is_found_in_few_calls(size: int, guesses: Sequence[int], calls: int) -> None:
     """A guess costs two calls, bisecting a page twelve; the same guess is not asked twice."""
     prober = FakeProber(Openat2Kernel(size=size))
     assert OPENAT2.ask_size(prober, guesses) == Size(size, ProbeMethod.E2BIG)
@@ -85,7 +85,7 @@ def test_answer_name(answer: CallAnswer, name: str) -> None:
         (CallAnswer(errnos.EINVAL, 0, (), signal.SIGSYS), Support.UNKNOWN),
     ],
 )
-def test_judge(answer: CallAnswer, support: Support) -> None:
+def test_an_answer_is_judged_with_its_note(answer: CallAnswer, support: Support) -> None:
     result = OPENAT2.judge(FIELD, 1, answer)
     assert (result.accepted, result.method) == (support, ProbeMethod.PROBE)
     assert (result.note is None) is (support is not Support.UNKNOWN)
@@ -142,7 +142,7 @@ def test_self_described() -> None:
     }
 
 
-def test_page() -> None:
+def test_a_page_has_one_byte_behind_the_struct() -> None:
     page = recipe.page(24, b"\x01")
     assert len(page) == PAGE_SIZE
     assert [place for place, byte in enumerate(page) if byte] == [0, 24]

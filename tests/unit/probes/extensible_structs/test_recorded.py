@@ -25,7 +25,7 @@ def test_every_system_call_was_recorded() -> None:
 @pytest.mark.parametrize(
     ("release", "name"), [(release, name) for release, found in RECORDED.items() for name in found]
 )
-def test_recorded(release: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_answers_are_judged_as_recorded(release: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = RECORDED[release][name]
     # What the kernel of the recording lacks it lacks by its symbols as well.
     monkeypatch.setattr(ask, "find_implementation", lambda entry: ask.Implementation(False))

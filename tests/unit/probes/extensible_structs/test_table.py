@@ -40,7 +40,7 @@ def test_manual_names_it(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_entry(name: str) -> None:
+def test_entries_are_in_order(name: str) -> None:
     entry = table.entry(name)
     assert entry.name == name
     assert len({field.name for field in entry.fields}) == len(entry.fields)

@@ -55,7 +55,7 @@ def mapped(controller: Controller) -> tuple[int | None, ...]:
 
 @pytest.mark.parametrize("debugfs", [True, False], ids=["root", "nobody"])
 @pytest.mark.parametrize(("release", "name"), trees.every())
-def test_captured(tmp_path: Path, release: str, name: str, debugfs: bool) -> None:
+def test_captured_trees_are_read_as_the_kernel_logged(tmp_path: Path, release: str, name: str, debugfs: bool) -> None:
     found = read(trees.plant(tmp_path, release, name, debugfs=debugfs))[0]
     assert (found.granted, mapped(found)) == LOGGED[name]
     assert found.problems == ()

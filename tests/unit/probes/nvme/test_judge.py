@@ -69,19 +69,21 @@ def test_every_check_has_its_judge() -> None:
 
 @pytest.mark.parametrize("debugfs", [True, False], ids=["root", "nobody"])
 @pytest.mark.parametrize(("release", "name"), trees.every())
-def test_captured(tmp_path: Path, release: str, name: str, debugfs: bool) -> None:
+def test_captured_trees_have_the_findings_that_they_should(
+    tmp_path: Path, release: str, name: str, debugfs: bool
+) -> None:
     survey = survey_host(str(trees.plant(tmp_path, release, name, debugfs=debugfs)))
     assert affected(survey) == AFFECTED.get(name, set())
 
 
-def test_paths(tmp_path: Path) -> None:
+def test_the_path_with_fewer_queues_is_affected(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-two-paths")))
     assert affected(survey, 1) == {PATHS}
     assert findings_of(survey, 1)[PATHS].evidence == {"paths": {"nvme1": 4, "nvme2": 1}}
     assert findings_of(survey, 0)[PATHS].status is Status.OK
 
 
-def test_fewer_granted_by_whom(tmp_path: Path) -> None:
+def test_who_granted_fewer_is_told(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-fewer")))
     assert findings_of(survey)[GRANTED].status is Status.UNKNOWN
     finding = findings_of(with_options(survey, Options(4), 4, 4))[GRANTED]
@@ -107,7 +109,7 @@ def test_fewer_granted_by_whom(tmp_path: Path) -> None:
         (None, None, None, Status.UNKNOWN),
     ],
 )
-def test_granted_within_bounds(
+def test_fewer_than_asked_for_is_judged_within_bounds(
     at_least: int | None, value: int | None, at_most: int | None, expected: Status
 ) -> None:
     request = QueueRequest(value, RequestSource.KCORE, at_least=at_least, at_most=at_most, doubt="perhaps")
@@ -139,7 +141,7 @@ def test_queues_that_cannot_be_read_are_unknown(check_id: str) -> None:
 
 
 @pytest.mark.parametrize("check_id", [STALE, OFFLINE, COUNT, POLL, BALANCE])
-def test_no_namespace(check_id: str) -> None:
+def test_without_a_namespace_there_is_nothing_to_ask(check_id: str) -> None:
     assert status(survey_of(make_controller(paths=())), check_id) is Status.NOT_APPLICABLE
 
 
@@ -157,7 +159,7 @@ def test_controllers_without_io_queues(check_id: str, fields: dict[str, str]) ->
     assert status(survey_of(make_controller(queue_count=1, **fields)), check_id) is Status.NOT_APPLICABLE
 
 
-def test_shortfall_oops(tmp_path: Path) -> None:
+def test_a_shortfall_oopses_by_the_rule_of_the_kernel(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "tcp-all")))
     assert findings_of(survey)[OOPS].status is Status.UNKNOWN
     for fixed in (Algorithm.TRANSPORT, Algorithm.FABRICS):
@@ -167,7 +169,7 @@ def test_shortfall_oops(tmp_path: Path) -> None:
     assert (finding.status, finding.method) == (Status.AFFECTED, Method.VERSION)
 
 
-def test_stale_grants(tmp_path: Path) -> None:
+def test_smaller_grants_that_are_deadly_are_told(tmp_path: Path) -> None:
     """Any grant of two or fewer leaves the counts of "mapped 2/0/2" as they were, beyond the queues there are."""
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
     assert findings_of(survey)[STALE].evidence["deadly_grants"] == [1, 2]

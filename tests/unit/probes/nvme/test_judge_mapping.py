@@ -89,7 +89,7 @@ def test_isolated_queue_cannot_reconnect() -> None:
         ("pcie", 9, replace(ONE_EACH, type_source=None), Status.UNKNOWN),
     ],
 )
-def test_queue_count(transport: str, granted: int, path: NvmePath, expected: Status) -> None:
+def test_queues_that_are_not_mapped_are_told(transport: str, granted: int, path: NvmePath, expected: Status) -> None:
     survey = survey_of(make_controller(transport=transport, queue_count=granted + 1, paths=(path,)))
     assert status(survey, COUNT) is expected
 
@@ -135,7 +135,7 @@ def test_poll_queues_of_a_file_are_a_guess() -> None:
     assert status(with_request(survey, request), POLL) is Status.NOT_APPLICABLE
 
 
-def test_balance(tmp_path: Path) -> None:
+def test_cpus_that_share_a_queue_are_counted(tmp_path: Path) -> None:
     trees.controller(tmp_path, lists=("0, 1, 2", "3"))
     finding = findings_of(survey_host(str(tmp_path)))[BALANCE]
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"cpus_per_queue": {0: 3, 1: 1}})

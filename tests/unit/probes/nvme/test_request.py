@@ -196,7 +196,7 @@ def test_fc_port_limits() -> None:
 @pytest.mark.parametrize(
     "fields", [{"cntrltype": "discovery"}, {"subsysnqn": "nqn.2014-08.org.nvmexpress.discovery"}]
 )
-def test_discovery(fields: dict[str, str]) -> None:
+def test_discovery_controllers_ask_for_none(fields: dict[str, str]) -> None:
     found = find_request(fabrics(0, "tcp", **fields), Context(FOUR, Parameters(None, None)))
     assert (bounds(found), found.source, found.exact) == ((0, 0, 0), RequestSource.CONTROLLER_TYPE, True)
     assert (found.options, found.next) == (Options(0), 0)
@@ -210,7 +210,7 @@ def test_administrative_controller() -> None:
     assert bounds(find_request(fabrics(0, cntrltype="io", born=100), context)) == (4, 4, 4)
 
 
-def test_configured() -> None:
+def test_configurations_are_found_by_address() -> None:
     found = [
         Configuration("config.json", {"nr_io_queues": 2}, "tcp", "10.77.0.1", "nqn.one"),
         Configuration("config.json", {"nr_io_queues": 3, "nr_poll_queues": 1}, "rdma", "10.77.0.2", "nqn.one"),

@@ -14,7 +14,7 @@ def reasons(text: str) -> list[str]:
     return [simulation.reason for simulation in simulate(parse(text))]
 
 
-def test_parse() -> None:
+def test_scenarios_are_parsed() -> None:
     assert parse("io=8") == Scenario(8)
     assert parse("io=8,write=2,poll=0,granted=4,cpus=16,vectors=3,previous=6") == Scenario(8, 2, 0, 4, 16, 3, 6)
     assert parse(f"io={LARGEST}").io == LARGEST

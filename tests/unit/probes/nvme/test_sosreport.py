@@ -38,7 +38,7 @@ def statuses(survey: Survey, number: int) -> dict[str, Status]:
     return {name: finding.status for name, finding in judge_controller(survey, survey.subjects[number]).items()}
 
 
-def test_log() -> None:
+def test_the_last_connect_in_a_log_counts() -> None:
     lines = LOG.splitlines()
     assert parse_kernel_log(lines) == {
         "nvme0": LoggedQueues("pcie", 2, Split(2, 0, 0)),

@@ -130,7 +130,7 @@ def test_where_nothing_is_known_of_leaks_only_proof_counts() -> None:
         (12, "error"),
     ],
 )
-def test_connection_state(flags: int, name: str) -> None:
+def test_flags_give_a_connection_s_state(flags: int, name: str) -> None:
     assert connection_state(flags) == name
 
 
@@ -154,7 +154,7 @@ def test_a_socket_of_nobody_we_know() -> None:
     assert entry.processes == ()
 
 
-def test_sending() -> None:
+def test_only_connections_send() -> None:
     """A flag of connections, and of nothing else."""
     connection = Connection(1, 1, "10.0.0.1", "10.0.0.2", "tcp", 5, None)
     assert InfoEntry("connections", None, connection).sending is True

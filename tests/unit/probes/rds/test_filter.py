@@ -39,7 +39,7 @@ COUNTER = InfoEntry("counters", None, Counter("send_queued", 1))
         (InfoFilter(lport=(1,), fport=(7,)), False),
     ],
 )
-def test_messages(info_filter: InfoFilter, match: bool) -> None:
+def test_messages_match_their_filters(info_filter: InfoFilter, match: bool) -> None:
     assert info_filter.match(QUEUED) is match
 
 
@@ -54,7 +54,7 @@ def test_messages(info_filter: InfoFilter, match: bool) -> None:
         (InfoFilter(pid=(3,)), False),
     ],
 )
-def test_connections(info_filter: InfoFilter, match: bool) -> None:
+def test_connections_match_their_filters(info_filter: InfoFilter, match: bool) -> None:
     assert info_filter.match(CONNECTED) is match
 
 

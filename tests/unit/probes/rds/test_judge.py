@@ -70,7 +70,9 @@ def experiment_of(answers: dict[str, OptionAnswer], empty: frozenset[str] = froz
         ({SOCKETS: ISOLATED, SEND: ISOLATED, TCP: ISOLATED, IB: ISOLATED}, IB, UNKNOWN, UNKNOWN),
     ],
 )
-def test_lists(answers: dict[str, OptionAnswer], empty: str, rows: Status, counts: Status) -> None:
+def test_each_list_counts_for_the_verdicts(
+    answers: dict[str, OptionAnswer], empty: str, rows: Status, counts: Status
+) -> None:
     done = experiment_of(answers, frozenset({empty}))
     assert finding_of("rds-info-netns-leak", done).status is rows
     assert finding_of("rds-info-count-leak", done).status is counts
@@ -91,7 +93,7 @@ def test_lists(answers: dict[str, OptionAnswer], empty: str, rows: Status, count
         (replace(DROPPED, errno="EAGAIN"), UNKNOWN, None),
     ],
 )
-def test_delivery(attempt: DeliveryAttempt, status: Status, delivered: bool | None) -> None:
+def test_delivery_is_judged_by_its_controls(attempt: DeliveryAttempt, status: Status, delivered: bool | None) -> None:
     finding = finding_of("rds-netns-delivery", replace(experiment_of({}), delivery=attempt))
     assert finding.status is status
     assert finding.evidence["delivered"] is delivered
@@ -100,7 +102,7 @@ def test_delivery(attempt: DeliveryAttempt, status: Status, delivered: bool | No
 @pytest.mark.parametrize(
     ("errno", "status", "taken"), [(None, OK, False), ("EADDRINUSE", AFFECTED, True), ("EACCES", UNKNOWN, None)]
 )
-def test_bind(errno: str | None, status: Status, taken: bool | None) -> None:
+def test_a_taken_address_is_affected(errno: str | None, status: Status, taken: bool | None) -> None:
     finding = finding_of("rds-bind-netns", replace(experiment_of({}), bind_errno=errno))
     assert finding.status is status
     assert finding.evidence["bind_taken"] is taken

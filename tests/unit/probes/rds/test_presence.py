@@ -26,7 +26,9 @@ UNREADABLE = Error("/lib/modules/x/modules.alias", errno=2)
         (None, UNREADABLE, Status.UNKNOWN, "is not known: /lib/modules/x/modules.alias: No such file"),
     ],
 )
-def test_finding(autoload: AliasTarget | None, error: Error | None, status: Status, words: str) -> None:
+def test_without_rds_the_finding_says_why(
+    autoload: AliasTarget | None, error: Error | None, status: Status, words: str
+) -> None:
     finding = Presence(False, (), autoload, error).finding()
     assert finding.status is status
     assert words in finding.reason

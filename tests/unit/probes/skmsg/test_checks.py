@@ -19,7 +19,7 @@ from .test_judge import CLOSED, FIXED, IDS, UNFIXED, recorded
 
 @pytest.mark.parametrize(("release", "status"), [(UNFIXED, Status.AFFECTED), (FIXED, Status.OK), (CLOSED, Status.OK)])
 @pytest.mark.parametrize("check", IDS)
-def test_verdicts(release: str, status: Status, check: str) -> None:
+def test_real_kernels_have_their_verdicts(release: str, status: Status, check: str) -> None:
     finding = checks.finding(recorded(release), check)
     assert finding.status is status
     assert finding.method is Method.PROBE

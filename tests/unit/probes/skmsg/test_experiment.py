@@ -37,7 +37,9 @@ def test_a_failure_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
         (set(), "CAP_BPF"),
     ],
 )
-def test_capabilities(capabilities: set[str], missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_capabilities_are_named(
+    capabilities: set[str], missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(host, "effective_capabilities", lambda: frozenset(capabilities))
     with pytest.raises(Error, match=missing):
         experiment.require_privileges()
@@ -46,6 +48,6 @@ def test_capabilities(capabilities: set[str], missing: str, monkeypatch: pytest.
 @pytest.mark.parametrize(
     "capabilities", [{"CAP_SYS_ADMIN"}, {"CAP_BPF", "CAP_NET_ADMIN", "CAP_PERFMON"}], ids=["root", "three"]
 )
-def test_enough_capabilities(capabilities: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_enough_capabilities_are_enough(capabilities: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "effective_capabilities", lambda: frozenset(capabilities))
     experiment.require_privileges()

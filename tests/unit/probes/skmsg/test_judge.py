@@ -44,7 +44,7 @@ def outcomes(done: CopyBitExperiment, socket: SocketKind) -> set[str]:
         (CLOSED, "closed", "not-applicable"),
     ],
 )
-def test_real_kernels(release: str, ktls: str, tcp: str) -> None:
+def test_real_kernels_have_their_outcomes(release: str, ktls: str, tcp: str) -> None:
     found = results(recorded(release))
     assert len(found) == 12
     assert outcomes(recorded(release), SocketKind.KTLS) == {ktls}
@@ -286,7 +286,7 @@ def test_which_helper_failed() -> None:
         assert judge(done, replace(run, records=records)).reason == f"{helper}() fails (ENOMEM)"
 
 
-def test_statement(done: CopyBitExperiment) -> None:
+def test_the_symbol_says_what_the_kernel_has(done: CopyBitExperiment) -> None:
     found = statement(done)
     assert found["method"] == "symbol"
     assert found["present"] is done.merge_open_record

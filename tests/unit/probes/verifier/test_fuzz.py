@@ -80,13 +80,13 @@ def explain_anything(data: bytes, errno: str | None) -> None:
 
 
 @given(texts, st.sampled_from([None, "EACCES", "ENOSPC", "EINVAL", "ENOTSUPP"]))
-def test_anything(data: bytes, errno: str | None) -> None:
+def test_anything_is_explained_or_refused(data: bytes, errno: str | None) -> None:
     explain_anything(data, errno)
 
 
 @settings(max_examples=300, deadline=None)
 @given(mutated())
-def test_nearly_a_log(data: bytes) -> None:
+def test_what_is_nearly_a_log_is_explained_or_refused(data: bytes) -> None:
     explain_anything(data, None)
 
 
@@ -108,7 +108,7 @@ BAIT = {
 
 
 @pytest.mark.parametrize("name", BAIT)
-def test_bait(name: str) -> None:
+def test_no_line_is_gone_over_again_and_again(name: str) -> None:
     """Lines and thousands of lines that a careless expression would go over again and again."""
     begin = time.process_time()
     for data in (

@@ -275,7 +275,7 @@ def test_which_register_an_argument_is_in(message: str, insn: int) -> None:
     assert path(diagnosis) == [("update", insn)]
 
 
-def test_regions() -> None:
+def test_a_region_begins_with_its_last_lock() -> None:
     diagnosis = explained(
         START,
         "0: (85) call bpf_rcu_read_lock#100    ;",

@@ -11,14 +11,14 @@ from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 
 
 @pytest.mark.parametrize("errno", sorted(UNSAID))
-def test_an_empty_log(errno: str) -> None:
+def test_an_empty_log_is_explained_by_its_errno(errno: str) -> None:
     for text in (b"", b"\n \0\n"):
         diagnosis = explain_bytes(text, errno)
         assert (diagnosis.outcome, diagnosis.recognised, diagnosis.errno) == (LogOutcome.REJECTED, True, errno)
         assert diagnosis.reason.endswith(".")
 
 
-def test_an_empty_log_and_an_unusual_errno() -> None:
+def test_an_unusual_errno_of_an_empty_log_is_unrecognised() -> None:
     diagnosis = explain_bytes(b"", "EXDEV")
     assert not diagnosis.recognised
     assert "EXDEV" in diagnosis.reason

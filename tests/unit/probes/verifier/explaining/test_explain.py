@@ -161,7 +161,7 @@ def test_remarks_are_no_messages() -> None:
         ("Func#1 ('f') is safe for any args that match its prototype", TRAILER),
     ],
 )
-def test_accepted(lines: tuple[str, ...]) -> None:
+def test_a_log_without_a_message_is_accepted(lines: tuple[str, ...]) -> None:
     diagnosis = explained(*lines)
     assert diagnosis.outcome is LogOutcome.ACCEPTED
     assert diagnosis.truncated is None

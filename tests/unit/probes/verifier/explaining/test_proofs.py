@@ -43,7 +43,7 @@ def explained(release: str, name: str) -> Diagnosis:
 
 
 @pytest.mark.parametrize("name", TOLD)
-def test_reason(name: str) -> None:
+def test_the_reason_is_told(name: str) -> None:
     cause_class, words = TOLD[name]
     diagnosis = explained("6.18.44", name)
     assert words in f"{diagnosis.reason} {diagnosis.suggestion}"
@@ -65,7 +65,7 @@ def test_reason_of_other_kernels(name: str, release: str) -> None:
     assert diagnosis.suggestion
 
 
-def test_joined_line() -> None:
+def test_a_message_without_a_newline_is_told_from_what_follows() -> None:
     """Some messages have no newline: the verifier's last line goes on behind them."""
     assert b"directlyprocessed 10 insns" in log("6.18.44", "exception-callback-called")
     assert explained("6.18.44", "exception-callback-called").message == "insn 4 cannot call exception cb directly"

@@ -48,7 +48,7 @@ def without_numbers(log: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("log", [LOG, without_numbers(LOG)], ids=["6.10", "before"])
-def test_place(log: bytes) -> None:
+def test_the_place_is_in_the_file_that_the_user_wrote(log: bytes) -> None:
     diagnosis = restore_lines(explain_bytes(log), "/tmp/prog.c", SOURCE, log)
     place = diagnosis.place
     assert (place.file, place.line, place.source) == ("prog.c", 10, "*value += 1;")

@@ -45,7 +45,7 @@ def decoded(text: str) -> list[instructions.DecodedInsn]:
         ("raw db 1a f8 ff 10 01 00 00", [features.ACQUIRE]),
     ],
 )
-def test_of_instruction(text: str, wanted: list[Feature]) -> None:
+def test_each_instruction_needs_its_feature(text: str, wanted: list[Feature]) -> None:
     (instruction,) = decoded(text)
     assert list(instructions.of_instruction(instruction)) == wanted
 
@@ -64,11 +64,11 @@ def test_of_instruction(text: str, wanted: list[Feature]) -> None:
         ("again: if r0 == 0 goto +100; exit", False),
     ],
 )
-def test_has_loop(text: str, wanted: bool) -> None:
+def test_loops_are_found(text: str, wanted: bool) -> None:
     assert instructions.has_loop(decoded(text)) is wanted
 
 
-def test_parts() -> None:
+def test_instructions_are_taken_apart() -> None:
     (store,) = instructions.decode(bytes((BPF_STX | 0xDB & 0xF8, 0x1A, 0xF8, 0xFF, 1, 0, 0, 0)))
     assert (store.kind, store.mode, store.src, store.off, store.imm) == (BPF_STX, 0xC0, 1, -8, 1)
     assert instructions.decode(bytes(12)) == instructions.decode(bytes(8))

@@ -67,7 +67,7 @@ def test_agreement_is_about_something() -> None:
     assert len(told) >= 15
 
 
-def test_object() -> None:
+def test_an_object_has_a_floor() -> None:
     found = judge.floor(str(OBJECT))
     assert found.load.release is not None
     assert found.load.exact
@@ -103,7 +103,7 @@ def use(name: str, since: tuple[str, str | None, str | None] | None, stage: Stag
     return Use("helper", name, since, stage)
 
 
-def test_oldest() -> None:
+def test_the_newest_need_is_the_floor() -> None:
     uses = [
         use("a", ("5.9", "0" * 12, None)),
         use("b", ("5.10", "0" * 12, None)),
@@ -126,7 +126,7 @@ def test_what_is_not_known_is_said() -> None:
     assert (harmless.release, harmless.exact) == ("7.4", True)
 
 
-def test_no_object(tmp_path: Path) -> None:
+def test_what_is_no_object_is_refused(tmp_path: Path) -> None:
     for name, data in {"empty": b"", "text": b"#!/bin/sh\n", "other": Path("/proc/self/exe").read_bytes()}.items():
         path = tmp_path / name
         path.write_bytes(data)
@@ -150,7 +150,7 @@ def test_cut_and_broken_objects(tmp_path: Path) -> None:
     assert told > len(whole) // 7
 
 
-def test_tables() -> None:
+def test_tables_hold_releases_and_commits() -> None:
     """Releases are releases, commits are commits, and nothing is both dated and not."""
     dated = [
         *table.KFUNCS.values(),

@@ -25,7 +25,9 @@ from tests.unit.documents import OBJECT
         ("xdpx", None, None, None),
     ],
 )
-def test_sections(section: str, kind: str | None, attach: str | None, stage: Stage | None) -> None:
+def test_sections_give_types_of_programs(
+    section: str, kind: str | None, attach: str | None, stage: Stage | None
+) -> None:
     found, uses = of_section_name(section)
     assert found == kind
     attaching = [use for use in uses if use.kind == "attach type"]
@@ -33,5 +35,5 @@ def test_sections(section: str, kind: str | None, attach: str | None, stage: Sta
     assert all(use.since is not None for use in uses) == (kind is not None)
 
 
-def test_licence_of_an_object() -> None:
+def test_the_licence_of_an_object_is_read() -> None:
     assert ObjectUses(OBJECT.read_bytes()).licence == "GPL"

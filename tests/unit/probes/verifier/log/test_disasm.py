@@ -33,6 +33,8 @@ from kprobe_tool.probes.verifier.log.disasm import Operation, read
         ("something new", Operation.OTHER, None, None),
     ],
 )
-def test_instructions(text: str, operation: Operation, writes: str | None, reads: str | None) -> None:
+def test_instructions_write_and_read_registers(
+    text: str, operation: Operation, writes: str | None, reads: str | None
+) -> None:
     found = read(text)
     assert (found.operation, found.writes, found.reads) == (operation, writes, reads)

@@ -21,5 +21,5 @@ from kprobe_tool.probes.verifier.log.noise import errno_of
         ("99999", None),
     ],
 )
-def test_errnos(text: str, name: str | None) -> None:
+def test_errnos_have_their_names(text: str, name: str | None) -> None:
     assert errno_of(text) == name

@@ -21,7 +21,7 @@ from kprobe_tool.probes.verifier.log.states import S64_MIN, U64_MAX, describe, p
         ("(((", 0, {}),
     ],
 )
-def test_parse(text: str, frame: int, values: dict[str, str]) -> None:
+def test_states_are_parsed(text: str, frame: int, values: dict[str, str]) -> None:
     state = parse(text)
     assert (state.frame, dict(state.values)) == (frame, values)
 
@@ -53,11 +53,11 @@ def test_parse(text: str, frame: int, values: dict[str, str]) -> None:
         ("ctx()", "the context"),
     ],
 )
-def test_describe(text: str, words: str) -> None:
+def test_values_are_described(text: str, words: str) -> None:
     assert describe(text) == words
 
 
-def test_ranges() -> None:
+def test_values_have_ranges() -> None:
     assert value("scalar()").signed[0] == S64_MIN
     assert value("7").unsigned == (7, 7)
     assert value("-1").unsigned == (U64_MAX, U64_MAX)

@@ -135,7 +135,7 @@ def test_what_is_too_long_is_cut() -> None:
     assert len(stats(data).lines[0].source) <= 512
 
 
-def test_bait() -> None:
+def test_no_text_takes_more_than_linear_time() -> None:
     """Nothing here takes more than linear time."""
     data = (
         b"; "

@@ -67,7 +67,7 @@ def test_a_kfunc_that_is_not_there() -> None:
     assert judge.with_floor(CauseClass.SOURCE, "so", floor, "6.2.0") == (CauseClass.SOURCE, "so")
 
 
-def test_age() -> None:
+def test_releases_are_sorted_by_age() -> None:
     releases = ["7.3.4+deb13-amd64", "5.10.0-46-amd64", "6.12.43+deb12-amd64", "6.1.0-56-amd64", "here"]
     assert sorted(releases, key=judge.age) == [
         "here",
@@ -78,7 +78,7 @@ def test_age() -> None:
     ]
 
 
-def test_refusals() -> None:
+def test_refusals_are_of_the_releases_required() -> None:
     found = matrix("accepted")
     assert judge.refusals(found, []) == []
     assert judge.refusals(found, ["6.1.192", "7.2.12"]) == []
@@ -105,7 +105,9 @@ def cell(outcome: LoadOutcome, insns: int | None) -> Cell:
         (("not-loaded", None), (LoadOutcome.REJECTED, 5), None),
     ],
 )
-def test_differences(before: tuple[str, int | None], now: tuple[LoadOutcome, int | None], kind: str | None) -> None:
+def test_a_tenth_more_instructions_is_a_difference(
+    before: tuple[str, int | None], now: tuple[LoadOutcome, int | None], kind: str | None
+) -> None:
     earlier = {("p", "newest"): {"release": "7.2", "outcome": before[0], "insns_processed": before[1]}}
     found = judge.differences([cell(*now)], earlier)
     assert [each.kind for each in found] == ([] if kind is None else [kind])

@@ -89,7 +89,7 @@ def messages_of(start: int) -> list[bytes]:
     ]
 
 
-def test_messages() -> None:
+def test_messages_make_up_a_log() -> None:
     start = SECOND - SECOND // 1000
     (attempt,) = assembled([*messages_of(start), load(SECOND, messages=2)])
     assert attempt.messages == b"R3 invalid mem access 'scalar'\nlast\n"
@@ -168,7 +168,7 @@ def folded(*given: Attempt) -> list[list[int]]:
         ([attempt(SECOND), attempt(SECOND + 3 * MS, 99), attempt(SECOND + 6 * MS)], [[0, 99], [0]]),
     ],
 )
-def test_folding(given: list[Attempt], reports: list[list[int]]) -> None:
+def test_retries_are_one_report(given: list[Attempt], reports: list[list[int]]) -> None:
     assert folded(*given) == reports
 
 

@@ -39,6 +39,6 @@ KERNEL = 0xFFFFFFFF81000000
         (b"%.9999d", [1], b"1".rjust(256, b"0")),
     ],
 )
-def test_kernel_format(template: bytes, args: list[int | bytes], text: bytes) -> None:
+def test_arguments_are_printed_as_the_kernel_does(template: bytes, args: list[int | bytes], text: bytes) -> None:
     numbers = [KERNEL if isinstance(arg, bytes) else arg & 0xFFFFFFFFFFFFFFFF for arg in args]
     assert format_message(template, numbers, [arg if isinstance(arg, bytes) else b"" for arg in args]) == text

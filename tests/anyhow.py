@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The tests that boot nothing, started in ways that must not matter.
 
 python -m tests.anyhow [WAY...]: all of them, or those that are named. Exits with 1 if the tests of one failed.

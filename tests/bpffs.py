@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A BPF file system in a mount namespace of its own, and what others keep in it while we load programs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Loads of BPF programs by other processes, for verifier-log watch to see: what each loader asked and saw."""
 
 from __future__ import annotations

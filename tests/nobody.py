@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Running something as a user without any privilege, wherever the checkout and its Python are."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Skipping with a reason, which is a failure where everything is meant to run."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """TCP connections in a sockmap of the program of ``skmsg watch`` itself, so that it is compiled once for both."""
 
 from __future__ import annotations

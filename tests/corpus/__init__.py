@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Rejected programs, and what kernels say about them; README.md says how that was recorded."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """BPF instructions from text that reads like the verifier's own log.
 
     r1 = *(u32 *)(r0 +8)        *(u64 *)(r10 -8) = r1       *(u32 *)(r10 -4) = 7

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The C programs of the corpus, compiled by clang when first needed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The corpus: small programs that the verifier rejects, each for one reason, and what that reason is.
 
 Category and problem are those of the native block where a kernel writes one (Linux v7.3, kernel/bpf/diagnostics.c),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Loading a program and explaining its log are the same, on the running kernel."""
 
 from __future__ import annotations

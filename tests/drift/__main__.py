@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """python -m tests.drift: what the newest kernel that Debian has changes under this tool.
 
 Prints a line for each change, and exits with 1 if there is one.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The flags in the headers of the user-space API, and which of them no entry of check-fields has."""
 
 import re

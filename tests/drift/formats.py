@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the verifier prints, by the format strings in kernel/bpf, and which of it no row of our messages knows."""
 
 import itertools

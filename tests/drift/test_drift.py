@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is found in small sources and types made for it."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The types of a kernel's image and modules, and where ours, or the places that we look at, differ from them."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the programs of the corpus use: those in C from their objects, the others from their instructions."""
 
 from __future__ import annotations

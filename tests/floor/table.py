@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Makes the table that ``verifier-log floor`` rests on, from kernel sources.
 
     python -m tests.floor.table --dates FEATURES.yaml --dates KERNEL-VERSIONS.md SOURCE... \\

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A fixed number of mutated inputs for each target, and what became of them: python -m tests.fuzz --help."""
 
 from __future__ import annotations

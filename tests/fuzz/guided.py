@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Coverage-guided fuzzing of one target: ``make fuzz``, or with libFuzzer's own options:
 
     python -m tests.fuzz.guided verifier-logs -max_total_time=600 DIRECTORY tests/corpus/logs/7.3.4

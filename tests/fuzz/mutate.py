@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Mutations of bytes: some of what breaks parsers, the same for the same seed."""
 
 from __future__ import annotations

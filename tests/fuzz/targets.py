@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every parser of what others write: how it is fed, and what it may raise.
 
 What a target returns is shown to nobody; what it raises beyond ``refuses`` is a finding, and so is a line that a

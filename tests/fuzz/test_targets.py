@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A few inputs for each target: ``make fuzz`` has the many."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """That the tool leaves a host as it found it, whatever happens to it meanwhile.
 
 Every command line of ``invocations`` runs to its end and into signals (``test_signals``), with system calls refused

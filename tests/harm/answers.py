@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a document claims, so that two runs can be compared: a disturbed one may claim less, and nothing else."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How many runs each test made goes into its report (--junitxml), of which ``page`` makes the table in docs/."""
 
 from __future__ import annotations

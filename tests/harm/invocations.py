@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The command lines that ask a kernel or read a file: each command, and each option that asks something more."""
 
 from __future__ import annotations

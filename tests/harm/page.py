@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """docs/harm.md out of the reports of runs: python -m tests.harm.page REPORT.xml... > docs/harm.md.
 
 The reports are pytest's (--junitxml -o junit_family=xunit1); one that repeats a test replaces what came before it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The least privilege with which a command answers as it does for root: python -m tests.harm.privilege [COMMAND...].
 
 Found by trying: as nobody with all capabilities (ambient, inheritable and bounding set), then without one after the

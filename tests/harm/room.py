@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs a command line in a room of its own and says what it left there: python room.py OPTIONS -- COMMAND...
 
 It becomes the parent of whatever the command leaves running, and, as root, puts empty file systems over the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs of the tool in a room (see ``room``), and how the host was before and after."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """System calls refused, one at a time: an answer may become 'unknown', never another one."""
 
 from __future__ import annotations

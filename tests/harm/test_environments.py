@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Where something is missing that a host usually has: one line that says so, and no verdict that rests on it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Too little memory, in small steps: one line that says so, and never an end by a signal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """SECURITY.md names the least privilege: with these capabilities a command answers as with all, with fewer not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Each command line to its end and into signals at points spread over its run: nothing is left, nobody is misled."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What each command touches is written down (touches.toml), and nothing else is done."""
 
 from __future__ import annotations

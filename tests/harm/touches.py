@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a command does that could change something: python -m tests.harm.touches ARGUMENTS...
 
 Made from a trace of the command and its children: each call that can change the state of a host and did not fail.

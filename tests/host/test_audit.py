@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """audit on this kernel: a full disk, a user without privileges, and a process that is killed."""
 
 import json

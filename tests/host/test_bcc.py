@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """BPF through bcc on this host, without kernel headers."""
 
 import json

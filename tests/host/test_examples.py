@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The examples of every command's help and manual page are run, in a directory with files of the names they use."""
 
 from __future__ import annotations

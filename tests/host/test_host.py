@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The commands on this host, for real, whatever it is: asked as root and as nobody, and left as it was."""
 
 import json

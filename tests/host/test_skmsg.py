@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """skmsg check on this host: plain TCP, and kTLS where that is loaded."""
 
 import json

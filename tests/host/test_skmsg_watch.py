@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What skmsg watch sees of plain TCP sockets on this host. A verdict program looks itself: it takes no kprobes."""
 
 import json

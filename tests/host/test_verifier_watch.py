@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """verifier-log watch on this host, with loaders of all kinds in processes of their own.
 
 Others load programs here as well, so only what our own processes did is looked at.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Boots the guests of one test session: python -m tests.kernels.boots DIRECTORY ROOTDIR INIFILE ROLE...
 
 DIRECTORY/ROLE/plan.json says which kernel and which tests; what happens is appended to events.jsonl beside it. A test

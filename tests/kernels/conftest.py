@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Makes each test of guest/ one pytest item per kernel, run in a guest that boots once for all of them.
 
 On the host, the items are not run: their reports are fetched from the guest. In the guest, the same files are

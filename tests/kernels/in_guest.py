@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The guest's side of a session: runs the planned tests and sends each report to the host at once.
 
 At once, because the next test may be the one the kernel does not survive.

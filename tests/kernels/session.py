@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The guests of one test session, as pytest on the host sees them: which kernels, and what came back.
 
 They are booted by a process of their own (boots.py), which writes down what happens; whoever wants the result of a

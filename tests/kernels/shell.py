@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A shell in a booted kernel: python -m tests.kernels.shell [--list | ROLE | RELEASE]"""
 
 import argparse

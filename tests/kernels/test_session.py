@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What comes back from a guest, and what is said when nothing does."""
 
 import os

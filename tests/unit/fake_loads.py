@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``verifier-log watch`` of a kernel that has told everything already, and the records that it tells."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``skmsg watch`` of a kernel that has told everything already. No unit test attaches anything to this one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Readers of what -o prometheus, nrpe, github and sarif print, as strict as those who read it in earnest."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The transcripts of README.md, as the program prints them today.
 
     python -m tests.unit.readme

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Answers for ``verifier-log matrix`` as the kernels of the corpus gave them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The shape of every document, from its schema: which member has which type.
 
     python -m tests.unit.shapes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The table of checks is data: what must hold for every row."""
 
 import re

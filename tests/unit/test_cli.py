@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The entry point: exit codes, one-line errors, and what happens when stdout is gone."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The table of exit codes in kprobe-tool(1): those of the commands' own pages, each met by a command line."""
 
 from __future__ import annotations

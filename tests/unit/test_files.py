@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A file is the old one or the new one, and nothing else is left."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every command in every format, read as its readers would; and golden files of what those readers rely on."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Importing is what a command line tool spends its time on: who loads what is held here, not with a clock."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The linters, as tests: what they say holds for every commit."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The process: streams that are closed or full, and signals at any moment, for every command."""
 
 from __future__ import annotations

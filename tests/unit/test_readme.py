@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """README.md shows what the program prints, and its commands exist."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What SECURITY.md promises of the code itself: no program of others, no shell, no names that can be known."""
 
 import ast

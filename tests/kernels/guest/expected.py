@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is expected of the kernel that the test runs on: by its release, never by the role it serves."""
 
 from kprobe_tool.checks import history

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """audit in every kernel of the lab, as root and as nobody, against what is known of its release."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What containers and services do not see of /proc and /sys is not taken for what the kernel does not have."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Looks at the kernel log when all other tests of this guest are done."""
 
 import re

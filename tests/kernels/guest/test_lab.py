@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The lab itself: is this the kernel that was asked for, with what the other tests build on?"""
 
 import os

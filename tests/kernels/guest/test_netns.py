@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Finding network namespaces among what other processes have open, whatever that is."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """rds-info against real traffic: two namespaces over veth, RDS/TCP, queued messages of every kind, IPv6 too."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Does the kernel show RDS across namespaces? The answer for these kernels is known, from their changelogs."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Do copy bits survive? The answer for these kernels is known, from their sources and from trying."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """skmsg watch by kprobes, on sockets of this process and on those of skmsg check."""
 
 import json

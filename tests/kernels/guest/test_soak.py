@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """No verdict rests on luck: each experiment again and again, idle and beside a load that keeps kernel workers back.
 
 KPROBE_TOOL_SOAK says how many rounds of each ('make soak' takes 20). A round may answer unknown; two rounds must

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A kprobe event of ours goes with its block, and with its process."""
 
 import os

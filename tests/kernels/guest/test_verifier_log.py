@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """verifier-log load in every kernel: the whole corpus, the same as explain of its log, and nothing left of it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """verifier-log watch with loaders of all kinds, and what the verifier says to those that ask for no log."""
 
 import errno as errnos

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Running kprobe-tool in the guest: in this process, since starting Python is what takes time here."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """verifier-log matrix for real: five programs on kernels that it boots itself, and what is left when it is killed.
 
 Opt-in, since it boots kernels besides those of the session: KPROBE_TOOL_MATRIX=1. KPROBE_TOOL_MATRIX_KERNELS names

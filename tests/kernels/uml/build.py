@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds the User Mode Linux kernel with CHECK_FIELDS from Debian's linux-source: python -m tests.kernels.uml.build
 
 It takes 180 MB of download, 2 GB of disk while it runs, and 3 to 10 minutes. The kernel stays in the lab's cache.

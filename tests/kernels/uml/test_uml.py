@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A real kernel with CHECK_FIELDS, against the command and against its emulation.
 
 Opt-in: these tests run where build.py has built the kernel. In the host tests, an emulation answers for a kernel that

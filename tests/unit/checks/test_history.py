@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which releases have what: the table, and how it is read."""
 
 import pytest

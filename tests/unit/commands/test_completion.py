@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What shells are offered, as they ask."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The archive as it was recorded, and what it may become."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The cache, with a mirror that has not everything it lists."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What happens to a guest's processes, with a shell in the place of QEMU."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is read from apt's sources."""
 
 from pathlib import Path

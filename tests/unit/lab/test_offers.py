@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which kernel is chosen for a role, from the archive as it was recorded and from what it may become."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """ELF core files that are none the kernel would write."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What modprobe would do, from its configuration, in a directory of our own."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The RDS structures against the UAPI header, by the C compiler, and against what kernels return."""
 
 import ctypes

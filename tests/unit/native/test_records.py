@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Stepping through records: as long as this tool knows, shorter, and longer."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A filter that stays, hence in a child."""
 
 from __future__ import annotations

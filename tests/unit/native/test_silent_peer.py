@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Raw TCP segments, against the kernel's own: a handshake with it in a namespace of our own."""
 
 import errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which commands work, by what was found."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """-v: what is asked of the kernel, a line each, and nothing else changes."""
 
 from __future__ import annotations

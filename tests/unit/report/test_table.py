@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Rendering: what people see, and that nothing from outside drives their terminal."""
 
 import click

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """audit from the command line to the exit code, on kernels that answer as the tests want."""
 
 from __future__ import annotations

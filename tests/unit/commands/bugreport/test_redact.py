@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Nothing of a bug report names the host or its peers, and all the rest stays."""
 
 from __future__ import annotations

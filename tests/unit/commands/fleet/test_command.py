@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What ``fleet`` prints, and its exit codes."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reports put together. They are made from one that ``audit`` wrote on 6.18.44, since a fleet is hard to come by."""
 
 import copy

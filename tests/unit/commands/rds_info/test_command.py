@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What rds-info says about rows that may be anybody's."""
 
 from dataclasses import replace

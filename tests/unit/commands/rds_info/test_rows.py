@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The JSON rows of rds-info, and the cells that people see of them."""
 
 from kprobe_tool.commands.rds_info.rows import entry_row, holder_cell, netns_cell, tables

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What runs on each kernel of the matrix, as it would here: the lines that it writes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is not tried on a kernel that it could harm."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """From raw answers to entries, with captures of booted kernels (see ../../data/rds/README.md)."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which entries a user wants to see."""
 
 from dataclasses import fields

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the experiment's answers mean. The experiment itself runs in booted kernels."""
 
 from dataclasses import replace

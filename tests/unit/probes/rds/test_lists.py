@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The records of one list, from the options that answer for it."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """RDS that is not loaded: what that means depends on who can have it loaded."""
 
 import os

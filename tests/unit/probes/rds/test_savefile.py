@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A saved capture comes from anywhere: whatever is in it, it is read or refused in one line."""
 
 import copy

@@ -64,6 +64,7 @@ class Archive:
         # Checkouts that read other suites share the kernels and not the lists.
         self.apt = self.cache / f"apt-{zlib.crc32(' '.join(SUITES).encode()):08x}"
         self.problems: list[str] = []
+        self._partial: Path | None = None
 
     def kernels(self) -> list[Kernel]:
         """One kernel per role, the roles' order. Empty if neither archive nor cache have any."""
@@ -120,9 +121,9 @@ class Archive:
             )
             if offer is None:
                 raise Error(kernel.release, f"neither the archive nor the cache has {kernel.version}")
-            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.cache) as tmp:
+            with self._partial_directory() as tmp:
                 try:
-                    self._unpack(offer, Path(tmp))
+                    self._unpack(offer, tmp)
                 except Error:
                     # Perhaps a newer package has taken its place: look again next time.
                     os.utime(self.apt / "offers.json", (0, 0))
@@ -130,7 +131,7 @@ class Archive:
                 target = self.directory(kernel)
                 if target.exists():
                     shutil.rmtree(target)
-                (Path(tmp) / "kernel").rename(target)
+                (tmp / "kernel").rename(target)
             # Not before: where nothing can be had any more, what is old has to do.
             self._prune()
 
@@ -150,12 +151,17 @@ class Archive:
             if not target.exists():
                 shutil.rmtree(target.parent, ignore_errors=True)
                 target.parent.mkdir(parents=True)
-                with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.cache) as tmp:
-                    self._apt_get("download", f"{package}={version}", cwd=Path(tmp))
-                    (deb,) = Path(tmp).glob("*.deb")
+                with self._partial_directory() as tmp:
+                    self._apt_get("download", f"{package}={version}", cwd=tmp)
+                    (deb,) = tmp.glob("*.deb")
                     _run(["dpkg-deb", "-x", str(deb), f"{tmp}/unpacked"])
-                    Path(tmp, "unpacked").rename(target)
+                    (tmp / "unpacked").rename(target)
             return version, target
+
+    def abandon(self) -> None:
+        """Removes what a download that another thread is at has written; the process is about to end."""
+        if self._partial is not None:
+            shutil.rmtree(self._partial, ignore_errors=True)
 
     def fetch_best(self, kernel: Kernel, taken: Iterable[str] = ()) -> Kernel:
         """Fetches the kernel, or the next best of its series where the mirror lists a kernel that it does not have.
@@ -277,6 +283,18 @@ class Archive:
 
     def _apt_cache(self, *args: str) -> str:
         return _run(["apt-cache", *self._apt_options(), *args])
+
+    @contextmanager
+    def _partial_directory(self) -> Iterator[Path]:
+        """For a download. Those of processes that were killed go first: who has the lock is the only one at it."""
+        for stale in self.cache.glob(".fetch-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.cache, ignore_cleanup_errors=True) as name:
+            self._partial = Path(name)
+            try:
+                yield self._partial
+            finally:
+                self._partial = None
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -105,6 +105,8 @@ class Image:
 
 @dataclass(frozen=True)
 class GuestLimits:
+    first_output: float = 240
+    """Seconds until anything must have been written, to the console or by the script: a kernel takes 5."""
     first_sign_of_life: float = 240
     """Seconds until the guest's script must have started. A boot takes 12 on an idle machine."""
     total: float = float(os.environ.get("KPROBE_TOOL_GUEST_TIMEOUT", "1500"))
@@ -277,7 +279,7 @@ def _pump(
 ) -> str:
     assert process.stdout is not None and process.stderr is not None
     start = time.monotonic()
-    alive = False
+    heard = alive = False
     rest = b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -286,6 +288,8 @@ def _pump(
             seconds = time.monotonic() - start
             if seconds > limits.total:
                 return f"not done after {limits.total:.0f} s"
+            if not heard and seconds > limits.first_output:
+                return f"it did not boot: nothing on its console after {limits.first_output:.0f} s"
             if not alive and seconds > limits.first_sign_of_life:
                 return f"no sign of life after {limits.first_sign_of_life:.0f} s"
             for key, _ in selector.select(timeout=0.5):
@@ -293,9 +297,10 @@ def _pump(
                 if not data:
                     selector.unregister(key.fileobj)
                 elif key.fileobj is process.stderr:
+                    heard = True
                     log(data)
                 else:
-                    alive = True
+                    heard = alive = True
                     *lines, rest = (rest + data).split(b"\n")
                     for one in lines:
                         line(one)

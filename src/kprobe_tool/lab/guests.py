@@ -125,7 +125,9 @@ class Runs:
         for kvm in (True, False) if self.kvm else (False,):
             self.tell("boot", guest, release=image.release, kvm=kvm)
             argv = boot.virtme_run(image, script, kvm=kvm)
-            limits = boot.GuestLimits(KVM_FIRST_SIGN if kvm else self.plan.seconds, self.plan.seconds)
+            limits = boot.GuestLimits(
+                first_sign_of_life=KVM_FIRST_SIGN if kvm else self.plan.seconds, total=self.plan.seconds
+            )
             console = directory / "console.log"
             ending = boot.run(argv, console, line, self.stop, limits, temporary=directory)
             if alive or self.stop.is_set():
@@ -235,6 +237,7 @@ def main() -> int:
             runs.stop.set()
             time.sleep(END)
             # A download goes on, and nobody waits for it any more.
+            archive.abandon()
             shutil.rmtree(directory, ignore_errors=True)
             os.killpg(0, signal.SIGKILL)
 

@@ -18,6 +18,8 @@ IMAGES = ("bzImage", "vmlinuz", "arch/x86/boot/bzImage")
 RELEASE = re.compile(r"[0-9][0-9A-Za-z.+_~-]*")
 INDEXES = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 """What depmod reads besides the modules."""
+BOOT_MAGIC = (0x202, b"HdrS")
+"""Where each image for x86 has which bytes (Documentation/arch/x86/boot.rst)."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,17 @@ def find(directory: Path) -> Unpacked:
     images = [directory / "boot" / f"vmlinuz-{release}", modules / "vmlinuz", *(directory / name for name in IMAGES)]
     for image in images:
         if image.is_file():
+            check_image(image)
             return Unpacked(release, image.resolve(), modules.resolve())
     raise Error(subject, f"no image of {release}", hint=f"it is looked for as {', '.join(map(str, images))}")
+
+
+def check_image(path: Path) -> None:
+    """Raises Error where QEMU would start what is no kernel, and wait."""
+    offset, magic = BOOT_MAGIC
+    with open(path, "rb") as file:
+        if file.read(offset + len(magic))[offset:] != magic:
+            raise Error(str(path), "is no x86 kernel image", hint="it wants the bzImage, not vmlinux or its archive")
 
 
 def stage(found: Unpacked, directory: Path) -> boot.Image:

@@ -149,3 +149,30 @@ def test_the_newest_source(tmp_path: Path) -> None:
 def test_no_source(tmp_path: Path) -> None:
     with pytest.raises(Error, match="no package has it"):
         Sources(tmp_path, "").fetch_source()
+
+
+def test_what_a_killed_process_left_goes_with_the_next_download(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path, archive(), there=".")
+    (tmp_path / ".fetch-stale/unpacked").mkdir(parents=True)
+    mirror.fetch(kernel_for(mirror, "newest"))
+    assert list(tmp_path.glob(".fetch-*")) == []
+
+
+class LeftMirror(Mirror):
+    """Whoever wanted the kernel is gone in the midst of the download."""
+
+    def _unpack(self, offer: Offer, tmp: Path) -> None:
+        (tmp / "first.deb").write_bytes(b"x")
+        self.abandon()
+        self.downloads.append(offer.release)
+        assert not tmp.exists()
+        raise Error("apt-get", "its directory is gone")
+
+
+def test_a_download_that_nobody_waits_for_leaves_nothing(tmp_path: Path) -> None:
+    mirror = LeftMirror(tmp_path, archive())
+    mirror.abandon()
+    with pytest.raises(Error, match="its directory is gone"):
+        mirror.fetch(kernel_for(mirror, "newest"))
+    assert len(mirror.downloads) == 1
+    assert list(tmp_path.glob(".fetch-*")) == []

@@ -58,6 +58,10 @@ def test_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
     assert not is_alive(int(pid.read_text()))
 
 
+def test_kernel_without_a_word(harness: Harness) -> None:
+    assert "nothing on its console after 1 s" in harness.run("sleep 60", boot.GuestLimits(first_output=1)).hung
+
+
 def test_guest_that_does_not_end(harness: Harness) -> None:
     assert "not done after 5 s" in harness.run("echo alive; sleep 60", boot.GuestLimits(total=5)).hung
     assert harness.lines == [b"alive"]

@@ -12,6 +12,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.lab import unpacked
 
 RELEASE = "6.12.0-55.el10.x86_64"
+IMAGE = bytes(0x202) + b"HdrS" + bytes(100)
 
 
 def make_files(directory: Path, image: str, modules: str = "lib/modules") -> Path:
@@ -23,7 +24,7 @@ def make_files(directory: Path, image: str, modules: str = "lib/modules") -> Pat
         (tree / name).write_bytes(b"")
     path = directory / image
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"kernel")
+    path.write_bytes(IMAGE)
     return tree
 
 
@@ -61,12 +62,20 @@ def test_what_is_no_kernel(tmp_path: Path) -> None:
         unpacked.find(tmp_path)
 
 
+@pytest.mark.parametrize("content", [b"", b"\x7fELF" + bytes(2000)])
+def test_an_image_that_is_none(tmp_path: Path, content: bytes) -> None:
+    make_files(tmp_path, "bzImage")
+    (tmp_path / "bzImage").write_bytes(content)
+    with pytest.raises(Error, match="bzImage: is no x86 kernel image"):
+        unpacked.find(tmp_path)
+
+
 def test_stage_leaves_the_original_alone(tmp_path: Path) -> None:
     source = tmp_path / "source"
     tree = make_files(source, "bzImage")
     before = sorted(source.rglob("*"))
     image = unpacked.stage(unpacked.find(source), tmp_path / "staged")
-    assert image.vmlinuz.read_bytes() == b"kernel"
+    assert image.vmlinuz.read_bytes() == IMAGE
     assert (image.modules / "kernel" / "x.ko").resolve() == tree / "kernel" / "x.ko"
     assert (image.modules / "modules.dep").exists()
     assert sorted(source.rglob("*")) == before

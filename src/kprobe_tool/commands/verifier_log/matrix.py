@@ -113,7 +113,8 @@ def command(
     """Load the programs of a file on several kernels, and tell for each what its verifier says, and why.
 
     FILE is an ELF object or a C file for bcc. Each kernel is booted in QEMU and given the programs one by one, as
-    'verifier-log load' does it. Nothing is left on this machine but the kernels that were downloaded.
+    'verifier-log load' does it. Nothing is left on this machine but the kernels
+    that were downloaded, and apt's lists of packages.
     """
     from kprobe_tool.probes.verifier.matrix import ask, judge
 

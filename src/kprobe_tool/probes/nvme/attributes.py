@@ -62,11 +62,16 @@ def open_tree(directory: str | None) -> Tree:
         return open_checked(directory)
 
 
-def open_checked(root: str) -> Tree:
+def open_unchecked(root: str) -> Tree:
+    """A copy of /sys of which any part may be missing. Raises Error where there is no such directory."""
     try:
-        tree = Tree(root, ATTRIBUTES)
+        return Tree(root, ATTRIBUTES)
     except OSError as error:
         raise Error.from_os(f"sysfs '{root}'", error) from error
+
+
+def open_checked(root: str) -> Tree:
+    tree = open_unchecked(root)
     try:
         tree.names("class")
     except OSError as error:

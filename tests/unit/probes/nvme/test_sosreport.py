@@ -79,6 +79,15 @@ def test_log_alone(tmp_path: Path) -> None:
     assert survey_sosreport(str(tmp_path), ["nvme1"]).subjects == survey.subjects[1:]
 
 
+def test_sysfs_without_controllers(tmp_path: Path) -> None:
+    """sos 4.0 copies the parameters of modules, and nothing of /sys/class: the log is all there is of controllers."""
+    trees.file(tmp_path, LOGS[0], LOG)
+    trees.file(tmp_path, "sys/module/nvme/parameters/poll_queues", "1\n")
+    survey = survey_sosreport(str(tmp_path))
+    assert [subject.controller.name for subject in survey.subjects] == ["nvme0", "nvme1"]
+    assert statuses(survey, 1)["nvme-stale-io-queues"] is Status.AFFECTED
+
+
 def test_log_and_sysfs(tmp_path: Path) -> None:
     """sos collects the controllers of fabrics without their queues; whoever is in the log only is gone."""
     directory = sosreport(tmp_path)

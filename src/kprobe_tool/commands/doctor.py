@@ -50,6 +50,14 @@ ITEM_COLUMNS = (
 )
 
 
+def reason(status: CommandStatus) -> str | None:
+    """What is missing, and which options do without."""
+    if not status.missing:
+        return None
+    missing = "; ".join(f"{item.name} ({item.detail})" for item in status.missing)
+    return f"{missing}; works with {' or '.join(status.elsewhere)}" if status.elsewhere else missing
+
+
 def command_row(status: CommandStatus) -> Row:
     """The JSON object of one command."""
     return {
@@ -58,7 +66,8 @@ def command_row(status: CommandStatus) -> Row:
         "needs": [list(choice) for choice in status.command.needs],
         "wants": [list(choice) for choice in status.command.wants],
         "missing": [item.name for item in status.missing],
-        "reason": "; ".join(f"{item.name} ({item.detail})" for item in status.missing) or None,
+        "elsewhere": list(status.elsewhere),
+        "reason": reason(status),
     }
 
 

@@ -52,11 +52,13 @@ Needs = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class CommandNeeds:
-    """What a command cannot do without (``needs``), and what it says less without (``wants``)."""
+    """What a command cannot do without (``needs``), and what it says less without (``wants``). ``elsewhere`` are the
+    options with which it asks no kernel, and needs nothing of this one."""
 
     command: str
     needs: Needs = ()
     wants: Needs = ()
+    elsewhere: tuple[str, ...] = ()
 
 
 COMMANDS = (
@@ -66,8 +68,13 @@ COMMANDS = (
     CommandNeeds("doctor"),
     CommandNeeds("explain"),
     CommandNeeds("fleet"),
-    CommandNeeds("nvme-queues", needs=(("nvme",),), wants=(("capabilities",), ("btf",))),
-    CommandNeeds("rds-info", needs=(("rds",),), wants=(("capabilities",),)),
+    CommandNeeds(
+        "nvme-queues",
+        needs=(("nvme",),),
+        wants=(("capabilities",), ("btf",)),
+        elsewhere=("--simulate", "--sysfs", "--from-sos"),
+    ),
+    CommandNeeds("rds-info", needs=(("rds",),), wants=(("capabilities",),), elsewhere=("--from",)),
     CommandNeeds("rds-info --leak-check", needs=(("rds",), ("user-namespaces", "capabilities"))),
     CommandNeeds("schema"),
     CommandNeeds("skmsg check", needs=(("bpf-compile",), ("sockmap",)), wants=(("tls",),)),
@@ -87,20 +94,23 @@ COMMANDS = (
 
 @dataclass(frozen=True)
 class CommandStatus:
-    """Whether a command works here; ``missing`` are the items that keep it from that, or from saying more."""
+    """Whether a command works here; ``missing`` are the items that keep it from that, or from saying more. Where they
+    keep it from that, it works with one of the options ``elsewhere`` only."""
 
     command: CommandNeeds
     works: Works
     missing: tuple[Item, ...]
+    elsewhere: tuple[str, ...] = ()
 
 
 def status_of(command: CommandNeeds, items: Mapping[str, Item]) -> CommandStatus:
     """What the items mean for a command."""
     needed, wanted = (missing(choices, items) for choices in (command.needs, command.wants))
     if any(item.available is False for item in needed):
-        return CommandStatus(command, Works.NO, needed)
+        works = Works.PARTLY if command.elsewhere else Works.NO
+        return CommandStatus(command, works, needed, command.elsewhere)
     if needed:
-        return CommandStatus(command, Works.UNKNOWN, needed)
+        return CommandStatus(command, Works.UNKNOWN, needed, command.elsewhere)
     return CommandStatus(command, Works.PARTLY if wanted else Works.YES, wanted)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from kprobe_tool.commands.doctor import reason
 from kprobe_tool.native import host
 from kprobe_tool.probes import doctor
 from kprobe_tool.probes.doctor import COMMANDS, CommandNeeds, Item, Works, status_of
@@ -58,3 +59,19 @@ def test_root_is_not_told_to_become_root(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr("os.geteuid", lambda uid=uid: uid)
         hint = doctor.capabilities().hint
         assert hint is not None and words in hint
+
+
+@pytest.mark.parametrize(
+    ("there", "works", "elsewhere"),
+    [(True, Works.YES, ()), (False, Works.PARTLY, ("--from",)), (None, Works.UNKNOWN, ("--from",))],
+)
+def test_what_asks_no_kernel_works_everywhere(there: bool | None, works: Works, elsewhere: tuple[str, ...]) -> None:
+    status = status_of(CommandNeeds("x", needs=(("a",),), elsewhere=("--from",)), items(a=there))
+    assert (status.works, status.elsewhere) == (works, elsewhere)
+
+
+def test_without_a_controller_captured_trees_are_read_all_the_same() -> None:
+    there = {name: Item(name, True, "as it is") for name in ("capabilities", "btf")}
+    command = next(each for each in COMMANDS if each.command == "nvme-queues")
+    status = status_of(command, {**there, "nvme": Item("nvme", False, "no controller")})
+    assert reason(status) == "nvme (no controller); works with --simulate or --sysfs or --from-sos"

@@ -153,8 +153,9 @@ GROUPS = (
                 rule="argument-trusted",
                 wordings={"{arg} must be referenced or trusted": "6.12-7.3"},
                 reason=(
-                    "The kernel does not vouch for {arg}: it is neither referenced nor trusted, be it that it was "
-                    "read from an object that may go away or that it is no kernel object."
+                    "The kernel cannot be sure that what {arg} points to is still there: the pointer is neither "
+                    "trusted nor holds a reference, because it was read from an object that may go away, or is not "
+                    "to a kernel object at all."
                 ),
                 suggestion=(
                     "Acquire a reference first (bpf_task_acquire() and the like), or take the pointer from the "
@@ -528,8 +529,11 @@ GROUPS = (
                     "invalid map_ptr to access map->key": "5.10-7.3",
                     "invalid map_ptr to access map->value": "5.10-7.3",
                 },
-                reason="The helper's map argument is not known at this instruction.",
-                suggestion="Pass the address of one map.",
+                reason=(
+                    "Which map the helper is to work on must be known when the program is loaded, and is not known "
+                    "at this instruction."
+                ),
+                suggestion="Pass the address of one map, the same one on every path.",
             ),
             KernelMessage(
                 rule="map-uid",

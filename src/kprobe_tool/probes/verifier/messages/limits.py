@@ -150,7 +150,7 @@ GROUPS = (
                     "The total number of maps per program has reached the limit of {limit}": "6.12-7.3",
                     "The total number of btfs per program has reached the limit of {limit}": "7.2-7.3",
                 },
-                reason="A program may use {limit} of them.",
+                reason="A program may use {limit} maps, and as many BTF objects, at most.",
                 suggestion="Use fewer maps, or a map of maps.",
             ),
         ),

@@ -35,8 +35,8 @@ GROUPS = (
                 rule="bounds-unbounded",
                 wordings={"{arg} unbounded memory access, make sure to bounds check any such access": "5.10-7.3"},
                 reason=(
-                    "The offset in {arg} has no upper limit that would be worth anything, so the access can lie "
-                    "anywhere behind the object."
+                    "The offset in {arg} has no upper limit, or none that helps, so the access can lie anywhere "
+                    "behind the object."
                 ),
                 suggestion=(
                     "Compare the index with the number of elements, and use the very register that was compared; or "
@@ -404,7 +404,7 @@ GROUPS = (
                     "{arg} is ptr_{name} invalid negative access: off={off}": "5.10-7.3",
                     "{arg} is {type} invalid negative access: off={off}": "5.10-7.3",
                 },
-                reason="The access through {arg} begins {off} bytes from the object, before it.",
+                reason="The access through {arg} is at offset {off}, which lies before the object.",
                 suggestion="Access the fields of the structure.",
                 follow=Follow.REGISTER,
             ),

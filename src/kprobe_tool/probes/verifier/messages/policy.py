@@ -112,7 +112,10 @@ GROUPS = (
                     "LSM programs must have a GPL compatible license": "5.10-7.3",
                     "struct ops programs must have a GPL compatible license": "5.10-7.3",
                 },
-                reason="This is for programs under a GPL-compatible licence, and the program says it has none.",
+                reason=(
+                    "Calling kernel functions, reading kernel structures, LSM and struct_ops programs: all of these "
+                    "are for programs under a GPL-compatible licence, and this one declares none."
+                ),
                 suggestion='Where it is true, declare it: char _license[] SEC("license") = "GPL";',
             ),
         ),
@@ -191,7 +194,10 @@ GROUPS = (
             KernelMessage(
                 rule="packet-load-type",
                 wordings={"BPF_LD_[ABS|IND] instructions not allowed for this program type": "5.10-7.3"},
-                reason="The old packet loads are for socket filters, tc and cgroup programs.",
+                reason=(
+                    "The old instructions for packet access (BPF_LD_ABS, BPF_LD_IND) are for socket filters, tc and "
+                    "cgroup programs."
+                ),
                 suggestion="Use bpf_skb_load_bytes() or direct packet access.",
             ),
         ),
@@ -304,7 +310,10 @@ GROUPS = (
                     "Only fentry/fexit/fmod_ret and lsm programs can be sleepable": "5.10",
                     "BPF_LSM_CGROUP programs cannot be sleepable": "6.1",
                 },
-                reason="Whether the program may sleep (BPF_F_SLEEPABLE) does not go with its type.",
+                reason=(
+                    "Programs of this type cannot be loaded as sleepable (BPF_F_SLEEPABLE); or, those of type "
+                    "syscall, cannot be loaded otherwise."
+                ),
                 suggestion="Use the section name without .s, or for syscall programs with it.",
             ),
         ),

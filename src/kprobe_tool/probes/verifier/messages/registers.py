@@ -183,7 +183,7 @@ GROUPS = (
             KernelMessage(
                 rule="pointer-from-scalar",
                 wordings={"{arg} tried to subtract pointer from scalar": "5.10-7.3"},
-                reason="A number minus a pointer is neither.",
+                reason="A number minus a pointer is neither a number nor a pointer that a program could use.",
                 suggestion="Subtract pointers from pointers, or keep the two apart.",
                 follow=Follow.REGISTER,
             ),
@@ -239,10 +239,10 @@ GROUPS = (
                 rule="pointer-and-pointer",
                 wordings={"{arg} pointer {operator} pointer prohibited": "5.10-7.3"},
                 reason=(
-                    "Both operands are pointers, and {operator} of two pointers is none. Only their difference is "
-                    "allowed, and only to programs that may see addresses."
+                    "Both operands are pointers, and {operator} does not make a pointer of two. Only their "
+                    "difference is allowed, and only to loaders with CAP_PERFMON."
                 ),
-                suggestion="Make one of the two a number.",
+                suggestion="Add an offset, which is a number, to one of the two.",
                 follow=Follow.REGISTER,
             ),
         ),

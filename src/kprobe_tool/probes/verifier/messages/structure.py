@@ -32,11 +32,11 @@ GROUPS = (
                 rule="back-edge",
                 wordings={"back-edge from insn {at} to {to}": "5.10-7.3"},
                 reason=(
-                    "Instruction {at} leads back to {to}: a loop, which this loader may not load, or a function "
-                    "that calls itself, which no loader may."
+                    "Instruction {at} leads back to {to}: this is a loop, which only loaders with CAP_BPF may load "
+                    "and only since Linux 5.3, or a function that calls itself, which is never allowed."
                 ),
                 suggestion=(
-                    "Unroll the loop, or load it with CAP_BPF on a kernel from 5.3 on; make a loop of a recursion."
+                    "Unroll the loop, or load it with CAP_BPF; write a function that calls itself as a loop."
                 ),
             ),
         ),
@@ -180,8 +180,8 @@ GROUPS = (
                     "callback function cannot be the main program": "6.1-7.3",
                     "callback function not allowed for map": "6.1-7.3",
                 },
-                reason="The function cannot be a callback here.",
-                suggestion="Pass a static function of this program.",
+                reason="Only a static function of this program can be a callback, and not for every type of map.",
+                suggestion="Pass a static function of this program, which is not its main function.",
             ),
             KernelMessage(
                 rule="exception-callback-called",
@@ -258,7 +258,10 @@ GROUPS = (
                     "LD_ABS is only allowed in functions that return 'int'.": "5.10-7.3",
                     "tail_call is only allowed in functions that return 'int'.": "5.10-7.3",
                 },
-                reason="A function other than the main one may do this only if BTF says that it returns int.",
+                reason=(
+                    "A function other than the main one may make tail calls, or use the old packet access (LD_ABS), "
+                    "only if its BTF says that it returns int."
+                ),
                 suggestion="Compile with -g, and return int.",
             ),
         ),
@@ -277,7 +280,10 @@ GROUPS = (
                     "program with __ref argument cannot tail call": "7.2-7.3",
                     "tail_calls are not allowed in non-JITed programs with bpf-to-bpf calls": "5.10-7.3",
                 },
-                reason="A program of this shape cannot make tail calls.",
+                reason=(
+                    "On this kernel a program that has functions of its own (not inlined), arguments on the stack or "
+                    "a referenced argument cannot make tail calls."
+                ),
                 suggestion="Inline the functions (__always_inline), or do without the tail call.",
             ),
         ),

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,25 @@ def test_log_alone(tmp_path: Path) -> None:
     assert statuses(survey, 0)["nvme-stale-io-queues"] is Status.NOT_APPLICABLE
     assert survey.errors == ()
     assert survey_sosreport(str(tmp_path), ["nvme1"]).subjects == survey.subjects[1:]
+
+
+RECORDED = trees.DATA.parent / "nvme-sosreport/6.12.43+deb12-amd64.json"
+"""What sos 4.0 (``sos report -o kernel,block,nvme``) collected in a guest with that kernel, QEMU's controller and one
+over tcp with nr_io_queues=2,nr_poll_queues=2: the lines of its log about NVMe, and of its files those read here."""
+
+
+def test_recorded(tmp_path: Path) -> None:
+    for path, content in json.loads(RECORDED.read_text(encoding="utf-8"))["files"].items():
+        trees.file(tmp_path, path, content)
+    survey = survey_sosreport(str(tmp_path))
+    pci, tcp = (subject.controller for subject in survey.subjects)
+    assert (pci.name, pci.transport, pci.granted, pci.split) == ("nvme0", "pcie", 2, Split(2, 0, 0))
+    assert (tcp.name, tcp.transport, tcp.granted, tcp.split) == ("nvme1", None, 2, Split(1, 0, 1))
+    assert [statuses(survey, number)["nvme-stale-io-queues"] for number in (0, 1)] == [
+        Status.NOT_APPLICABLE,
+        Status.AFFECTED,
+    ]
+    assert survey.errors == ()
 
 
 def test_sysfs_without_controllers(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
             yield ""
         separator = True
         if table.title is not None:
-            yield click.style(escape(table.title), bold=True)
+            for title in [escape(table.title)] if wide else wrap_text(table.title, 0):
+                yield click.style(title, bold=True)
         if table.rows:
             yield from grid(table, wide=wide)
         else:
@@ -41,7 +42,8 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
         yield "".join(style(span) for span in line)
     if document.summary and separator:
         yield ""
-    yield from (escape(line) for line in document.summary)
+    for text in document.summary:
+        yield from ([escape(text)] if wide else wrap_text(text, 0))
 
 
 def style(span: Span) -> str:
@@ -60,7 +62,7 @@ def grid(table: Table, *, wide: bool) -> list[str]:
         for line in cells:
             for number, column in enumerate(columns):
                 if column.wrap:
-                    line[number] = "\n".join(textwrap.wrap(line[number], room)) or "-"
+                    line[number] = "\n".join(textwrap.wrap(line[number], room, break_on_hyphens=False)) or "-"
     for line, row in zip(cells, table.rows, strict=True):
         paint(columns, line, row)
     titles = [column.title for column in columns]

@@ -60,7 +60,7 @@ def command(output: Output, fail_on: FailOn) -> ExitCode:
         },
         warnings=[] if done.own_netns else [SHARED],
         aside=[Table(FINDING_COLUMNS, rows, title="Verdicts")],
-        summary=[f"by symbol, not tried: {by_symbol['text']}"],
+        summary=[f"Not tried, as a fault there corrupts memory: {by_symbol['text']}"],
     )
     emit(document, output)
     return exit_code(findings, fail_on)

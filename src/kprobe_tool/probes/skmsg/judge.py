@@ -175,9 +175,15 @@ def results(done: CopyBitExperiment) -> list[Result]:
 def statement(done: CopyBitExperiment) -> dict[str, object]:
     """What the kernel's symbols say about merging split records, which is not tried: a bug there corrupts memory."""
     name, present = TLS_MERGE_OPEN_RECORD, done.merge_open_record
-    if present is None or not done.tls_loaded:
+    unknown = f"whether the kernel merges split records back, by {name}(), is not known: "
+    if not done.tls_loaded:
         present = None
-        text = f"whether the kernel has {name}() is not known: /proc/kallsyms cannot be read, or tls is not loaded"
+        reason = (
+            "the module tls is not loaded" if done.tls_loaded is False else "whether tls is loaded cannot be seen"
+        )
+        text = f"{unknown}{reason}"
+    elif present is None:
+        text = f"{unknown}/proc/kallsyms cannot be read"
     elif not present:
         text = f"the kernel has no {name}(), so it merges no split record back"
     elif done.controls is not None and done.controls.closed:

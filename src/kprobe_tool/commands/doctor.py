@@ -55,7 +55,9 @@ def reason(status: CommandStatus) -> str | None:
     if not status.missing:
         return None
     missing = "; ".join(f"{item.name} ({item.detail})" for item in status.missing)
-    return f"{missing}; works with {' or '.join(status.elsewhere)}" if status.elsewhere else missing
+    *more, last = status.elsewhere or ("",)
+    options = f"{', '.join(more)} or {last}" if more else last
+    return f"{missing}; works with {options}" if options else missing
 
 
 def command_row(status: CommandStatus) -> Row:

@@ -74,4 +74,4 @@ def test_without_a_controller_captured_trees_are_read_all_the_same() -> None:
     there = {name: Item(name, True, "as it is") for name in ("capabilities", "btf")}
     command = next(each for each in COMMANDS if each.command == "nvme-queues")
     status = status_of(command, {**there, "nvme": Item("nvme", False, "no controller")})
-    assert reason(status) == "nvme (no controller); works with --simulate or --sysfs or --from-sos"
+    assert reason(status) == "nvme (no controller); works with --simulate, --sysfs or --from-sos"

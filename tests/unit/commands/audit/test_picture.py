@@ -102,3 +102,11 @@ def test_what_was_not_checked_is_said(kernel: Callable[..., None], capsys: Capsy
     assert ["not", "run", f"1   {LAST}"] in lines
     (absent,) = [line[2] for line in lines if line[:1] == ["n/a"]]
     assert absent.startswith("rds 3 (not there), ")
+
+
+def test_what_settles_it_is_said_once(kernel: Callable[..., None], capsys: Capsys) -> None:
+    """An error's text ends with its hint."""
+    kernel({LOW: Finding(Status.UNKNOWN, "bpf(2): not permitted (EPERM); run as root", settle="run as root")})
+    _, out, _ = run_audit(capsys, "-q", "--only", LOW)
+    assert "        bpf(2): not permitted (EPERM)\n        To settle it: run as root\n" in out
+    assert out.count("run as root") == 1

@@ -104,7 +104,9 @@ def host_row(report: HostReport) -> Row:
 def heading(fleet: Fleet) -> str:
     kernels = len({report.kernel for report in fleet.reports})
     times = sorted(report.time for report in fleet.reports)
-    when = f", asked between {times[0]} and {times[-1]}" if times else ""
+    when = ""
+    if times:
+        when = f", asked at {times[0]}" if times[0] == times[-1] else f", asked between {times[0]} and {times[-1]}"
     return f"{number(len(fleet.reports), 'host')}, {number(kernels, 'kernel')}{when}"
 
 

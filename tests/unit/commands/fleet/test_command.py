@@ -23,7 +23,7 @@ def test_for_people(tmp_path: Path, capsys: Capsys) -> None:
     captured = capsys.readouterr()
     assert captured.err == ""
     assert captured.out == (
-        "9 hosts, 1 kernel, asked between 2026-11-20T01:00:00Z and 2026-11-20T01:00:00Z\n"
+        "9 hosts, 1 kernel, asked at 2026-11-20T01:00:00Z\n"
         "\n"
         "CHECK               SEVERITY  AFFECTED  UNKNOWN  WAIVED  OK  N/A\n"
         "rds-netns-delivery  high             1        0       0   8    0\n"

@@ -84,7 +84,8 @@ class Access:
     @property
     def figures(self) -> str:
         start = "the beginning of the packet" if self.constant else "the variable part of the pointer"
-        return f"The access ends at byte {self.needed} counted from {start}, and {self.proved} are proved."
+        needed = f"{self.needed} byte{'' if self.needed == 1 else 's'}"
+        return f"The access needs {needed} from {start} on, and this path has proved {self.proved} of them."
 
 
 def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Cause | None:

@@ -30,7 +30,7 @@ def test_copies_arithmetic_and_the_stack() -> None:
     assert path(diagnosis) == [("update", 0), ("update", 1), ("spilled", 2), ("update", 4), ("update", 5)]
     assert diagnosis.details == ("invalid access to packet, off=4 size=1, R7(id=0,off=4,r=0)",)
     assert diagnosis.reason.startswith(
-        "The access ends at byte 5 counted from the beginning of the packet, and 0 are proved."
+        "The access needs 5 bytes from the beginning of the packet on, and this path has proved 0 of them."
     )
     assert "if (data + 5 > data_end)" in str(diagnosis.suggestion)
     assert [line.number for line in diagnosis.place.instruction_context] == [4, 5, 6]

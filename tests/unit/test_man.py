@@ -364,3 +364,12 @@ def test_roff_escapes(roff: str, text: str) -> None:
 
 def test_roff_arguments() -> None:
     assert arguments(r'\-o ", " "\fIA ""B""\fR" c') == ["-o", ", ", 'A "B"', "c"]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_no_output_is_shown_that_no_test_makes(path: Path) -> None:
+    """What follows a command behind an empty line is its output. That of matrix is held by its own tests
+    (commands/verifier_log/test_matrix.py); whoever shows another one writes such a test, and names it here."""
+    blocks = re.findall(r"^\.EX\n(.*?)^\.EE", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    with_output = [block.split()[:3] for block in blocks if PROGRAM in block and "\n\n" in block]
+    assert with_output == ([[PROGRAM, "verifier-log", "matrix"]] if path == page_of("verifier-log") else [])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.checks import CHECKS
+from kprobe_tool.commands.audit import waivers
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.output import Output
 
 from ... import formats
+from ...test_man import page_of
 from .audits import (
     AFFECTED,
     FIRST,
@@ -113,3 +116,13 @@ def test_an_expired_waiver_is_a_warning(kernel: Callable[..., None], tmp_path: P
     assert warning.startswith(f"the waiver of '{HIGH}' expired on {yesterday}, and its finding counts again")
     code, _, err = run_audit(capsys, "--waivers", str(path))
     assert (code, err) == (ExitCode.FOUND, f"kprobe-tool: audit: {warning}\n")
+
+
+def test_the_page_shows_a_file_of_waivers(tmp_path: Path) -> None:
+    shown = re.search(
+        r"^\.EX\n(\[\[waiver\]\]\n.*?)^\.EE", page_of("audit").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    assert shown is not None
+    path = tmp_path / "waivers.toml"
+    path.write_text(shown[1], encoding="utf-8")
+    assert list(waivers.load(str(path))) == ["rds-bind-netns"]

@@ -7,6 +7,7 @@ drivers/nvme/host logs "creating N I/O queues." and "mapped D/R/P default/read/p
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -42,8 +43,14 @@ LINE = re.compile(
 def read_kernel_log(directory: str) -> dict[str, LoggedQueues]:
     """What the log of a sosreport says last of each controller that was still there at its end.
 
-    Raises Error where the directory has no kernel log.
+    Raises Error where the directory has no kernel log, or is none.
     """
+    try:
+        os.close(os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+    except NotADirectoryError as error:
+        raise Error(directory, errno=error.errno, hint="unpack it first, such as with 'tar xf'") from error
+    except OSError as error:
+        raise Error.from_os(directory, error) from error
     for name in LOGS:
         try:
             with open(f"{directory}/{name}", encoding="utf-8", errors="replace") as file:

@@ -135,6 +135,11 @@ def test_places_of_the_log(tmp_path: Path, name: str) -> None:
 
 
 def test_no_sosreport(tmp_path: Path) -> None:
+    with pytest.raises(Error, match=r"ENOENT"):
+        survey_sosreport(str(tmp_path / "missing"))
+    archive = trees.file(tmp_path, "sosreport.tar.xz", b"\xfd7zXZ")
+    with pytest.raises(Error, match=r"ENOTDIR.*; unpack it first"):
+        survey_sosreport(str(archive))
     with pytest.raises(Error, match="no kernel log"):
         survey_sosreport(str(tmp_path))
     trees.file(tmp_path, LOGS[0], LOG)

@@ -25,11 +25,11 @@ from .audits import (
     HIGH,
     LAST,
     LOW,
-    TODAY,
     UNKNOWN,
     Capsys,
     document,
     run_audit,
+    today,
     waiver,
 )
 
@@ -41,13 +41,14 @@ def test_waived_findings_are_seen_and_not_counted(
     kernel({LOW: AFFECTED, HIGH: UNKNOWN})
     path = tmp_path / "waivers.toml"
     # The last waiver has nothing to waive. That is no finding and no error: many hosts may share the file.
-    path.write_text(waiver(LOW) + waiver(HIGH) + waiver(LAST))
+    until = today().isoformat()
+    path.write_text("".join(waiver(name, until=until) for name in (LOW, HIGH, LAST)))
     code, out, err = run_audit(capsys, "--waivers", str(path), "-o", output.value, "--fail-on", "unknown")
     assert (code, err) == (0, "")
     assert output is Output.LINE or (LOW in out and HIGH in out)
     if output is Output.JSON:
         rows = {row["id"]: row for row in json.loads(out)["results"]}
-        assert rows[LOW]["waived"] == {"reason": "we know", "until": TODAY.isoformat()}
+        assert rows[LOW]["waived"] == {"reason": "we know", "until": until}
         assert rows[LOW]["status"] == "affected"
         assert [name for name, row in rows.items() if row["waived"]] == [HIGH, LOW]
         counts = json.loads(out)["summary"]["counts"]
@@ -107,7 +108,7 @@ def test_bad_waivers_are_one_line(
 def test_an_expired_waiver_is_a_warning(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
     """The run goes on, since a textfile that goes stale hides more; and its finding counts."""
     kernel({HIGH: AFFECTED, FIRST: AFFECTED})
-    yesterday = (TODAY - timedelta(days=1)).isoformat()
+    yesterday = (today() - timedelta(days=1)).isoformat()
     path = tmp_path / "waivers.toml"
     path.write_text(waiver(HIGH, until=yesterday) + waiver(FIRST))
     found = document(capsys, "--waivers", str(path))

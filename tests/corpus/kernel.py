@@ -98,17 +98,17 @@ def symbols() -> Iterator[Symbols]:
         made.close()
 
 
-def built(program: Program, known: Symbols) -> bpf.Program:
+def built(program: Program, kernel_symbols: Symbols) -> bpf.Program:
     """A row with a text as what BPF_PROG_LOAD takes. Raises Absent."""
     types = {name: number for number, name in enumerate(bpf.PROG_TYPES)}
     return bpf.Program(
-        insns=assemble(program.text, known.resolve),
+        insns=assemble(program.text, kernel_symbols.resolve),
         prog_type=types[program.prog_type] if program.prog_type in types else int(program.prog_type),
         license=program.license.encode(),
         prog_name=program.name.replace("-", "_").encode()[: bpf.BPF_OBJ_NAME_LEN - 1],
         prog_flags=program.prog_flags,
         expected_attach_type=program.expected_attach_type,
-        attach_btf_id=known.resolve(*program.btf) if program.btf else 0,
+        attach_btf_id=kernel_symbols.resolve(*program.btf) if program.btf else 0,
     )
 
 
@@ -120,13 +120,13 @@ class KernelAnswer:
     insn_count: int
 
 
-def load(program: Program, known: Symbols, level: int) -> KernelAnswer:
+def load(program: Program, kernel_symbols: Symbols, level: int) -> KernelAnswer:
     """What the running kernel says about a program. Raises Absent where it cannot be built for it."""
     if program.text:
-        raw = built(program, known)
+        raw = built(program, kernel_symbols)
         return KernelAnswer(as_user(program.who, lambda: bpf.load(raw, level)), len(raw.insns) // 8)
     for kfunc in program.kfuncs:
-        known.resolve("kfunc", kfunc)
+        kernel_symbols.resolve("kfunc", kfunc)
     path, name = str(object_file(program.source)), program.name.replace("-", "_")
     loaded = libbpf.load(path, name, level)
     if loaded.answer is None:

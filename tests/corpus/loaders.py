@@ -40,12 +40,12 @@ int unchecked(struct pt_regs *ctx)
 
 def by_libbpf(name: str, source: str) -> bytes:
     lib, path = libbpf.library(), str(object_file(source))
-    with libbpf.messages() as said, libbpf.open_object(path) as handle:
+    with libbpf.messages() as printed, libbpf.open_object(path) as handle:
         for program in libbpf.each_program(handle):
             wanted = libbpf.describe(program).name == name.replace("-", "_")
             lib.bpf_program__set_autoload(program, wanted)
         lib.bpf_object__load(handle)
-    return "".join(f"{line}\n" for line in said).replace(path, f"{source}.bpf.o").encode()
+    return "".join(f"{line}\n" for line in printed).replace(path, f"{source}.bpf.o").encode()
 
 
 def by_bpftool(source: str) -> bytes:

@@ -56,15 +56,15 @@ def entry(name: str, level: int, verdict: KernelAnswer) -> Record:
     }
 
 
-def record_one(program: Program, known: Symbols) -> Iterator[Record]:
-    yield entry(program.name, 1, load(program, known, 1))
+def record_one(program: Program, kernel_symbols: Symbols) -> Iterator[Record]:
+    yield entry(program.name, 1, load(program, kernel_symbols, 1))
     if program.name in LEVEL2:
-        yield entry(f"{program.name}.level2", 2, load(program, known, 2))
+        yield entry(f"{program.name}.level2", 2, load(program, kernel_symbols, 2))
     if program.name in STATS:
-        yield entry(f"{program.name}.stats", 4, load(program, known, 4))
-        yield entry(f"{program.name}.stats2", 6, load(program, known, 6))
+        yield entry(f"{program.name}.stats", 4, load(program, kernel_symbols, 4))
+        yield entry(f"{program.name}.stats2", 6, load(program, kernel_symbols, 6))
     if program.name in TRUNCATED:
-        raw = built(program, known)
+        raw = built(program, kernel_symbols)
         verdict = KernelAnswer(bpf.load_once(raw, 1, TRUNCATED_SIZE), len(raw.insns) // 8)
         yield {**entry(f"{program.name}.truncated", 1, verdict), "log_size": TRUNCATED_SIZE}
 
@@ -72,7 +72,7 @@ def record_one(program: Program, known: Symbols) -> Iterator[Record]:
 def records(names: Iterable[str] = ()) -> Iterator[Record]:
     """What the running kernel says about each program."""
     wanted = set(names)
-    with symbols() as known:
+    with symbols() as kernel_symbols:
         for program in PROGRAMS:
             if wanted and program.name not in wanted:
                 continue
@@ -80,7 +80,7 @@ def records(names: Iterable[str] = ()) -> Iterator[Record]:
                 yield {"name": program.name, "absent": "kernel.unprivileged_bpf_disabled is not 0"}
                 continue
             try:
-                yield from record_one(program, known)
+                yield from record_one(program, kernel_symbols)
             except Absent as reason:
                 yield {"name": program.name, "absent": str(reason).replace(f"{ROOT}/", "")}
 

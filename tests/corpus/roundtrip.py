@@ -38,10 +38,12 @@ def left_of(before: dict[str, frozenset[int]], seconds: float = 20) -> dict[str,
         time.sleep(0.2)
 
 
-def loaded(program: Program, known: Symbols, directory: Path) -> tuple[LoadResult | Error, Diagnosis | None] | None:
+def loaded(
+    program: Program, kernel_symbols: Symbols, directory: Path
+) -> tuple[LoadResult | Error, Diagnosis | None] | None:
     """What loading a program means, and what its log does when explained; None where it cannot be built here."""
     try:
-        answer = load(program, known, 1)
+        answer = load(program, kernel_symbols, 1)
     except Absent:
         return None
     verdict = interpret(LoadRequest(program.name, None, 0, answer.insn_count), answer.answer)
@@ -66,8 +68,8 @@ def by_command(run: Run, source: Path, directory: Path) -> int:
             assert row["diagnoses"] == []
             continue
         (again,) = json.loads(alone)["results"]
-        _, told = run("verifier-log", "explain", str(path), "--errno", row["errno"], "-o", "json")
-        assert json.loads(told)["results"] == again["diagnoses"], row["program"]
+        _, explained = run("verifier-log", "explain", str(path), "--errno", row["errno"], "-o", "json")
+        assert json.loads(explained)["results"] == again["diagnoses"], row["program"]
         assert [each["message"] for each in again["diagnoses"]] == [each["message"] for each in row["diagnoses"]]
         same += 1
     return same

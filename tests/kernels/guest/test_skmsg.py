@@ -110,17 +110,17 @@ def test_the_page_cache_was_seen_and_not_written(expected: Expected, answer: Ans
     ran = [row for row in answer.json["results"] if row["evidence"]["records"]]
     assert ran
     assert all(row["evidence"]["content_unchanged"] for row in ran)
-    told = [row for row in ran if row["outcome"] != "not-applicable"]
-    for row in told:
+    verdicts = [row for row in ran if row["outcome"] != "not-applicable"]
+    for row in verdicts:
         elements = [element for record in row["evidence"]["records"] for element in record["elements"]]
         assert any(element["of_file"] and element["page"] == "page-cache" for element in elements)
-    assert bool(told) == (not expected.has(history.TLS_OR_SOCKMAP) or not expected.has(history.SPLICED_PAGES))
+    assert bool(verdicts) == (not expected.has(history.TLS_OR_SOCKMAP) or not expected.has(history.SPLICED_PAGES))
 
 
 def test_statement(kernel: Kernel, answer: Answer) -> None:
-    said = answer.json["statement"]
-    assert said["method"] == "symbol"
-    assert said["present"] is ("tls_merge_open_record" in Path("/proc/kallsyms").read_text())
+    statement = answer.json["statement"]
+    assert statement["method"] == "symbol"
+    assert statement["present"] is ("tls_merge_open_record" in Path("/proc/kallsyms").read_text())
 
 
 def test_audit_says_the_same(answer: Answer) -> None:

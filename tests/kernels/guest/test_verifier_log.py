@@ -28,7 +28,7 @@ UNPRIVILEGED = Path("/proc/sys/kernel/unprivileged_bpf_disabled")
 
 
 @pytest.fixture
-def known() -> Iterator[Symbols]:
+def kernel_symbols() -> Iterator[Symbols]:
     before = UNPRIVILEGED.read_text()
     UNPRIVILEGED.write_text("0")
     with symbols() as made:
@@ -41,7 +41,9 @@ def run(*args: str) -> tuple[int, str]:
     return answer.code, answer.out
 
 
-def test_corpus(kernel: Kernel, known: Symbols, tmp_path: Path, expect_complaint: Callable[[str], None]) -> None:
+def test_corpus(
+    kernel: Kernel, kernel_symbols: Symbols, tmp_path: Path, expect_complaint: Callable[[str], None]
+) -> None:
     """Every program: accepted or rejected as expected, and loading gives what explaining its log does."""
     # kfunc-slice-size-pointer meets a bug of v7.3's verifier, which says so in the log.
     expect_complaint(r"verifier bug|WARNING: .*(kernel/bpf/|bpf_)")
@@ -49,7 +51,7 @@ def test_corpus(kernel: Kernel, known: Symbols, tmp_path: Path, expect_complaint
     before = objects()
     asked, wrong = 0, []
     for program in PROGRAMS:
-        found = loaded(program, known, tmp_path)
+        found = loaded(program, kernel_symbols, tmp_path)
         if found is None:
             continue
         asked += 1
@@ -65,7 +67,7 @@ def test_corpus(kernel: Kernel, known: Symbols, tmp_path: Path, expect_complaint
             wrong.append((program.name, explained.category, explained.problem))
     assert asked >= 100
     assert len(wrong) <= asked * 0.05, wrong
-    known.close()
+    kernel_symbols.close()
     assert left_of(before) == {}
 
 
@@ -161,7 +163,7 @@ def test_instructions(level: str, tmp_path: Path) -> None:
     assert (row["log_size"] > 0) == (level != "0")
 
 
-def test_a_log_that_is_long(tmp_path: Path, known: Symbols) -> None:
+def test_a_log_that_is_long(tmp_path: Path, kernel_symbols: Symbols) -> None:
     """Megabytes of log, and still the verifier's own errno, not ENOSPC."""
     # Each round is on the way to the rejection, so level 1 shows it.
     path = tmp_path / "insns"
@@ -188,17 +190,17 @@ def test_nothing_is_left_after_a_kill() -> None:
     assert left_of(before) == {}
 
 
-def test_killed_while_the_verifier_is_at_work(known: Symbols) -> None:
+def test_killed_while_the_verifier_is_at_work(kernel_symbols: Symbols) -> None:
     """The longest verification there is: the signal ends it, and its maps go with the process."""
     code = (
         "from tests.corpus.kernel import load, symbols\n"
         "from tests.corpus.programs import PROGRAMS\n"
         "program = next(p for p in PROGRAMS if p.name == 'a-million-instructions')\n"
-        "with symbols() as known:\n"
-        "    known.map('hash')\n"
+        "with symbols() as kernel_symbols:\n"
+        "    kernel_symbols.map('hash')\n"
         "    print('there', flush=True)\n"
         "    while True:\n"
-        "        load(program, known, 1)\n"
+        "        load(program, kernel_symbols, 1)\n"
     )
     before = objects()
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=os.getcwd())

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the kernel's own tests expect in the logs of programs that they want rejected, and which of it no row knows.
 
 A test expects a part of a line. A row knows it if its wording has as much of the part's own text as the format has

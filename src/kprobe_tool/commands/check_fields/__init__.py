@@ -57,6 +57,7 @@ def load(path: str) -> compare.Facts:
 
 
 @click.command(
+    short_help="Show what extensible-struct system calls understand.",
     epilog=examples(
         "kprobe-tool check-fields openat2",
         "kprobe-tool check-fields openat2 --require RESOLVE_BENEATH",

@@ -8,8 +8,14 @@ import click
 from kprobe_tool.lazy import LazyGroup, examples
 
 COMMANDS = {
-    "check": ("kprobe_tool.commands.skmsg.check", "Try it with this kernel, on sockets of the tool's own."),
-    "watch": ("kprobe_tool.commands.skmsg.watch", "Show the messages of this host in which one could."),
+    "check": (
+        "kprobe_tool.commands.skmsg.check",
+        "Check this kernel, with sockets and BPF programs of the tool's own.",
+    ),
+    "watch": (
+        "kprobe_tool.commands.skmsg.watch",
+        "Watch this host for messages with file pages that could be overwritten.",
+    ),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 

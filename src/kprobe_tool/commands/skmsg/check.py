@@ -22,7 +22,7 @@ SHARED = (
 
 
 @click.command(
-    short_help="Try it with this kernel, on sockets of the tool's own.",
+    short_help="Check this kernel, with sockets and BPF programs of the tool's own.",
     epilog=examples(
         "kprobe-tool skmsg check",
         "kprobe-tool skmsg check -o wide",

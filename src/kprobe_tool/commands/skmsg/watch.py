@@ -126,7 +126,7 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
 
 
 @click.command(
-    short_help="Show the messages of this host in which one could.",
+    short_help="Watch this host for messages with file pages that could be overwritten.",
     epilog=examples(
         "kprobe-tool skmsg watch",
         "kprobe-tool skmsg watch --all --pid 4711",

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis
 
-from .logs import START, explained
-from .test_causes import check
+from .logs import START, check, explained
 
 END = "0: (61) r2 = *(u32 *)(r1 +80)          ; R1=ctx() R2=pkt_end()"
 

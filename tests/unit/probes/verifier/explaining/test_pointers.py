@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What made a number of a pointer, or left a register without a value."""
+
+from __future__ import annotations
+
+import pytest
+
+from kprobe_tool.probes.verifier.diagnosis import CauseClass
+
+from .logs import START, check, explained
+
+
+@pytest.mark.parametrize("word", ["inv", "scalar"])
+def test_number_from_the_context(word: str) -> None:
+    diagnosis = explained(
+        START,
+        "0: (79) r6 = *(u64 *)(r1 +112)        ; R1=ctx() R6=scalar()",
+        "1: (69) r2 = *(u16 *)(r6 +20)",
+        f"R6 invalid mem access '{word}'",
+    )
+    check(diagnosis, CauseClass.SOURCE, "read out of the context", "BPF_CORE_READ()", "instruction 0")
+
+
+@pytest.mark.parametrize(("value", "words"), [(0, "that is NULL"), (16, "NULL and the offset of a field")])
+def test_constant_as_pointer(value: int, words: str) -> None:
+    diagnosis = explained(
+        START,
+        f"0: (b7) r3 = {value}                    ; R3={value}",
+        "1: (63) *(u32 *)(r3 +0) = r1",
+        "R3 invalid mem access 'scalar'",
+    )
+    check(diagnosis, CauseClass.SOURCE, words)
+
+
+def test_number_of_a_helper() -> None:
+    diagnosis = explained(
+        START,
+        "0: (85) call bpf_get_current_task#35   ; R0=scalar()",
+        "1: (79) r1 = *(u64 *)(r0 +8)",
+        "R0 invalid mem access 'scalar'",
+    )
+    check(diagnosis, CauseClass.SOURCE, "bpf_get_current_task() returned a number", "bpf_get_current_task_btf()")
+
+
+def test_slot_that_a_helper_has_written() -> None:
+    diagnosis = explained(
+        START,
+        "0: (b7) r6 = 0                        ; R6=0",
+        "1: (7b) *(u64 *)(r10 -8) = r6         ; R6=0 R10=fp0 fp-8=0",
+        "2: (bf) r1 = r10                      ; R1=fp0 R10=fp0",
+        "3: (07) r1 += -8                      ; R1=fp-8",
+        "4: (85) call bpf_probe_read_kernel#113 ; R0=scalar() fp-8=mmmmmmmm",
+        "5: (79) r7 = *(u64 *)(r10 -8)         ; R7=scalar() R10=fp0 fp-8=mmmmmmmm",
+        "6: (79) r1 = *(u64 *)(r7 +0)",
+        "R7 invalid mem access 'scalar'",
+    )
+    check(diagnosis, CauseClass.SOURCE, "bpf_probe_read_kernel() has written it (instruction 4)")
+    assert [event.place.insn for event in diagnosis.path] == [4, 5]
+
+
+def test_arguments_that_programs_do_not_have() -> None:
+    diagnosis = explained(START, "0: (bf) r6 = r3", "R3 !read_ok")
+    check(diagnosis, CauseClass.SOURCE, "Programs are called with one argument", "BPF_KPROBE()")
+
+
+def test_register_lost_in_a_call() -> None:
+    diagnosis = explained(
+        START, "0: (85) call bpf_ktime_get_ns#5        ; R0=scalar()", "1: (bf) r6 = r2", "R2 !read_ok"
+    )
+    check(diagnosis, CauseClass.SOURCE, "lost in the call of bpf_ktime_get_ns() (instruction 0)")
+
+
+def test_legacy_load() -> None:
+    diagnosis = explained(START, "0: (30) r0 = *(u8 *)skb[12]", "R6 !read_ok")
+    check(diagnosis, CauseClass.SOURCE, "through R6")
+
+
+def test_read_again_after_the_check() -> None:
+    diagnosis = explained(
+        START,
+        "0: (bf) r6 = r1                       ; R1=ctx() R6=ctx()",
+        "1: (79) r1 = *(u64 *)(r6 +184)        ; R1=sock_or_null(id=1) R6=ctx()",
+        "2: (15) if r1 == 0x0 goto pc+5        ; R1=sock()",
+        "3: (79) r2 = *(u64 *)(r6 +184)        ; R2=sock_or_null(id=2) R6=ctx()",
+        "4: (85) call bpf_sk_storage_get#107",
+        "R2 type=sock_or_null expected=sock_common, sock, tcp_sock",
+    )
+    check(diagnosis, CauseClass.SOURCE, "instruction 3 reads the same place again", "local variable")
+
+
+def test_null_not_compared_at_all() -> None:
+    diagnosis = explained(
+        START,
+        "0: (85) call bpf_map_lookup_elem#1    ; R0=map_value_or_null(id=1,ks=4,vs=8)",
+        "1: (79) r1 = *(u64 *)(r0 +0)",
+        "R0 invalid mem access 'map_value_or_null'",
+    )
+    check(diagnosis, CauseClass.SOURCE)
+
+
+def test_copy_that_an_old_kernel_does_not_follow() -> None:
+    diagnosis = explained(
+        "0: (85) call 1",
+        "1: (bf) r7 = r0",
+        "2: (15) if r0 == 0x0 goto pc+3",
+        " R0=map_value R7=map_value_or_null R10=fp",
+        "3: (79) r1 = *(u64 *)(r7 +0)",
+        "R7 invalid mem access 'map_value_or_null'",
+    )
+    check(diagnosis, CauseClass.ENVIRONMENT, "does not carry the result over to copies")
+
+
+def test_nothing_is_made_up() -> None:
+    """An excerpt without what made the value says so, and blames nobody."""
+    diagnosis = explained("7: (79) r1 = *(u64 *)(r6 +8)", "R6 invalid mem access 'scalar'")
+    assert diagnosis.cause_class is CauseClass.UNKNOWN
+    assert diagnosis.evidence is None
+    assert "does not show what made it" in diagnosis.reason

@@ -17,8 +17,8 @@ CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_SYSLOG": 34, "CAP
 
 SYSCTL_MAX = 4096
 
-PID_NAMESPACE_INITIAL = 0xEFFFFFFC
-"""PROC_PID_INIT_INO, linux/proc_ns.h: the inode of the initial pid namespace, whose pids BPF programs see."""
+PROC_PID_INIT_INO = 0xEFFFFFFC
+"""linux/proc_ns.h: the inode of the initial pid namespace, whose pids BPF programs see."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kprobe_tool.native.host import PROC_PID_INIT_INO
 from kprobe_tool.native.libc import put
 
 MODPROBE_DIRECTORIES = (
@@ -23,8 +24,6 @@ MODPROBE_DIRECTORIES = (
 MODULES = "/lib/modules"
 CONFIG_MAX = 1 << 20
 PROC = "/proc"
-PROC_PID_INIT_INO = 0xEFFFFFFC
-"""Inode of the initial pid namespace (include/linux/proc_ns.h)."""
 
 
 def is_loaded(module: str) -> bool | None:

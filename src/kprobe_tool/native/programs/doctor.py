@@ -5,15 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kprobe_tool.native.bpf_insn import BPF_ALU64, BPF_JMP, bpf_insn
+from kprobe_tool.native.bpf_insn import BPF_ALU64, BPF_EXIT, BPF_JMP, BPF_MOV, bpf_insn
 
 FUNCTION = "on_message"
 SOCKMAP = "sockets"
 AT_SYSCALL = "at_syscall"
 AT_FUNCTION = "at_function"
 
-BPF_MOV = 0xB0
-BPF_EXIT = 0x90
 RETURN_0 = bytes(bpf_insn(code=BPF_ALU64 | BPF_MOV)) + bytes(bpf_insn(code=BPF_JMP | BPF_EXIT))
 """r0 = 0; exit: a program that may be loaded as any type."""
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from kprobe_tool.native.bpf import BPF_OBJ_NAME_LEN, bpf_attr_prog_load
 from kprobe_tool.native.libc import text
 from kprobe_tool.native.sched import TASK_COMM_LEN
+from kprobe_tool.native.seccomp import SECCOMP_MODE_FILTER
 
 KIND_LOAD, KIND_TAIL, KIND_LOG, KIND_INSNS, KIND_MESSAGE = range(5)
 
-# linux/seccomp.h
-SECCOMP_MODE_FILTER = 2
 LICENSE = 32
 ARGS = 10
 STRING = 128

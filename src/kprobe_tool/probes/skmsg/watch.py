@@ -16,7 +16,7 @@ from types import TracebackType
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, bpf, btf, kprobe, sk_msg
-from kprobe_tool.native.host import PID_NAMESPACE_INITIAL
+from kprobe_tool.native.host import PROC_PID_INIT_INO
 from kprobe_tool.native.libc import text
 from kprobe_tool.native.programs import skmsg_watch
 from kprobe_tool.native.sk_msg import Scatterlist
@@ -149,7 +149,7 @@ class TargetProcess:
 
     def __init__(self, pid: int) -> None:
         """Raises Error where there is none, or where the number would mean another process to the kernel."""
-        if os.stat("/proc/self/ns/pid").st_ino != PID_NAMESPACE_INITIAL:
+        if os.stat("/proc/self/ns/pid").st_ino != PROC_PID_INIT_INO:
             raise Error(
                 f"pid {pid}", "BPF programs see another number for it", hint="run it in the initial pid namespace"
             )

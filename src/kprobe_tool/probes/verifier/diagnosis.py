@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -138,3 +139,12 @@ class Diagnosis:
     cause_class: CauseClass = CauseClass.UNKNOWN
     evidence: str | None = None
     others: tuple[Diagnosis, ...] = field(default=())
+
+    def with_places(self, change: Callable[[Place], Place]) -> Diagnosis:
+        """The same with every place in it changed, those of the other diagnoses included."""
+
+        def events(path: tuple[PathEvent, ...]) -> tuple[PathEvent, ...]:
+            return tuple(replace(event, place=change(event.place)) for event in path)
+
+        others = tuple(other.with_places(change) for other in self.others)
+        return replace(self, place=change(self.place), path=events(self.path), lock=events(self.lock), others=others)

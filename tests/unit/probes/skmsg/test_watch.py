@@ -90,6 +90,6 @@ def test_no_such_process() -> None:
 
 def test_in_another_pid_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     """The programs see the numbers of the initial one."""
-    monkeypatch.setattr(watch, "PID_NAMESPACE_INITIAL", 1)
+    monkeypatch.setattr(watch, "PROC_PID_INIT_INO", 1)
     with pytest.raises(Error, match="initial pid namespace"):
         TargetProcess(os.getpid())

@@ -27,8 +27,8 @@ from kprobe_tool.probes.verifier.log.encodings import decode
 from kprobe_tool.probes.verifier.log.lines import REMARK, EntryKind, entries
 from kprobe_tool.probes.verifier.log.noise import EDGE, FAILED, program_and_errno
 from kprobe_tool.probes.verifier.log.path import InsnPath, walk
-from kprobe_tool.probes.verifier.log.tail import Data, backwards, head
-from kprobe_tool.probes.verifier.log.wrapping import Wrapping, learn
+from kprobe_tool.probes.verifier.log.tail import backwards, head
+from kprobe_tool.probes.verifier.log.wrapping import Data, Wrapping, learn
 from kprobe_tool.probes.verifier.messages.row import Match
 from kprobe_tool.probes.verifier.messages.table import match
 

@@ -8,7 +8,7 @@ import re
 from bisect import bisect_right
 from dataclasses import replace
 
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, PathEvent, Place
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, Place
 
 COMPILED = "main.c"
 """What bcc calls the text that it compiles."""
@@ -21,11 +21,11 @@ def restore_lines(diagnosis: Diagnosis, path: str, text: str, log: bytes) -> Dia
 
     Lines that bcc left alone are found by their text; those between are counted from the nearest of them.
     """
-    return RewrittenSource(path, text, log).diagnosis(diagnosis)
+    return diagnosis.with_places(RewrittenSource(path, text, log).place)
 
 
 class RewrittenSource:
-    """The lines of a file, and which of the compiled text's are which of them."""
+    """The lines of a file, and where each of them is in the text that was compiled."""
 
     def __init__(self, path: str, text: str, log: bytes) -> None:
         self.file = os.path.basename(path)
@@ -33,12 +33,12 @@ class RewrittenSource:
         self.numbers: dict[str, list[int]] = {}
         for number, line in enumerate(self.lines, 1):
             self.numbers.setdefault(line.strip(), []).append(number)
-        known = {
+        anchors = {
             int(compiled): mine
             for source, compiled in LINE.findall(log.decode("utf-8", "replace"))
             if compiled and (mine := self.only(source)) is not None
         }
-        self.anchors = sorted(known.items())
+        self.anchors = sorted(anchors.items())
 
     def only(self, source: str | None) -> int | None:
         """The number of the one line that has this text."""
@@ -46,6 +46,7 @@ class RewrittenSource:
         return numbers[0] if len(numbers) == 1 and (source or "").strip() else None
 
     def line_of(self, place: Place) -> int | None:
+        """The number of the file's line that a place of the compiled text is in."""
         if place.file is not None and os.path.basename(place.file) != COMPILED:
             return None
         if (found := self.only(place.source)) is not None or place.line is None or not self.anchors:
@@ -57,6 +58,7 @@ class RewrittenSource:
         return number if 0 < number <= len(self.lines) else None
 
     def place(self, place: Place) -> Place:
+        """The place with the line of the file itself; unchanged where none is known."""
         number = self.line_of(place)
         if number is None:
             return place
@@ -70,16 +72,4 @@ class RewrittenSource:
             column=None,
             caret=None,
             source_context=tuple(line for line in around if line.text),
-        )
-
-    def event(self, event: PathEvent) -> PathEvent:
-        return replace(event, place=self.place(event.place))
-
-    def diagnosis(self, diagnosis: Diagnosis) -> Diagnosis:
-        return replace(
-            diagnosis,
-            place=self.place(diagnosis.place),
-            path=tuple(map(self.event, diagnosis.path)),
-            lock=tuple(map(self.event, diagnosis.lock)),
-            others=tuple(map(self.diagnosis, diagnosis.others)),
         )

@@ -11,7 +11,7 @@ from kprobe_tool import files
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf_object
 from kprobe_tool.native.bpf_object import BpfFunction, BpfObject, SourceLine
-from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, PathEvent, Place
+from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, Place
 
 AROUND = 2
 """Lines of source around the one that a place is in."""
@@ -29,7 +29,7 @@ def add_sources(diagnosis: Diagnosis, path: str, program: str | None = None) -> 
     except ValueError as error:
         raise Error(path, f"this is no BPF object file: {error}") from error
     chosen = choose(found, program or diagnosis.program, path)
-    return LineTable(found, chosen).diagnosis(replace(diagnosis, program=chosen.name))
+    return replace(diagnosis, program=chosen.name).with_places(LineTable(found, chosen).place)
 
 
 def choose(found: BpfObject, name: str | None, path: str) -> BpfFunction:
@@ -70,6 +70,7 @@ class LineTable:
         )
 
     def place(self, place: Place) -> Place:
+        """The place with the line of the file itself; unchanged where none is known."""
         line = self.line_of(place)
         if line is None:
             return place
@@ -86,16 +87,4 @@ class LineTable:
             source=line.text,
             caret=len(line.text[: line.column - 1].expandtabs(8)) if line.column else None,
             source_context=tuple(Line(number, near[number]) for number in sorted(near)),
-        )
-
-    def event(self, event: PathEvent) -> PathEvent:
-        return replace(event, place=self.place(event.place))
-
-    def diagnosis(self, diagnosis: Diagnosis) -> Diagnosis:
-        return replace(
-            diagnosis,
-            place=self.place(diagnosis.place),
-            path=tuple(self.event(event) for event in diagnosis.path),
-            lock=tuple(self.event(event) for event in diagnosis.lock),
-            others=tuple(self.diagnosis(other) for other in diagnosis.others),
         )

@@ -12,12 +12,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from mmap import mmap
 
-Data = bytes | mmap
+from kprobe_tool.probes.verifier.log.wrapping import Data
 
 WINDOW = 1 << 23
-"""Bytes from the end that are decode."""
+"""Bytes from the end that are decoded."""
 SAMPLE = 1 << 16
 """Bytes at both ends in which encodings are looked for."""
 NESTED_MAX = 3

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 
 from kprobe_tool import files
 from kprobe_tool.errors import Error
-
-Data = bytes | mmap.mmap
+from kprobe_tool.probes.verifier.log.wrapping import Data
 
 TAIL = 1 << 20
 """Bytes at the end of a log in which the statistics are looked for: 256 subprograms and a native block fit."""

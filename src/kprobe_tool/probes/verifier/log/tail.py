@@ -4,13 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from mmap import mmap
 
 from kprobe_tool.probes.verifier.log.lines import LogEntry, entries
 from kprobe_tool.probes.verifier.log.noise import LINE_MAX, clean
-from kprobe_tool.probes.verifier.log.wrapping import BARE, Wrapping
-
-Data = bytes | mmap
+from kprobe_tool.probes.verifier.log.wrapping import BARE, Data, Wrapping
 
 STRETCH = 1 << 20
 """A newline is looked for this far; a longer line is taken apart."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from mmap import mmap
 
 Data = bytes | mmap
+"""A log in memory, or one that is mapped."""
 
 SAMPLE = 1 << 18
 """Bytes in which lines are looked at."""

@@ -45,7 +45,6 @@ SECCOMP_FIELDS = {"TASK_SECCOMP": ("task_struct.seccomp.mode",)}
 MESSAGE_FUNCTIONS = frozenset({"verbose", "bpf_verifier_log_write", "bpf_log"})
 """kernel/bpf: each gets a log, a format and its arguments, and is called even where nobody has asked for a log."""
 
-LOG_MAX = 16 << 20
 EVENTS_BYTES = 4 << 20
 MESSAGES_BYTES = 1 << 20
 LOGS_BYTES_MIN = 8 << 20

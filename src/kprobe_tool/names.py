@@ -20,6 +20,6 @@ def did_you_mean(name: str, names: Iterable[str]) -> str | None:
 
 def require_name(name: str, names: Iterable[str], what: str, hint: str) -> None:
     """Raises Error for a name that is not among them: with the nearest one, or else with ``hint``."""
-    there = list(names)
-    if name not in there:
-        raise Error(f"'{name}'", f"no such {what}", hint=did_you_mean(name, there) or hint)
+    candidates = list(names)
+    if name not in candidates:
+        raise Error(f"'{name}'", f"no such {what}", hint=did_you_mean(name, candidates) or hint)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The table of all checks, one file of rows per system.
 
-The table is data: help, ``audit --list``, ``explain``, JSON and the man page all come from it. The function
-behind a row is named, not imported, so that reading the table costs nothing. A new check is a row here, a
-definition of its evidence in schemas/audit.json, and an entry in man/kprobe-tool-checks.7.
+The table is data: help, ``audit --list``, ``explain``, JSON and the man page all come from it. The function behind a
+row is named, not imported, so that reading the table costs nothing. CONTRIBUTING.md says what else a new check takes.
 """
 
 from kprobe_tool.checks import extensible_structs, nvme, rds, skmsg

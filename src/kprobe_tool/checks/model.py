@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The check type and the verdict type."""
+"""A check, and the finding that one run of it gives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 
 class Method(StrEnum):
-    """How a verdict was reached, strongest first."""
+    """How a finding was reached, strongest first."""
 
     PROBE = "probe"
     SYMBOL = "symbol"
@@ -105,7 +105,7 @@ class Check:
     default: bool = True
 
     def run(self) -> Finding:
-        """Import the probe and ask it."""
+        """Import the function, and call it with the id. Raises Error."""
         module, _, name = self.function.partition(":")
         finding = getattr(import_module(module), name)(self.id)
         if not isinstance(finding, Finding):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Downloads and unpacks Debian's kernel packages, without touching the machine's own apt state.
+"""Download and unpack Debian's kernel packages, without touching the machine's own apt state.
 
 apt does the work (mirror, proxy, signatures, checksums) with lists, cache and sources of its own under the kernel
 cache. Nothing is installed: packages are unpacked next to each other, one directory per kernel release.
@@ -112,7 +112,7 @@ class Archive:
         return bool(data["version"] == kernel.version)
 
     def fetch(self, kernel: Kernel) -> None:
-        """Downloads and unpacks the kernel unless it is there already."""
+        """Download and unpack the kernel unless it is there already."""
         with self._locked():
             if self.is_cached(kernel):
                 return
@@ -164,7 +164,7 @@ class Archive:
             shutil.rmtree(self._partial, ignore_errors=True)
 
     def fetch_best(self, kernel: Kernel, taken: Iterable[str] = ()) -> Kernel:
-        """Fetches the kernel, or the next best of its series where the mirror lists a kernel that it does not have.
+        """Fetch the kernel, or the next best of its series where the mirror lists a kernel that it does not have.
 
         Not one of the releases that are ``taken``. Raises Error if there is no other.
         """

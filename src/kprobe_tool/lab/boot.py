@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boots one kernel in QEMU with virtme-ng and runs a command in it.
+"""Boot one kernel in QEMU with virtme-ng and run a command in it.
 
 The guest's root is the host's own root directory, read-only over 9p. Software emulation unless KVM is asked for: it
 is there on every machine, and behaves the same on all of them.
@@ -244,7 +244,7 @@ def run(
     *,
     temporary: Path | None = None,
 ) -> Ending:
-    """Boots by virtme_run()'s command, calls ``line`` for each line that comes back, returns when the guest is gone.
+    """Boot with virtme_run()'s command, call ``line`` for each line that comes back, return when the guest is gone.
 
     virtme-run puts its temporary files into ``temporary``.
     """
@@ -308,7 +308,7 @@ def _pump(
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Ends virtme-run and QEMU, which are a process group of their own."""
+    """End virtme-run and QEMU, which are a process group of their own."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs one command in several kernels, side by side: python -m kprobe_tool.lab.guests
+"""Run one command in several kernels, side by side: python -m kprobe_tool.lab.guests
 
 A process of its own. The first line of its standard input is a plan, as JSON; what happens is written to standard
 output, an object a line. It ends when its input does, and takes all guests and files with it: that is, at the latest,
@@ -58,7 +58,7 @@ class GuestPlan:
 
 
 class Runs:
-    """The process's side: boots, and tells what happens.
+    """The guests of a plan, in the process that boots them and tells what happens to them.
 
     Events have the ``guest`` they are about: fetch, boot (``release``, ``kvm``), line (``data``, as the command wrote
     it to CHANNEL), end (``seconds``), same (``release``: another guest has that kernel), failed (``reason``).
@@ -112,7 +112,7 @@ class Runs:
         return boot.Image(kernel.release, self.archive.directory(kernel))
 
     def start(self, guest: Guest, image: boot.Image, directory: Path) -> None:
-        """Boots once; once more where KVM gave no sign of life and software emulation may."""
+        """Boot once; once more where KVM gave no sign of life and software emulation may."""
         script = directory / "guest.sh"
         script.write_text(self.script(image), encoding="utf-8")
         alive = False

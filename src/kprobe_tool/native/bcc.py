@@ -122,7 +122,7 @@ def read_noise(memory: int) -> str:
 
 @contextmanager
 def capture_output(into: int | None = None) -> Iterator[Callable[[], str]]:
-    """Catches what libbcc and LLVM write to file descriptors 1 and 2; yields a function giving it as text.
+    """Catch what libbcc and LLVM write to file descriptors 1 and 2; yield a function that gives it as text.
 
     ``into`` keeps it.
     """
@@ -366,7 +366,7 @@ class Object:
 
 @contextmanager
 def kernel_source(directory: Path) -> Iterator[None]:
-    """Where bcc is to look for kernel headers. It goes there and back, and cannot where we are in no directory."""
+    """Have bcc look for kernel headers in ``directory``: it changes there and back, for which we must be in one."""
     try:
         os.getcwd()
     except FileNotFoundError:

@@ -62,7 +62,7 @@ def run_each(items: Sequence[T], function: Callable[[T], R], seconds: float) -> 
 
 
 def answer_each(items: Sequence[T], function: Callable[[T], R], channel: Channel) -> None:
-    """The child's life."""
+    """What the child does: a call for each item, its answer sent back."""
     for item in items:
         channel.send(answer_of(function, item))
 

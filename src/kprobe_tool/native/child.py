@@ -80,7 +80,7 @@ class Child:
 
 
 def answer_requests(serve: Serve, channel: Channel) -> None:
-    """The child's life: answer until the parent hangs up."""
+    """What the child does until the parent hangs up."""
     while True:
         try:
             request = json.loads(channel.receive())

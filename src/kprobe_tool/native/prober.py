@@ -88,7 +88,7 @@ def perform(call: Call) -> CallAnswer:
 
 
 class Prober:
-    """Makes calls in a forked child, and starts another child when a call has ended that one.
+    """A forked child that makes calls, and another one when a call has ended the first.
 
     ``calls`` counts them. Raises, from :meth:`ask`: CannotStart where no child can be had, or where a filter kills
     every child; TimeoutError when there is no answer by ``deadline`` (seconds of time.monotonic()), because a

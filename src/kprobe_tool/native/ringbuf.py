@@ -15,7 +15,7 @@ BATCH_BYTES = 4 << 20
 
 
 class RingBuffer:
-    """Reads the records of BPF ring buffers. Raises OSError."""
+    """A reader of the records of BPF ring buffers. Raises OSError."""
 
     def __init__(self, lib: Any, callback_type: Any, fds: Sequence[int]) -> None:
         self._lib = lib

@@ -73,7 +73,7 @@ def checksum(data: bytes) -> int:
 
 
 class SilentPeer:
-    """Listens on ``lo`` of the namespace it was made in. Needs CAP_NET_RAW there, and a kernel with AF_PACKET."""
+    """The peer, on ``lo`` of the namespace it was made in. Needs CAP_NET_RAW there, and a kernel with AF_PACKET."""
 
     def __init__(self) -> None:
         self.packets = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_IP))

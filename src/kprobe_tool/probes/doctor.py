@@ -46,7 +46,7 @@ class Works(StrEnum):
     UNKNOWN = "unknown"
 
 
-Needs = tuple[tuple[str, ...], ...]
+Choices = tuple[tuple[str, ...], ...]
 """Each a choice of items, of which one is enough."""
 
 
@@ -56,8 +56,8 @@ class CommandNeeds:
     options with which it asks no kernel, and needs nothing of this one."""
 
     command: str
-    needs: Needs = ()
-    wants: Needs = ()
+    needs: Choices = ()
+    wants: Choices = ()
     elsewhere: tuple[str, ...] = ()
 
 
@@ -114,7 +114,7 @@ def status_of(command: CommandNeeds, items: Mapping[str, Item]) -> CommandStatus
     return CommandStatus(command, Works.PARTLY if wanted else Works.YES, wanted)
 
 
-def missing(choices: Needs, items: Mapping[str, Item]) -> tuple[Item, ...]:
+def missing(choices: Choices, items: Mapping[str, Item]) -> tuple[Item, ...]:
     """The items of each choice none of which is available. If one of them could not be determined, only that one."""
     found: list[Item] = []
     for choice in choices:
@@ -204,11 +204,11 @@ def programs() -> list[Item]:
         return [Item(name, False, "needs privileges", error.hint) for name in ("bpf-compile", *attached)]
     begin = time.monotonic()
     try:
-        with bcc.Object("doctor.c") as made:
-            made.load(doctor.FUNCTION, bpf.BPF_PROG_TYPE_SK_MSG)
+        with bcc.Object("doctor.c") as bpf_object:
+            bpf_object.load(doctor.FUNCTION, bpf.BPF_PROG_TYPE_SK_MSG)
             taken = time.monotonic() - begin
             compiled = Item("bpf-compile", True, f"compiled and loaded in {taken:.1f} s, without kernel headers")
-            return [compiled, *(attempt(name, attach, made) for name, attach in attached.items())]
+            return [compiled, *(attempt(name, attach, bpf_object) for name, attach in attached.items())]
     except Error as error:
         failed = Item("bpf-compile", False, f"{error.subject}: {error.reason}", error.hint)
         return [
@@ -221,9 +221,9 @@ Attach = Callable[[bcc.Object], str]
 """Attaches a program, which goes with the object, and says to what. Raises Error, OSError."""
 
 
-def attempt(name: str, attach: Attach, made: bcc.Object) -> Item:
+def attempt(name: str, attach: Attach, bpf_object: bcc.Object) -> Item:
     try:
-        return Item(name, True, attach(made))
+        return Item(name, True, attach(bpf_object))
     except Error as error:
         if error.errno in {errnos.EPERM, errnos.EACCES}:
             return Item(name, False, f"refused ({errno_name(error.errno)})", error.hint)
@@ -241,23 +241,25 @@ NEEDED = {
 """What attaching is possible with, where the kernel's answer does not tell."""
 
 
-def sockmap(made: bcc.Object) -> str:
-    skmsg_check.attach_verdict(made, made.load(doctor.FUNCTION, bpf.BPF_PROG_TYPE_SK_MSG), doctor.SOCKMAP)
+def sockmap(bpf_object: bcc.Object) -> str:
+    skmsg_check.attach_verdict(bpf_object, bpf_object.load(doctor.FUNCTION, bpf.BPF_PROG_TYPE_SK_MSG), doctor.SOCKMAP)
     return "takes a verdict program"
 
 
-def raw_tracepoint(made: bcc.Object) -> str:
-    made.attach_raw_tracepoint(made.load(doctor.AT_SYSCALL, bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), TRACEPOINT)
+def raw_tracepoint(bpf_object: bcc.Object) -> str:
+    bpf_object.attach_raw_tracepoint(bpf_object.load(doctor.AT_SYSCALL, bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), TRACEPOINT)
     return f"a program was attached to {TRACEPOINT}"
 
 
-def on_kprobe(made: bcc.Object) -> str:
-    made.own(kprobe.attach(made.load(doctor.AT_FUNCTION, bpf.BPF_PROG_TYPE_KPROBE), ATTACHED_TO))
+def on_kprobe(bpf_object: bcc.Object) -> str:
+    bpf_object.own(kprobe.attach(bpf_object.load(doctor.AT_FUNCTION, bpf.BPF_PROG_TYPE_KPROBE), ATTACHED_TO))
     return f"a program was attached to {ATTACHED_TO}"
 
 
-def on_fentry(made: bcc.Object) -> str:
-    made.attach_fentry(made.load(doctor.fentry_function(made.functions()), bpf.BPF_PROG_TYPE_TRACING))
+def on_fentry(bpf_object: bcc.Object) -> str:
+    bpf_object.attach_fentry(
+        bpf_object.load(doctor.fentry_function(bpf_object.functions()), bpf.BPF_PROG_TYPE_TRACING)
+    )
     return f"a program was attached to {ATTACHED_TO}"
 
 
@@ -271,13 +273,13 @@ def lockdown() -> Item:
 
 
 def capabilities() -> Item:
-    there = host.effective_capabilities()
-    absent = [name for name in sorted(host.CAPABILITIES) if name not in there]
+    effective = host.effective_capabilities()
+    absent = [name for name in sorted(host.CAPABILITIES) if name not in effective]
     if absent:
         return Item("capabilities", False, f"uid {os.geteuid()} has no {', '.join(absent)}", host.privilege_hint())
     if not host.in_initial_user_namespace():
         return Item("capabilities", False, "in a user namespace only", "root of the host, not of a user namespace")
-    return Item("capabilities", True, ", ".join(sorted(there)))
+    return Item("capabilities", True, ", ".join(sorted(effective)))
 
 
 def user_namespaces() -> Item:

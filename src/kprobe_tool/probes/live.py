@@ -57,7 +57,7 @@ class Feed:
     --count is reached is counted as dropped. Raises OSError.
 
     A command whose events are more than one record iterates over ``batches()``, says by ``is_event`` which records
-    the program counts, and counts in ``given`` those that it has shown.
+    the program counts, and counts in ``shown`` those that it has shown.
     """
 
     def __init__(
@@ -73,20 +73,20 @@ class Feed:
         self._is_event = is_event
         self._end = None if limits.duration is None else time.monotonic() + limits.duration
         self._read = 0
-        self.given = 0
+        self.shown = 0
         self.ended: str | None = None
 
     @property
     def full(self) -> bool:
         """Whether --count is reached."""
-        return self._limits.count is not None and self.given >= self._limits.count
+        return self._limits.count is not None and self.shown >= self._limits.count
 
     def __iter__(self) -> Iterator[bytes]:
         for batch in self.batches():
             for record in batch:
                 if self.full:
                     break
-                self.given += 1
+                self.shown += 1
                 yield record
 
     def batches(self) -> Iterator[list[bytes]]:
@@ -132,5 +132,5 @@ class Feed:
     def counters(self) -> Counters:
         """When the records are all read."""
         raw = self._raw()
-        dropped = raw["dropped"] + self._read - self.given
-        return Counters(raw["seen"], self.given, dropped, raw["filtered"], raw["missed"])
+        dropped = raw["dropped"] + self._read - self.shown
+        return Counters(raw["seen"], self.shown, dropped, raw["filtered"], raw["missed"])

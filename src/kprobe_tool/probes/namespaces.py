@@ -96,12 +96,14 @@ def find_all() -> tuple[list[Netns], list[Error]]:
     )
     for source in sources:
         for space in source:
-            known = found.get(space.identity)
-            if known is None:
+            earlier = found.get(space.identity)
+            if earlier is None:
                 found[space.identity] = space
             else:
                 found[space.identity] = replace(
-                    known, name=known.name or space.name, pid=known.pid if known.pid is not None else space.pid
+                    earlier,
+                    name=earlier.name or space.name,
+                    pid=earlier.pid if earlier.pid is not None else space.pid,
                 )
     errors = []
     if hidden:

@@ -39,7 +39,7 @@ class Spool:
 
 
 class Live:
-    """Prints the rows of ``document``, which has none yet, as they come; ``empty`` is what people read where there
+    """The rows of ``document``, which has none yet, printed as they come; ``empty`` is what people read where there
     are none."""
 
     def __init__(self, document: Document, output: Output, empty: str, spool: Spool) -> None:

@@ -50,8 +50,8 @@ def collect(output: Output) -> Document:
     from kprobe_tool.probes import doctor, host
     from kprobe_tool.probes.versions import versions
 
-    asked = host.identity()
-    redact = Redactor(str(asked["hostname"]))
+    identity = host.identity()
+    redact = Redactor(str(identity["hostname"]))
     items = doctor.items()
     by_name = {item.name: item for item in items}
     commands = redact.rows(command_row(doctor.status_of(each, by_name)) for each in doctor.COMMANDS)
@@ -59,7 +59,7 @@ def collect(output: Output) -> Document:
     findings = [finding_row(check, finding) for check, finding in run_checks(CHECKS, TIMEOUT, quiet=False)]
     results = redact.rows({name: row[name] for name in REPORTED} for row in findings)
     of = versions()
-    anonymous = {**asked, "hostname": redact.text(str(asked["hostname"])), "boot_id": None}
+    anonymous = {**identity, "hostname": redact.text(str(identity["hostname"])), "boot_id": None}
     if not output.for_people:
         more: dict[str, object] = {"versions": of, "commands": commands, "items": found}
         return Document("bugreport", anonymous, [Table((), results)], more=more, warnings=[WARNING])
@@ -80,7 +80,7 @@ def collect(output: Output) -> Document:
             Table(EVIDENCE_COLUMNS, evidence, title="Evidence"),
         ],
         warnings=[WARNING],
-        heading=f"Linux {asked['release']} {asked['version']} {asked['arch']}  {asked['time']}",
+        heading=f"Linux {identity['release']} {identity['version']} {identity['arch']}  {identity['time']}",
     )
 
 

@@ -176,8 +176,8 @@ def controller_row(survey: Survey, subject: Subject) -> Row:
     """The JSON object of one controller."""
     from kprobe_tool.checks import Status
 
-    controller, asked = subject.controller, subject.request
-    options = asked.options
+    controller, request = subject.controller, subject.request
+    options = request.options
     return {
         "controller": controller.name,
         "transport": controller.transport,
@@ -189,19 +189,19 @@ def controller_row(survey: Survey, subject: Subject) -> Row:
         "sqsize": controller.sqsize,
         "queue_count": controller.queue_count,
         "asked": {
-            "value": asked.value,
-            "source": asked.source,
-            "at_least": asked.at_least,
-            "at_most": asked.at_most,
-            "exact": asked.exact,
-            "doubt": asked.doubt,
-            "detail": asked.detail,
-            "next": asked.next,
+            "value": request.value,
+            "source": request.source,
+            "at_least": request.at_least,
+            "at_most": request.at_most,
+            "exact": request.exact,
+            "doubt": request.doubt,
+            "detail": request.detail,
+            "next": request.next,
             "nr_io_queues": options.nr_io_queues if options else None,
             "nr_write_queues": options.nr_write_queues if options else None,
             "nr_poll_queues": options.nr_poll_queues if options else None,
-            "num_comp_vectors": asked.num_comp_vectors,
-            "io_queues": None if asked.io_queues is None else dict(zip(TYPES, asked.io_queues, strict=True)),
+            "num_comp_vectors": request.num_comp_vectors,
+            "io_queues": None if request.io_queues is None else dict(zip(TYPES, request.io_queues, strict=True)),
         },
         "granted": controller.granted,
         "nsqa": subject.nsqa,

@@ -77,23 +77,23 @@ def ask(selection: Selection) -> Document:
 
     spaces, errors = find_namespaces(selection.netns, selection.all_netns)
     status = presence()
-    asked = host.identity()
+    identity = host.identity()
     if not status.registered:
         if selection.save:
             raise Error(selection.save, f"nothing to save: {status.absence()}")
         more = {"rds": status.evidence(), "sources": {}, "leaking": None}
-        return Document("rds-info", asked, [], more=more, summary=[status.absence()])
+        return Document("rds-info", identity, [], more=more, summary=[status.absence()])
     # A file is for questions that nobody has put yet.
     lists = selection.chosen or (SOURCES if selection.save else selection.wanted)
     found = capture(spaces, options_of(lists))
     found = replace(found, errors=[*errors, *found.errors])
     if selection.save:
-        savefile.save(selection.save, found, asked)
-    return document_of(found, asked, selection, {"rds": status.evidence()})
+        savefile.save(selection.save, found, identity)
+    return document_of(found, identity, selection, {"rds": status.evidence()})
 
 
 def document_of(
-    capture: Capture, asked: Mapping[str, object], selection: Selection, more: Mapping[str, object]
+    capture: Capture, identity: Mapping[str, object], selection: Selection, more: Mapping[str, object]
 ) -> Document:
     """The rows of one capture that the selection is about."""
     from kprobe_tool.probes.rds.entries import entries
@@ -114,7 +114,7 @@ def document_of(
         warnings = []
     return Document(
         "rds-info",
-        asked,
+        identity,
         tables(found, sources, selection.wanted),
         [*capture.errors, *absent],
         more={**more, "sources": sources, "leaking": capture.leaking},

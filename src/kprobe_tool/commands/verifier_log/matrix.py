@@ -55,7 +55,7 @@ def floors(path: str) -> Mapping[str, ProgramFloor]:
 
 
 def check_required(required: tuple[str, ...], names: list[str], found: list[Cell]) -> None:
-    """Raises click.UsageError for a kernel that was not asked: it would never be missed."""
+    """Raises click.UsageError for a required kernel that is not asked: its answer would never be missed."""
     for name in required:
         if name not in {*names, *(cell.release for cell in found)}:
             raise click.UsageError(f"--require {name}: the kernels are {', '.join(names)}")

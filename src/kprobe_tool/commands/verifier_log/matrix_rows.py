@@ -77,7 +77,7 @@ def table(found: Sequence[Cell]) -> Table:
     kernels = list(dict.fromkeys((cell.release, cell.kernel) for cell in sorted(found, key=place)))
     rows: dict[str, dict[str, object]] = {}
     for cell in found:
-        rows.setdefault(cell.program, {"program": cell.program})[f"{cell.release} {cell.kernel}"] = verdict(cell)
+        rows.setdefault(cell.program, {"program": cell.program})[f"{cell.release} {cell.kernel}"] = outcome_text(cell)
 
     def of(key: str) -> Callable[[Row], object]:
         return lambda row: row.get(key)
@@ -96,7 +96,7 @@ def place(cell: Cell) -> tuple[tuple[int, ...], str]:
     return age(cell.release), cell.kernel
 
 
-def verdict(cell: Cell) -> str:
+def outcome_text(cell: Cell) -> str:
     if cell.accepted:
         return "accepted" if cell.insns is None else f"accepted ({cell.insns} insns)"
     cause = cell.cause.value if cell.cause is not None else "unknown"

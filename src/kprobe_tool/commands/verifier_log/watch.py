@@ -214,7 +214,7 @@ def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
             "emitted": counted.emitted,
             "dropped": counted.dropped,
             "filtered": counted.filtered,
-            "reports": reports.given,
+            "reports": reports.shown,
             "ended": reports.ended,
         }
         shown.finish(summary, [], summary_line(summary))

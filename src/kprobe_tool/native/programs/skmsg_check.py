@@ -115,10 +115,10 @@ def decode(data: bytes) -> Record:
     return Record(raw.call, raw.after, raw.error, raw.size, raw.length, raw.page_offset, sg)
 
 
-def attach_verdict(made: bcc.Object, program: int, sockmap: str) -> None:
+def attach_verdict(bpf_object: bcc.Object, program: int, sockmap: str) -> None:
     """Have a sockmap give what its sockets send to an SK_MSG program. Raises Error."""
     try:
-        made.attach_to_map(program, sockmap, bpf.BPF_SK_MSG_VERDICT)
+        bpf_object.attach_to_map(program, sockmap, bpf.BPF_SK_MSG_VERDICT)
     except OSError as error:
         hint = "a kernel with CONFIG_NET_SOCK_MSG=y and CONFIG_BPF_STREAM_PARSER=y"
         raise Error.from_os("sockmap: attaching a verdict program", error, hint=hint) from error

@@ -47,7 +47,7 @@ User Mode Linux does not do as its machine does.
 class Implementation:
     """Whether the running kernel has a system call (None: nothing tells), and is one for another machine."""
 
-    there: bool | None
+    present: bool | None
     emulated: bool = False
 
 
@@ -97,7 +97,7 @@ def ask_reach(entry: SyscallEntry, prober: Prober, filtered: bool | None) -> Rea
     answers = ReachAnswers(first, filtered=filtered)
     if first.signal is None and first.errno == errnos.ENOSYS:
         found = find_implementation(entry)
-        answers = replace(answers, implemented=found.there, emulated=found.emulated)
+        answers = replace(answers, implemented=found.present, emulated=found.emulated)
     elif first.signal is None and filtered is not False:
         if first.errno in recipe.reach_errnos | recipe.absent_errnos:
             answers = replace(answers, second=prober.ask(recipe.second_call()))

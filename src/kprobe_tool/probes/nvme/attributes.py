@@ -177,7 +177,7 @@ def parse_node(value: str) -> int:
 
 
 class ControllerReader:
-    """Reads one controller and remembers what could not be read."""
+    """A reader of one controller, which remembers what could not be read."""
 
     def __init__(self, tree: Tree, name: str) -> None:
         self.tree = tree

@@ -50,30 +50,30 @@ NO_QUEUES = "no namespace, so no queues are mapped"
 
 def queues_granted(survey: Survey, subject: Subject) -> Finding:
     """nvme-queues-granted: fewer granted than asked, and who set the limit."""
-    controller, asked = subject.controller, subject.request
+    controller, request = subject.controller, subject.request
     if has_no_io_queues(controller):
         return not_applicable("a discovery or administrative controller has no I/O queues")
     granted = granted_of(controller)
-    if asked.value is None:
+    if request.value is None:
         transport_of(controller)
         return unknown("how many queues were asked for is not known", ROOT)
-    if asked.at_least is not None and granted < asked.at_least:
+    if request.at_least is not None and granted < request.at_least:
         return affected(
-            f"{count(granted, 'queue')} granted of {request_text(asked)} asked for, so CPUs share them; "
+            f"{count(granted, 'queue')} granted of {request_text(request)} asked for, so CPUs share them; "
             f"{limit_text(subject, granted)}",
-            asked=asked.value,
-            asked_at_least=asked.at_least,
+            asked=request.value,
+            asked_at_least=request.at_least,
             granted=granted,
             limited_by=limited_by(subject, granted),
         )
-    if asked.at_most is not None and granted >= asked.at_most:
+    if request.at_most is not None and granted >= request.at_most:
         return ok(f"{count(granted, 'queue')} asked for and granted")
-    settle = ROOT if asked.running_options is None else "a new connection, made while all CPUs are online"
-    return unknown(f"{count(granted, 'queue')} granted of perhaps {asked.value} asked for: {asked.doubt}", settle)
+    settle = ROOT if request.running_options is None else "a new connection, made while all CPUs are online"
+    return unknown(f"{count(granted, 'queue')} granted of perhaps {request.value} asked for: {request.doubt}", settle)
 
 
-def request_text(asked: QueueRequest) -> str:
-    return f"{asked.value}" if asked.exact else f"at least {asked.at_least}"
+def request_text(request: QueueRequest) -> str:
+    return f"{request.value}" if request.exact else f"at least {request.at_least}"
 
 
 def limited_by(subject: Subject, granted: int) -> str | None:
@@ -323,7 +323,7 @@ def cpu_balance(survey: Survey, subject: Subject) -> Finding:
 
 
 def best_minimum(counts: Mapping[int, int], more: int) -> int:
-    """The most CPUs that the queue with the fewest can have when so ``more`` are given to the queues."""
+    """How many CPUs the queue with the fewest has, if ``more`` CPUs are dealt out as evenly as possible."""
     levels = sorted(counts.values())
     for _ in range(more):
         levels[0] += 1

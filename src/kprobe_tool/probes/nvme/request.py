@@ -189,7 +189,7 @@ def parameters_pci_request(controller: Controller, context: Context) -> QueueReq
     )
 
 
-def fabrics_request(controller: Controller, known: ConnectOptions, context: Context) -> QueueRequest:
+def fabrics_request(controller: Controller, connect_options: ConnectOptions, context: Context) -> QueueRequest:
     """What the options come to with the CPUs that were online when the host asked.
 
     ``nr_io_queues`` was limited to the CPUs online when it was parsed; write and poll queues, and all three at a
@@ -197,15 +197,15 @@ def fabrics_request(controller: Controller, known: ConnectOptions, context: Cont
     them.
     """
     assert context.cpus.online is not None
-    options = known.options
+    options = connect_options.options
     if controller.transport in {"fc", "loop"}:
         # Neither transport has write and poll queues.
         options = Options(options.nr_io_queues)
     algorithm = context.algorithm or Algorithm.FABRICS
 
     def ask_with(cpus: int) -> int:
-        limit = cpus if known.max_hw_queues is None else min(cpus, known.max_hw_queues)
-        return request(algorithm, options, limit, known.num_comp_vectors)
+        limit = cpus if connect_options.max_hw_queues is None else min(cpus, connect_options.max_hw_queues)
+        return request(algorithm, options, limit, connect_options.num_comp_vectors)
 
     now = ask_with(len(context.cpus.online))
     most = ask_with(len(context.cpus.possible)) if context.cpus.possible is not None else None
@@ -214,9 +214,13 @@ def fabrics_request(controller: Controller, known: ConnectOptions, context: Cont
     complete = True
     if context.algorithm is None:
         complete, doubt = False, "how this kernel computes what it asks for is not known"
-    elif controller.transport == "fc" and known.max_hw_queues is None:
+    elif controller.transport == "fc" and connect_options.max_hw_queues is None:
         complete, doubt = False, "the limit of the FC port (max_hw_queues) cannot be read"
-    elif controller.transport == "rdma" and algorithm is not Algorithm.FABRICS and known.num_comp_vectors is None:
+    elif (
+        controller.transport == "rdma"
+        and algorithm is not Algorithm.FABRICS
+        and connect_options.num_comp_vectors is None
+    ):
         complete, doubt = False, "the completion vectors of the RDMA device cannot be read"
     granted = controller.granted or 0
     # A host never asked for less than it was granted.
@@ -226,12 +230,12 @@ def fabrics_request(controller: Controller, known: ConnectOptions, context: Cont
     value = max(now, least)
     return QueueRequest(
         value,
-        known.source,
+        connect_options.source,
         options,
         now if complete else None,
-        known.detail,
-        known.num_comp_vectors,
-        known.io_queues,
+        connect_options.detail,
+        connect_options.num_comp_vectors,
+        connect_options.io_queues,
         at_least=least,
         at_most=most,
         doubt=None if least == value == most else doubt,

@@ -68,16 +68,16 @@ def parse_kernel_log(lines: Iterable[str]) -> dict[str, LoggedQueues]:
         if match is None:
             continue
         name = match["name"]
-        known = found.get(name, LoggedQueues())
+        queues = found.get(name, LoggedQueues())
         if match["removed"]:
             found.pop(name, None)
         elif match["pci"]:
             found[name] = LoggedQueues(transport="pcie")
         elif match["created"]:
-            found[name] = replace(known, granted=int(match["created"]), split=None)
+            found[name] = replace(queues, granted=int(match["created"]), split=None)
         else:
             split = Split(int(match["default"]), int(match["read"]), int(match["poll"]))
-            granted = known.granted if match["mapped"] else split.total
-            transport = known.transport if match["mapped"] else "pcie"
+            granted = queues.granted if match["mapped"] else split.total
+            transport = queues.transport if match["mapped"] else "pcie"
             found[name] = LoggedQueues(transport, granted, split)
     return found

@@ -116,8 +116,8 @@ class Owner:
         self.sockets: list[socket.socket] = []
 
     def serve(self, request: Request) -> Request:
-        steps = (self.canary, self.tcp, self.hang_up, self.rows, self.receive)
-        return {step.__name__: step for step in steps}[request["do"]](request)
+        handlers = (self.canary, self.tcp, self.hang_up, self.rows, self.receive)
+        return {handler.__name__: handler for handler in handlers}[request["do"]](request)
 
     def canary(self, request: Request) -> Request:
         """A socket each for IPv4 and IPv6 with a message to itself: rows of SOCKETS, CONNECTIONS and RECV."""
@@ -204,7 +204,7 @@ class Owner:
 
 
 class Observer:
-    """Reads everything from a namespace of its own in which nothing happened."""
+    """The child that reads everything, from a namespace of its own in which nothing happened."""
 
     def serve(self, request: Request) -> Request:
         return {"read": self.read, "bind": self.bind, "send": self.send}[request["do"]](request)

@@ -121,9 +121,9 @@ class Experimenter:
     """The child's side: the program, a file in memory, and sockets."""
 
     def serve(self, request: Request) -> Request:
-        steps = (self.prepare, self.control, self.run)
+        handlers = (self.prepare, self.control, self.run)
         try:
-            return {step.__name__: step for step in steps}[request["do"]](request)
+            return {handler.__name__: handler for handler in handlers}[request["do"]](request)
         except Error as error:
             return {"error": [error.subject, error.reason, error.errno, error.hint]}
 

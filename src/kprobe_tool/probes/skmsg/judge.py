@@ -47,6 +47,8 @@ class Result:
 
 @dataclass(frozen=True)
 class CaseJudgement:
+    """What a case came to on one socket, and why; ``settle`` as in Result."""
+
     outcome: CaseOutcome
     reason: str
     settle: str | None = None
@@ -167,8 +169,8 @@ def results(done: CopyBitExperiment) -> list[Result]:
     for case in CASES:
         for socket in case.sockets:
             run = runs.get((case.name, socket))
-            verdict = judge_without_run(done) if run is None else judge(done, run)
-            found.append(Result(case, socket, verdict.outcome, verdict.reason, verdict.settle, run))
+            judgement = judge_without_run(done) if run is None else judge(done, run)
+            found.append(Result(case, socket, judgement.outcome, judgement.reason, judgement.settle, run))
     return found
 
 

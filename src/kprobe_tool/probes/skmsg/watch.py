@@ -176,8 +176,8 @@ class TargetProcess:
 
 def default_method() -> AttachMethod:
     """Kprobes where there are any and bpf/include/uapi/linux/ptrace.h knows the machine's registers."""
-    known = os.uname().machine in KPROBE_MACHINES
-    return AttachMethod.KPROBE if known and kprobe.available() else AttachMethod.FENTRY
+    has_registers = os.uname().machine in KPROBE_MACHINES
+    return AttachMethod.KPROBE if has_registers and kprobe.available() else AttachMethod.FENTRY
 
 
 class MessageWatch:

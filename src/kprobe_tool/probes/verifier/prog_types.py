@@ -23,11 +23,11 @@ def number_of(name: str) -> int:
     short = name.lower().removeprefix(PREFIX)
     if short.isascii() and short.isdecimal() and int(short) <= NUMBER_MAX:
         return int(short)
-    known = ALIASES.get(short, short)
-    if known not in TYPES:
+    kernel_name = ALIASES.get(short, short)
+    if kernel_name not in TYPES:
         hint = did_you_mean(short, [*TYPES, *ALIASES]) or f"there are {', '.join(TYPES)}, and numbers"
         raise Error(f"program type '{name}'", "is not known", hint=hint)
-    return TYPES[known]
+    return TYPES[kernel_name]
 
 
 def name_of(number: int) -> str | None:

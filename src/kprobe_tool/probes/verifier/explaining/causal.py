@@ -134,7 +134,7 @@ def branches(visits: list[PathInsn], first: int) -> Iterator[tuple[int, PathEven
 def sort_steps(steps: list[tuple[int, PathEvent]], notes: list[str]) -> CausalPath:
     """Steps in the order of the path; the middle of too many is left out."""
     steps.sort(key=lambda each: each[0])
-    shown = [step for _, step in steps]
+    shown = [event for _, event in steps]
     if len(shown) > STEPS_MAX:
         half = STEPS_MAX // 2
         left = len(shown) - STEPS_MAX

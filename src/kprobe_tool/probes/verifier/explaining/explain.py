@@ -34,7 +34,7 @@ from kprobe_tool.probes.verifier.messages.table import match
 
 END_MAX = 2000
 """Lines from the end in which the verifier's last words are looked for; loaders say little after them."""
-OURS = PROGRAM | {EntryKind.TRAILER}
+VERIFIER_LINES = PROGRAM | {EntryKind.TRAILER}
 BOUNDS = "Access outside bounds"
 """The problem whose figures a kernel prints in a line before the message."""
 BLOCKS_MAX = 64
@@ -131,7 +131,7 @@ def looks_like_log(run: Sequence[str], beginning: Sequence[str]) -> bool:
     """Whether text without a single line about a program is a log all the same."""
     return any(
         text.startswith(diagnostics.HEADER) or match(text.strip()) is not None for text in run[-END_MAX:]
-    ) or any(entry.kind in OURS for text in beginning for entry in entries(text))
+    ) or any(entry.kind in VERIFIER_LINES for text in beginning for entry in entries(text))
 
 
 def judge(end: End, errno: str | None) -> Diagnosis:

@@ -62,8 +62,8 @@ def register_with_number(found: Found, register: str) -> str:
         if visit.depth != 0 or instruction.writes != register:
             continue
         if instruction.operation is Operation.ALU and instruction.operator == "+=" and instruction.reads is not None:
-            held = state_of(found.path, instruction.reads, number_)
-            return instruction.reads if held is None or held.scalar else register
+            added = state_of(found.path, instruction.reads, number_)
+            return instruction.reads if added is None or added.scalar else register
         if instruction.operation is not Operation.ALU:
             break
     return register
@@ -180,8 +180,8 @@ def unknown_since(path: InsnPath, origin: Origin) -> str:
     return ""
 
 
-def is_bounded(held: Value) -> bool:
-    low, high = held.signed
+def is_bounded(value: Value) -> bool:
+    low, high = value.signed
     return low >= -U32_MAX and high <= U32_MAX
 
 

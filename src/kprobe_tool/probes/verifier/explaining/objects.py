@@ -188,10 +188,10 @@ def size_cause(found: Found, reason: str, room: int, size: int) -> Cause:
     """A function is given a size that is too large, or may be."""
     pointer = found.register or ""
     behind = f"R{int(pointer[1:]) + 1}" if pointer[1:].isdigit() else None
-    held = None
+    state = None
     if behind is not None and found.path.visits:
-        held = state_of(found.path, behind, len(found.path.visits) - 1)
-    if held is not None and held.constant == size:
+        state = state_of(found.path, behind, len(found.path.visits) - 1)
+    if state is not None and state.constant == size:
         return Cause(
             f"{reason} The size that is passed is the constant {size}.",
             f"Pass {room} at the most (sizeof the member or variable that the pointer points to), or make that "
@@ -216,9 +216,9 @@ def added_constant(found: Found, register: str | None) -> tuple[str, int] | None
     origin = origin_of(path, register, len(path.visits) - 1)
     for number in origin.changed:
         added = path.visits[number].instruction.reads
-        held = None if added is None else state_of(path, added, number)
-        if added is not None and held is not None and held.constant is not None and held.constant > 0:
-            return added, held.constant
+        state = None if added is None else state_of(path, added, number)
+        if added is not None and state is not None and state.constant is not None and state.constant > 0:
+            return added, state.constant
     return None
 
 
@@ -312,15 +312,15 @@ def object_on_stack(found: Found) -> Cause | None:
         return None
     # A dynptr has two slots, and the log names the lower one.
     for slot in (off, off - 8, off + 8):
-        held = state_of(found.path, f"fp{slot}", len(found.path.visits) - 1)
-        kind = None if held is None else held.type.partition("_")[0]
-        if kind in OBJECTS and held is not None:
+        state = state_of(found.path, f"fp{slot}", len(found.path.visits) - 1)
+        kind = None if state is None else state.type.partition("_")[0]
+        if kind in OBJECTS and state is not None:
             return Cause(
-                f"The stack at offset {off} holds {OBJECTS[kind]} ({held.type}), which may not be read or copied "
+                f"The stack at offset {off} holds {OBJECTS[kind]} ({state.type}), which may not be read or copied "
                 "like a plain variable: only the functions made for it may use it, at the place where it was made.",
                 "Pass the address of the variable itself to those functions, and do not assign or memcpy() it.",
                 CauseClass.SOURCE,
-                f"slot fp{slot} holds {held.type}",
+                f"slot fp{slot} holds {state.type}",
             )
     return None
 

@@ -76,9 +76,9 @@ def age(use: Use) -> tuple[int, ...]:
 
 def oldest(uses: Iterable[Use], stages: Sequence[Stage]) -> Oldest:
     wanted = [use for use in uses if use.stage in stages]
-    known = [use for use in wanted if use.since is not None]
-    newest = max(map(age, known), default=None)
-    forced = tuple(sorted((use for use in known if age(use) == newest), key=lambda use: (use.kind, use.name)))
+    dated = [use for use in wanted if use.since is not None]
+    newest = max(map(age, dated), default=None)
+    forced = tuple(sorted((use for use in dated if age(use) == newest), key=lambda use: (use.kind, use.name)))
     release = None if not forced or forced[0].since is None else forced[0].since[0]
     unknown = [use for use in wanted if use.since is None or (use.since[2] is not None and use in forced)]
     return Oldest(release, forced, tuple(sorted(unknown, key=lambda use: (use.kind, use.name))))

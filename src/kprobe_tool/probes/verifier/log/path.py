@@ -27,7 +27,7 @@ VALIDATING = re.compile(r"Validating (\w{1,128})\(\) func#")
 
 @dataclass
 class PathInsn:
-    """One instruction on the path.
+    """One visit of the verifier to an instruction, which can be on the path more than once.
 
     ``state`` and ``earlier`` are what the log says of the registers behind and before it: only of some, and only
     looked at when somebody asks. ``depth`` is that of the call: 0 for the function in which the program was rejected,

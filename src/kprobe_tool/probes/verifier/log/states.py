@@ -125,10 +125,10 @@ class Value:
             return self.constant & U64_MAX, self.constant & U64_MAX
         smin, smax = self.bound("smin"), self.bound("smax")
         low, high = self.bound("umin"), self.bound("umax")
-        known = smin is not None and smin >= 0
+        nonnegative = smin is not None and smin >= 0
         return (
-            low if low is not None else smin if known and smin is not None else 0,
-            high if high is not None else smax if known and smax is not None else U64_MAX,
+            low if low is not None else smin if nonnegative and smin is not None else 0,
+            high if high is not None else smax if nonnegative and smax is not None else U64_MAX,
         )
 
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Asks several kernels about a file: on each runs a process that asks, in a guest or on this machine."""
+"""Ask several kernels about a file: on each runs a process that asks, in a guest or on this machine."""
 
 from __future__ import annotations
 

@@ -118,8 +118,8 @@ class Assembler:
         waiting = set()
         for key, load in list(self._loads.items()):
             pieces = self._pieces.get(key, Pieces())
-            heard = self._messages.get((load.thread, load.start or 0), [])
-            whole = pieces.size == load.captured + load.insns and len(heard) == load.messages
+            messages = self._messages.get((load.thread, load.start or 0), [])
+            whole = pieces.size == load.captured + load.insns and len(messages) == load.messages
             if load.thread in waiting or (not whole and now - load.time < PATIENCE):
                 waiting.add(load.thread)
                 continue
@@ -130,8 +130,8 @@ class Assembler:
                 load,
                 log=b"".join(reversed([pieces.tail, *pieces.log])),
                 insns=b"".join(pieces.insns),
-                messages=b"".join(format_message(each.format, each.args, each.strings) for each in heard),
-                messages_lost=load.messages_lost + load.messages - len(heard),
+                messages=b"".join(format_message(each.format, each.args, each.strings) for each in messages),
+                messages_lost=load.messages_lost + load.messages - len(messages),
             )
 
 

@@ -27,23 +27,23 @@ class Args:
 
 def format_message(template: bytes, args: Sequence[int], strings: Sequence[bytes]) -> bytes:
     """A message. What is not known here, or has no argument any more, stands as in the format."""
-    given = Args(args, strings)
+    arguments = Args(args, strings)
     out, end = [], 0
     for match in CONVERSION.finditer(template):
         # A conversion begins where the one before has ended; %p alone takes letters behind it.
         extension = match["extension"] if match["letter"] == b"p" else b""
         out.append(template[end : match.start()])
         end = match.end() - len(match["extension"]) + len(extension)
-        out.append(convert(match, given, template[match.start() : end]))
+        out.append(convert(match, arguments, template[match.start() : end]))
     out.append(template[end:])
     return b"".join(out)
 
 
-def size_of(field: bytes | None, given: Args) -> int | None:
+def size_of(field: bytes | None, arguments: Args) -> int | None:
     """A width or precision, which may be an argument of its own."""
     if field != b"*":
         return None if field is None else int(field or b"0")
-    taken = given.take()
+    taken = arguments.take()
     return 0 if taken is None else to_signed(taken[0], 32)
 
 
@@ -52,13 +52,13 @@ def to_signed(value: int, bits: int) -> int:
     return value - (1 << bits) if value >> (bits - 1) else value
 
 
-def convert(match: re.Match[bytes], given: Args, raw: bytes) -> bytes:
+def convert(match: re.Match[bytes], arguments: Args, raw: bytes) -> bytes:
     letter = match["letter"]
     if letter == b"%":
         return b"%"
-    width = size_of(match["width"], given) or 0
-    precision = size_of(match["precision"], given)
-    taken = given.take()
+    width = size_of(match["width"], arguments) or 0
+    precision = size_of(match["precision"], arguments)
+    taken = arguments.take()
     if taken is None:
         return raw
     number, string = taken

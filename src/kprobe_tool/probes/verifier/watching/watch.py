@@ -278,10 +278,10 @@ class Reports:
         self._limits = limits
         limits = Limits(over=self._over, duration=limits.duration)
         self._feed = Feed(program, limits, ("events", "logs", "messages"), verifier_watch.is_load)
-        self.given = 0
+        self.shown = 0
 
     def _over(self) -> str | None:
-        return "count" if self.given == self._limits.count else self._limits.over()
+        return "count" if self.shown == self._limits.count else self._limits.over()
 
     @property
     def ended(self) -> str | None:
@@ -293,10 +293,10 @@ class Reports:
 
     def __iter__(self) -> Iterator[Report]:
         for report in self._joined():
-            if self.given == self._limits.count:
+            if self.shown == self._limits.count:
                 continue
-            self.given += 1
-            self._feed.given += len(report.attempts)
+            self.shown += 1
+            self._feed.shown += len(report.attempts)
             yield report
 
     def _joined(self) -> Iterator[Report]:

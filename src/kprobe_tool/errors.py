@@ -56,7 +56,7 @@ KEPT_BACK = frozenset(
         errnos.EAFNOSUPPORT,
     }
 )
-"""Errnos that say no to this caller, or for now: with more privilege, or later, the same host may answer."""
+"""No answer because of the host, and not of the question: another caller or a later call may get one."""
 ERRNO_NAMES = {**errnos.errorcode, errnos.EOPNOTSUPP: "EOPNOTSUPP", errnos.EDEADLK: "EDEADLK", 524: "ENOTSUPP"}
 """Of two names for a number, the kernel's. ENOTSUPP is linux/errno.h's, not for user space; bpf(2) returns it too."""
 

@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf, host, memory
 from kprobe_tool.native.bpf import LoadAnswer, grow_log_until_whole
+from kprobe_tool.native.closing import Closing
 from kprobe_tool.native.libc import libc, put, text
 from kprobe_tool.native.ringbuf import RingBuffer
 
@@ -167,7 +167,7 @@ def failure(subject: str, number: int, noise: str) -> Error:
     return Error(subject, cause, errno=number or None, hint="'kprobe-tool doctor' shows what BPF needs here")
 
 
-class Object:
+class Object(Closing):
     """One compiled BPF C source, its maps and the programs loaded from it.
 
     ``name`` is a file in bpf/. ``defines`` become macros; with NAME_OFFSET and NAME_SIZE of the kernel's fields from
@@ -355,18 +355,12 @@ class Object:
             self._lib.bpf_module_destroy(self._module)
             self._module = None
 
-    def __enter__(self) -> Object:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 @contextmanager
 def kernel_source(directory: Path) -> Iterator[None]:
-    """Have bcc look for kernel headers in ``directory``: it changes there and back, for which we must be in one."""
+    """Have bcc look for kernel headers in ``directory``: bcc changes into it and back, so there must be
+    a directory to come back to.
+    """
     try:
         os.getcwd()
     except FileNotFoundError:

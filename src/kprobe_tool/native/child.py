@@ -8,10 +8,10 @@ import json
 import os
 from collections.abc import Callable
 from functools import partial
-from types import TracebackType
 from typing import Any
 
 from kprobe_tool.native import fork
+from kprobe_tool.native.closing import Closing
 from kprobe_tool.native.fork import Channel
 
 Request = dict[str, Any]
@@ -29,7 +29,7 @@ class Died(ConnectionError):
         super().__init__("the child process died" + (f" of signal {signal}" if signal else ""))
 
 
-class Child:
+class Child(Closing):
     """fork(2) of this process that runs ``serve`` on each request it gets.
 
     Whatever the child changes (namespaces, sockets) ends with it: at the end of the ``with`` block by SIGKILL, and
@@ -65,14 +65,6 @@ class Child:
         """What killed a child that is at its end."""
         status = self._process.wait(PATIENCE)
         return os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None
-
-    def __enter__(self) -> Child:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the child, if it still lives."""

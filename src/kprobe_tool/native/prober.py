@@ -15,10 +15,10 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import TracebackType
 
 from kprobe_tool.native import syscall
 from kprobe_tool.native.child import Child, Died, Request
+from kprobe_tool.native.closing import Closing
 from kprobe_tool.native.fork import CannotStart
 
 # linux/resource.h: RLIMIT_CORE. 1 byte is too small for a core file and is what keeps a pipe in core_pattern from
@@ -87,7 +87,7 @@ def perform(call: Call) -> CallAnswer:
     return CallAnswer(number_of_error, value, tuple(bytes(buffer) for buffer in buffers + inner))
 
 
-class Prober:
+class Prober(Closing):
     """A forked child that makes calls, and another one when a call has ended the first.
 
     ``calls`` counts them. Raises, from :meth:`ask`: CannotStart where no child can be had, or where a filter kills
@@ -155,14 +155,6 @@ class Prober:
         if self._child is not None:
             self._child.close()
             self._child = None
-
-    def __enter__(self) -> Prober:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def pack(memory: Memory) -> Request:

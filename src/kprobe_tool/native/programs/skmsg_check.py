@@ -9,10 +9,10 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from types import TracebackType
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, bpf, sk_msg
+from kprobe_tool.native.closing import Closing
 from kprobe_tool.native.sk_msg import Scatterlist
 
 CALLS = 4
@@ -124,7 +124,7 @@ def attach_verdict(bpf_object: bcc.Object, program: int, sockmap: str) -> None:
         raise Error.from_os("sockmap: attaching a verdict program", error, hint=hint) from error
 
 
-class CheckProgram:
+class CheckProgram(Closing):
     """The program, compiled, loaded and attached to a sockmap of its own. Raises Error, OSError."""
 
     def __init__(self) -> None:
@@ -152,11 +152,6 @@ class CheckProgram:
         """What was recorded since, for decode(). Raises OSError."""
         return self._ring.read(0)
 
-    def __enter__(self) -> CheckProgram:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._ring.close()
         self._object.close()

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address
-from types import TracebackType
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, bpf, btf, kprobe, sk_msg
+from kprobe_tool.native.closing import Closing
 from kprobe_tool.native.host import PROC_PID_INIT_INO
 from kprobe_tool.native.libc import text
 from kprobe_tool.native.programs import skmsg_watch
@@ -144,7 +144,7 @@ def fields() -> dict[str, int]:
     return macros | btf.fields(wanted, kernel)
 
 
-class TargetProcess:
+class TargetProcess(Closing):
     """The process of --pid, known by a pidfd, so that another one with its number is not taken for it."""
 
     def __init__(self, pid: int) -> None:
@@ -165,12 +165,7 @@ class TargetProcess:
         poll.register(self.fd, select.POLLIN)
         return bool(poll.poll(0))
 
-    def __enter__(self) -> TargetProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         os.close(self.fd)
 
 
@@ -180,7 +175,7 @@ def default_method() -> AttachMethod:
     return AttachMethod.KPROBE if has_registers and kprobe.available() else AttachMethod.FENTRY
 
 
-class MessageWatch:
+class MessageWatch(Closing):
     """The program, compiled once; each ``start()`` attaches it, its ``feed()`` is read to their end.
 
     Raises Error: no bcc, no privilege, no BTF, what does not compile.
@@ -237,14 +232,6 @@ class MessageWatch:
 
     def close(self) -> None:
         self.program.close()
-
-    def __enter__(self) -> MessageWatch:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def boot_time() -> int:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from types import TracebackType
 
 from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.native import bcc, bpf, btf, cgroup, host, kprobe, procfs
+from kprobe_tool.native.closing import Closing
 from kprobe_tool.native.programs import verifier_watch
 from kprobe_tool.native.sched import TASK_COMM_LEN
 from kprobe_tool.probes.live import COUNTERS, Counters, Feed, Limits
@@ -195,7 +195,7 @@ def without_addresses(log: bytes) -> bytes:
     return redact(log.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
-class LoadWatch:
+class LoadWatch(Closing):
     """The programs, compiled once; each ``start()`` attaches them, its ``feed()`` is read to their end.
 
     ``warnings`` say what will be missing. Raises Error: no bcc, no privilege, no BTF, an architecture that is not
@@ -262,12 +262,7 @@ class LoadWatch:
         """What comes from now on."""
         return Reports(self._program, limits)
 
-    def __enter__(self) -> LoadWatch:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, where: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._program.close()
 
 

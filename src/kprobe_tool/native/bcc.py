@@ -28,7 +28,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf, host, memory
 from kprobe_tool.native.bpf import LoadAnswer, grow_log_until_whole
 from kprobe_tool.native.closing import Closing
-from kprobe_tool.native.libc import libc, put, text
+from kprobe_tool.native.libc import announce, libc, text
 from kprobe_tool.native.ringbuf import RingBuffer
 
 DISTRIBUTION = Path("/usr/lib/python3/dist-packages/bcc/__init__.py")
@@ -212,7 +212,7 @@ class Object(Closing):
 
     def load(self, function: str, prog_type: int, attach_type: int = -1) -> int:
         """Load one function as a program: a file descriptor that belongs to this object. Raises Error."""
-        put("bpf(BPF_PROG_LOAD) of %s in %s", function, self.name)
+        announce("bpf(BPF_PROG_LOAD) of %s in %s", function, self.name)
         lib, symbol = self._lib, function.encode()
         with capture_output() as noise:
             ctypes.set_errno(0)
@@ -244,7 +244,7 @@ class Object(Closing):
 
     def ask(self, function: str, prog_type: int, log_level: int) -> tuple[LoadAnswer, int]:
         """What the kernel says about one function as a program, which is closed at once; and its instructions."""
-        put("bpf(BPF_PROG_LOAD) of %s in %s", function, self.name)
+        announce("bpf(BPF_PROG_LOAD) of %s in %s", function, self.name)
         lib, symbol = self._lib, function.encode()
         size = lib.bpf_function_size(self._module, symbol)
 
@@ -308,14 +308,14 @@ class Object(Closing):
 
     def attach_to_map(self, program: int, name: str, attach_type: int) -> None:
         """BPF_PROG_ATTACH to a map of this object (a sockmap), which ends with the map. Raises OSError."""
-        put("bpf(BPF_PROG_ATTACH) to map %s", name)
+        announce("bpf(BPF_PROG_ATTACH) to map %s", name)
         if self._lib.bpf_prog_attach(program, self.map(name), attach_type, 0) < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), f"BPF map {name}")
 
     def attach_raw_tracepoint(self, program: int, tracepoint: str) -> None:
         """BPF_RAW_TRACEPOINT_OPEN; detached when this object is closed. Raises OSError."""
-        put("bpf(BPF_RAW_TRACEPOINT_OPEN) of %s", tracepoint)
+        announce("bpf(BPF_RAW_TRACEPOINT_OPEN) of %s", tracepoint)
         fd = self._lib.bpf_attach_raw_tracepoint(program, tracepoint.encode())
         if fd < 0:
             number = ctypes.get_errno()
@@ -328,7 +328,7 @@ class Object(Closing):
         libbcc takes the function of the kernel (not of a module) and the kind from the program's name, which is what
         its KFUNC_PROBE and KRETFUNC_PROBE make of them. Raises OSError.
         """
-        put("bpf(BPF_RAW_TRACEPOINT_OPEN) of an fentry program")
+        announce("bpf(BPF_RAW_TRACEPOINT_OPEN) of an fentry program")
         fd = self._lib.bpf_attach_kfunc(program)
         if fd < 0:
             number = ctypes.get_errno()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from kprobe_tool.native.libc import put, text
+from kprobe_tool.native.libc import announce, text
 
 # linux/capability.h
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_SYS_ADMIN": 21, "CAP_SYSLOG": 34, "CAP_PERFMON": 38, "CAP_BPF": 39}
@@ -94,12 +94,12 @@ def lockdown() -> str | None:
 
 
 def readable(path: str) -> bool:
-    put("look whether %s can be read", path)
+    announce("look whether %s can be read", path)
     return os.access(path, os.R_OK)
 
 
 def exists(path: str) -> bool:
-    put("look for %s", path)
+    announce("look for %s", path)
     return Path(path).exists()
 
 

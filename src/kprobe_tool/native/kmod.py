@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from kprobe_tool.native.host import PROC_PID_INIT_INO
-from kprobe_tool.native.libc import put
+from kprobe_tool.native.libc import announce
 
 MODPROBE_DIRECTORIES = (
     "/etc/modprobe.d",
@@ -31,7 +31,7 @@ def is_loaded(module: str) -> bool | None:
 
     None where it may be built in and modules.builtin, which would say so, cannot be read (in a container, say).
     """
-    put("look for /sys/module/%s", module)
+    announce("look for /sys/module/%s", module)
     if os.path.isdir(f"/sys/module/{module}"):
         return True
     names = built_in(os.uname().release)

@@ -22,7 +22,7 @@ from functools import cache
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, LoadAnswer
-from kprobe_tool.native.libc import libc, put, text
+from kprobe_tool.native.libc import announce, libc, text
 
 SONAME = "libbpf.so.1"
 HINT = "install libbpf1 (Debian, Ubuntu) or libbpf (Fedora, openSUSE)"
@@ -201,7 +201,7 @@ def attempt(path: str, name: str, level: int, size: int, prog_type: int | None) 
                 # mmap cannot be closed while something points into it.
                 del start
                 lib.bpf_program__set_log_level(program, level)
-            put("bpf(BPF_PROG_LOAD) of %s, by libbpf", name)
+            announce("bpf(BPF_PROG_LOAD) of %s, by libbpf", name)
             errno = -lib.bpf_object__load(handle)
             if any(FILLED_LAST.search(line) for line in printed):
                 errno = 0

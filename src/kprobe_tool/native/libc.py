@@ -13,7 +13,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 libc.prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
 
 
-def put(question: str, *values: object) -> None:
+def announce(question: str, *values: object) -> None:
     """Tell whoever listens (``-v``) what the kernel is asked now. ``values`` go into the template's %, a tuple of
     them as the arguments of a call."""
     sys.audit("kprobe_tool.question", question, values)

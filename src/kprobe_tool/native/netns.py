@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from kprobe_tool.native import bounded, syscall
-from kprobe_tool.native.libc import libc, oserror, put, text
+from kprobe_tool.native.libc import announce, libc, oserror, text
 from kprobe_tool.native.procfs import fd_targets, pids, unescape_mount
 from kprobe_tool.native.sched import CLONE_NEWNET, setns
 from kprobe_tool.native.stat import cached_status
@@ -204,7 +204,7 @@ def from_path_or_none(path: str) -> Netns | None:
 def open_ns_id(ns_id: int) -> int:
     """open_by_handle_at(FD_NSFS_ROOT) of a namespace id."""
     handle = nsfs_file_handle(handle_bytes=16, handle_type=FILEID_NSFS, ns_id=ns_id)
-    put("open_by_handle_at(FD_NSFS_ROOT, netns %d)", ns_id)
+    announce("open_by_handle_at(FD_NSFS_ROOT, netns %d)", ns_id)
     fd: int = libc.open_by_handle_at(FD_NSFS_ROOT, ctypes.byref(handle), os.O_RDONLY | os.O_CLOEXEC)
     if fd < 0:
         oserror("open_by_handle_at(2)", needs="CAP_DAC_READ_SEARCH")

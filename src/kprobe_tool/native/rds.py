@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from ctypes import c_uint8, c_uint32
 from dataclasses import dataclass
 
-from kprobe_tool.native.libc import libc, oserror, put
+from kprobe_tool.native.libc import announce, libc, oserror
 from kprobe_tool.native.rds_info import InfoOption, Record
 from kprobe_tool.native.records import be16, be32, in6_addr, records
 
@@ -76,7 +76,7 @@ def bytes_needed(fd: int, option: InfoOption) -> int:
     Only a hint: kernels that leak count rows here which they do not return.
     """
     length = ctypes.c_uint32(0)
-    put("getsockopt(%d, SOL_RDS, %s, NULL, 0)", fd, option.name)
+    announce("getsockopt(%d, SOL_RDS, %s, NULL, 0)", fd, option.name)
     if libc.getsockopt(fd, SOL_RDS, option.value, None, ctypes.byref(length)) < 0:
         if ctypes.get_errno() != errnos.ENOSPC:
             oserror(f"getsockopt({option.name})", on=option.name)
@@ -98,7 +98,7 @@ def read_info(fd: int, option: InfoOption) -> InfoAnswer:
         room = needed + needed // 8 + 4096
         buffer = ctypes.create_string_buffer(room)
         length = ctypes.c_uint32(room)
-        put("getsockopt(%d, SOL_RDS, %s, buffer, %d)", fd, option.name, room)
+        announce("getsockopt(%d, SOL_RDS, %s, buffer, %d)", fd, option.name, room)
         size: int = libc.getsockopt(fd, SOL_RDS, option.value, buffer, ctypes.byref(length))
         if size >= 0:
             try:
@@ -148,7 +148,7 @@ def sockaddr(address: str, port: int) -> sockaddr_in | sockaddr_in6:
 def bind(fd: int, address: str, port: int) -> None:
     """bind(2) of an RDS socket; port 0 lets the kernel choose, port 1 is its own (EINVAL)."""
     name = sockaddr(address, port)
-    put("bind(%d, %s port %d)", fd, address, port)
+    announce("bind(%d, %s port %d)", fd, address, port)
     if libc.bind(fd, ctypes.byref(name), ctypes.sizeof(name)) < 0:
         oserror("bind(2)", on=f"{address} port {port}")
 
@@ -157,7 +157,7 @@ def sendto(fd: int, data: bytes, address: str, port: int) -> None:
     """sendto(2) of an RDS socket, never waiting."""
     name = sockaddr(address, port)
     flags = socket.MSG_DONTWAIT
-    put("sendto(%d, %d bytes, %s port %d)", fd, len(data), address, port)
+    announce("sendto(%d, %d bytes, %s port %d)", fd, len(data), address, port)
     if libc.sendto(fd, data, len(data), flags, ctypes.byref(name), ctypes.sizeof(name)) < 0:
         oserror("sendto(2)", on=f"{address} port {port}")
 

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 
-from kprobe_tool.native.libc import libc, oserror, put
+from kprobe_tool.native.libc import announce, libc, oserror
 
 # linux/sched.h
 CLONE_NEWTIME = 0x00000080
@@ -53,14 +53,14 @@ libc.unshare.argtypes = (ctypes.c_int,)
 
 def setns(fd: int, nstype: int) -> None:
     """setns(2): move the calling thread, and only it, into the namespace behind ``fd``."""
-    put("setns(%d, %#x)", fd, nstype)
+    announce("setns(%d, %#x)", fd, nstype)
     if libc.setns(fd, nstype) < 0:
         oserror("setns(2)", needs="CAP_SYS_ADMIN in both user namespaces")
 
 
 def unshare(flags: int) -> None:
     """unshare(2): give the calling process namespaces of its own."""
-    put("unshare(%#x)", flags)
+    announce("unshare(%#x)", flags)
     if libc.unshare(flags) < 0:
         oserror("unshare(2)", needs="CAP_SYS_ADMIN or unprivileged user namespaces")
 

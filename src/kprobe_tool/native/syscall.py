@@ -10,7 +10,7 @@ import platform
 import struct
 from collections.abc import Sequence
 
-from kprobe_tool.native.libc import libc, put
+from kprobe_tool.native.libc import announce, libc
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 
@@ -78,6 +78,6 @@ def call(name: str, *args: int, shown: Sequence[int | bytes] = ()) -> int:
         raise OSError(errnos.ENOSYS, f"number not known on {platform.machine()}", name)
     # Registers of missing arguments hold garbage otherwise, and newer kernels look at more of them.
     words = (*args, 0, 0, 0, 0, 0, 0)[:6]
-    put("%s(%s)", name, shown or args)
+    announce("%s(%s)", name, shown or args)
     ctypes.set_errno(0)
     return int(libc.syscall(ctypes.c_long(nr), *(ctypes.c_long(word) for word in words)))

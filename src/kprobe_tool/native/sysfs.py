@@ -15,7 +15,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kprobe_tool.native.libc import put, text
+from kprobe_tool.native.libc import announce, text
 
 LIVE = "/sys"
 
@@ -119,7 +119,7 @@ class Tree:
         if attribute not in self.attributes:
             raise ValueError(f"attribute {attribute} is not on the list of what may be read")
         self.reads += 1
-        put("read %s/%s", directory, attribute)
+        announce("read %s/%s", directory, attribute)
         # The attribute itself is no link in any sysfs; all before it may be.
         where, _, name = f"{directory}/{attribute}".rpartition("/")
         path = f"{self.resolve(where)}/{name}"

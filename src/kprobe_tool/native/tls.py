@@ -12,7 +12,7 @@ import os
 import socket
 
 from kprobe_tool.native import kmod, procfs
-from kprobe_tool.native.libc import put
+from kprobe_tool.native.libc import announce
 
 # linux/tcp.h
 TCP_ULP = 31
@@ -72,7 +72,7 @@ def is_cipher_registered() -> bool:
 
 def take_over(sock: socket.socket) -> None:
     """Put the socket into the hands of tls. Only where is_ulp_registered(). Raises OSError."""
-    put("setsockopt(%d, IPPROTO_TCP, TCP_ULP, tls)", sock.fileno())
+    announce("setsockopt(%d, IPPROTO_TCP, TCP_ULP, tls)", sock.fileno())
     sock.setsockopt(socket.IPPROTO_TCP, TCP_ULP, MODULE.encode())
 
 
@@ -83,5 +83,5 @@ def encrypt(sock: socket.socket) -> None:
     """
     info = tls12_crypto_info_aes_gcm_128(version=TLS_1_2_VERSION, cipher_type=TLS_CIPHER_AES_GCM_128)
     info.key[:] = os.urandom(16)
-    put("setsockopt(%d, SOL_TLS, TLS_TX, %s)", sock.fileno(), CIPHER)
+    announce("setsockopt(%d, SOL_TLS, TLS_TX, %s)", sock.fileno(), CIPHER)
     sock.setsockopt(SOL_TLS, TLS_TX, bytes(info))

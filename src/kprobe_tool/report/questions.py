@@ -2,7 +2,7 @@
 """``-v``: each question to the kernel as a line on stderr, when it is put.
 
 By the interpreter's audit hooks, which cost nothing until one is there: it says itself which files, directories and
-sockets are opened, and native.libc.put what goes another way. Child processes inherit the hook.
+sockets are opened, and native.libc.announce what goes another way. Child processes inherit the hook.
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import errno as errnos
-import json
 import os
 import stat
 import sys
@@ -78,6 +77,8 @@ def read_document(path: str, maximum: int, name: str, what: str, parse: Callable
     It is hostile input: ``parse`` looks at all that it takes, and raises ValueError, TypeError or KeyError where it
     is not what it should be. Raises FileError.
     """
+    import json
+
     raw = read(path, maximum)
     try:
         document = json.loads(raw)

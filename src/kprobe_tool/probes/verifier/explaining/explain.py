@@ -41,7 +41,9 @@ BLOCKS_MAX = 64
 """Diagnoses that are passed on; thousands would help nobody."""
 
 TAIL_MAX = 1 << 22
-"""Bytes of a pipe that are kept, and of a file in which there may be more than one log."""
+"""Bytes of a pipe that are kept."""
+SEVERAL_MAX = 1 << 20
+"""Bytes from the end in which there may be more than one log."""
 LOGS_MAX = 16
 """Logs of one file that are explained."""
 LAST_WORDS = re.compile(rb"processed \d{1,9} insns \(limit [^\n]{0,200}\n?")
@@ -95,9 +97,9 @@ def explain(data: Data, errno: str | None) -> Diagnosis:
 
 def logs(data: Data) -> list[Data]:
     """The logs of a file, one after the other: each ends with the verifier's last words."""
-    begin = max(0, len(data) - TAIL_MAX)
-    ends = [begin + found.end() for found in LAST_WORDS.finditer(data[begin:])]
-    if ends and not FIRST_WORDS.search(data[ends[-1] :]):
+    begin = max(0, len(data) - SEVERAL_MAX)
+    ends = [found.end() for found in LAST_WORDS.finditer(data, begin)]
+    if ends and not FIRST_WORDS.search(data, ends[-1]):
         ends.pop()
     if not ends:
         return [data]

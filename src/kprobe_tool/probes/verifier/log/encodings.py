@@ -8,7 +8,6 @@ log, as much of it as WINDOW says.
 from __future__ import annotations
 
 import binascii
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -41,9 +40,9 @@ def decode(data: Data) -> Data:
         sample = data[:SAMPLE] + b"\n" + data[max(0, len(data) - SAMPLE) :]
         if looks_like_json(sample):
             data = from_json(end_of(data)) or data
-        elif ESCAPED.search(sample):
+        elif rb"\n" in sample and ESCAPED.search(sample):
             data = ESCAPE.sub(unescape, end_of(data))
-        elif QUOTED.search(sample):
+        elif b"=3D" in sample and QUOTED.search(sample):
             data = binascii.a2b_qp(end_of(data))
         elif ENTITY.search(sample):
             import html
@@ -81,6 +80,8 @@ def from_utf16(data: Data) -> Data:
 
 def looks_like_json(sample: bytes) -> bool:
     """Whether most lines, of both ends, are JSON objects."""
+    if b"{" not in sample:
+        return False
     lines = [line.strip() for line in sample.splitlines() if line.strip()]
     objects = sum(line[:1] == b"{" and line[-1:] == b"}" and b'"' in line for line in lines)
     return objects > 0 and objects * 2 >= len(lines)
@@ -88,6 +89,8 @@ def looks_like_json(sample: bytes) -> bool:
 
 def from_json(data: bytes) -> bytes | None:
     """The strings that hold the log, from lines of JSON objects: those under the name that has most of it."""
+    import json
+
     found: list[tuple[str, str]] = []
     for line in data.splitlines():
         try:

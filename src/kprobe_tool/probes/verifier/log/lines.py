@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.log.noise import is_loader
 
@@ -32,8 +32,7 @@ class EntryKind(Enum):
     """Anything else: perhaps the message."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogEntry:
+class LogEntry(NamedTuple):
     """One line, or a part of one: without a newline between them a kernel prints two things on one line.
 
     ``insn`` is an instruction's index, ``text`` the disassembly or the line, ``state`` the registers as text; a
@@ -112,10 +111,11 @@ the program was rejected."""
 def entries(text: str) -> tuple[LogEntry, ...]:
     """What a cleaned line is: nearly always one entry."""
     first = text[:1]
-    if not text or text.isspace() or ELLIPSIS.fullmatch(text):
-        return (LogEntry(EntryKind.BLANK, text),)
+    # Nearly all lines are these.
     if first.isdigit():
         return numbered_line(text)
+    if not text or text.isspace() or ELLIPSIS.fullmatch(text):
+        return (LogEntry(EntryKind.BLANK, text),)
     if first == ";":
         return (source(text),)
     if text.startswith("from "):

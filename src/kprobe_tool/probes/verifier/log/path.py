@@ -124,8 +124,7 @@ class LoggedSources:
         elif entry.kind is EntryKind.FROM:
             self.waiting.clear()
         elif entry.kind is EntryKind.INSN and entry.insn is not None:
-            instruction = read(entry.text)
-            if instruction.operation is Operation.BRANCH and self.waiting[-1:] != [entry.insn + 1]:
+            if self.waiting[-1:] != [entry.insn + 1] and read(entry.text).operation is Operation.BRANCH:
                 self.waiting.clear()
             self.waiting.append(entry.insn)
 

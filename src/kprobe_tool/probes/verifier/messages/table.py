@@ -31,7 +31,7 @@ from kprobe_tool.probes.verifier.messages.row import (
     pattern_of,
 )
 
-BEFORE_MESSAGE = re.compile(r"[:\u2026|\]] {1,4}(?=\S)|[\"'](?=\S)")
+BEFORE_MESSAGE = re.compile(r"(?:[:|\]]|\u2026) {1,4}(?=\S)|[\"'](?=\S)")
 """What can stand between a loader's words and the kernel's."""
 STARTS_MAX = 32
 """Places of a line at which a message may begin."""

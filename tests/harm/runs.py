@@ -25,7 +25,7 @@ TIMEOUT = 600
 # linux/bpf.h, linux/unistd.h
 BPF_GET_NEXT_ID = {"programs": 11, "maps": 12, "btf": 23, "links": 31}
 NR_BPF = {"x86_64": 321, "aarch64": 280}
-GONE_AFTER = 20.0
+GONE_AFTER = 60.0
 """Seconds: the kernel frees what belonged to a dead process in its own time."""
 OTHERS = 180.0
 """Seconds that others may take with theirs."""
@@ -39,12 +39,14 @@ VOLATILE = (
     "/proc/sys/kernel/ns_last_pid",
     "/proc/sys/kernel/pty/nr",
     "/proc/sys/kernel/keys/",
+    "/proc/sys/kernel/perf_event_max_sample_rate",
     "/proc/sys/fs/",
     "/proc/sys/net/netfilter/",
     "/proc/sys/net/ipv4/route/",
     "/proc/sys/net/ipv6/route/",
 )
-"""Counters among the sysctls, and files that act when they are read."""
+"""Counters among the sysctls, what the kernel lowers by itself when interrupts take long, and files that act when
+they are read."""
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,11 @@ def bpf_ids(command: int) -> frozenset[int]:
 
 def sysctls() -> Mapping[str, str]:
     found = {}
-    for path in Path("/proc/sys").rglob("*"):
-        name = str(path)
-        if name.startswith(VOLATILE) or not os.access(path, os.R_OK) or not path.is_file():
+    for name in walk("/proc/sys"):
+        if name.startswith(VOLATILE) or not os.access(name, os.R_OK) or not os.path.isfile(name):
             continue
         try:
-            found[name] = path.read_text(errors="replace")
+            found[name] = Path(name).read_text(errors="replace")
         except OSError:
             # Some answer nothing, or only on some machines.
             continue
@@ -141,7 +142,13 @@ def names(path: str) -> frozenset[str]:
 
 
 def tree(path: str) -> frozenset[str]:
-    return frozenset(str(found) for found in Path(path).rglob("*")) if os.path.isdir(path) else frozenset()
+    return frozenset(walk(path))
+
+
+def walk(path: str) -> Iterator[str]:
+    """All that is below a directory; what goes meanwhile is left out, which Path.rglob() fails at."""
+    for directory, directories, files in os.walk(path):
+        yield from (os.path.join(directory, name) for name in (*directories, *files))
 
 
 SOCKETS = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet", "unix", "netlink")
@@ -206,9 +213,9 @@ def snapshot() -> Snapshot:
     growing: dict[str, frozenset[object]] = {
         f"bpf {name}": frozenset(bpf_ids(n)) for name, n in BPF_GET_NEXT_ID.items()
     }
-    growing["pins"] = frozenset(tree("/sys/fs/bpf"))
+    growing["pins"] = tree("/sys/fs/bpf")
     growing["netns names"] = frozenset(names("/run/netns"))
-    growing["cgroups"] = frozenset(tree("/sys/fs/cgroup")) if os.path.isdir("/sys/fs/cgroup") else frozenset()
+    growing["cgroups"] = tree("/sys/fs/cgroup")
     growing["namespaces"] = namespaces()
     growing["sockets of nobody"] = orphans()
     growing["kernel log"] = alarms()

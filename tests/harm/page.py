@@ -2,16 +2,21 @@
 """docs/harm.md out of the reports of runs: python -m tests.harm.page REPORT.xml... > docs/harm.md.
 
 The reports are pytest's (--junitxml -o junit_family=xunit1); one that repeats a test replaces what came before it.
+--load and --fuzz are what ``python -m tests.load`` and ``python -m tests.fuzz`` print, --sockets the output of pytest
+for tests/kernels/guest/test_load.py.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
+import re
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from xml.etree import ElementTree
 
 PARTS = {
@@ -42,6 +47,31 @@ FAILED = """
 | Test | Why |
 | --- | --- |
 """
+
+LOADED = """
+## Beside crowds
+
+An audit, and what else looks at all of them, beside what `make load` makes; the socket counts are of guests in
+software emulation.
+
+| Beside | Command | Took | Processor | Memory of one process | Exit status |
+| --- | --- | ---: | ---: | ---: | ---: |
+"""
+FUZZED = """
+## Fuzzed
+
+Mutated inputs by `make fuzz`, without coverage. Wrong is an exception that a parser may not raise, or a character
+that a terminal would obey; slow is more than 5 s of the processor.
+
+| Target | Inputs | Accepted | Refused | Wrong | Slow |
+| --- | ---: | ---: | ---: | ---: | ---: |
+"""
+TARGET = re.compile(
+    r"^(?P<name>\S+): (\d+) inputs in \d+ s: (?P<accepted>\d+) accepted, (?P<refused>\d+) refused, "
+    r"(?P<wrong>\d+) wrong, (?P<slow>\d+) slow$",
+    re.MULTILINE,
+)
+CROWD = re.compile(r"^\S.* RDS sockets: .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -86,5 +116,44 @@ def lines(paths: Sequence[str]) -> Iterator[str]:
         yield from (f"| `{name}` | {reason} |\n".replace("\u001b", "") for name, reason in wrong)
 
 
+def text_of(paths: Iterable[str]) -> str:
+    return "".join(Path(path).read_text(encoding="utf-8") for path in paths)
+
+
+def crowds(loads: Sequence[str], sockets: Sequence[str]) -> Iterator[str]:
+    """The rows of runs beside crowds, and the lines of those in guests."""
+    if loads:
+        yield LOADED
+        yield from (f"{line}\n" for line in text_of(loads).splitlines() if line.startswith("| "))
+    if found := CROWD.findall(text_of(sockets)):
+        yield "\n"
+        yield from (f"- {line}\n" for line in found)
+
+
+def fuzzed(paths: Sequence[str]) -> Iterator[str]:
+    """A row for each target, the sum of its runs, and a row for all of them."""
+    words = ("accepted", "refused", "wrong", "slow")
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for found in TARGET.finditer(text_of(paths)):
+        counts[found["name"]].update({word: int(found[word]) for word in words})
+    if counts:
+        yield FUZZED
+        together: Counter[str] = sum(counts.values(), Counter())
+        for name, count in [*sorted(counts.items()), ("all", together)]:
+            # What is slow has been counted by its answer as well.
+            inputs = sum(count[word] for word in words[:3])
+            yield f"| {name} | {inputs:,} | " + " | ".join(f"{count[word]:,}" for word in words) + " |\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.harm.page", description=__doc__)
+    parser.add_argument("reports", nargs="*")
+    for name in ("--load", "--sockets", "--fuzz"):
+        parser.add_argument(name, nargs="*", default=[], metavar="FILE")
+    options = parser.parse_args()
+    for part in (lines(options.reports), crowds(options.load, options.sockets), fuzzed(options.fuzz)):
+        sys.stdout.writelines(part)
+
+
 if __name__ == "__main__":
-    sys.stdout.writelines(lines(sys.argv[1:]))
+    main()

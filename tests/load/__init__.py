@@ -1,0 +1,1 @@
+"""The tool on hosts that are crowded: make load."""

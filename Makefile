@@ -71,7 +71,8 @@ soak: $(VENV)/.test
 # Every command into signals, refused system calls and poor environments, at length, and docs/harm.md of it;
 # 'make test' does a part.
 harm: $(VENV)/.test
-	KPROBE_TOOL_HARM=full $(VENV)/bin/pytest -o junit_family=xunit1 --junitxml=$(VENV)/harm.xml tests/harm; \
+	KPROBE_TOOL_HARM=full $(VENV)/bin/pytest -o junit_family=xunit1 --junitxml=$(VENV)/harm.xml tests/harm \
+		tests/kernels/guest/test_harm.py; \
 		code=$$?; $(VENV)/bin/python -m tests.harm.page $(VENV)/harm.xml > docs/harm.md; exit $$code
 
 # An audit beside 10,000 network namespaces, 5,000 processes, 1,000 failing BPF loads a second and LOAD_SOCKETS of RDS.

@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 PARTS = {
     "test_signals::test_to_the_end": "Run to the end, with the host compared before and after",
-    "test_signals::test_signals": "SIGINT, SIGTERM and SIGKILL, each at 20 points of a run",
+    "test_signals::test_signals": "SIGINT, SIGTERM and SIGKILL at points spread over a run",
     "test_denials": "One system call refused, with EPERM and with ENOSYS, for each that the command makes",
     "test_environments": "Closed and full streams, limits, no /proc, no /sys, hidden processes, other roots, "
     "containers, users, hostile words",
@@ -51,8 +51,7 @@ FAILED = """
 LOADED = """
 ## Beside crowds
 
-An audit, and what else looks at all of them, beside what `make load` makes; the socket counts are of guests in
-software emulation.
+An audit, and what else looks at all of them, beside what `make load` makes.
 
 | Beside | Command | Took | Processor | Memory of one process | Exit status |
 | --- | --- | ---: | ---: | ---: | ---: |
@@ -126,7 +125,7 @@ def crowds(loads: Sequence[str], sockets: Sequence[str]) -> Iterator[str]:
         yield LOADED
         yield from (f"{line}\n" for line in text_of(loads).splitlines() if line.startswith("| "))
     if found := CROWD.findall(text_of(sockets)):
-        yield "\n"
+        yield "\nIn guests, in software emulation:\n\n"
         yield from (f"- {line}\n" for line in found)
 
 

@@ -243,14 +243,31 @@ def assert_unchanged(before: Snapshot) -> None:
 
     Something is left only if every look finds it: what comes and goes meanwhile is somebody else's.
     """
-    begin = time.monotonic()
     left = snapshot().left(before)
+    patience = Patience(time.monotonic())
     while left:
         # Nothing of ours runs any more. Where processes hold BPF objects they are somebody else's, who may take
         # longer.
-        assert time.monotonic() < begin + (OTHERS if holders_of_bpf() else GONE_AFTER), sorted(left)
+        assert patience.lasts(time.monotonic(), bool(holders_of_bpf())), sorted(left)
         time.sleep(0.2)
         left &= snapshot().left(before)
+
+
+@dataclass
+class Patience:
+    """How long to wait for what is left: GONE_AFTER since others were last at work, who have OTHERS for it.
+
+    They may end between the look at what is left and the look at them, and the kernel takes its time after that.
+    """
+
+    begin: float
+    others_seen: float = 0.0
+
+    def lasts(self, now: float, others: bool) -> bool:
+        if others:
+            self.others_seen = now
+        last = min(max(self.begin, self.others_seen), self.begin + OTHERS)
+        return now < last + GONE_AFTER
 
 
 def holders_of_bpf() -> set[str]:

@@ -26,7 +26,10 @@ GUESTS = int(os.environ.get("KPROBE_TOOL_GUESTS", max(1, len(os.sched_getaffinit
 """How many guests run at a time."""
 BOOTS = 2
 """How often a guest is booted, at most, where a boot hangs."""
-PASSED_ON = ("KPROBE_TOOL_NEWS", "KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_LOAD", "KPROBE_TOOL_SOAK", "PYTHONPATH")
+PASSED_ON = (
+    *("KPROBE_TOOL_NEWS", "KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_HARM", "KPROBE_TOOL_LOAD", "KPROBE_TOOL_SOAK"),
+    "PYTHONPATH",
+)
 """Environment variables that the tests in the guest read."""
 
 

@@ -1,0 +1,230 @@
+"""The host before and after the commands that touch it, with RDS, kernel TLS and NVMe there: to their end, and into
+signals.
+
+Opt-in ('make harm'): a look at all of a guest's state takes seconds in it.
+
+A command runs in a fork of this process, because starting Python is what takes time here. What it starts becomes a
+child of this process when it has died.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kprobe_tool.native.libc import libc
+from kprobe_tool.probes.rds import experiment as rds
+from kprobe_tool.probes.skmsg import experiment as skmsg
+
+from ...harm import FULL
+from ...harm.room import listing
+from ...harm.runs import Snapshot, assert_unchanged, names, snapshot
+from .nvmet import Target, every_cpu_online, wait_until
+from .tool import tool
+
+pytestmark = pytest.mark.skipif(not FULL, reason="KPROBE_TOOL_HARM=full runs it")
+
+NQN = "nqn.2026-01.org.example:harm"
+# linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36
+
+WRITABLE = ["/tmp", "/dev/shm"]
+ENDED = {0, 1, 3}
+SIGNALS = {
+    signal.SIGINT: {-signal.SIGINT, 130},
+    signal.SIGTERM: {-signal.SIGTERM, 143},
+    signal.SIGKILL: {-signal.SIGKILL},
+}
+"""The exit statuses that say nothing but that it was a signal."""
+TRIES = 5
+"""For a point that is short. After them the signal comes before the command begins, which is never late."""
+GONE_AFTER = 120.0
+"""Seconds that orphans have to see that they are."""
+
+Condition = Callable[[int], bool]
+
+
+def children(pid: int) -> frozenset[int]:
+    found = set()
+    for task in names(f"/proc/{pid}/task"):
+        # Threads and their children come and go.
+        with suppress(OSError):
+            found |= {int(child) for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split()}
+    return frozenset(found)
+
+
+def namespace(pid: int) -> str | None:
+    with suppress(OSError):
+        return os.readlink(f"/proc/{pid}/ns/net")
+    return None
+
+
+def sockets(pid: int) -> int:
+    found = 0
+    for name in names(f"/proc/{pid}/fd"):
+        with suppress(OSError):
+            found += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
+    return found
+
+
+def has_child(pid: int) -> bool:
+    return bool(children(pid))
+
+
+def has_namespace(pid: int) -> bool:
+    """One of its children is in a network namespace of its own."""
+    return any(namespace(child) not in {None, namespace(pid)} for child in children(pid))
+
+
+def has_socket(pid: int) -> bool:
+    """More than it has got from this process."""
+    return sockets(pid) > sockets(os.getpid())
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command, and the points of its life at which signals meet it."""
+
+    arguments: tuple[str, ...]
+    signals: tuple[tuple[signal.Signals, Condition], ...]
+
+    def __str__(self) -> str:
+        return " ".join(self.arguments)
+
+
+def each_signal(condition: Condition) -> tuple[tuple[signal.Signals, Condition], ...]:
+    return tuple((number, condition) for number in SIGNALS)
+
+
+CASES = (
+    Case(("rds-info", "--all-netns"), each_signal(has_socket)),
+    Case(("rds-info", "--leak-check"), (*each_signal(has_child), (signal.SIGKILL, has_namespace))),
+    Case(("nvme-queues",), each_signal(has_child)),
+    Case(("skmsg", "check"), each_signal(has_child)),
+    # What it asks about skmsg is the case before, and compiling takes long here.
+    Case(("audit", "--skip", "skmsg"), each_signal(has_namespace)),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def systems(modprobe: Callable[..., None]) -> Iterator[None]:
+    """RDS over TCP, kernel TLS, and an NVMe controller; and the end of each orphan is ours to wait for."""
+    modprobe("rds", "rds_tcp", "tls")
+    rds.attempt.cache_clear()
+    skmsg.attempt.cache_clear()
+    has_loop = subprocess.run(["modprobe", "-n", "-q", "nvme-loop"], check=False).returncode == 0
+    transport = "loop" if has_loop else "tcp"
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    with every_cpu_online():
+        target = Target(modprobe)
+        try:
+            target.offer(NQN, transport)
+            target.connect(NQN, transport)
+            yield
+        finally:
+            target.close()
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) == 0
+
+
+@dataclass(frozen=True)
+class Before:
+    """How the guest was: files where programs leave some, children of this process, and what outlives processes."""
+
+    files: set[str]
+    ours: frozenset[int]
+    state: Snapshot
+
+
+@pytest.fixture(scope="module")
+def before(systems: None) -> Before:
+    """Taken once, since it takes seconds here: no test may change anything."""
+    return Before(listing(WRITABLE), children(os.getpid()), snapshot())
+
+
+@pytest.fixture(autouse=True)
+def unchanged(before: Before) -> Iterator[None]:
+    """No process is left, no file, and nothing in the kernel."""
+    yield
+    wait_until(lambda: not reaped(before.ours), "orphans", GONE_AFTER)
+    assert_unchanged(before.state)
+    assert listing(WRITABLE) - before.files == set()
+
+
+def reaped(ours: frozenset[int]) -> frozenset[int]:
+    """The children that others left to this process, without those that have ended."""
+    left = children(os.getpid()) - ours
+    return frozenset(pid for pid in left if os.waitpid(pid, os.WNOHANG) == (0, 0))
+
+
+def start(arguments: tuple[str, ...], output: int) -> int:
+    """A child that has stopped just before it begins with the command; its document goes to ``output``."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            for number in SIGNALS.keys() - {signal.SIGKILL}:
+                signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            answer = tool(*arguments, "-o", "json")
+            os.write(output, answer.out.encode())
+            os._exit(answer.code)
+        finally:
+            os._exit(99)
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    return pid
+
+
+def ended(pid: int) -> bool:
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def interrupt(case: Case, number: signal.Signals, point: Condition | None) -> int | None:
+    """The exit status of a command that got a signal at a point of its life; None where it had said all by then.
+
+    Without a point the signal comes before its first line.
+    """
+    output = os.memfd_create("output")
+    try:
+        pid = start(case.arguments, output)
+        if point is None:
+            os.kill(pid, number)
+        os.kill(pid, signal.SIGCONT)
+        if point is not None:
+            while not point(pid) and not ended(pid):
+                time.sleep(0.001)
+            os.kill(pid, number)
+        _, status = os.waitpid(pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        said = os.pread(output, 1 << 24, 0)
+    finally:
+        os.close(output)
+    # The whole document: it was on its way out.
+    return None if code in ENDED and said and json.loads(said)["document"] else code
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_to_the_end(case: Case) -> None:
+    output = os.memfd_create("output")
+    pid = start(case.arguments, output)
+    os.kill(pid, signal.SIGCONT)
+    _, status = os.waitpid(pid, 0)
+    said = os.pread(output, 1 << 24, 0)
+    os.close(output)
+    assert os.waitstatus_to_exitcode(status) in ENDED
+    assert json.loads(said)["results"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_signals(case: Case) -> None:
+    for number, point in case.signals:
+        codes = (interrupt(case, number, each) for each in (*[point] * TRIES, None))
+        assert next(code for code in codes if code is not None) in SIGNALS[number]

@@ -26,7 +26,7 @@ def number_of(name: str) -> int:
     kernel_name = ALIASES.get(short, short)
     if kernel_name not in TYPES:
         hint = did_you_mean(short, [*TYPES, *ALIASES]) or f"there are {', '.join(TYPES)}, and numbers"
-        raise Error(f"program type '{name}'", "is not known", hint=hint)
+        raise Error(f"program type '{name}'", "not known", hint=hint)
     return TYPES[kernel_name]
 
 

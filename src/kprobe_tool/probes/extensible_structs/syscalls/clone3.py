@@ -6,8 +6,7 @@ from __future__ import annotations
 import errno as errnos
 from collections.abc import Iterator, Sequence
 
-from kprobe_tool.native import clone3 as native
-from kprobe_tool.native import sched
+from kprobe_tool.native import clone3, sched
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
@@ -73,7 +72,7 @@ NAMESPACES = {
 PID_REFUSED = frozenset({errnos.EEXIST, errnos.EPERM})
 CANNOT_FORK = frozenset({errnos.EAGAIN})
 
-INVALID = b"\xff" * native.SIZE_VER0
+INVALID = b"\xff" * clone3.SIZE_VER0
 """Flags, exit_signal and stack that no version takes."""
 
 
@@ -85,41 +84,41 @@ class Clone3(Recipe):
     no set_tid, as far as the pidfd's EFAULT. EAGAIN (no more processes for this user) comes after the flags, too.
     """
 
-    first_size = native.SIZE_VER0
-    sizes = (native.SIZE_VER2, native.SIZE_VER1)
+    first_size = clone3.SIZE_VER0
+    sizes = (clone3.SIZE_VER2, clone3.SIZE_VER1)
     accepted = PID_REFUSED | CANNOT_FORK
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        return prober.ask(native.clone3_raw(INVALID, 0))
+        return prober.ask(clone3.clone3_raw(INVALID, 0))
 
     def second_call(self) -> Call:
-        return native.clone3_raw(INVALID, 2 * PAGE_SIZE)
+        return clone3.clone3_raw(INVALID, 2 * PAGE_SIZE)
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
-        return native.clone3_raw(fill, usize)
+        return clone3.clone3_raw(fill, usize)
 
     def oversized_call(self, place: int) -> Call:
-        return native.clone3_raw(page(place, INVALID), len(page(place)))
+        return clone3.clone3_raw(page(place, INVALID), len(page(place)))
 
     def company(self, size: int) -> int:
         """What makes each of clone3()'s reasons to fail count."""
-        return sched.CLONE_PIDFD | (sched.CLONE_INTO_CGROUP if size >= native.SIZE_VER2 else 0)
+        return sched.CLONE_PIDFD | (sched.CLONE_INTO_CGROUP if size >= clone3.SIZE_VER2 else 0)
 
     def controls(self, size: int) -> Sequence[Control]:
-        expected = self.accepted if size >= native.SIZE_VER1 else CANNOT_FORK | {errnos.EFAULT}
+        expected = self.accepted if size >= clone3.SIZE_VER1 else CANNOT_FORK | {errnos.EFAULT}
         return (
-            Control(native.clone3(self.company(size), size), expected, "an existing pid and a bad pidfd"),
-            Control(native.clone3(self.company(size) | 1 << 63, size), self.refused, "unknown flag bit 63"),
+            Control(clone3.clone3(self.company(size), size), expected, "an existing pid and a bad pidfd"),
+            Control(clone3.clone3(self.company(size) | 1 << 63, size), self.refused, "unknown flag bit 63"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
-        return native.clone3(bits, size)
+        return clone3.clone3(bits, size)
 
     def bit_combinations(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
         for_thread = flag.value == sched.CLONE_THREAD
         for bits in super().bit_combinations(field, flag, size):
             yield bits | self.company(size)
-            if for_thread and size >= native.SIZE_VER1:
+            if for_thread and size >= clone3.SIZE_VER1:
                 # Threads have pidfds since Linux v6.9 only: before, the taken pid and the cgroup are to fail.
                 yield bits | (self.company(size) & ~sched.CLONE_PIDFD)
 
@@ -129,13 +128,13 @@ class Clone3(Recipe):
         return super().judge(field, bits, answer)
 
     def ask_flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> FlagResult:
-        if flag.value == sched.CLONE_THREAD and size < native.SIZE_VER1:
+        if flag.value == sched.CLONE_THREAD and size < clone3.SIZE_VER1:
             return FlagResult(Support.UNKNOWN, note="not tried: before Linux v5.5 the call would create the thread")
         namespace = NAMESPACES.get(flag.value)
         if namespace is None:
             return super().ask_flag(prober, field, flag, size)
         try:
-            there = native.has_namespace(namespace)
+            there = clone3.has_namespace(namespace)
         except OSError as error:
             return FlagResult(
                 Support.UNKNOWN, ProbeMethod.PROCFS, error.errno, f"/proc/self/ns/{namespace} cannot be seen"
@@ -149,7 +148,7 @@ ENTRY = SyscallEntry(
     struct="clone_args",
     since="5.3",
     fields=fields(
-        native.LAYOUT,
+        clone3.LAYOUT,
         "5.3",
         {
             "flags": FieldFacts(

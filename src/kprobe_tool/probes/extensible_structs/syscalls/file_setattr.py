@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kprobe_tool.native import fileattr as native
+from kprobe_tool.native import fileattr
 from kprobe_tool.native.mount import AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
@@ -40,29 +40,31 @@ AT_FLAGS = flags_since("6.17", {"AT_SYMLINK_NOFOLLOW": AT_SYMLINK_NOFOLLOW, "AT_
 class FileSetattr(Recipe):
     """file_setattr(-1, BADPTR, &attr, 24, at_flags): the path is read after the flags were judged."""
 
-    first_size = native.SIZE_VER0
+    first_size = fileattr.SIZE_VER0
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        return prober.ask(native.file_setattr(usize=0))
+        return prober.ask(fileattr.file_setattr(usize=0))
 
     def second_call(self) -> Call:
-        return native.file_setattr(usize=2 * PAGE_SIZE)
+        return fileattr.file_setattr(usize=2 * PAGE_SIZE)
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
-        return native.file_setattr(fill, usize=usize)
+        return fileattr.file_setattr(fill, usize=usize)
 
     def oversized_call(self, place: int) -> Call:
         # All bits of fa_xflags: invalid in any version.
-        return native.file_setattr(page(place, b"\xff" * 8))
+        return fileattr.file_setattr(page(place, b"\xff" * 8))
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.file_setattr(), self.accepted, "a bad path"),
-            Control(native.file_setattr(xflags=1 << 63), self.refused, "unknown fa_xflags bit 63"),
+            Control(fileattr.file_setattr(), self.accepted, "a bad path"),
+            Control(fileattr.file_setattr(xflags=1 << 63), self.refused, "unknown fa_xflags bit 63"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
-        return native.file_setattr(at_flags=bits) if field.name == "at_flags" else native.file_setattr(xflags=bits)
+        return (
+            fileattr.file_setattr(at_flags=bits) if field.name == "at_flags" else fileattr.file_setattr(xflags=bits)
+        )
 
 
 ENTRY = SyscallEntry(
@@ -70,7 +72,7 @@ ENTRY = SyscallEntry(
     struct="file_attr",
     since="6.17",
     fields=(
-        *fields(native.LAYOUT, "6.17", {"fa_xflags": FieldFacts("6.17", XFLAGS)}),
+        *fields(fileattr.LAYOUT, "6.17", {"fa_xflags": FieldFacts("6.17", XFLAGS)}),
         Field("at_flags", None, 4, "6.17", AT_FLAGS, "an argument, not in the struct"),
     ),
     recipe=FileSetattr(),

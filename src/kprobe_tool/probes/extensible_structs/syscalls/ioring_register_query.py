@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno as errnos
 from collections.abc import Sequence
 
-from kprobe_tool.native import io_uring as native
+from kprobe_tool.native import io_uring
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
@@ -82,7 +82,7 @@ SQE = (
     ("BUFFER_SELECT", "5.7"),
     ("CQE_SKIP_SUCCESS", "5.17"),
 )
-ROOM = native.LAYOUT[-1].offset + native.LAYOUT[-1].size
+ROOM = io_uring.LAYOUT[-1].offset + io_uring.LAYOUT[-1].size
 
 
 def bits(prefix: str, rows: Sequence[tuple[str, str]]) -> tuple[Flag, ...]:
@@ -100,21 +100,21 @@ class IoUring(Recipe):
     flags_elsewhere = "only this query says which flags io_uring takes, and it was not answered"
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        answer = prober.ask(native.query(ROOM))
+        answer = prober.ask(io_uring.query(ROOM))
         if answer.signal is None and answer.errno == 0:
             # A query that failed is an error in its header, and not of the call.
-            result, _ = native.query_result(answer.memory[0])
+            result, _ = io_uring.query_result(answer.memory[0])
             return CallAnswer(-result, answer.value, answer.memory)
         return answer
 
     def second_call(self) -> Call:
-        return native.register_buffers()
+        return io_uring.register_buffers()
 
     def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
         """The header says how many bytes there are to tell."""
-        answer = prober.ask(native.query(2 * ROOM))
+        answer = prober.ask(io_uring.query(2 * ROOM))
         if answer.signal is None and answer.errno == 0:
-            result, size = native.query_result(answer.memory[0])
+            result, size = io_uring.query_result(answer.memory[0])
             if result == 0:
                 return Size(size, ProbeMethod.SELF)
         return Size(reason="it is not in the answer to the query")
@@ -123,7 +123,7 @@ class IoUring(Recipe):
         answer = self.ask_reach(prober)
         if answer.signal is not None or answer.errno:
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
-        mask = native.numbers(answer.memory[1])[field.name]
+        mask = io_uring.numbers(answer.memory[1])[field.name]
         return judge_masks(flags, filled=0, supported=mask, note="")
 
 
@@ -132,7 +132,7 @@ ENTRY = SyscallEntry(
     struct="io_uring_query_opcode",
     since="6.18",
     fields=fields(
-        native.LAYOUT,
+        io_uring.LAYOUT,
         "6.18",
         {
             "feature_flags": FieldFacts("6.18", bits("IORING_FEAT_", FEATURES)),

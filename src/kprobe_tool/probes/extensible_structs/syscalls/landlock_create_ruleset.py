@@ -7,8 +7,7 @@ import errno as errnos
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from kprobe_tool.native import host
-from kprobe_tool.native import landlock as native
+from kprobe_tool.native import host, landlock
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
@@ -56,31 +55,31 @@ def bits(prefix: str, rows: Sequence[tuple[str, int]]) -> tuple[Flag, ...]:
 class Landlock(Recipe):
     """The ABI number says which rights there are. A probe of single rights would make rulesets."""
 
-    first_size = native.SIZE_VER0
+    first_size = landlock.SIZE_VER0
     sizes = (48, 24, 16)
     disabled_errnos: ClassVar[Mapping[int, str]] = {
         errnos.EOPNOTSUPP: "Landlock is built in, but not enabled at boot: 'lsm=' has no landlock"
     }
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        return prober.ask(native.create_ruleset(bytes(PAGE_SIZE), 0, flags=1 << 31))
+        return prober.ask(landlock.create_ruleset(bytes(PAGE_SIZE), 0, flags=1 << 31))
 
     def is_disabled(self) -> bool | None:
         modules = host.read_line("/sys/kernel/security/lsm")
         return None if modules is None else "landlock" not in modules.split(",")
 
     def second_call(self) -> Call:
-        return native.create_ruleset(bytes(native.SIZE_VER0), 2 * PAGE_SIZE)
+        return landlock.create_ruleset(bytes(landlock.SIZE_VER0), 2 * PAGE_SIZE)
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
-        return native.create_ruleset(fill, usize)
+        return landlock.create_ruleset(fill, usize)
 
     def oversized_call(self, place: int) -> Call:
         # All rights: invalid as long as there are less than 64 of them.
-        return native.create_ruleset(page(place, b"\xff" * 8), PAGE_SIZE)
+        return landlock.create_ruleset(page(place, b"\xff" * 8), PAGE_SIZE)
 
     def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
-        answer = prober.ask(native.version())
+        answer = prober.ask(landlock.version())
         if answer.signal is not None or answer.value < 1:
             return dict.fromkeys(
                 flags,
@@ -107,7 +106,7 @@ ENTRY = SyscallEntry(
     struct="landlock_ruleset_attr",
     since="5.13",
     fields=fields(
-        native.LAYOUT,
+        landlock.LAYOUT,
         "5.13",
         {
             "handled_access_fs": FieldFacts("5.13", bits("LANDLOCK_ACCESS_FS_", FS)),

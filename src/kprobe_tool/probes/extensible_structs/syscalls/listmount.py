@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kprobe_tool.native import mount as native
+from kprobe_tool.native import mount
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, fields
 from kprobe_tool.probes.extensible_structs.recipe import Control, SyscallEntry
@@ -16,22 +16,22 @@ class Listmount(MntIdReq):
     """listmount(BADPTR, ids, 1, flags)."""
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        return prober.ask(native.listmount_call(None, -1))
+        return prober.ask(mount.listmount_call(None, -1))
 
     def second_call(self) -> Call:
-        return native.listmount_call(None)
+        return mount.listmount_call(None)
 
     def oversized_call(self, place: int) -> Call:
-        return native.listmount_call(request_page(place))
+        return mount.listmount_call(request_page(place))
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.listmount_call(None), self.accepted, "a bad pointer"),
-            Control(native.listmount_call(None, 1 << 30), self.refused, "unknown flags bit 30"),
+            Control(mount.listmount_call(None), self.accepted, "a bad pointer"),
+            Control(mount.listmount_call(None, 1 << 30), self.refused, "unknown flags bit 30"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
-        return native.listmount_call(None, bits)
+        return mount.listmount_call(None, bits)
 
 
 ENTRY = SyscallEntry(
@@ -39,7 +39,7 @@ ENTRY = SyscallEntry(
     struct="mnt_id_req",
     since="6.8",
     fields=(
-        *fields(native.MNT_ID_REQ_LAYOUT, "6.8", {"mnt_ns_fd": "6.18", "mnt_ns_id": "6.11"}),
+        *fields(mount.MNT_ID_REQ_LAYOUT, "6.8", {"mnt_ns_fd": "6.18", "mnt_ns_id": "6.11"}),
         Field("flags", None, 4, "6.8", (Flag("LISTMOUNT_REVERSE", 1, "6.11"),), "an argument, not in the struct"),
     ),
     recipe=Listmount(),

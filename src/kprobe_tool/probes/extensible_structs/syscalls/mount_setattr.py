@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kprobe_tool.native import mount as native
+from kprobe_tool.native import mount
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
@@ -25,25 +25,25 @@ from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, Syscal
 AT_FLAGS = flags_since(
     "5.12",
     {
-        "AT_SYMLINK_NOFOLLOW": native.AT_SYMLINK_NOFOLLOW,
-        "AT_NO_AUTOMOUNT": native.AT_NO_AUTOMOUNT,
-        "AT_EMPTY_PATH": native.AT_EMPTY_PATH,
-        "AT_RECURSIVE": native.AT_RECURSIVE,
+        "AT_SYMLINK_NOFOLLOW": mount.AT_SYMLINK_NOFOLLOW,
+        "AT_NO_AUTOMOUNT": mount.AT_NO_AUTOMOUNT,
+        "AT_EMPTY_PATH": mount.AT_EMPTY_PATH,
+        "AT_RECURSIVE": mount.AT_RECURSIVE,
     },
 )
 RESTRICTIONS = (
-    Flag("MOUNT_ATTR_RDONLY", native.MOUNT_ATTR_RDONLY, "5.12"),
-    Flag("MOUNT_ATTR_NOSUID", native.MOUNT_ATTR_NOSUID, "5.12"),
-    Flag("MOUNT_ATTR_NODEV", native.MOUNT_ATTR_NODEV, "5.12"),
-    Flag("MOUNT_ATTR_NOEXEC", native.MOUNT_ATTR_NOEXEC, "5.12"),
+    Flag("MOUNT_ATTR_RDONLY", mount.MOUNT_ATTR_RDONLY, "5.12"),
+    Flag("MOUNT_ATTR_NOSUID", mount.MOUNT_ATTR_NOSUID, "5.12"),
+    Flag("MOUNT_ATTR_NODEV", mount.MOUNT_ATTR_NODEV, "5.12"),
+    Flag("MOUNT_ATTR_NOEXEC", mount.MOUNT_ATTR_NOEXEC, "5.12"),
 )
-NODIRATIME = Flag("MOUNT_ATTR_NODIRATIME", native.MOUNT_ATTR_NODIRATIME, "5.12")
-IDMAP = Flag("MOUNT_ATTR_IDMAP", native.MOUNT_ATTR_IDMAP, "5.12")
-NOSYMFOLLOW = Flag("MOUNT_ATTR_NOSYMFOLLOW", native.MOUNT_ATTR_NOSYMFOLLOW, "5.14")
+NODIRATIME = Flag("MOUNT_ATTR_NODIRATIME", mount.MOUNT_ATTR_NODIRATIME, "5.12")
+IDMAP = Flag("MOUNT_ATTR_IDMAP", mount.MOUNT_ATTR_IDMAP, "5.12")
+NOSYMFOLLOW = Flag("MOUNT_ATTR_NOSYMFOLLOW", mount.MOUNT_ATTR_NOSYMFOLLOW, "5.14")
 ATTR_SET = (
     *RESTRICTIONS,
-    Flag("MOUNT_ATTR_NOATIME", native.MOUNT_ATTR_NOATIME, "5.12"),
-    Flag("MOUNT_ATTR_STRICTATIME", native.MOUNT_ATTR_STRICTATIME, "5.12"),
+    Flag("MOUNT_ATTR_NOATIME", mount.MOUNT_ATTR_NOATIME, "5.12"),
+    Flag("MOUNT_ATTR_STRICTATIME", mount.MOUNT_ATTR_STRICTATIME, "5.12"),
     NODIRATIME,
     IDMAP,
     NOSYMFOLLOW,
@@ -51,7 +51,7 @@ ATTR_SET = (
 # The three bits of the atime value can only be cleared together.
 ATTR_CLR = (
     *RESTRICTIONS,
-    Flag("MOUNT_ATTR__ATIME", native.MOUNT_ATTR__ATIME, "5.12"),
+    Flag("MOUNT_ATTR__ATIME", mount.MOUNT_ATTR__ATIME, "5.12"),
     NODIRATIME,
     replace(IDMAP, always_refused=True),
     NOSYMFOLLOW,
@@ -59,10 +59,10 @@ ATTR_CLR = (
 PROPAGATION = flags_since(
     "5.12",
     {
-        "MS_UNBINDABLE": native.MS_UNBINDABLE,
-        "MS_PRIVATE": native.MS_PRIVATE,
-        "MS_SLAVE": native.MS_SLAVE,
-        "MS_SHARED": native.MS_SHARED,
+        "MS_UNBINDABLE": mount.MS_UNBINDABLE,
+        "MS_PRIVATE": mount.MS_PRIVATE,
+        "MS_SLAVE": mount.MS_SLAVE,
+        "MS_SHARED": mount.MS_SHARED,
     },
 )
 
@@ -75,33 +75,33 @@ class MountSetattr(Recipe):
     is judged (EBADF) after the bit.
     """
 
-    first_size = native.MOUNT_ATTR_SIZE_VER0
+    first_size = mount.MOUNT_ATTR_SIZE_VER0
     accepted = frozenset({errnos.EFAULT, errnos.EBADF})
     inside_errnos = accepted | {errnos.EINVAL}
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        return prober.ask(native.mount_setattr(usize=0))
+        return prober.ask(mount.mount_setattr(usize=0))
 
     def second_call(self) -> Call:
-        return native.mount_setattr(usize=2 * PAGE_SIZE)
+        return mount.mount_setattr(usize=2 * PAGE_SIZE)
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
-        return native.mount_setattr(fill, usize=usize)
+        return mount.mount_setattr(fill, usize=usize)
 
     def oversized_call(self, place: int) -> Call:
         # All bits of attr_set: invalid in any version.
-        return native.mount_setattr(page(place, b"\xff" * 8))
+        return mount.mount_setattr(page(place, b"\xff" * 8))
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
             Control(
-                native.mount_setattr(attr_set=native.MOUNT_ATTR_RDONLY),
+                mount.mount_setattr(attr_set=mount.MOUNT_ATTR_RDONLY),
                 self.accepted | {errnos.EPERM},
                 "a bad path",
             ),
-            Control(native.mount_setattr(attr_set=1 << 63), self.refused | {errnos.EPERM}, "unknown attr_set bit 63"),
+            Control(mount.mount_setattr(attr_set=1 << 63), self.refused | {errnos.EPERM}, "unknown attr_set bit 63"),
             Control(
-                native.mount_setattr(attr_set=native.MOUNT_ATTR_RDONLY, at_flags=1 << 30),
+                mount.mount_setattr(attr_set=mount.MOUNT_ATTR_RDONLY, at_flags=1 << 30),
                 self.refused,
                 "unknown at_flags bit 30",
             ),
@@ -109,13 +109,13 @@ class MountSetattr(Recipe):
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
         if field.name == "at_flags":
-            return native.mount_setattr(attr_set=native.MOUNT_ATTR_RDONLY, at_flags=bits)
+            return mount.mount_setattr(attr_set=mount.MOUNT_ATTR_RDONLY, at_flags=bits)
         if field.name == "attr_set":
-            clear = native.MOUNT_ATTR__ATIME if bits & native.MOUNT_ATTR__ATIME else 0
-            return native.mount_setattr(attr_set=bits, attr_clr=clear)
+            clear = mount.MOUNT_ATTR__ATIME if bits & mount.MOUNT_ATTR__ATIME else 0
+            return mount.mount_setattr(attr_set=bits, attr_clr=clear)
         if field.name == "attr_clr":
-            return native.mount_setattr(attr_clr=bits)
-        return native.mount_setattr(propagation=bits)
+            return mount.mount_setattr(attr_clr=bits)
+        return mount.mount_setattr(propagation=bits)
 
     def judge(self, field: Field, bits: int, answer: CallAnswer) -> FlagResult:
         if answer.signal is None and answer.errno == errnos.EPERM:
@@ -136,7 +136,7 @@ ENTRY = SyscallEntry(
     since="5.12",
     fields=(
         *fields(
-            native.MOUNT_ATTR_LAYOUT,
+            mount.MOUNT_ATTR_LAYOUT,
             "5.12",
             {
                 "attr_set": FieldFacts("5.12", ATTR_SET, "0x40 is in the mask, but no atime setting uses it"),

@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from kprobe_tool.native import openat2 as native
+from kprobe_tool.native import openat2
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
@@ -21,15 +21,15 @@ from kprobe_tool.probes.extensible_structs.model import (
 )
 from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, killed_result, page
 
-O = native.O_FLAGS  # noqa: E741
+O = openat2.O_FLAGS  # noqa: E741
 # __O_TMPFILE wants a directory that is written to; others are tried with what they could want.
 TRIED_WITH = {"__O_TMPFILE": (O["O_RDWR"] | O["O_DIRECTORY"],)}
 UNNAMED_TRIED_WITH = (O["O_RDWR"] | O["O_DIRECTORY"], O["O_PATH"], O["O_RDWR"] | O["O_CREAT"])
 
 FLAGS = (
     *(Flag(name, value, "5.6", TRIED_WITH.get(name, ())) for name, value in O.items()),
-    Flag("O_EMPTYPATH", native.O_EMPTYPATH, "7.2"),
-    Flag("OPENAT2_REGULAR", native.OPENAT2_REGULAR, "7.2"),
+    Flag("O_EMPTYPATH", openat2.O_EMPTYPATH, "7.2"),
+    Flag("OPENAT2_REGULAR", openat2.OPENAT2_REGULAR, "7.2"),
 )
 MODE = flags_since(
     "5.6",
@@ -49,12 +49,12 @@ MODE = flags_since(
     },
 )
 RESOLVE = (
-    Flag("RESOLVE_NO_XDEV", native.RESOLVE_NO_XDEV, "5.6"),
-    Flag("RESOLVE_NO_MAGICLINKS", native.RESOLVE_NO_MAGICLINKS, "5.6"),
-    Flag("RESOLVE_NO_SYMLINKS", native.RESOLVE_NO_SYMLINKS, "5.6"),
-    Flag("RESOLVE_BENEATH", native.RESOLVE_BENEATH, "5.6"),
-    Flag("RESOLVE_IN_ROOT", native.RESOLVE_IN_ROOT, "5.6"),
-    Flag("RESOLVE_CACHED", native.RESOLVE_CACHED, "5.12"),
+    Flag("RESOLVE_NO_XDEV", openat2.RESOLVE_NO_XDEV, "5.6"),
+    Flag("RESOLVE_NO_MAGICLINKS", openat2.RESOLVE_NO_MAGICLINKS, "5.6"),
+    Flag("RESOLVE_NO_SYMLINKS", openat2.RESOLVE_NO_SYMLINKS, "5.6"),
+    Flag("RESOLVE_BENEATH", openat2.RESOLVE_BENEATH, "5.6"),
+    Flag("RESOLVE_IN_ROOT", openat2.RESOLVE_IN_ROOT, "5.6"),
+    Flag("RESOLVE_CACHED", openat2.RESOLVE_CACHED, "5.12"),
 )
 
 
@@ -64,40 +64,40 @@ class Openat2(Recipe):
     EMFILE and ENFILE come after the judgement too.
     """
 
-    first_size = native.SIZE_VER0
+    first_size = openat2.SIZE_VER0
     accepted = frozenset({errnos.EFAULT, errnos.EMFILE, errnos.ENFILE})
     second_errnos = accepted
     inside_errnos = accepted | {errnos.EINVAL}
     unnamed_tried_with: ClassVar[Mapping[str, tuple[int, ...]]] = {"flags": UNNAMED_TRIED_WITH}
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        return prober.ask(native.openat2(usize=0))
+        return prober.ask(openat2.openat2(usize=0))
 
     def second_call(self) -> Call:
-        return native.openat2()
+        return openat2.openat2()
 
     def check_fields_call(self, fill: bytes, usize: int) -> Call:
-        return native.openat2(fill, usize=usize)
+        return openat2.openat2(fill, usize=usize)
 
     def oversized_call(self, place: int) -> Call:
-        return native.openat2(page(place))
+        return openat2.openat2(page(place))
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.openat2(), self.accepted, "a bad path"),
-            Control(native.openat2(flags=1 << 63), self.refused, "unknown flag bit 63"),
+            Control(openat2.openat2(), self.accepted, "a bad path"),
+            Control(openat2.openat2(flags=1 << 63), self.refused, "unknown flag bit 63"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
         if field.name == "flags":
-            return native.openat2(flags=bits)
+            return openat2.openat2(flags=bits)
         if field.name == "mode":
-            return native.openat2(flags=O["O_RDWR"] | O["O_CREAT"], mode=bits)
-        return native.openat2(resolve=bits)
+            return openat2.openat2(flags=O["O_RDWR"] | O["O_CREAT"], mode=bits)
+        return openat2.openat2(resolve=bits)
 
     def ask_flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> FlagResult:
         result = super().ask_flag(prober, field, flag, size)
-        if field.name == "flags" and flag.value == native.O_EMPTYPATH and result.accepted is Support.YES:
+        if field.name == "flags" and flag.value == openat2.O_EMPTYPATH and result.accepted is Support.YES:
             return self.empty_path(prober, result)
         return result
 
@@ -108,7 +108,7 @@ class Openat2(Recipe):
         for unknown flags; since v7.2 it is O_EMPTYPATH. An empty path is ENOENT without that flag and EBADF with it,
         where the directory is -1: nothing is opened either way.
         """
-        answer = prober.ask(native.openat2(flags=O["O_PATH"] | native.O_EMPTYPATH, path=b""))
+        answer = prober.ask(openat2.openat2(flags=O["O_PATH"] | openat2.O_EMPTYPATH, path=b""))
         if answer.signal is None and answer.errno == errnos.EBADF:
             return FlagResult(Support.YES, ProbeMethod.PROBE, answer.errno)
         if answer.signal is None and answer.errno == errnos.ENOENT:
@@ -142,7 +142,7 @@ ENTRY = SyscallEntry(
     struct="open_how",
     since="5.6",
     fields=fields(
-        native.LAYOUT,
+        openat2.LAYOUT,
         "5.6",
         {"flags": FieldFacts("5.6", FLAGS), "mode": FieldFacts("5.6", MODE), "resolve": FieldFacts("5.6", RESOLVE)},
     ),

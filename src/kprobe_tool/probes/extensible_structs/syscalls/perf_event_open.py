@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno as errnos
 from collections.abc import Sequence
 
-from kprobe_tool.native import perf_event as native
+from kprobe_tool.native import perf_event
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
@@ -62,7 +62,7 @@ BITS = (
     ("defer_callchain", 1, "6.19"),
     ("defer_output", 1, "6.19"),
 )
-TRIED_WITH = {"inherit_thread": (native.INHERIT,), "sigtrap": (native.REMOVE_ON_EXEC,)}
+TRIED_WITH = {"inherit_thread": (perf_event.INHERIT,), "sigtrap": (perf_event.REMOVE_ON_EXEC,)}
 
 SAMPLE_TYPE = (
     ("IP", "2.6.31"),
@@ -137,7 +137,7 @@ def enum(prefix: str, rows: Sequence[tuple[str, str]], tried_with: tuple[int, ..
     return tuple(Flag(prefix + name, 1 << bit, since, tried_with) for bit, (name, since) in enumerate(rows))
 
 
-BRANCH_FLAGS = enum("PERF_SAMPLE_BRANCH_", BRANCH, (native.PERF_SAMPLE_BRANCH_ANY,))
+BRANCH_FLAGS = enum("PERF_SAMPLE_BRANCH_", BRANCH, (perf_event.PERF_SAMPLE_BRANCH_ANY,))
 
 
 class PerfEventOpen(Recipe):
@@ -147,43 +147,45 @@ class PerfEventOpen(Recipe):
     nothing. ENOSYS and EOPNOTSUPP are bits that this kernel or machine knows and cannot do.
     """
 
-    first_size = native.SIZE_VER0
+    first_size = perf_event.SIZE_VER0
     sizes = (144, 136, 128, 120, 112, 104, 96, 80, 72)
     accepted = frozenset({errnos.EBADF})
     # EACCES is perf_event_paranoid, which some distributions look at first.
     second_errnos = frozenset({errnos.E2BIG, errnos.EACCES})
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        return prober.ask(native.perf_event_open_bad_flags())
+        return prober.ask(perf_event.perf_event_open_bad_flags())
 
     def second_call(self) -> Call:
-        return native.perf_event_open(1)
+        return perf_event.perf_event_open(1)
 
     def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
-        return size_written_back(prober.ask(native.perf_event_open(1)), native.size_of, self.first_size)
+        return size_written_back(prober.ask(perf_event.perf_event_open(1)), perf_event.size_of, self.first_size)
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
             Control(
-                native.perf_event_open(native.SIZE_VER0),
+                perf_event.perf_event_open(perf_event.SIZE_VER0),
                 self.accepted,
                 "a group that does not exist",
                 needs="CAP_PERFMON or a lower kernel.perf_event_paranoid",
             ),
-            Control(native.perf_event_open(native.SIZE_VER0, bits=1 << 63), self.refused, "unknown bit 63"),
+            Control(perf_event.perf_event_open(perf_event.SIZE_VER0, bits=1 << 63), self.refused, "unknown bit 63"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
-        newest = native.LAYOUT[-1]
+        newest = perf_event.LAYOUT[-1]
         size = min(size, newest.offset + newest.size)
         if field.name == "bits":
-            return native.perf_event_open(size, bits=bits)
+            return perf_event.perf_event_open(size, bits=bits)
         if field.name == "read_format":
-            return native.perf_event_open(size, read_format=bits)
+            return perf_event.perf_event_open(size, read_format=bits)
         if field.name == "branch_sample_type":
-            return native.perf_event_open(size, sample_type=native.PERF_SAMPLE_BRANCH_STACK, branch_sample_type=bits)
-        branch = native.PERF_SAMPLE_BRANCH_ANY if bits & native.PERF_SAMPLE_BRANCH_STACK else 0
-        return native.perf_event_open(size, sample_type=bits, branch_sample_type=branch)
+            return perf_event.perf_event_open(
+                size, sample_type=perf_event.PERF_SAMPLE_BRANCH_STACK, branch_sample_type=bits
+            )
+        branch = perf_event.PERF_SAMPLE_BRANCH_ANY if bits & perf_event.PERF_SAMPLE_BRANCH_STACK else 0
+        return perf_event.perf_event_open(size, sample_type=bits, branch_sample_type=branch)
 
     def judge(self, field: Field, bits: int, answer: CallAnswer) -> FlagResult:
         if answer.signal is None and answer.errno in {errnos.EOPNOTSUPP, errnos.ENOSYS}:
@@ -209,7 +211,7 @@ ENTRY = SyscallEntry(
     struct="perf_event_attr",
     since="2.6.31",
     fields=fields(
-        native.LAYOUT,
+        perf_event.LAYOUT,
         "2.6.31",
         {
             "sample_type": FieldFacts("2.6.31", enum("PERF_SAMPLE_", SAMPLE_TYPE)),

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 
 from kprobe_tool.errors import errno_name
-from kprobe_tool.native import pidfd as native
+from kprobe_tool.native import pidfd
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
     Field,
@@ -28,45 +28,45 @@ MASK = (
     Flag("PIDFD_INFO_CGROUPID", 0x04, "6.13"),
     Flag("PIDFD_INFO_EXIT", 0x08, "6.15"),
     Flag("PIDFD_INFO_COREDUMP", 0x10, "6.16"),
-    Flag("PIDFD_INFO_SUPPORTED_MASK", native.PIDFD_INFO_SUPPORTED_MASK, "6.19"),
+    Flag("PIDFD_INFO_SUPPORTED_MASK", pidfd.PIDFD_INFO_SUPPORTED_MASK, "6.19"),
     Flag("PIDFD_INFO_COREDUMP_SIGNAL", 0x40, "6.19"),
     Flag("PIDFD_INFO_COREDUMP_CODE", 0x80, "7.1"),
 )
-ROOM = native.LAYOUT[-1].offset + native.LAYOUT[-1].size
+ROOM = pidfd.LAYOUT[-1].offset + pidfd.LAYOUT[-1].size
 
 
 class PidfdGetInfo(Recipe):
     """Reads what is known of our own process. Bits that the kernel does not know are no error, so it is asked for
     its mask (Linux v6.19), and before that for everything: what comes back is known."""
 
-    first_size = native.SIZE_VER0
+    first_size = pidfd.SIZE_VER0
     reach_errnos = frozenset({0})
     absent_errnos = frozenset({errnos.ENOTTY, errnos.EINVAL})
     second_errnos = frozenset({errnos.EBADF})
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        opened = prober.ask(native.pidfd_open(os.getpid()))
+        opened = prober.ask(pidfd.pidfd_open(os.getpid()))
         if opened.signal is not None or opened.errno:
             return opened
-        return prober.ask(native.get_info(opened.value, native.SIZE_VER0, 0))
+        return prober.ask(pidfd.get_info(opened.value, pidfd.SIZE_VER0, 0))
 
     def second_call(self) -> Call:
-        return native.get_info(-1, native.SIZE_VER0, 0)
+        return pidfd.get_info(-1, pidfd.SIZE_VER0, 0)
 
     def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
         """The ioctl takes any size and names none."""
         return Size()
 
     def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
-        opened = prober.ask(native.pidfd_open(os.getpid()))
+        opened = prober.ask(pidfd.pidfd_open(os.getpid()))
         everything = sum(flag.value for flag in MASK)
-        answer = prober.ask(native.get_info(opened.value, ROOM, everything))
+        answer = prober.ask(pidfd.get_info(opened.value, ROOM, everything))
         if answer.signal is not None or answer.errno:
             note = f"the call answers {errno_name(answer.errno)} to a larger struct"
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno, note))
-        filled, supported = native.masks(answer.memory[0])
+        filled, supported = pidfd.masks(answer.memory[0])
         note = "not answered for a running process; the kernel may know it all the same"
-        return judge_masks(flags, filled, supported if filled & native.PIDFD_INFO_SUPPORTED_MASK else None, note)
+        return judge_masks(flags, filled, supported if filled & pidfd.PIDFD_INFO_SUPPORTED_MASK else None, note)
 
 
 ENTRY = SyscallEntry(
@@ -74,7 +74,7 @@ ENTRY = SyscallEntry(
     struct="pidfd_info",
     since="6.13",
     fields=fields(
-        native.LAYOUT,
+        pidfd.LAYOUT,
         "6.13",
         {
             "mask": FieldFacts("6.13", MASK),

@@ -7,7 +7,7 @@ import errno as errnos
 from collections.abc import Sequence
 
 from kprobe_tool.errors import errno_name
-from kprobe_tool.native import mount as native
+from kprobe_tool.native import mount
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs.model import (
@@ -34,7 +34,7 @@ PARAM = (
     Flag("STATMOUNT_SB_SOURCE", 0x0200, "6.13"),
     Flag("STATMOUNT_OPT_ARRAY", 0x0400, "6.13"),
     Flag("STATMOUNT_OPT_SEC_ARRAY", 0x0800, "6.13"),
-    Flag("STATMOUNT_SUPPORTED_MASK", native.STATMOUNT_SUPPORTED_MASK, "6.15"),
+    Flag("STATMOUNT_SUPPORTED_MASK", mount.STATMOUNT_SUPPORTED_MASK, "6.15"),
     Flag("STATMOUNT_MNT_UIDMAP", 0x2000, "6.15"),
     Flag("STATMOUNT_MNT_GIDMAP", 0x4000, "6.15"),
 )
@@ -42,13 +42,13 @@ PARAM = (
 
 def request_page(place: int) -> bytes:
     """A mnt_id_req that claims a page, for mount 0, which there never is."""
-    return page(place, native.mnt_id_req_head(PAGE_SIZE))
+    return page(place, mount.mnt_id_req_head(PAGE_SIZE))
 
 
 class MntIdReq(Recipe):
     """What statmount(2) and listmount(2) share: the flags are judged before the request is read at a bad pointer."""
 
-    first_size = native.MNT_ID_REQ_SIZE_VER0
+    first_size = mount.MNT_ID_REQ_SIZE_VER0
     sizes = (32,)
     second_errnos = frozenset({errnos.EFAULT})
     inside_errnos = frozenset({errnos.EINVAL, errnos.ENOENT, errnos.EBADF, errnos.EPERM})
@@ -59,38 +59,38 @@ class Statmount(MntIdReq):
     before that for everything: what comes back is known, what does not may only be missing on this mount."""
 
     def ask_reach(self, prober: Prober) -> CallAnswer:
-        return prober.ask(native.statmount_call(None, -1))
+        return prober.ask(mount.statmount_call(None, -1))
 
     def second_call(self) -> Call:
-        return native.statmount_call(None)
+        return mount.statmount_call(None)
 
     def oversized_call(self, place: int) -> Call:
-        return native.statmount_call(request_page(place))
+        return mount.statmount_call(request_page(place))
 
     def controls(self, size: int) -> Sequence[Control]:
         return (
-            Control(native.statmount_call(None), self.accepted, "a bad pointer"),
-            Control(native.statmount_call(None, 1 << 30), self.refused, "unknown flags bit 30"),
+            Control(mount.statmount_call(None), self.accepted, "a bad pointer"),
+            Control(mount.statmount_call(None, 1 << 30), self.refused, "unknown flags bit 30"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
-        return native.statmount_call(None, bits)
+        return mount.statmount_call(None, bits)
 
     def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         if field.name != "param":
             return super().ask_flags(prober, field, flags, size)
-        listed = prober.ask(native.listmount_call(native.mnt_id_request(native.LSMT_ROOT)))
+        listed = prober.ask(mount.listmount_call(mount.mnt_id_request(mount.LSMT_ROOT)))
         if listed.signal is not None or listed.value < 1:
             note = f"no mount to ask about: listmount(2) answers {errno_name(listed.errno)}"
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, listed.errno, note))
         everything = sum(flag.value for flag in PARAM)
-        request = native.mnt_id_request(native.first_id(listed.memory[-1]), everything)
-        answer = prober.ask(native.statmount_call(request, room=native.STATMOUNT_ROOM))
+        request = mount.mnt_id_request(mount.first_id(listed.memory[-1]), everything)
+        answer = prober.ask(mount.statmount_call(request, room=mount.STATMOUNT_ROOM))
         if answer.signal is not None or answer.errno:
             return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
-        filled, supported = native.statmount_masks(answer.memory[-1])
+        filled, supported = mount.statmount_masks(answer.memory[-1])
         note = "not answered for this mount; the kernel may know it all the same"
-        return judge_masks(flags, filled, supported if filled & native.STATMOUNT_SUPPORTED_MASK else None, note)
+        return judge_masks(flags, filled, supported if filled & mount.STATMOUNT_SUPPORTED_MASK else None, note)
 
 
 ENTRY = SyscallEntry(
@@ -99,7 +99,7 @@ ENTRY = SyscallEntry(
     since="6.8",
     fields=(
         *fields(
-            native.MNT_ID_REQ_LAYOUT,
+            mount.MNT_ID_REQ_LAYOUT,
             "6.8",
             {"mnt_ns_fd": "6.18", "param": FieldFacts("6.8", PARAM), "mnt_ns_id": "6.11"},
         ),

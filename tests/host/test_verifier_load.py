@@ -31,6 +31,17 @@ BPF_HASH(seen, u64, u64);
 int unchecked(struct pt_regs *ctx) { u64 key = 0; u64 *value = seen.lookup(&key); return *value; }
 int kprobe__fine(struct pt_regs *ctx) { return 0; }
 """
+LOOKUP = """
+BPF_HASH(seen, u64, u64);
+
+int kprobe__unchecked(struct pt_regs *ctx)
+{
+	u64 key = 0;
+	u64 *value = seen.lookup(&key);
+
+	return *value;
+}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -149,6 +160,28 @@ def test_c_for_bcc(tmp_path: Path, capsys: Capsys) -> None:
     path.write_text("#include <bpf/bpf_helpers.h>\n")
     assert run(["verifier-log", "load", str(path)]) == ExitCode.CANNOT_RUN
     assert "clang -g -O2 -target bpf -c" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("needs_bcc")
+def test_lines_of_c_are_those_of_the_file(tmp_path: Path, capsys: Capsys) -> None:
+    """bcc compiles a text that it has rewritten; what is shown is what the author wrote, where he wrote it."""
+    path = tmp_path / "prog.c"
+    path.write_text(LOOKUP)
+    assert run(["verifier-log", "load", str(path), "-o", "json"]) == ExitCode.FOUND
+    (row,) = json.loads(capsys.readouterr().out)["results"]
+    (diagnosis,) = row["diagnoses"]
+    assert diagnosis["problem"] == "Invalid dereference"
+    lines = LOOKUP.splitlines()
+    wrong = lines.index("\treturn *value;") + 1
+    lookup = lines.index("\tu64 *value = seen.lookup(&key);") + 1
+    place = diagnosis["place"]
+    assert (Path(place["file"]).name, place["line"], place["source"]) == ("prog.c", wrong, "return *value;")
+    assert {line["number"]: line["text"] for line in place["source_context"]}.items() <= dict(
+        enumerate(lines, 1)
+    ).items()
+    assert [(step["place"]["line"], step["place"]["source"]) for step in diagnosis["path"]] == [
+        (lookup, "u64 *value = seen.lookup(&key);")
+    ]
 
 
 @pytest.mark.usefixtures("needs_bcc")

@@ -102,6 +102,7 @@ GROUPS = (
                 suggestion=(
                     "Declare it with the context's type of this program type, as in the kernel's documentation."
                 ),
+                detail=True,
             ),
             KernelMessage(
                 rule="global-needs-btf",
@@ -297,8 +298,12 @@ GROUPS = (
                     "func '{func}' {arg} type {what} has multiple type tags": "7.3",
                     "func '{func}' {arg} type {what} is not a struct": "7.3",
                 },
-                reason="The program uses {arg} of {func}() as a pointer to a structure, and it is of type {what}.",
-                suggestion="Read it as the number that it is; memory behind it with bpf_probe_read_kernel().",
+                reason=(
+                    "{arg} of {func}() is of type {what}, and programs can read only numbers and pointers to "
+                    "structures."
+                ),
+                suggestion="Read it with bpf_get_func_arg(), or attach a kprobe and read the registers.",
+                detail=True,
             ),
             KernelMessage(
                 rule="struct-ops-member-invalid",

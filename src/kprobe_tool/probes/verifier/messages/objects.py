@@ -90,7 +90,7 @@ GROUPS = (
                 wordings={"kfunc {func}#{id} failed callback verification": "7.3"},
                 reason="The callback that is passed to {func}() cannot be checked; the lines before say why.",
                 suggestion="See the messages before.",
-                sums_up=True,
+                detail=True,
             ),
             KernelMessage(
                 rule="symbol-size-unknown",

@@ -43,7 +43,7 @@ LINE = re.compile(
 def read_kernel_log(directory: str) -> dict[str, LoggedQueues]:
     """What the log of a sosreport says last of each controller that was still there at its end.
 
-    Raises Error where the directory has no kernel log, or is none.
+    Raises Error where the directory has no kernel log or one that cannot be read, or is none.
     """
     try:
         os.close(os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -55,8 +55,10 @@ def read_kernel_log(directory: str) -> dict[str, LoggedQueues]:
         try:
             with open(f"{directory}/{name}", encoding="utf-8", errors="replace") as file:
                 return parse_kernel_log(islice(iter(lambda: file.readline(LINE_MAX), ""), LINES_MAX))
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:
+            raise Error.from_os(name, error) from error
     raise Error(f"sosreport '{directory}'", "no kernel log in it", hint=f"it should have {LOGS[0]}")
 
 

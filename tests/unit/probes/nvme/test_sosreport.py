@@ -140,6 +140,9 @@ def test_no_sosreport(tmp_path: Path) -> None:
     archive = trees.file(tmp_path, "sosreport.tar.xz", b"\xfd7zXZ")
     with pytest.raises(Error, match=r"ENOTDIR.*; unpack it first"):
         survey_sosreport(str(archive))
+    (tmp_path / "unreadable" / LOGS[0]).mkdir(parents=True)
+    with pytest.raises(Error, match="EISDIR"):
+        survey_sosreport(str(tmp_path / "unreadable"))
     with pytest.raises(Error, match="no kernel log"):
         survey_sosreport(str(tmp_path))
     trees.file(tmp_path, LOGS[0], LOG)

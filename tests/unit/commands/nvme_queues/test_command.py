@@ -149,7 +149,7 @@ def test_no_controller(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
         (["--sysfs", "/sys", "--query-controller"], "--query-controller asks live controllers"),
         (["--from-sos", "/sys", "--query-controller"], "--query-controller asks live controllers"),
         (["--from-sos", "/sys", "--sysfs", "/sys"], "one is read at a time"),
-        (["--from-sos", "/nonexistent"], "no kernel log in it"),
+        (["--from-sos", "/nonexistent"], "No such file or directory (ENOENT)"),
         (["--simulate", "io=4", "nvme0"], "--simulate asks no kernel"),
         (["--simulate", "write=4"], "'io' must be 1 at least"),
         (["--simulate", "io=0"], "'io' must be 1 at least"),

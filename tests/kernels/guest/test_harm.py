@@ -62,6 +62,12 @@ def children(pid: int) -> frozenset[int]:
     return frozenset(found)
 
 
+def descendants(pid: int) -> Iterator[int]:
+    for child in children(pid):
+        yield child
+        yield from descendants(child)
+
+
 def namespace(pid: int) -> str | None:
     with suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/net")
@@ -81,8 +87,9 @@ def has_child(pid: int) -> bool:
 
 
 def has_namespace(pid: int) -> bool:
-    """One of its children is in a network namespace of its own."""
-    return any(namespace(child) not in {None, namespace(pid)} for child in children(pid))
+    """One of its children, or of theirs, is in a network namespace that is not its own."""
+    ours = {None, namespace(pid)}
+    return any(namespace(each) not in ours for each in descendants(pid))
 
 
 def has_socket(pid: int) -> bool:

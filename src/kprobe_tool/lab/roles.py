@@ -41,6 +41,13 @@ SUITES = (
 
 ROLES = (
     Role(
+        name="newest-5.10",
+        series=(5, 10),
+        suites=("bullseye", "bullseye-security"),
+        pick="newest",
+        why="the oldest kernel that anybody still mends; much of what is asked is not in it",
+    ),
+    Role(
         name="newest-6.1",
         series=(6, 1),
         suites=("bookworm", "bookworm-updates", "bookworm-security"),

@@ -2,7 +2,7 @@
 """verifier-log matrix for real: five programs on kernels that it boots itself, and what is left when it is killed.
 
 Opt-in, since it boots kernels besides those of the session: KPROBE_TOOL_MATRIX=1. KPROBE_TOOL_MATRIX_KERNELS names
-others than the default ones, such as 5.10.0-46-amd64,newest-6.1,unfixed-6.12,newest.
+others than the default ones, such as newest-5.10,newest-6.1,unfixed-6.12,newest.
 """
 
 from __future__ import annotations

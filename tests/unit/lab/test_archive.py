@@ -79,6 +79,7 @@ def test_without_a_network_the_cached_kernels_run(tmp_path: Path) -> None:
     # No lists at all.
     (now.apt / "offers.json").unlink()
     assert served([*now.offers()]) == {
+        "newest-5.10": "6.1.0-55",
         "newest-6.1": "6.1.0-55",
         "unfixed-6.12": "6.12.43+deb12",
         "stable": "7.2.13+deb14",

@@ -67,6 +67,7 @@ def test_upstream_s_version_is_read_from_debian_s() -> None:
 
 def test_each_role_is_served_today() -> None:
     assert served(archive()) == {
+        "newest-5.10": "5.10.0-46",
         "newest-6.1": "6.1.0-56",
         "unfixed-6.12": "6.12.43+deb12",
         "stable": "7.2.12+deb13",
@@ -86,6 +87,15 @@ def test_pin_is_gone() -> None:
     gone = archive(without=r"6\.12\.43")
     assert served(gone) == served(archive()) | {"unfixed-6.12": "6.12.57+deb12"}
     assert "unfixed-6.12: 6.12.43+deb12-amd64 is gone" in notes(gone)
+
+
+def test_the_oldest_series_is_gone() -> None:
+    """Suites of releases that nobody mends any more leave the mirrors."""
+    for gone in (archive(without="bullseye"), archive(without=r" 5\.10\.")):
+        assert served(gone) == served(archive()) | {"newest-5.10": "6.1.0-55"}
+        assert notes(gone) == "newest-5.10: no 5.10 offered any more; this is the nearest"
+    # What was released with bullseye itself is there for longer than what was mended since.
+    assert served(archive(without="bullseye-security")) == served(archive()) | {"newest-5.10": "5.10.0-32"}
 
 
 def test_a_candidate_appears() -> None:
@@ -113,6 +123,7 @@ def test_a_suite_is_missing() -> None:
     missing = archive(without="bookworm")
     # What is nearest to 6.1 and 6.12 in trixie-backports and sid: one series, but not one kernel.
     assert served(missing) == {
+        "newest-5.10": "5.10.0-46",
         "newest-6.1": "6.16.12+deb13",
         "unfixed-6.12": "6.16.3+deb13",
         "stable": "7.2.12+deb13",
@@ -131,6 +142,7 @@ def test_half_synchronised() -> None:
 def test_the_only_kernel_of_a_series_is_for_who_asks_for_it() -> None:
     few = archive(without=r" 5\.10\.| 6\.1\.(?!192-2)| 6\.12\.| 6\.1[678]\.")
     assert served(few) == {
+        "newest-5.10": "7.2.13+deb14",
         "newest-6.1": "6.1.0-56",
         "unfixed-6.12": "7.2.6+deb13",
         "stable": "7.2.12+deb13",

@@ -126,7 +126,12 @@ class Target:
             link.symlink_to(self.subsystem(nqn))
 
     def withdraw(self, nqn: str, transport: str) -> None:
-        """Take a subsystem off a port: its connections break, and reconnecting is refused."""
+        """Take a subsystem off a port: its connections break, and reconnecting is refused.
+
+        Not before udev has read what it reads of a new device. That would wait for the controller, and Linux 5.10
+        hands it to queues without a socket when the controller is deleted: an oops in kernel_sendpage().
+        """
+        subprocess.run(["udevadm", "settle"], check=True)
         (self.port(transport) / "subsystems" / nqn).unlink()
 
     def connect(self, nqn: str, transport: str, **options: int) -> str:

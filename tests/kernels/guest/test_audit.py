@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """audit in every kernel of the lab, as root and as nobody, against what is known of its release."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from kprobe_tool.checks import CHECKS, SYSTEMS, Check, Root
+from kprobe_tool.native import kmod, tls
 
 from .expected import Expected
 from .nvmet import Target, every_cpu_online
@@ -24,6 +26,8 @@ HERE = {
 }
 """Verdicts that depend on the guest, and not on the kernel's release: the lab's PCI controller has two queues for
 four CPUs, and there is a controller over TCP with write and poll queues."""
+KTLS_ONLY = "skmsg-tls-split-copy"
+"""Of nothing else; the others of sk_msg are asked on plain TCP as well."""
 RUN: dict[str, Callable[..., Answer]] = {"root": tool, "nobody": as_nobody}
 NQN = "nqn.2026-01.org.example:audit"
 
@@ -45,10 +49,17 @@ def nvme(modprobe: Modprobe) -> Iterator[None]:
 
 @contextmanager
 def loaded(system: str, modprobe: Modprobe) -> Iterator[None]:
-    """What the checks of a system need; RDS lists more with rds_tcp."""
+    """What the checks of a system need; RDS lists more with rds_tcp. A kernel without kTLS is asked without."""
     modules = {module for check in CHECKS if check.system == system for module in check.needs.modules}
+    if not has_ktls():
+        modules.discard(tls.MODULE)
     modprobe(*sorted(modules), *(["rds_tcp"] if "rds" in modules else []))
     yield
+
+
+def has_ktls() -> bool:
+    """Whether this kernel was built with it; Debian's 5.10 was not."""
+    return kmod.on_disk(tls.MODULE, os.uname().release)
 
 
 def verdict(check: Check, user: str, expected: Expected) -> str:
@@ -56,6 +67,8 @@ def verdict(check: Check, user: str, expected: Expected) -> str:
         return "unknown"
     if check.id in HERE:
         return HERE[check.id]
+    if check.id == KTLS_ONLY and not has_ktls():
+        return "not-applicable"
     return "affected" if expected.affected(check.id) else "ok"
 
 

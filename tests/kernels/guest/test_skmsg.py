@@ -2,7 +2,6 @@
 """Do copy bits survive? The answer for these kernels is known, from their sources and from trying."""
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -21,6 +20,7 @@ from kprobe_tool.probes.skmsg.judge import results
 
 from .conftest import Run
 from .expected import Expected
+from .test_audit import has_ktls
 from .tool import ARGV, Answer, tool
 
 KTLS = {"split", "push+pop", "push+pull", "pop_middle+pull", "push_middle+pull", "pull_stale"}
@@ -172,7 +172,7 @@ def test_nothing_is_left_after_kill(answer: Answer) -> None:
 
 def test_a_kernel_that_has_no_ktls(expected: Expected) -> None:
     """Plain TCP can be asked all the same."""
-    if kmod.on_disk("tls", os.uname().release):
+    if has_ktls():
         pytest.skip("this kernel has kTLS")
     found = tool("skmsg", "check", "-o", "json")
     assert set(outcomes(found.json, SocketKind.KTLS).values()) == {"not-applicable"}, found.out

@@ -6,8 +6,9 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import resource
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,11 +92,19 @@ class Symbols:
 
 @contextmanager
 def symbols() -> Iterator[Symbols]:
+    """For programs and maps of any size: before Linux v5.11 they count against RLIMIT_MEMLOCK (EPERM).
+
+    What may not be raised (as nobody) stays as it is.
+    """
+    before = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    with suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     made = Symbols()
     try:
         yield made
     finally:
         made.close()
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, before)
 
 
 def built(program: Program, kernel_symbols: Symbols) -> bpf.Program:

@@ -55,6 +55,18 @@ def test_what_the_mirror_lists_and_has_not(tmp_path: Path) -> None:
     assert mirror.is_cached(newest)
 
 
+def test_a_series_that_the_mirror_only_lists(tmp_path: Path) -> None:
+    """Suites go to the attic before their lists do: the second newest is tried, and no other series."""
+    half = Mirror(tmp_path / "half", archive(), there=r"5\.10\.0-45")
+    oldest = half.fetch_best(kernel_for(half, "newest-5.10"))
+    assert (oldest.release, half.downloads) == ("5.10.0-45-amd64", ["5.10.0-46-amd64", "5.10.0-45-amd64"])
+    assert oldest.notes == ("5.10.0-46-amd64 could not be had (apt-get: 404 Not Found); this is the next best",)
+    none = Mirror(tmp_path / "none", archive(), there=r"6\.")
+    with pytest.raises(Error, match="404 Not Found"):
+        none.fetch_best(kernel_for(none, "newest-5.10"))
+    assert none.downloads == ["5.10.0-46-amd64", "5.10.0-45-amd64"]
+
+
 def test_without_a_network_the_cached_kernels_run(tmp_path: Path) -> None:
     cached = ["6.1.0-55-amd64", "6.12.43+deb12-amd64", "7.2.13+deb14-amd64"]
     before = Mirror(tmp_path, archive(), there=".")

@@ -50,11 +50,15 @@ def as_nobody(argv: Sequence[str]) -> list[str]:
     for tool in ("setpriv", "unshare"):
         if shutil.which(tool) is None:
             skip(f"{tool} of util-linux is not installed")
-    command = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *argv]
+    return within_reach(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *argv])
+
+
+def within_reach(command: Sequence[str]) -> list[str]:
+    """A command line that runs root's ``command`` where any user gets to the checkout and the interpreter."""
     needed = {Path(path).resolve() for path in (ROOT, sys.prefix, sys.base_prefix)}
     hidden = {path: parent for path in needed if (parent := closed_parent(path)) is not None}
     if not hidden:
-        return command
+        return [*command]
     probe = subprocess.run(["unshare", "--mount", "true"], check=False, capture_output=True, text=True)
     if probe.returncode != 0:
         skip(f"a closed directory is on the way to this checkout, and no mount namespace to cover it: {probe.stderr}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kprobe_tool.native.host import status_field
 
-from ..nobody import NOBODY
+from ..nobody import NOBODY, within_reach
 from .answers import Claims, walk
 from .invocations import OBJECT, TOOL
 
@@ -82,7 +82,8 @@ def setpriv(capabilities: Iterable[str]) -> list[str]:
     """Nobody with these capabilities and without any way to others."""
     kept = ",".join(["-all", *(f"+{name}" for name in sorted(capabilities))])
     sets = [f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}"]
-    return ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs", *sets]
+    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    return within_reach(["setpriv", *user, "--no-new-privs", *sets])
 
 
 def answer(arguments: Sequence[str], prefix: Sequence[str]) -> PrivilegedAnswer:

@@ -13,8 +13,8 @@ from kprobe_tool.errors import Error
 from kprobe_tool.lab.archive import Archive
 
 from .flags import unknown_flags
-from .formats import read_list, unknown_formats
-from .selftests import SELFTEST_DIRECTORIES, read_no_reasons, share_known
+from .formats import read_without_row, unknown_formats
+from .selftests import SELFTEST_DIRECTORIES, read_no_reasons, share_with_row
 from .types import changed_types, write_types
 
 PARTS = ("include/uapi/linux", "kernel/bpf", "net/core/filter.c", "net/ipv4/bpf_tcp_ca.c", *SELFTEST_DIRECTORIES)
@@ -22,7 +22,7 @@ PARTS = ("include/uapi/linux", "kernel/bpf", "net/core/filter.c", "net/ipv4/bpf_
 
 
 def unpack_source(package: Path, directory: Path) -> Path:
-    """The parts that are read of the source that a package has; where they are."""
+    """Unpack the parts that are read of a package's source. Returns where they are."""
     (archive,) = package.glob("usr/src/linux-source-*.tar.xz")
     root = archive.name.removesuffix(".tar.xz")
     parts = [f"{root}/{part}" for part in PARTS]
@@ -38,8 +38,8 @@ def main() -> int:
     print(f"source {version}, types of {kernel.release} ({kernel.version})", flush=True)
     with tempfile.TemporaryDirectory() as tmp:
         source = unpack_source(package, Path(tmp))
-        changes = [*unknown_formats(source, read_list()), *unknown_flags(source)]
-        share = share_known(source, read_no_reasons())
+        changes = [*unknown_formats(source, read_without_row()), *unknown_flags(source)]
+        share = share_with_row(source, read_no_reasons())
         print(f"selftests: {share}", flush=True)
         changes += (f"{one.place}: no row of the messages has: {one.text}" for one in share.unknown)
         types = Path(tmp, "types")

@@ -61,7 +61,7 @@ def names_of_entries() -> set[str]:
 
 
 def unknown_flags(source: Path) -> Iterator[str]:
-    """What to say of each flag that no entry has, and of each header that is not there."""
+    """A line for each flag that no entry has, and for each header that is not there."""
     known = names_of_entries() | OTHERS
     for header, families in FAMILIES.items():
         path = source / UAPI / header

@@ -42,13 +42,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 """Examples of what each conversion may print, as different as the fields of our wordings are."""
 NUMBERS = ("3", "-8")
 TRIES = 3000
-"""How many ways to fill in a format with many conversions are tried."""
+"""How many combinations of examples are tried, at most, for a format with many conversions."""
 TELLING = 4
 """A literal shorter than this says nothing of the message that it is in."""
 
 
 def arguments(text: str, start: int) -> str:
-    """The text between the parentheses of which the first is before ``start``; strings may hold some of their own."""
+    """The arguments of a call whose opening parenthesis is before ``start``; strings in them may hold parentheses."""
     depth, place = 1, start
     while place < len(text):
         if text[place] == '"' and (found := STRING.match(text, place)):
@@ -62,24 +62,24 @@ def arguments(text: str, start: int) -> str:
 
 
 def first_string(text: str) -> str | None:
-    """The first string literal, with those that stand right behind it."""
+    """The text of the first string literal, joined with those right behind it."""
     found = STRINGS.search(text)
     if found is None:
         return None
     whole = "".join(part[1] for part in STRING.finditer(found[0]))
-    return unescaped(whole)
+    return unescape(whole)
 
 
-def unescaped(literal: str) -> str:
+def unescape(literal: str) -> str:
     """The text of a string literal."""
     return re.sub(r"\\.", lambda escape: ESCAPES.get(escape[0], escape[0]), literal)
 
 
 def formats(text: str) -> Iterator[tuple[int, str]]:
-    """(line, what is printed up to its conversions) of each call that prints, with what its printer puts before."""
+    """(line, format) of each call that prints; the format begins with what its printer puts before it."""
     for call in CALL.finditer(text):
         found = first_string(arguments(text, call.end()))
-        # Punctuation between parts of a line is none.
+        # What prints nothing but punctuation between parts of a line has no message.
         if found is not None and re.search("[A-Za-z]{3}", CONVERSION.sub("", found)):
             yield text.count("\n", 0, call.start()) + 1, PRINTERS[call[1]] + found
 
@@ -97,7 +97,7 @@ def formats_of(source: Path) -> dict[str, str]:
 
 
 def renderings(text: str) -> Iterator[str]:
-    """What a format may become."""
+    """What a format may print, with examples for its conversions."""
     kinds = [found[1] for found in CONVERSION.finditer(text)]
     for values in itertools.islice(itertools.product(*(EXAMPLES.get(kind, NUMBERS) for kind in kinds)), TRIES):
         # split() gives the conversions' letters between the literals, as CONVERSION has a group.
@@ -116,7 +116,7 @@ def literals() -> list[str]:
 
 
 def has_row(text: str, wordings: list[str]) -> bool:
-    """Whether a row knows a format: a line of it, or for one that ends within a line its longest literal."""
+    """Whether a row has a line of a format or, if the format ends within a line, its longest literal."""
     for rendering in renderings(text):
         if any(match(line.strip()) is not None for line in rendering.splitlines() if line.strip()):
             return True
@@ -127,19 +127,19 @@ def has_row(text: str, wordings: list[str]) -> bool:
 
 
 def unknown_formats(source: Path, without_row: frozenset[str]) -> Iterator[str]:
-    """What to say of each format that neither a row has nor the list of those that are known to have none."""
+    """A line for each format that has no row, and is not in the list of those without one."""
     wordings = literals()
     for text, place in formats_of(source).items():
         if line_of(text) not in without_row and not has_row(text, wordings):
             yield f"{place}: no row of the messages has: {line_of(text)}"
 
 
-def read_list() -> frozenset[str]:
-    """Formats that have no row: see the list itself."""
+def read_without_row() -> frozenset[str]:
+    """The formats that need no row; the list itself says why."""
     lines = WITHOUT_ROW.read_text(encoding="utf-8").splitlines()
     return frozenset(line for line in lines if not line.startswith("#"))
 
 
 def line_of(text: str) -> str:
-    """A format as it stands in the list, one a line."""
+    """A format as a line of the list."""
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\0", "\\0")

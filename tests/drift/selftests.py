@@ -27,10 +27,10 @@ NO_REASONS = Path(__file__).parent / "selftests-no-reasons.txt"
 EXPECTED = re.compile(r"\b__msg(_unpriv)?\s*\(|\.errstr(?:_unpriv)?\s*=")
 FAILURE = re.compile(r"\b__failure(_unpriv)?\b")
 FUNCTION_END = re.compile(r"^\}", re.MULTILINE)
-"""Behind it, the attributes of another one begin."""
+"""Behind it, the attributes of the next function begin."""
 
 REGEX = re.compile(r"\{\{(.*?)\}\}")
-"""What stands in an expectation for text that may differ: an extended regular expression."""
+"""An extended regular expression in an expectation, for text that may differ."""
 REGISTER = re.compile(r"R%d|arg#?%d")
 """An argument, which in our wordings is a field with the letters before its number."""
 NUMBER = re.compile(r"\(?(?:\[0-9\]|\[\[:digit:\]\])[+*]?\)?")
@@ -60,7 +60,7 @@ class Share:
 
 
 def expectations(text: str) -> Iterator[tuple[int, str]]:
-    """(line, text) of each that belongs to a program that must be rejected."""
+    """(line, text) of each line that a test expects in the log of a program that must be rejected."""
     ends = [0, *(found.start() for found in FUNCTION_END.finditer(text)), len(text)]
     for start, end in itertools.pairwise(ends):
         block = text[start:end]
@@ -76,7 +76,7 @@ def expectations(text: str) -> Iterator[tuple[int, str]]:
 
 
 def read_expectations(source: Path) -> list[Expectation]:
-    """Each text once."""
+    """The expectations of all tests in a kernel's source, each text once."""
     places: dict[str, str] = {}
     for directory in SELFTEST_DIRECTORIES:
         for path in sorted((source / directory).glob("*.c")):
@@ -101,7 +101,7 @@ Pieces = tuple[str, ...]
 
 @cache
 def windows(pieces: Pieces) -> tuple[re.Pattern[str], ...]:
-    """What a part of a line looks like that begins in one of the pieces, or before it, and ends in a later one."""
+    """Patterns of the parts of a line that begin in, or before, one of the pieces and end in a later one."""
     found = []
     for first, piece in enumerate(pieces):
         pattern = "(?:" + "|".join(re.escape(piece[place:]) for place in range(len(piece) + 1)) + ")"
@@ -116,8 +116,8 @@ def words(text: str) -> set[str]:
     return set(re.findall(r"[A-Za-z_]{3,}", text))
 
 
-def covered(text: str, pieces: Pieces) -> int:
-    """How many characters of a part of a line are a wording's or a format's own text; 0 if the part is not of it."""
+def count_covered(text: str, pieces: Pieces) -> int:
+    """How many characters of a part of a line are the pieces' own text; 0 if it is no part of such a line."""
     if any(text in piece for piece in pieces):
         return len(text)
     if not words(text) & words(" ".join(pieces)):
@@ -133,7 +133,7 @@ def pieces_of_formats(source: Path) -> dict[str, Pieces]:
 
 
 def pieces_of_diagnostics(source: Path) -> list[Pieces]:
-    """The texts of the blocks, and what the verifier gives for them."""
+    """The pieces of the blocks' texts, and of what the verifier puts into them."""
     text = (source / DIAGNOSTICS).read_text(encoding="utf-8", errors="replace")
     verifier = (source / DIAGNOSTICS).with_name("verifier.c").read_text(encoding="utf-8", errors="replace")
     text += "".join(arguments(verifier, call.end()) for call in DIAGNOSE.finditer(verifier))
@@ -142,32 +142,32 @@ def pieces_of_diagnostics(source: Path) -> list[Pieces]:
 
 
 def read_no_reasons() -> frozenset[str]:
-    """Expectations that are no reason of the verifier's: see the list itself."""
+    """The expectations that are no reasons for a rejection; the list itself says what they are."""
     lines = NO_REASONS.read_text(encoding="utf-8").splitlines()
     return frozenset(line for line in lines if not line.startswith("#"))
 
 
-def has_row_of(text: str, wordings: list[str], formats: dict[str, Pieces]) -> bool:
-    """Whether the line that a part is of is a row's: by itself, or by the format that has most of it."""
+def belongs_to_row(text: str, wordings: list[str], formats: dict[str, Pieces]) -> bool:
+    """Whether a part of a line has a row: one that it matches itself, or that of the format which has most of it."""
     if match(text) is not None:
         return True
-    own = {format_: covered(text, pieces) for format_, pieces in formats.items()}
+    own = {format_: count_covered(text, pieces) for format_, pieces in formats.items()}
     most = max(own.values())
-    known = max(covered(text, tuple(wording.split("\0"))) for wording in wordings)
+    known = max(count_covered(text, tuple(wording.split("\0"))) for wording in wordings)
     if known >= max(most, min(TELLING, len(text))):
         return True
     return most >= TELLING and any(has_row(format_, wordings) for format_, count in own.items() if count == most)
 
 
-def share_known(source: Path, no_reasons: frozenset[str]) -> Share:
-    """What of the tests in a kernel's source the rows know."""
+def share_with_row(source: Path, no_reasons: frozenset[str]) -> Share:
+    """How many of the expectations in a kernel's source have a row."""
     expected = read_expectations(source)
     wordings, formats, diagnostics = literals(), pieces_of_formats(source), pieces_of_diagnostics(source)
     messages = [one for one in expected if one.text not in no_reasons]
     unknown = []
     for one in messages:
         text = example(one.text)
-        diagnosed = len(text) >= TELLING and any(covered(text, pieces) == len(text) for pieces in diagnostics)
-        if not diagnosed and not has_row_of(text, wordings, formats):
+        diagnosed = len(text) >= TELLING and any(count_covered(text, pieces) == len(text) for pieces in diagnostics)
+        if not diagnosed and not belongs_to_row(text, wordings, formats):
             unknown.append(one)
     return Share(len(messages), unknown, len(expected) - len(messages))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is found in small sources and types made for it."""
+"""Changes are found in small sources and types that are made here."""
 
 import ctypes
 import gzip
@@ -13,9 +13,9 @@ from kprobe_tool.native import btf
 from kprobe_tool.probes.extensible_structs import table
 
 from .flags import FAMILIES, UAPI, names_in, names_of_entries, unknown_flags
-from .formats import formats, has_row, line_of, literals, read_list, unknown_formats
-from .selftests import SELFTEST_DIRECTORIES, Expectation, example, expectations, read_no_reasons, share_known
-from .types import PAYLOAD_LENGTH, PAYLOAD_OFFSET, SECTOR, SETUP_SECTS, differences, unpacked
+from .formats import formats, has_row, line_of, literals, read_without_row, unknown_formats
+from .selftests import SELFTEST_DIRECTORIES, Expectation, example, expectations, read_no_reasons, share_with_row
+from .types import PAYLOAD_LENGTH, PAYLOAD_OFFSET, SECTOR, SETUP_SECTS, differences, unpack_image
 
 VERIFIER = r"""
 static int check(struct bpf_verifier_env *env, int regno)
@@ -38,7 +38,7 @@ def write(source: Path, name: str, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def test_formats() -> None:
+def test_calls_that_print_have_a_format() -> None:
     assert list(formats(VERIFIER)) == [
         (4, "R%d !read_ok\n"),
         (5, "verifier bug: a register (%d) that is none"),
@@ -58,11 +58,11 @@ def test_formats() -> None:
         ("nothing of ours\n", False),
     ],
 )
-def test_has_row(text: str, known: bool) -> None:
+def test_a_format_has_a_row_that_matches_what_it_prints(text: str, known: bool) -> None:
     assert has_row(text, literals()) == known
 
 
-def test_unknown_formats(tmp_path: Path) -> None:
+def test_formats_without_a_row_are_told(tmp_path: Path) -> None:
     write(tmp_path, "kernel/bpf/verifier.c", VERIFIER)
     # It prints instructions.
     write(tmp_path, "kernel/bpf/disasm.c", 'verbose(env, "a register of gold");')
@@ -72,8 +72,8 @@ def test_unknown_formats(tmp_path: Path) -> None:
     assert list(unknown_formats(tmp_path, frozenset({format_}))) == []
 
 
-def test_the_list_is_of_formats_without_a_row() -> None:
-    listed = read_list()
+def test_the_list_has_formats_without_a_row_only() -> None:
+    listed = read_without_row()
     assert line_of("R%d !read_ok\n") not in listed
     assert r"Validating %s() func#%d...\n" in listed
 
@@ -110,7 +110,7 @@ TABLE_OF_TESTS = r"""
 """
 
 
-def test_expectations() -> None:
+def test_only_programs_to_be_rejected_have_expectations() -> None:
     assert list(expectations(PROGRAMS)) == [
         (3, "!read_ok"),
         (3, "r{{[0-9]+}} = r2"),
@@ -127,17 +127,17 @@ def test_expectations() -> None:
         ("no expression", "no expression"),
     ],
 )
-def test_example(text: str, line: str) -> None:
+def test_regular_expressions_become_examples(text: str, line: str) -> None:
     assert example(text) == line
 
 
-def test_share_known(tmp_path: Path) -> None:
+def test_expectations_without_a_row_are_counted(tmp_path: Path) -> None:
     write(tmp_path, "kernel/bpf/verifier.c", VERIFIER)
     write(tmp_path, "kernel/bpf/diagnostics.c", 'report("a stack that is %s stack", what);')
     progs, tables = SELFTEST_DIRECTORIES
     write(tmp_path, f"{progs}/reads.c", PROGRAMS)
     write(tmp_path, f"{tables}/reads.c", TABLE_OF_TESTS)
-    share = share_known(tmp_path, frozenset({"r{{[0-9]+}} = r2"}))
+    share = share_with_row(tmp_path, frozenset({"r{{[0-9]+}} = r2"}))
     assert share.unknown == [Expectation('("map") is of a kind that nobody', f"{progs}/reads.c:17")]
     assert str(share) == "3 of 4 messages have a row (75.0 %); of other texts 1"
 
@@ -147,24 +147,24 @@ def test_a_field_is_no_text_of_a_row(tmp_path: Path) -> None:
     write(tmp_path, "kernel/bpf/verifier.c", 'verbose(env, "%s expected pointer to gold in %s", a, b);')
     write(tmp_path, "kernel/bpf/diagnostics.c", "")
     write(tmp_path, f"{SELFTEST_DIRECTORIES[0]}/gold.c", '__failure __msg("expected pointer to gold in")\nint a;\n')
-    assert len(share_known(tmp_path, frozenset()).unknown) == 1
+    assert len(share_with_row(tmp_path, frozenset()).unknown) == 1
 
 
-def test_no_reasons_are_no_rows() -> None:
+def test_the_list_has_texts_that_are_no_reasons_only() -> None:
     assert "Validating global_bad() func" in read_no_reasons()
     assert "!read_ok" not in read_no_reasons()
 
 
-def headers(source: Path) -> None:
-    """Headers with just the flags that there are entries for."""
+def write_headers(source: Path) -> None:
+    """Write headers with just the flags that there are entries for."""
     for header, families in FAMILIES.items():
         flags = sorted(name for name in names_of_entries() if name.startswith(families))
         assert flags, header
         write(source, f"{UAPI}/{header}", "".join(f"#define {name}\t1\n" for name in flags))
 
 
-def test_unknown_flags(tmp_path: Path) -> None:
-    headers(tmp_path)
+def test_flags_without_an_entry_are_told(tmp_path: Path) -> None:
+    write_headers(tmp_path)
     assert list(unknown_flags(tmp_path)) == []
     path = tmp_path / UAPI / "openat2.h"
     path.write_text(path.read_text() + "# define RESOLVE_NOTHING 0x40 /* new */\n#define _UAPI_OPENAT2_H\n")
@@ -179,12 +179,12 @@ def test_unknown_flags(tmp_path: Path) -> None:
     ]
 
 
-def test_names_in() -> None:
+def test_macros_and_enumerators_are_read() -> None:
     assert names_in("#define A 1\n#define GUARD\n#define A 1\n\tB\t= 2,\n/* C = 3 */\n") == ["A", "B"]
 
 
-def test_families_are_of_entries() -> None:
-    """Each belongs to an entry: a family that nobody asks about is not compared."""
+def test_every_family_belongs_to_an_entry() -> None:
+    """A family that no entry has would be compared in vain."""
     names = names_of_entries()
     for families in FAMILIES.values():
         for family in families:
@@ -216,7 +216,7 @@ def types_with(*members: tuple[str, int], name: str = "kernel_thing") -> btf.Btf
 
 
 @pytest.mark.parametrize(
-    ("members", "said"),
+    ("members", "lines"),
     [
         ((("size", 0), ("flags", 4)), []),
         ((("size", 0), ("flags", 4), ("__spare", 8)), []),
@@ -228,13 +228,13 @@ def types_with(*members: tuple[str, int], name: str = "kernel_thing") -> btf.Btf
         ((("size", 0), ("mode", 4)), ["struct kernel_thing: no flags any more"]),
     ],
 )
-def test_differences(members: tuple[tuple[str, int], ...], said: list[str]) -> None:
+def test_fields_that_came_moved_or_went_are_told(members: tuple[tuple[str, int], ...], lines: list[str]) -> None:
     found = list(differences(kernel_thing, types_with(*members)))
-    assert found[: len(said)] == said
-    assert bool(found) == bool(said)
+    assert found[: len(lines)] == lines
+    assert bool(found) == bool(lines)
 
 
-def test_a_struct_that_is_gone() -> None:
+def test_a_struct_that_is_gone_is_told() -> None:
     (line,) = differences(kernel_thing, types_with(("size", 0), name="another"))
     assert line == "struct kernel_thing: not in the kernel's types"
 
@@ -248,7 +248,7 @@ def image(payload: bytes) -> bytes:
     return bytes(start) + payload + b"and more"
 
 
-def test_unpacked() -> None:
-    assert unpacked(image(gzip.compress(b"\x7fELF...") + struct.pack("<I", 7))) == b"\x7fELF..."
+def test_an_image_is_unpacked() -> None:
+    assert unpack_image(image(gzip.compress(b"\x7fELF...") + struct.pack("<I", 7))) == b"\x7fELF..."
     with pytest.raises(Error, match="not known here: 6e6f"):
-        unpacked(image(b"nothing"))
+        unpack_image(image(b"nothing"))

@@ -15,9 +15,9 @@ from kprobe_tool.probes.verifier.watching import watch as verifier_watch
 from tests.host.test_layouts import BITFIELDS, STRUCTS
 
 RDS_MODULES = ("rds", "rds_tcp", "rds_rdma")
-"""The modules whose types we read."""
 NVME_MODULES = ("nvme_core", "nvme_fabrics", "nvme", "nvme_tcp", "nvme_rdma", "nvme_fc")
 MODULES = (*RDS_MODULES, *NVME_MODULES, "tls")
+"""The modules whose types we read."""
 RESERVED = re.compile("spare|reserved|^_")
 TRACEPOINTS = ("sys_enter", "sys_exit")
 FUNCTIONS = frozenset({btf.BTF_KIND_FUNC})
@@ -34,7 +34,7 @@ UNPACKERS = {
 """How compressed payloads begin, and what unpacks them."""
 
 
-def unpacked(image: bytes) -> bytes:
+def unpack_image(image: bytes) -> bytes:
     """The ELF file in a bzImage. Raises Error."""
     start = (image[SETUP_SECTS] + 1) * SECTOR + int.from_bytes(image[PAYLOAD_OFFSET : PAYLOAD_OFFSET + 4], "little")
     payload = image[start : start + int.from_bytes(image[PAYLOAD_LENGTH : PAYLOAD_LENGTH + 4], "little")]
@@ -54,7 +54,7 @@ def btf_section(file: bytes) -> bytes | None:
 
 def write_types(image: Path, modules: Path, directory: Path) -> None:
     """Types as /sys/kernel/btf has them in a booted kernel: a file for the image, and one for each module."""
-    types = btf_section(unpacked(image.read_bytes()))
+    types = btf_section(unpack_image(image.read_bytes()))
     if types is None:
         raise Error(str(image), "no BTF in it")
     (directory / "vmlinux").write_bytes(types)
@@ -76,7 +76,7 @@ def rds_structs() -> list[type[ctypes.Structure]]:
 
 
 def differences(struct: type[ctypes.Structure], types: btf.Btf) -> Iterator[str]:
-    """Where a structure of ours differs from the kernel's; room that is only reserved there does not count."""
+    """A line for each difference of our structure from the kernel's; fields that are only reserved do not count."""
     name = struct.__name__
     kernels = types.struct(name)
     if kernels is None:
@@ -98,18 +98,18 @@ def differences(struct: type[ctypes.Structure], types: btf.Btf) -> Iterator[str]
             yield f"struct {name}: {field} is {place}"
 
 
-def layouts() -> Iterator[str]:
-    """The structures that we declare: those of system calls in the image, those of RDS in its modules."""
+def changed_layouts() -> Iterator[str]:
+    """A line for each difference of our structures: system calls' are in the image, those of RDS in its modules."""
     for struct in STRUCTS:
         yield from differences(struct, btf.vmlinux())
     for struct in rds_structs():
         found = [list(differences(struct, btf.module(name))) for name in RDS_MODULES]
-        # A module has the types that it uses.
+        # A module has only the types that it uses: the one with most of them counts.
         yield from min(found, key=lambda each: sum("not in the kernel's types" in line for line in each))
 
 
-def offsets() -> Iterator[str]:
-    """The fields that our programs and nvme-queues find by the kernel's types."""
+def missing_fields() -> Iterator[str]:
+    """A line for each field that our programs or nvme-queues would not find by the kernel's types."""
     try:
         nvme.layout(("pcie", "rdma", "tcp", "fc"))
         for name in ("rdma", "tcp", "fc"):
@@ -130,8 +130,8 @@ def offsets() -> Iterator[str]:
                 yield f"{what}: {error}"
 
 
-def attach_points() -> Iterator[str]:
-    """The functions and tracepoints that our programs attach to."""
+def missing_attach_points() -> Iterator[str]:
+    """A line for each function or tracepoint that our programs could not attach to."""
     wanted = {(function.name, function.module) for function in skmsg_watch.FUNCTIONS}
     wanted |= {(name, None) for name in verifier_watch.MESSAGE_FUNCTIONS - {"verbose", "bpf_verifier_log_write"}}
     wanted |= {(nvme.SHOW_TRANSPORT, "nvme_core")}
@@ -144,8 +144,8 @@ def attach_points() -> Iterator[str]:
 
 
 def changed_types(directory: Path) -> Iterator[str]:
-    """What to say of everything that is read of types. The process reads no other kernel's any more."""
+    """A line for each change in the types of ``directory``. This process reads no other kernel's types any more."""
     btf.DIRECTORY = str(directory)
-    yield from layouts()
-    yield from offsets()
-    yield from attach_points()
+    yield from changed_layouts()
+    yield from missing_fields()
+    yield from missing_attach_points()

@@ -32,17 +32,17 @@ LOADS = {
 CALLS = {insn.BPF_PSEUDO_CALL: features.FUNCTIONS, insn.BPF_PSEUDO_KFUNC_CALL: features.KFUNCS}
 
 
-def oldest(program: Program) -> Oldest:
+def find_oldest(program: Program) -> Oldest:
     """The oldest kernel that can load a program of the corpus."""
     if program.text:
-        return judge.loads(set(written(program)))
+        return judge.loads(set(uses_of_text(program)))
     floor = judge.floor(str(object_file(program.source)))
     (found,) = [each for each in floor.programs if each.program.name == program.name.replace("-", "_")]
     return found.load
 
 
-def written(program: Program) -> Iterator[Use]:
-    """What a program in the language of tests.corpus.asm uses; what it refers to by name it names."""
+def uses_of_text(program: Program) -> Iterator[Use]:
+    """What a program in the language of tests.corpus.asm uses: kfuncs and maps by their names, then instructions."""
     named: list[Use] = []
 
     def resolve(kind: str, name: str) -> int:

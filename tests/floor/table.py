@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Makes the table that ``verifier-log floor`` rests on, from kernel sources.
+"""Make the table that ``verifier-log floor`` rests on, from kernel sources.
 
     python -m tests.floor.table --dates FEATURES.yaml --dates KERNEL-VERSIONS.md SOURCE... \\
         > src/kprobe_tool/probes/verifier/floor/table.py && ruff format src/kprobe_tool/probes/verifier/floor/table.py
@@ -10,9 +10,9 @@ one unpack: they say what there is, under which number, who may use it, and whic
 Their history is not in them. When something came, and with which commit, is taken from two lists that others keep
 independently: data/feature-versions.yaml of isovalent/ebpf-docs and docs/kernel-versions.md of iovisor/bcc. None is
 believed unchecked: what a list dates to a release must be in every source from that release on and in none before,
-and what the kernel numbers in the order of its coming must have dates in that order. Where they fail, the other list
-is asked; what neither dates, or dates wrong, is only bounded by the sources that have it and have it not. Every
-correction is told on stderr.
+and what the kernel numbers in the order of its coming must have dates in that order. Where a list fails, the other
+one is asked; what neither dates rightly is only bounded by the sources that have it and those that do not. Every
+correction is printed to stderr.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Source:
 
 
 def enumerators(text: str, begin: str) -> dict[str, int]:
-    """Names and values of the enum that begins so."""
+    """Names and values of the enum whose definition starts with ``begin``."""
     body = re.sub(r"/\*.*?\*/", "", text[text.index(begin) :].partition("{")[2].partition("};")[0], flags=re.DOTALL)
     values: dict[str, int] = {}
     following = 0
@@ -71,7 +71,7 @@ def enumerators(text: str, begin: str) -> dict[str, int]:
 
 
 def kfuncs(directory: Path) -> dict[str, int]:
-    """What is registered as a kfunc: of the sets that are, from Linux v6.0 on with flags."""
+    """The functions of the sets that are registered as kfuncs, which have flags since Linux v6.0; without numbers."""
     found: dict[str, int] = {}
     for path in sorted(directory.rglob("*.c")):
         if path.is_relative_to(directory / "tools"):
@@ -82,7 +82,7 @@ def kfuncs(directory: Path) -> dict[str, int]:
     return found
 
 
-def read(directory: Path) -> Source:
+def read_source(directory: Path) -> Source:
     text = (directory / "include/uapi/linux/bpf.h").read_text()
     mapper = text[re.search(r"#define _{2,3}BPF_FUNC_MAPPER\(FN", text).start() :]  # type: ignore[union-attr]
     helpers = re.findall(r"\bFN\((\w+)[,)]", mapper[: mapper.index("/* integer value in")])
@@ -101,14 +101,14 @@ def read(directory: Path) -> Source:
     )
 
 
-def from_features(text: str) -> Dates:
-    """data/feature-versions.yaml."""
+def parse_features(text: str) -> Dates:
+    """The dates of data/feature-versions.yaml."""
     found = re.findall(r"- name: (\w+)\s+version: v?([\d.]+)\s+commit: ([0-9a-f]{12})[0-9a-f]*", text)
     return {name: (release, commit) for name, release, commit in found}
 
 
-def from_kernel_versions(text: str) -> Dates:
-    """docs/kernel-versions.md."""
+def parse_kernel_versions(text: str) -> Dates:
+    """The dates of docs/kernel-versions.md."""
     dates: dict[str, tuple[str, str]] = {}
     for line in text.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
@@ -121,7 +121,7 @@ def from_kernel_versions(text: str) -> Dates:
 
 
 def contradiction(kind: str, name: str, release: str, sources: Sequence[Source]) -> str | None:
-    """The source that a date does not fit. Once some source had it, a later one may have dropped it."""
+    """The release of a source that a date does not fit, or None. Later sources may have dropped the name."""
     seen = False
     for source in sources:
         has = source.has(kind, name)
@@ -132,7 +132,7 @@ def contradiction(kind: str, name: str, release: str, sources: Sequence[Source])
 
 
 def bounds(kind: str, name: str, sources: Sequence[Source]) -> tuple[str, None, str | None]:
-    """The first source that has it, and the one before."""
+    """A date without a commit: the first source that has a name, and the last one before that."""
     after = None
     for source in sources:
         if source.has(kind, name):
@@ -145,8 +145,8 @@ Row = tuple[str, int, tuple[object, ...]]
 """Name, number, and (release, commit, the last source without it)."""
 
 
-def dated(kind: str, sources: Sequence[Source], lists: Sequence[Dates]) -> Iterator[Row]:
-    """All that any source has of a kind."""
+def date_all(kind: str, sources: Sequence[Source], lists: Sequence[Dates]) -> Iterator[Row]:
+    """Every name of a kind that any source has, with its number and its date."""
     numbers: dict[str, int] = {}
     for source in sources:
         for name, number in source.names[kind].items():
@@ -158,7 +158,7 @@ def dated(kind: str, sources: Sequence[Source], lists: Sequence[Dates]) -> Itera
                 continue
             release, commit = dates[name]
             wrong = contradiction(kind, name, release, sources)
-            if wrong is None and not too_late(kind, name, release, numbers, dates):
+            if wrong is None and not is_too_late(kind, name, release, numbers, dates):
                 chosen[name] = (release, commit, None)
                 break
             print(f"{kind} {name}: not v{release}, says {wrong or 'the order of its number'}", file=sys.stderr)
@@ -169,9 +169,8 @@ def dated(kind: str, sources: Sequence[Source], lists: Sequence[Dates]) -> Itera
         yield name, number, chosen[name]
 
 
-def too_late(kind: str, name: str, release: str, numbers: Mapping[str, int], dates: Dates) -> bool:
-    """Whether something of a higher number is dated earlier, twice over: one wrong date must not spoil its
-    neighbour's."""
+def is_too_late(kind: str, name: str, release: str, numbers: Mapping[str, int], dates: Dates) -> bool:
+    """Whether two names of higher numbers are dated earlier: a single one may be the one that is wrong."""
     if kind in {"kfunc", "flag"}:
         return False
     later = sorted((number, other) for other, number in numbers.items() if number > numbers[name] and other in dates)
@@ -205,7 +204,7 @@ def gpl_only(source: Source) -> set[str]:
 
 
 def sections(source: Source) -> Iterator[tuple[str, str, str, str]]:
-    """Of libbpf: prefix, type of program, attach type (0 is none), flags."""
+    """libbpf's sections: prefix, program type, attach type (empty for none), flags."""
     text = (source.directory / "tools/lib/bpf/libbpf.c").read_text()
     table = text[text.index("bpf_sec_def section_defs[] = {") :]
     table = table[: table.index("\n};")]
@@ -242,7 +241,7 @@ TITLES = {
 
 
 def literal(value: object) -> str:
-    """As ruff writes it."""
+    """A Python literal as ruff writes it."""
     if isinstance(value, tuple):
         return f"({', '.join(literal(each) for each in value)})"
     return f'"{value}"' if isinstance(value, str) else str(value)
@@ -274,14 +273,16 @@ def main() -> None:
     parser.add_argument("sources", nargs="+", type=Path)
     args = parser.parse_args()
     lists = [
-        (from_features if path.suffix == ".yaml" else from_kernel_versions)(path.read_text()) for path in args.dates
+        (parse_features if path.suffix == ".yaml" else parse_kernel_versions)(path.read_text()) for path in args.dates
     ]
     lists.append(ALSO)
-    sources = sorted((read(directory) for directory in args.sources), key=lambda source: version(source.release))
+    sources = sorted(
+        (read_source(directory) for directory in args.sources), key=lambda source: version(source.release)
+    )
     releases = [source.release for source in sources]
     print(HEAD.format(sources=f"{', '.join(releases[:-1])} and {releases[-1]}", newest=releases[-1]))
     for kind in KINDS:
-        print("\n".join(table(kind, list(dated(kind, sources, lists)))))
+        print("\n".join(table(kind, list(date_all(kind, sources, lists)))))
     print("GPL_ONLY = frozenset(\n    {")
     print("\n".join(f'        "{each}",' for each in sorted(gpl_only(sources[-1]))))
     print('    }\n)\n"""Helpers that only a program of a licence that is compatible with the GPL may call."""\n')

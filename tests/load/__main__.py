@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An audit beside 10,000 network namespaces, 5,000 processes and 1,000 failing BPF loads a second.
 
 python -m tests.load [KIND...] [--share N]: a line of a table for each command that was run, as in docs/harm.md.
@@ -38,7 +39,7 @@ READY = b"."
 
 @dataclass(frozen=True)
 class Cost:
-    """What a command took: seconds of the clock and of the processor, MiB at most of one process, and its words."""
+    """What a command took: seconds of the clock and of the processor, MiB at most of one process; and its output."""
 
     code: int
     seconds: float
@@ -68,7 +69,7 @@ def run(*arguments: str) -> Cost:
 
 @contextmanager
 def crowd(make: Callable[[], None]) -> Iterator[None]:
-    """What ``make`` does in a child, until the end of the block; it says when it is ready, and waits."""
+    """Call ``make`` in a child, wait until it is done, and keep the child until the end of the block."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -92,7 +93,7 @@ def crowd(make: Callable[[], None]) -> Iterator[None]:
         os.waitpid(pid, 0)
 
 
-def namespaces(count: int) -> None:
+def make_namespaces(count: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (count + SPARE, count + SPARE))
     for _ in range(count):
         sched.unshare(CLONE_NEWNET)
@@ -100,8 +101,8 @@ def namespaces(count: int) -> None:
         os.open("/proc/self/ns/net", os.O_RDONLY)
 
 
-def processes(count: int) -> None:
-    """In a PID namespace, whose first process takes the others with it."""
+def make_processes(count: int) -> None:
+    """Fork in a PID namespace, whose first process takes the others with it."""
     sched.unshare(CLONE_NEWPID)
     reading, writing = os.pipe()
     if os.fork() == 0:
@@ -118,8 +119,8 @@ def processes(count: int) -> None:
         raise SystemExit("no room for so many processes")
 
 
-def failing_loads(rate: int, seconds: float, answer: int) -> None:
-    """As many loads a second as asked for, or as fit; how many there were goes to ``answer``."""
+def load_failing(rate: int, seconds: float, answer: int) -> None:
+    """As many loads a second as asked for, or as are possible; their number is written to ``answer``."""
     began, done = time.monotonic(), 0
     while time.monotonic() < began + seconds:
         while done < (time.monotonic() - began) * rate and time.monotonic() < began + seconds:
@@ -131,14 +132,14 @@ def failing_loads(rate: int, seconds: float, answer: int) -> None:
 
 def rows_of_namespaces(share: int) -> Iterator[str]:
     count = NAMESPACES // share
-    with crowd(lambda: namespaces(count)):
-        yield from rows(f"{count:,} network namespaces", [("audit",), ("rds-info", "--all-netns")])
+    with crowd(lambda: make_namespaces(count)):
+        yield from rows_beside(f"{count:,} network namespaces", [("audit",), ("rds-info", "--all-netns")])
 
 
 def rows_of_processes(share: int) -> Iterator[str]:
     count = PROCESSES // share
-    with crowd(lambda: processes(count)):
-        yield from rows(f"{count:,} processes", [("audit",), ("rds-info", "--all-netns"), ("doctor",)])
+    with crowd(lambda: make_processes(count)):
+        yield from rows_beside(f"{count:,} processes", [("audit",), ("rds-info", "--all-netns"), ("doctor",)])
 
 
 def rows_of_loads(share: int) -> Iterator[str]:
@@ -151,7 +152,7 @@ def rows_of_loads(share: int) -> Iterator[str]:
         began.append(os.fork())
         if began[-1] == 0:
             sched.die_with_parent()
-            failing_loads(RATE, seconds, writing)
+            load_failing(RATE, seconds, writing)
             os._exit(0)
 
     watching = subprocess.Popen(
@@ -160,7 +161,7 @@ def rows_of_loads(share: int) -> Iterator[str]:
     assert watching.stdout is not None
     watching.stdout.readline()
     with crowd(loader):
-        yield from rows(f"{RATE:,} failing BPF loads a second", [("audit",)])
+        yield from rows_beside(f"{RATE:,} failing BPF loads a second", [("audit",)])
         done = int(os.read(reading, 32))
     summary, rss = json.loads(watching.stdout.read())
     watching.wait()
@@ -179,10 +180,10 @@ for line in process.stdout:
 process.wait()
 print(json.dumps([json.loads(line), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024]))
 """
-"""Says when it watches; at the end the summary, and MiB of memory at most."""
+"""A program that prints a word when it watches, and at the end the summary and MiB of memory at most."""
 
 
-def rows(crowded: str, commands: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def rows_beside(crowded: str, commands: Sequence[tuple[str, ...]]) -> Iterator[str]:
     for words in commands:
         cost = run(*words, "-o", "json")
         if cost.code < 0 or "Traceback" in cost.err or not cost.out:
@@ -190,7 +191,7 @@ def rows(crowded: str, commands: Sequence[tuple[str, ...]]) -> Iterator[str]:
         yield f"| {crowded} | `{' '.join(words)}` | {cost} |"
 
 
-KINDS = {"none": lambda _: rows("nobody", [("audit",)]), "namespaces": rows_of_namespaces}
+KINDS = {"none": lambda _: rows_beside("nobody", [("audit",)]), "namespaces": rows_of_namespaces}
 KINDS |= {"processes": rows_of_processes, "loads": rows_of_loads}
 
 

@@ -13,7 +13,7 @@ from kprobe_tool.probes.verifier.floor.judge import number
 from kprobe_tool.probes.verifier.floor.uses import Stage, Use
 from tests.corpus.objects import object_file
 from tests.corpus.programs import PROGRAMS, Program
-from tests.floor.corpus import oldest
+from tests.floor.corpus import find_oldest
 from tests.unit.corpus.test_corpus import RELEASES, index, log
 from tests.unit.documents import OBJECT
 
@@ -31,7 +31,7 @@ LACKING = (
 
 
 def release_of(program: Program) -> tuple[int, ...]:
-    found = oldest(program).release
+    found = find_oldest(program).release
     return number(found) if found is not None else (0,)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What more than one file of tests asks this kernel with."""
+"""Fixtures of more than one file of tests."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ MAX_LOG = 1 << 18
 
 
 @pytest.fixture(scope="module")
-def able() -> None:
+def needs_bpf() -> None:
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
         skip("BPF needs root")
     if not host.readable("/sys/kernel/btf/vmlinux"):
@@ -22,6 +22,6 @@ def able() -> None:
 
 
 @pytest.fixture(scope="module")
-def watch(able: None) -> Iterator[LoadWatch]:
+def watch(needs_bpf: None) -> Iterator[LoadWatch]:
     with LoadWatch(MAX_LOG, reload=True) as made:
         yield made

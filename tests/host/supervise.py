@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs a command under seccomp: on a kernel that seems to have CHECK_FIELDS, or behind a filter.
+"""Run a command under seccomp: on a kernel that seems to have CHECK_FIELDS, or behind a filter.
 
     python supervise.py --emulate [--errno N] [--grow BYTES] [--partial] COMMAND...
     python supervise.py --filter openat2=EPERM --filter clone3@63=kill COMMAND...
@@ -91,12 +91,12 @@ class sock_fprog(ctypes.Structure):
 
 
 def instruction(code: int, k: int, jt: int = 0, jf: int = 0) -> bytes:
-    """struct sock_filter"""
+    """A struct sock_filter."""
     return struct.pack("=HBBI", code, jt, jf, k)
 
 
 def program(rules: list[Rule]) -> bytes:
-    """Each rule jumps over itself where it does not match; what no rule matches is allowed."""
+    """The filter: each rule is jumped over where it does not match, and what no rule matches is allowed."""
     code = instruction(BPF_LD_W_ABS, 4)
     code += instruction(BPF_JEQ_K, AUDIT_ARCH, 1, 0)
     code += instruction(BPF_RET_K, SECCOMP_RET_ALLOW)
@@ -112,7 +112,7 @@ def program(rules: list[Rule]) -> bytes:
 
 
 def install(rules: list[Rule], flags: int) -> int:
-    """seccomp(SECCOMP_SET_MODE_FILTER); the listener where ``flags`` ask for one."""
+    """Install a filter on this process. Returns the listener where ``flags`` ask for one."""
     code = program(rules)
     buffer = ctypes.create_string_buffer(code, len(code))
     prog = sock_fprog(len(code) // 8, ctypes.addressof(buffer))
@@ -130,12 +130,12 @@ def install(rules: list[Rule], flags: int) -> int:
 
 
 def masks(name: str, grow: int) -> bytes:
-    """The answer's fields, with ``grow`` bytes of fields that nobody knows behind them."""
+    """The struct as it is answered, with ``grow`` bytes of newer fields behind those that are known."""
     return b"".join(mask.to_bytes(8, sys.byteorder) for mask in (*MASKS[name], *[NEWER_FIELD] * (grow // 8)))
 
 
 def answer(pid: int, name: str, args: tuple[int, ...], options: argparse.Namespace) -> int:
-    """The emulated system call: an errno."""
+    """Answer an emulated system call: write the masks into the caller's struct. Returns an errno."""
     _, size_arg, struct_arg, first = CALLS[name]
     usize = args[size_arg] & ~CHECK_FIELDS
     if name == "mount_setattr" and args[2] & 0xFFFFFFFF & ~AT_FLAGS:
@@ -157,7 +157,7 @@ def answer(pid: int, name: str, args: tuple[int, ...], options: argparse.Namespa
 
 
 def supervise(listener: int, child: int, options: argparse.Namespace) -> None:
-    """Answers until the command is gone.
+    """Answer until the command is gone.
 
     Some kernels hang up only when the last task with the filter is reaped, which is our own zombie: a pidfd tells.
     """
@@ -189,7 +189,7 @@ def supervise(listener: int, child: int, options: argparse.Namespace) -> None:
 
 
 def rule(text: str) -> Rule:
-    """--filter NAME[@63]=ACTION"""
+    """Parse the argument of --filter: NAME[@63]=ACTION."""
     left, _, action = text.partition("=")
     name, _, only_bit = left.partition("@")
     if action == "kill":

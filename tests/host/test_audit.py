@@ -16,7 +16,7 @@ from ..skips import skip
 ARGV = [sys.executable, "-m", "kprobe_tool", "audit"]
 
 
-def test_full_disk_leaves_the_old_file() -> None:
+def test_a_full_disk_leaves_the_old_file() -> None:
     """On a file system of two pages, in a mount namespace of its own that goes with the shell."""
     if os.geteuid() != 0:
         skip("mounting needs root")
@@ -35,8 +35,8 @@ def test_full_disk_leaves_the_old_file() -> None:
     assert done.stdout == "code 2\nold\nx.prom\n"
 
 
-def test_as_nobody() -> None:
-    """Every check has a verdict, nothing fails, and what root would add is said."""
+def test_nobody_gets_a_verdict_of_every_check() -> None:
+    """No check fails, and those that root may settle are named."""
     done = subprocess.run(as_nobody([*ARGV, "-o", "json"]), check=False, capture_output=True, text=True)
     assert done.stderr == ""
     document = json.loads(done.stdout)
@@ -45,7 +45,7 @@ def test_as_nobody() -> None:
     assert not [row for row in document["results"] if row["reason"].startswith("the check failed")]
 
 
-def test_nothing_is_left_after_kill(tmp_path: Path) -> None:
+def test_nothing_is_left_after_a_kill(tmp_path: Path) -> None:
     """Killed while a check hangs: the process that it runs in dies with it."""
     code = (
         "import os, sys, time\n"

@@ -48,8 +48,8 @@ def schema() -> Any:
     return json.loads((files("kprobe_tool") / "schemas" / "check-fields.json").read_text())
 
 
-def one(*args: str, under: tuple[str, ...] = (), user: int | None = None) -> dict[str, Any]:
-    """The only result."""
+def only_row(*args: str, under: tuple[str, ...] = (), user: int | None = None) -> dict[str, Any]:
+    """The row of the only result."""
     (row,) = answer(*args, under=under, user=user)["results"]
     assert isinstance(row, dict)
     return row
@@ -59,18 +59,17 @@ def masks(row: dict[str, Any]) -> dict[str, str]:
     return {field["name"]: field["mask"] for field in row["fields"] if field["mask"] is not None}
 
 
-def accepted(row: dict[str, Any], flag: str) -> str:
+def acceptance(row: dict[str, Any], flag: str) -> str:
     (found,) = {each["accepted"] for field in row["fields"] for each in field["flags"] if each["name"] == flag}
     return str(found)
 
 
-def test_schema_is_one() -> None:
+def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_everything_answers(user: int | None) -> None:
-    """Each system call has an answer that says something, or says why not."""
+def test_every_call_has_an_answer_or_a_reason(user: int | None) -> None:
     document = answer("--all", user=user)
     assert [row["syscall"] for row in document["results"]] == list(table.NAMES)
     for row in document["results"]:
@@ -81,22 +80,22 @@ def test_everything_answers(user: int | None) -> None:
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_openat2(user: int | None) -> None:
-    row = one("openat2", user=user)
+def test_openat2_takes_what_every_kernel_takes(user: int | None) -> None:
+    row = only_row("openat2", user=user)
     if row["reachable"] != "yes":
         skip(f"openat2: {row['reasons']}")
     assert row["size"] >= 24
     for flag in ("O_PATH", "__O_TMPFILE", "O_CLOEXEC", "RESOLVE_IN_ROOT", "S_ISUID"):
-        assert accepted(row, flag) == "yes"
+        assert acceptance(row, flag) == "yes"
     # Both kinds of kernels that let the bit pass, and the one that does not.
-    assert accepted(row, "O_EMPTYPATH") in {"yes", "no", "ignored"}
+    assert acceptance(row, "O_EMPTYPATH") in {"yes", "no", "ignored"}
     assert int(masks(row)["flags"], 16) & 0x7FFFC3 == 0x7FFFC3
 
 
 def test_nobody_gets_what_needs_no_privilege() -> None:
-    mine, nobodys = one("clone3"), one("clone3", user=NOBODY)
+    mine, nobodys = only_row("clone3"), only_row("clone3", user=NOBODY)
     assert masks(mine) == masks(nobodys)
-    row = one("mount_setattr", user=NOBODY)
+    row = only_row("mount_setattr", user=NOBODY)
     fields = {field["name"]: field for field in row["fields"]}
     assert fields["at_flags"]["mask"] == "0x9900"
     # What is accepted needs a privilege; a mask, where the kernel tells one, does not.
@@ -107,22 +106,22 @@ def test_nobody_gets_what_needs_no_privilege() -> None:
 
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize(("errno", "name"), [("134", "errno 134"), ("141", "errno 141"), ("22", "EINVAL")])
-def test_emulated_openat2(errno: str, name: str, user: int | None) -> None:
-    row = one("openat2", under=("--emulate", "--errno", errno), user=user)
+def test_masks_of_openat2_are_read_whatever_the_errno(errno: str, name: str, user: int | None) -> None:
+    row = only_row("openat2", under=("--emulate", "--errno", errno), user=user)
     assert (row["check_fields"], row["check_fields_errno"]) == ("yes", name)
     assert masks(row) == {"flags": "0x1047fffc3", "mode": "0xfff", "resolve": "0x3f"}
     assert {field["mask_method"] for field in row["fields"]} == {"check-fields"}
     assert row["size_check_fields"] == 24
     assert {flag["in_mask"] for field in row["fields"] for flag in field["flags"]} == {"yes"}
     # The supervisor answers for the mask, this kernel for what it does.
-    real = one("openat2", user=user)
+    real = only_row("openat2", user=user)
     for field, really in zip(row["fields"], real["fields"], strict=True):
         assert [flag["accepted"] for flag in field["flags"]] == [flag["accepted"] for flag in really["flags"]]
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_emulated_clone3(user: int | None) -> None:
-    row = one("clone3", under=("--emulate",), user=user)
+def test_masks_of_clone3_may_have_what_it_refuses(user: int | None) -> None:
+    row = only_row("clone3", under=("--emulate",), user=user)
     assert row["check_fields"] == "yes"
     assert masks(row) == {
         **dict.fromkeys([field["name"] for field in row["fields"]], ONES),
@@ -139,8 +138,8 @@ def test_emulated_clone3(user: int | None) -> None:
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_emulated_mount_setattr(user: int | None) -> None:
-    row = one("mount_setattr", under=("--emulate",), user=user)
+def test_masks_of_mount_setattr_need_no_privilege(user: int | None) -> None:
+    row = only_row("mount_setattr", under=("--emulate",), user=user)
     assert row["check_fields"] == "yes"
     assert masks(row) == {
         "attr_set": "0x3000ff",
@@ -153,20 +152,20 @@ def test_emulated_mount_setattr(user: int | None) -> None:
     assert done.returncode == 0, "a probe or, without privilege, the kernel's mask says so"
 
 
-def test_emulated_growth() -> None:
-    row = one("openat2", under=("--emulate", "--grow", "16"))
+def test_fields_of_a_grown_struct_are_found() -> None:
+    row = only_row("openat2", under=("--emulate", "--grow", "16"))
     assert row["size_check_fields"] == 40
     assert row["size"] == 24
     assert row["sizes_agree"] is False
     assert row["reasons"] == ["the sizes that BTF, CHECK_FIELDS and the call itself give differ"]
     newer = {field["name"]: field["mask"] for field in row["fields"] if field["since"] is None}
     assert newer == {"field@24": "0x1", "field@32": "0x1"}
-    assert one("clone3", under=("--emulate", "--grow", "16"))["size_check_fields"] == 104
-    assert one("mount_setattr", under=("--emulate", "--grow", "16"))["size_check_fields"] == 48
+    assert only_row("clone3", under=("--emulate", "--grow", "16"))["size_check_fields"] == 104
+    assert only_row("mount_setattr", under=("--emulate", "--grow", "16"))["size_check_fields"] == 48
 
 
-def test_page_rewritten_in_part() -> None:
-    row = one("openat2", under=("--emulate", "--partial"))
+def test_a_page_rewritten_in_part_is_no_answer() -> None:
+    row = only_row("openat2", under=("--emulate", "--partial"))
     assert row["check_fields"] == "unknown"
     assert masks(row)["resolve"] == "0x3f", "found by probing"
 
@@ -175,10 +174,10 @@ def test_page_rewritten_in_part() -> None:
 @pytest.mark.parametrize(
     ("action", "errno"), [("134", "errno 134"), ("EPERM", "EPERM"), ("ENOSYS", "ENOSYS"), ("kill", None)]
 )
-def test_filter_on_check_fields(action: str, errno: str | None, user: int | None) -> None:
-    row = one("openat2", under=("--filter", f"openat2@63={action}"), user=user)
+def test_a_filter_on_check_fields_blocks_nothing_else(action: str, errno: str | None, user: int | None) -> None:
+    row = only_row("openat2", under=("--filter", f"openat2@63={action}"), user=user)
     assert (row["reachable"], row["check_fields"], row["check_fields_errno"]) == ("yes", "blocked", errno)
-    assert accepted(row, "O_PATH") == "yes"
+    assert acceptance(row, "O_PATH") == "yes"
     assert row["size"] >= 24
 
 
@@ -187,9 +186,9 @@ def test_filter_on_check_fields(action: str, errno: str | None, user: int | None
     ("action", "errno"), [("EPERM", "EPERM"), ("ENOSYS", "ENOSYS"), ("EACCES", "EACCES"), ("kill", None)]
 )
 @pytest.mark.parametrize("syscall", ["openat2", "clone3", "mount_setattr"])
-def test_filter_on_a_system_call(syscall: str, action: str, errno: str | None, user: int | None) -> None:
+def test_a_filter_on_a_system_call_blocks_it(syscall: str, action: str, errno: str | None, user: int | None) -> None:
     under = ("--filter", f"{syscall}={action}")
-    row = one(syscall, under=under, user=user)
+    row = only_row(syscall, under=under, user=user)
     assert (row["reachable"], row["reachable_errno"], row["check_fields"]) == ("blocked", errno, "blocked")
     assert row["calls"] == 1
     assert {flag["accepted"] for field in row["fields"] for flag in field["flags"]} == {"unknown"}
@@ -198,10 +197,12 @@ def test_filter_on_a_system_call(syscall: str, action: str, errno: str | None, u
     assert done.stdout.startswith("unknown: ")
 
 
-def test_filter_on_one_of_all() -> None:
+def test_filters_block_no_other_call() -> None:
     rows = answer("--all", under=("--filter", "openat2=kill", "--filter", "statmount=ENOSYS"))["results"]
     assert [row["syscall"] for row in rows if row["reachable"] == "blocked"] == [
-        name for name in table.NAMES if name == "openat2" or (name == "statmount" and one(name)["reachable"] == "yes")
+        name
+        for name in table.NAMES
+        if name == "openat2" or (name == "statmount" and only_row(name)["reachable"] == "yes")
     ]
 
 
@@ -217,10 +218,10 @@ sys.stdout.flush()
 # Python's own end needs some of these calls.
 os._exit(code)
 """
-"""A filter that comes when Python is up, which could not start behind it."""
+"""A program that installs a filter once Python has started, which it could not behind the filter."""
 
 
-def behind(rules: str, *args: str) -> subprocess.CompletedProcess[str]:
+def run_behind(rules: str, *args: str) -> subprocess.CompletedProcess[str]:
     argv = [sys.executable, "-c", LATE, rules, *args]
     return subprocess.run(
         argv, check=False, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2]
@@ -229,29 +230,29 @@ def behind(rules: str, *args: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("action", ["EPERM", "ENOSYS", "kill"])
 @pytest.mark.parametrize("helper", ["prlimit64", "prctl", "rt_sigaction"])
-def test_filter_on_what_asking_needs(helper: str, action: str) -> None:
+def test_a_filter_on_what_asking_needs_is_one_error(helper: str, action: str) -> None:
     """No child can ask: that is one error, and no system call is blamed."""
-    done = behind(f"{helper}={action}", "check-fields", "--all")
+    done = run_behind(f"{helper}={action}", "check-fields", "--all")
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("kprobe-tool: check-fields: child process")
     assert done.returncode == 3
-    audit = behind(f"{helper}={action}", "audit", "--only", "extensible-struct-reachability", "-o", "json")
+    audit = run_behind(f"{helper}={action}", "audit", "--only", "extensible-struct-reachability", "-o", "json")
     (row,) = json.loads(audit.stdout)["results"]
     assert row["status"] == "unknown"
 
 
-def test_filter_on_what_nothing_needs() -> None:
-    done = behind("recvfrom=kill", "check-fields", "openat2", "-o", "json")
+def test_a_filter_on_what_nothing_needs_changes_nothing() -> None:
+    done = run_behind("recvfrom=kill", "check-fields", "openat2", "-o", "json")
     assert done.stderr == ""
     assert json.loads(done.stdout)["results"][0]["reachable"] == "yes"
 
 
 @pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize("syscall", ["openat2", "clone3", "mount_setattr"])
-def test_filter_that_answers_einval(syscall: str, user: int | None) -> None:
+def test_a_filter_that_answers_einval_blocks(syscall: str, user: int | None) -> None:
     """As the kernel itself does to the first question."""
-    row = one(syscall, under=("--filter", f"{syscall}=EINVAL"), user=user)
+    row = only_row(syscall, under=("--filter", f"{syscall}=EINVAL"), user=user)
     assert (row["reachable"], row["reachable_errno"]) == ("blocked", "EINVAL")
 
 
@@ -259,20 +260,20 @@ def test_filter_that_answers_einval(syscall: str, user: int | None) -> None:
     ("syscall", "helper"), [("PIDFD_GET_INFO", "ioctl"), ("IORING_REGISTER_QUERY", "io_uring_register")]
 )
 def test_einval_of_a_filter_is_not_absent(syscall: str, helper: str) -> None:
-    done = behind(f"{helper}=EINVAL", "check-fields", syscall, "-o", "json")
+    done = run_behind(f"{helper}=EINVAL", "check-fields", syscall, "-o", "json")
     (row,) = json.loads(done.stdout)["results"]
     assert (row["reachable"], row["reachable_errno"]) == ("blocked", "EINVAL")
 
 
 @pytest.mark.parametrize("action", ["ENOMEM", "EIO", "EOPNOTSUPP", "EMFILE"])
-def test_errno_that_is_nobodys(action: str) -> None:
-    """A filter is there, and may answer so; whether it does, nobody knows."""
-    row = one("openat2", under=("--filter", f"openat2={action}"))
+def test_an_errno_of_no_kernel_and_no_filter_is_unknown(action: str) -> None:
+    """There is a filter, which may have answered so; nothing shows whether it has."""
+    row = only_row("openat2", under=("--filter", f"openat2={action}"))
     assert (row["reachable"], row["reachable_errno"]) == ("unknown", action)
     assert "may be a seccomp filter's" in row["reasons"][0]
 
 
-def test_require() -> None:
+def test_require_has_a_verdict_and_an_exit_code() -> None:
     done = run("openat2", "--require", "RESOLVE_BENEATH,O_PATH,flags")
     assert (done.returncode, done.stdout, done.stderr) == (0, "yes\n", "")
     # No kernel has it: clone3() refuses the bit so that it can be given a meaning one day.
@@ -286,7 +287,7 @@ def test_require() -> None:
     assert done.stdout == ""
 
 
-def test_diff(tmp_path: Path) -> None:
+def test_diff_tells_what_is_not_as_saved(tmp_path: Path) -> None:
     saved = tmp_path / "saved.json"
     saved.write_text(run("openat2", "clone3", "-o", "json").stdout)
     same = run("openat2", "clone3", "--diff", str(saved))
@@ -306,7 +307,7 @@ def test_diff(tmp_path: Path) -> None:
     assert "no answer for bpf" in missing.stderr
 
 
-def test_diff_of_two_users_of_one_kernel(tmp_path: Path) -> None:
+def test_diff_settles_nothing_between_two_users_of_one_kernel(tmp_path: Path) -> None:
     """What one of them may not ask is no difference."""
     saved = tmp_path / "saved.json"
     saved.write_text(run("--all", "-o", "json", user=NOBODY).stdout)
@@ -320,13 +321,13 @@ def test_diff_of_two_users_of_one_kernel(tmp_path: Path) -> None:
     assert run("--all", "--diff", str(saved)).returncode == (3 if document["diff"]["differences"] else 0)
 
 
-def test_jsonl() -> None:
+def test_jsonl_has_a_line_for_each_call() -> None:
     lines = [json.loads(line) for line in run("openat2", "clone3", "-o", "jsonl").stdout.splitlines()]
     assert [line["type"] for line in lines] == ["header", "result", "result"]
     assert lines[0]["feature_level"]["release"]
 
 
-def test_table_fits_80_columns() -> None:
+def test_the_table_fits_80_columns() -> None:
     done = run("openat2", "clone3", "mount_setattr")
     assert done.returncode == 0
     rows = [line for line in done.stdout.splitlines() if ":" not in line]
@@ -334,7 +335,7 @@ def test_table_fits_80_columns() -> None:
     assert max(map(len, rows)) <= 80
 
 
-def test_few_calls(tmp_path: Path) -> None:
+def test_few_calls_are_made_and_all_are_counted(tmp_path: Path) -> None:
     strace = shutil.which("strace")
     if strace is None:
         skip("no strace")

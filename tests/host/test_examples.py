@@ -35,7 +35,7 @@ FILES = {
     "rds.json": DATA / "rds/6.12.43+deb12-amd64.json",
 }
 ABSENT = ("nothing to save", "'blue'", "'nvme1'", "pid 4711", "captured/sys", "'sosreport'", "'ingress'")
-"""What a reader would have, and a test has not: that it is missing must be all that there is to say."""
+"""What a reader of the examples has, and this host has not: the one error must be that it is missing."""
 ENDLESS = ("watch", "--watch")
 BOOTING = "matrix"
 """What boots kernels is run in tests/kernels/matrix."""
@@ -63,8 +63,8 @@ def commands(group: LazyGroup) -> Iterator[tuple[str, click.Command]]:
             yield from commands(command)
 
 
-def every() -> list[str]:
-    """Each example once, as it is written."""
+def every_example() -> list[str]:
+    """The examples of all helps and manual pages, each once, as they are written."""
     assert isinstance(cli, LazyGroup)
     found = {line: None for _, command in commands(cli) for line in examples_of(command)}
     found |= dict.fromkeys(examples_of(cli))
@@ -77,7 +77,7 @@ def every() -> list[str]:
     return [line for line in found if BOOTING not in shlex.split(line)]
 
 
-def test_each_command_has_two_or_three() -> None:
+def test_each_command_has_two_or_three_examples() -> None:
     assert isinstance(cli, LazyGroup)
     names = []
     for name, command in commands(cli):
@@ -109,9 +109,9 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.mark.parametrize("line", every())
-def test_example(line: str, directory: Path) -> None:
-    """In the place of files elsewhere on a host, those of the same name here."""
+@pytest.mark.parametrize("line", every_example())
+def test_every_example_runs(line: str, directory: Path) -> None:
+    """Files below /var and /etc are replaced by those of the same name in the directory."""
     words = [os.path.basename(word) if word.startswith(("/var", "/etc")) else word for word in shlex.split(line)[1:]]
     endless = not set(ENDLESS).isdisjoint(words)
     with (

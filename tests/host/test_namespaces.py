@@ -29,7 +29,7 @@ from .test_host import ARGV
         ("x" * 5000, "ENAMETOOLONG"),
     ],
 )
-def test_netns_that_are_none(spec: str, words: str) -> None:
+def test_what_is_no_network_namespace_is_refused(spec: str, words: str) -> None:
     from kprobe_tool.errors import Error
     from kprobe_tool.probes.namespaces import resolve
 
@@ -50,7 +50,7 @@ def test_a_fifo_does_not_block(tmp_path: Path) -> None:
     assert "not a namespace file (EINVAL)" in done.stderr
 
 
-def test_own_namespace_by_every_name() -> None:
+def test_the_own_namespace_is_found_by_every_name() -> None:
     from kprobe_tool.probes.namespaces import current, resolve
 
     here = current()
@@ -58,7 +58,7 @@ def test_own_namespace_by_every_name() -> None:
         assert resolve(spec).identity == here.identity
 
 
-def test_every_namespace_once() -> None:
+def test_every_namespace_is_found_once() -> None:
     from kprobe_tool.probes.namespaces import current, find_all
 
     spaces, _ = find_all()
@@ -66,7 +66,7 @@ def test_every_namespace_once() -> None:
     assert len({space.identity for space in spaces}) == len(spaces)
 
 
-def test_inside_runs_in_the_other_namespace_and_comes_back() -> None:
+def test_call_inside_runs_in_the_other_namespace_and_comes_back() -> None:
     if os.geteuid() != 0:
         skip("making a network namespace needs root")
     from kprobe_tool.native import netns, sched

@@ -18,7 +18,7 @@ STRACE = ("strace", "-f", "-qq", "-e", "trace=openat,open,ioctl", "-o", "/dev/st
 SCHEMA = json.loads((files("kprobe_tool") / "schemas/nvme-queues.json").read_text(encoding="utf-8"))
 
 
-def test_agrees_with_sysfs() -> None:
+def test_the_rows_agree_with_sysfs() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "kprobe_tool", "nvme-queues", "-o", "json"],
         check=False,
@@ -37,7 +37,7 @@ def test_agrees_with_sysfs() -> None:
         assert {str(hctx["index"]) for path in row["paths"] for hctx in path["hctxs"]} == queues
 
 
-def test_asks_controllers_nothing() -> None:
+def test_controllers_are_asked_nothing() -> None:
     """No /dev/nvme* is opened, and no attribute that sends a command is, by the tool and its children."""
     try:
         done = subprocess.run(

@@ -10,8 +10,8 @@ from kprobe_tool.native import procfs
 from ..skips import skip
 
 
-def test_implemented() -> None:
-    """Weak symbols stand for system calls that are not there."""
+def test_weak_symbols_are_not_implemented() -> None:
+    """They stand for system calls that are not there."""
     if platform.machine() != "x86_64":
         skip("other architectures have other names")
     with open("/proc/kallsyms", encoding="utf-8") as file:

@@ -30,7 +30,7 @@ TCP = {"push+pop", "push+pull", "pop_middle+pull", "push_middle+pull", "pull_sta
 
 
 @pytest.fixture(scope="module", autouse=True)
-def able() -> None:
+def needs_bpf() -> None:
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
         skip("BPF needs root")
     if not host.readable("/sys/kernel/btf/vmlinux"):
@@ -50,7 +50,7 @@ def network_namespaces() -> set[int]:
 
 @pytest.fixture(scope="module")
 def checked() -> Any:
-    """What a process of its own says, once."""
+    """The document of a run in a process of its own, made once for all tests here."""
     before, spaces = programs(), network_namespaces()
     done = subprocess.run([*ARGV, "-o", "json"], check=False, capture_output=True, text=True)
     assert done.returncode in {ExitCode.OK, ExitCode.FOUND, ExitCode.CANNOT_TELL}, done.stderr
@@ -59,7 +59,7 @@ def checked() -> Any:
     return json.loads(done.stdout)
 
 
-def test_plain_tcp(checked: Any) -> None:
+def test_every_case_of_plain_tcp_has_an_outcome(checked: Any) -> None:
     rows = {row["test"]: row for row in checked["results"] if row["socket"] == "tcp"}
     assert set(rows) == TCP
     for name, row in rows.items():
@@ -83,7 +83,7 @@ def test_the_program_does_what_it_is_told(checked: Any) -> None:
     assert sizes["alloc_stale"] == [100, 100, 200, 100, 100, 200, 200, 200, 100]
 
 
-def test_elements_add_up(checked: Any) -> None:
+def test_the_elements_add_up_to_the_size(checked: Any) -> None:
     records = [record for row in checked["results"] for record in row["evidence"]["records"]]
     assert records
     for record in records:
@@ -92,7 +92,7 @@ def test_elements_add_up(checked: Any) -> None:
             assert element["copy"] == bool(int(record["copy"], 16) >> element["index"] & 1)
 
 
-def test_ktls_is_not_loaded_for_it(checked: Any) -> None:
+def test_ktls_is_not_loaded(checked: Any) -> None:
     if tls.is_ulp_registered():
         skip("tls is loaded here; the lab tries it both ways")
     rows = [row for row in checked["results"] if row["socket"] == "ktls"]
@@ -134,7 +134,7 @@ def test_what_is_pushed_comes_first(program: skmsg_check.CheckProgram) -> None:
     assert (after.size, after.length) == (108, 8)
 
 
-def test_a_sockmap_that_takes_no_program(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sockmap_that_takes_no_program_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bpf, "BPF_SK_MSG_VERDICT", 255)
     with pytest.raises(Error, match=r"sockmap: attaching a verdict program: .*; a kernel with CONFIG_NET_SOCK_MSG=y"):
         experiment.gather(time.monotonic() + 60)
@@ -143,7 +143,7 @@ def test_a_sockmap_that_takes_no_program(monkeypatch: pytest.MonkeyPatch) -> Non
     assert rows["sockmap"].available is False
 
 
-def test_doctor_tries_it() -> None:
+def test_doctor_tries_what_programs_need() -> None:
     before = programs()
     begin = time.monotonic()
     found = {item.name: item for item in doctor.programs()}
@@ -155,7 +155,7 @@ def test_doctor_tries_it() -> None:
     assert not new_programs(before)
 
 
-def test_without_bcc(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_bcc_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bcc, "import_bcc", lambda: None)
     monkeypatch.setattr(bcc, "from_distribution", lambda: None)
     with pytest.raises(Error, match=r"bcc: not importable by .*; install python3-bpfcc"):
@@ -165,7 +165,7 @@ def test_without_bcc(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rows["sockmap"].available is None
 
 
-def test_no_btf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_and_broken_btf_are_errors(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(btf, "DIRECTORY", str(tmp_path))
     btf.vmlinux.cache_clear()
     try:
@@ -179,7 +179,7 @@ def test_no_btf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "told"),
+    ("place", "error"),
     [
         ("probes.skmsg.experiment.sched.unshare", PermissionError(1, "Operation not permitted")),
         ("probes.skmsg.experiment.sched.unshare", OSError(28, "No space left on device")),
@@ -188,12 +188,14 @@ def test_no_btf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ],
     ids=["refused", "limited", "without namespaces", "with one"],
 )
-def test_where_it_happens(place: str | None, told: OSError | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without CAP_SYS_ADMIN the loopback device of the host does."""
+def test_without_namespaces_the_host_s_loopback_is_used(
+    place: str | None, error: OSError | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no network namespace can be made, as without CAP_SYS_ADMIN; else one of its own."""
 
     def refuse(flags: int) -> None:
-        assert told is not None
-        raise told
+        assert error is not None
+        raise error
 
     if place is not None:
         monkeypatch.setattr(f"kprobe_tool.{place}", refuse)
@@ -208,13 +210,13 @@ def test_a_program_that_does_not_compile_is_one_line(
     (tmp_path / "include").symlink_to(bcc.SOURCES / "include")
     (tmp_path / "skmsg_check.c").write_text("#include <kprobe_tool.h>\nint on_message(void *m) { return nothing; }\n")
     monkeypatch.setattr(bcc, "SOURCES", tmp_path)
-    with pytest.raises(Error, match=r"skmsg_check\.c: .*use of undeclared identifier 'nothing'") as told:
+    with pytest.raises(Error, match=r"skmsg_check\.c: .*use of undeclared identifier 'nothing'") as error:
         experiment.gather(time.monotonic() + 60)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_child_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     before = programs()
     monkeypatch.setattr(experiment, "DEADLINE", 0.2)
     monkeypatch.setattr(link, "loopback_up", lambda: time.sleep(60))
@@ -227,7 +229,7 @@ def test_a_child_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not new_programs(before)
 
 
-def test_a_child_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_dies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """bcc is a compiler in this process, and has crashed before."""
 
     def crash(self: skmsg_check.CheckProgram, calls: object) -> None:
@@ -245,11 +247,11 @@ def test_a_child_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 KILLS = 20
-"""Tries to kill it while its programs are there. On a busy machine this process may not run meanwhile."""
+"""How often a kill is tried while programs are loaded: on a busy machine this process may not run meanwhile."""
 
 
-def killed_with_programs(before: set[int]) -> bool:
-    """Whether it was killed while it had programs loaded, and not only when it had ended."""
+def kill_with_programs(before: set[int]) -> bool:
+    """Kill the command while it has programs loaded. Returns whether it had not ended before."""
     process = subprocess.Popen(ARGV, stdout=subprocess.DEVNULL)
     while not programs() - before and process.poll() is None:
         time.sleep(0.002)
@@ -257,9 +259,9 @@ def killed_with_programs(before: set[int]) -> bool:
     return process.wait() == -signal.SIGKILL
 
 
-def test_nothing_is_left_behind_by_a_kill() -> None:
+def test_nothing_is_left_after_a_kill() -> None:
     before, spaces = programs(), network_namespaces()
-    assert any(killed_with_programs(before) for _ in range(KILLS)), "it ended before it could be killed, each time"
+    assert any(kill_with_programs(before) for _ in range(KILLS)), "it ended before it could be killed, each time"
     assert not new_programs(before)
     end = time.monotonic() + 10
     while network_namespaces() != spaces and time.monotonic() < end:
@@ -267,7 +269,7 @@ def test_nothing_is_left_behind_by_a_kill() -> None:
     assert network_namespaces() == spaces
 
 
-def test_without_privilege() -> None:
+def test_nobody_gets_one_line() -> None:
     done = subprocess.run(as_nobody(ARGV), check=False, capture_output=True, text=True)
     assert done.returncode == ExitCode.CANNOT_TELL
     assert done.stdout == ""
@@ -277,7 +279,7 @@ def test_without_privilege() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_in_a_user_namespace() -> None:
+def test_root_of_a_user_namespace_gets_one_line() -> None:
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", *ARGV], check=False, capture_output=True, text=True
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What skmsg watch sees of plain TCP sockets on this host. A verdict program looks itself: it takes no kprobes."""
+"""What skmsg watch sees of plain TCP sockets on this host: no kprobes, but a verdict program that looks itself."""
 
 import json
 import os
@@ -38,7 +38,7 @@ NOW = Limits(lambda: "done")
 
 @pytest.fixture(scope="module")
 def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MessageWatch]:
-    """Compiled once. No hook is attached: the programs that would be are not asked for."""
+    """A watch that is compiled once, and whose hooks are not attached."""
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
         skip("BPF needs root")
     if not host.readable("/sys/kernel/btf/vmlinux"):
@@ -50,7 +50,7 @@ def watch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MessageWatch]:
 
 
 def collect(watch: MessageWatch, limits: Limits = NOW) -> tuple[list[HookEvent], Counters]:
-    """What has happened since the start."""
+    """The events since the start, and the counters."""
     boot = boot_time()
     feed = watch.feed(limits)
     events = [decode(record, boot) for record in feed]
@@ -58,7 +58,7 @@ def collect(watch: MessageWatch, limits: Limits = NOW) -> tuple[list[HookEvent],
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_a_message(watch: MessageWatch, address: str) -> None:
+def test_a_message_is_seen_as_it_was_sent(watch: MessageWatch, address: str) -> None:
     before = time.time()
     with skmsg.connection(address) as (client, peer):
         watch.start(MessageFilter(everything=True))
@@ -77,7 +77,7 @@ def test_a_message(watch: MessageWatch, address: str) -> None:
     assert (element.copy, element.exposed, element.dev, element.ino) == (False, False, None, None)
 
 
-def test_a_message_of_many_pages(watch: MessageWatch) -> None:
+def test_a_message_of_many_pages_is_seen_whole(watch: MessageWatch) -> None:
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
@@ -90,7 +90,7 @@ def test_a_message_of_many_pages(watch: MessageWatch) -> None:
     assert sum(event.sg.size for event in events) == 300_000
 
 
-def test_only_exposed_ones_unless_all_are_asked_for(watch: MessageWatch) -> None:
+def test_only_exposed_elements_are_seen_unless_all_are_asked_for(watch: MessageWatch) -> None:
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter())
         skmsg.use(watch.program, "look_and_pass", client)
@@ -115,10 +115,12 @@ OTHER_PORT = 1
         (lambda sport, dport: MessageFilter(pid=os.getpid(), port=OTHER_PORT), False),
     ],
 )
-def test_filters(watch: MessageWatch, filters: Callable[[int, int], MessageFilter], shown: bool) -> None:
+def test_filters_choose_by_process_namespace_and_port(
+    watch: MessageWatch, filters: Callable[[int, int], MessageFilter], shown: bool
+) -> None:
     with skmsg.connection() as (client, peer):
-        asked = filters(client.getsockname()[1], peer.getsockname()[1])
-        watch.start(replace(asked, everything=True))
+        chosen = filters(client.getsockname()[1], peer.getsockname()[1])
+        watch.start(replace(chosen, everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 3)
     events, counters = collect(watch)
@@ -126,8 +128,8 @@ def test_filters(watch: MessageWatch, filters: Callable[[int, int], MessageFilte
     assert counters.filtered == (0 if shown else 3)
 
 
-def test_another_network_namespace(watch: MessageWatch) -> None:
-    """Entered by a child, whose messages this process sees with the namespace they are sent in."""
+def test_messages_have_the_namespace_that_they_are_sent_in(watch: MessageWatch) -> None:
+    """A child makes the namespace; this process enters it and sends."""
     watch.start(MessageFilter(everything=True))
     code = """
 import os, sys
@@ -156,8 +158,8 @@ sys.stdin.readline()
     assert [event.netns for event in events] == [inode, inode]
 
 
-def test_load(watch: MessageWatch) -> None:
-    """A ring that is too small for them: what is dropped is counted to the last one."""
+def test_messages_that_find_no_room_are_counted(watch: MessageWatch) -> None:
+    """The ring is too small for them: what is dropped is counted to the last message."""
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
@@ -169,8 +171,8 @@ def test_load(watch: MessageWatch) -> None:
     assert counters.dropped > 0
 
 
-def test_load_while_it_is_read(watch: MessageWatch) -> None:
-    """Sent by another process and read at the same time: nothing is lost, or else counted."""
+def test_messages_read_while_they_come_are_all_counted(watch: MessageWatch) -> None:
+    """Another process sends at the same time: no message is lost without being counted."""
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
@@ -189,8 +191,8 @@ def test_load_while_it_is_read(watch: MessageWatch) -> None:
     assert {event.pid for event in events} == {child}
 
 
-def test_count(watch: MessageWatch) -> None:
-    """What is left in the ring when there are enough is no longer emitted, and counted."""
+def test_count_ends_the_watch(watch: MessageWatch) -> None:
+    """What is left in the ring by then is counted as dropped."""
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
         skmsg.use(watch.program, "look_and_pass", client)
@@ -200,7 +202,7 @@ def test_count(watch: MessageWatch) -> None:
     assert counters == Counters(seen=7, emitted=5, dropped=2)
 
 
-def test_duration(watch: MessageWatch) -> None:
+def test_duration_ends_the_watch(watch: MessageWatch) -> None:
     watch.start(MessageFilter(everything=True))
     start = time.monotonic()
     feed = watch.feed(Limits(duration=0.4))
@@ -209,7 +211,7 @@ def test_duration(watch: MessageWatch) -> None:
     assert feed.ended == "duration"
 
 
-def test_the_target_of_pid() -> None:
+def test_a_target_that_ended_is_gone() -> None:
     child = subprocess.Popen(["sleep", "60"])
     with TargetProcess(child.pid) as target:
         assert not target.gone()
@@ -218,7 +220,7 @@ def test_the_target_of_pid() -> None:
         assert target.gone()
 
 
-def test_without_privilege() -> None:
+def test_nobody_gets_one_line() -> None:
     done = subprocess.run(
         as_nobody([sys.executable, "-m", "kprobe_tool", "skmsg", "watch"]),
         check=False,
@@ -230,7 +232,7 @@ def test_without_privilege() -> None:
 
 
 def test_this_kernel_is_watched_or_said_not_to_be(watch: MessageWatch) -> None:
-    """By the command itself; what is not attached has its reason."""
+    """Each hook that the command does not attach has a reason."""
     done = subprocess.run(
         [sys.executable, "-m", "kprobe_tool", "skmsg", "watch", "--duration", "0.1", "-o", "json"],
         check=False,

@@ -45,7 +45,7 @@ int kprobe__unchecked(struct pt_regs *ctx)
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
+def assert_nothing_left() -> Iterator[None]:
     try:
         before = objects()
     except OSError as error:
@@ -62,8 +62,7 @@ def needs_libbpf() -> None:
         skip(str(error))
 
 
-def test_layout() -> None:
-    """Every field of ours is one of union bpf_attr's, at the same place."""
+def test_fields_are_where_union_bpf_attr_has_them() -> None:
     attr = btf.vmlinux().struct("bpf_attr")
     assert attr is not None
     places = {(member.name, member.offset, member.size) for member in attr.members}
@@ -76,7 +75,7 @@ def test_layout() -> None:
 
 
 @pytest.mark.usefixtures("needs_libbpf")
-def test_load_is_explain_of_its_log(tmp_path: Path, capsys: Capsys) -> None:
+def test_load_and_explain_of_its_log_agree(tmp_path: Path, capsys: Capsys) -> None:
     def tool(*args: str) -> tuple[int, str]:
         capsys.readouterr()
         code = run(list(args))
@@ -86,7 +85,7 @@ def test_load_is_explain_of_its_log(tmp_path: Path, capsys: Capsys) -> None:
 
 
 @pytest.mark.usefixtures("needs_libbpf")
-def test_accepted(capsys: Capsys) -> None:
+def test_accepted_programs_have_statistics(capsys: Capsys) -> None:
     assert run(["verifier-log", "load", str(object_file("accepted")), "-o", "json"]) == ExitCode.OK
     rows = json.loads(capsys.readouterr().out)["results"]
     assert [row["outcome"] for row in rows] == ["accepted", "accepted"]
@@ -96,7 +95,7 @@ def test_accepted(capsys: Capsys) -> None:
 
 
 @pytest.mark.usefixtures("needs_libbpf")
-def test_another_type(capsys: Capsys) -> None:
+def test_another_type_than_the_section_s_is_tried(capsys: Capsys) -> None:
     argv = ["verifier-log", "load", str(object_file("memory")), "--prog", "header_not_checked", "-o", "json"]
     assert run([*argv, "--type", "socket_filter"]) == ExitCode.FOUND
     (row,) = json.loads(capsys.readouterr().out)["results"]
@@ -105,7 +104,7 @@ def test_another_type(capsys: Capsys) -> None:
 
 
 @pytest.mark.usefixtures("needs_libbpf")
-def test_an_object_that_is_broken(tmp_path: Path, capsys: Capsys) -> None:
+def test_a_broken_object_is_one_line(tmp_path: Path, capsys: Capsys) -> None:
     path = tmp_path / "broken.o"
     path.write_bytes(object_file("memory").read_bytes()[:3000])
     assert run(["verifier-log", "load", str(path)]) == ExitCode.CANNOT_RUN
@@ -115,7 +114,9 @@ def test_an_object_that_is_broken(tmp_path: Path, capsys: Capsys) -> None:
 
 
 @pytest.mark.parametrize(("level", "logged"), [("0", False), ("1", True), ("2", True)])
-def test_instructions(level: str, logged: bool, tmp_path: Path, capsys: Capsys) -> None:
+def test_instructions_are_taken_as_digits_and_as_bytes(
+    level: str, logged: bool, tmp_path: Path, capsys: Capsys
+) -> None:
     path = tmp_path / "insns"
     for content in (RETURNS_TWO.encode(), bytes.fromhex(RETURNS_TWO)):
         path.write_bytes(content)
@@ -126,7 +127,7 @@ def test_instructions(level: str, logged: bool, tmp_path: Path, capsys: Capsys) 
         assert (row["log_size"] > 0) == logged
 
 
-def test_a_million_instructions(tmp_path: Path, capsys: Capsys) -> None:
+def test_a_long_log_is_read_whole(tmp_path: Path, capsys: Capsys) -> None:
     """A log of megabytes grows the buffer; the errno is that of the verifier, not ENOSPC."""
     path = tmp_path / "insns"
     # r0 = 0; again: r0 += 1; if r0 < 20000 goto again; r0 = 2; exit
@@ -139,7 +140,7 @@ def test_a_million_instructions(tmp_path: Path, capsys: Capsys) -> None:
     assert row["diagnoses"][0]["problem"] == "Return value out of range"
 
 
-def test_c_for_bcc(tmp_path: Path, capsys: Capsys) -> None:
+def test_c_is_compiled_by_bcc(tmp_path: Path, capsys: Capsys) -> None:
     try:
         bcc.load()
     except Error as error:
@@ -185,7 +186,7 @@ def test_lines_of_c_are_those_of_the_file(tmp_path: Path, capsys: Capsys) -> Non
 
 
 @pytest.mark.usefixtures("needs_bcc")
-def test_llvm_gives_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_llvm_giving_up_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """It ends the process that compiles, with exit code 1: that is no program that was rejected."""
     path = tmp_path / "big.c"
     path.write_text(
@@ -201,7 +202,7 @@ def test_llvm_gives_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.usefixtures("needs_bcc")
-def test_from_a_directory_that_is_gone(tmp_path: Path) -> None:
+def test_c_is_compiled_from_a_directory_that_is_gone(tmp_path: Path) -> None:
     path, gone = tmp_path / "x.c", tmp_path / "gone"
     path.write_text("int kprobe__fine(struct pt_regs *ctx) { return 0; }\n")
     gone.mkdir()
@@ -211,7 +212,7 @@ def test_from_a_directory_that_is_gone(tmp_path: Path) -> None:
     assert "kprobe__fine: accepted" in done.stdout
 
 
-def test_a_log_behind_a_symbolic_link(tmp_path: Path, capsys: Capsys) -> None:
+def test_a_log_is_not_written_through_a_symbolic_link(tmp_path: Path, capsys: Capsys) -> None:
     path, victim, link = tmp_path / "hex", tmp_path / "victim", tmp_path / "link"
     path.write_text(RETURNS_TWO)
     victim.write_text("kept")
@@ -222,7 +223,7 @@ def test_a_log_behind_a_symbolic_link(tmp_path: Path, capsys: Capsys) -> None:
     assert victim.read_text() == "kept"
 
 
-def test_a_licence_in_any_bytes(tmp_path: Path) -> None:
+def test_a_licence_may_be_any_bytes(tmp_path: Path) -> None:
     path = tmp_path / "hex"
     path.write_text(RETURNS_TWO)
     argv = ["verifier-log", "load", str(path), "--raw", "--type", "cgroup_skb", "--license"]
@@ -231,12 +232,12 @@ def test_a_licence_in_any_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/urandom"])
 @pytest.mark.parametrize("more", [[], ["--raw", "--type", "xdp"]])
-def test_files_without_an_end(path: str, more: list[str], capsys: Capsys) -> None:
+def test_files_without_an_end_are_refused(path: str, more: list[str], capsys: Capsys) -> None:
     assert run(["verifier-log", "load", path, *more]) == ExitCode.CANNOT_RUN
     assert f"{path}: neither a file nor a pipe" in capsys.readouterr().err
 
 
-def test_a_fifo(tmp_path: Path, capsys: Capsys) -> None:
+def test_a_fifo_is_refused(tmp_path: Path, capsys: Capsys) -> None:
     os.mkfifo(tmp_path / "fifo")
     assert run(["verifier-log", "load", str(tmp_path / "fifo")]) == ExitCode.CANNOT_RUN
     assert "not a regular file" in capsys.readouterr().err
@@ -251,7 +252,7 @@ def needs_bcc() -> None:
 
 
 @pytest.mark.usefixtures("needs_libbpf")
-def test_an_object_that_libbpf_dies_of() -> None:
+def test_an_object_that_libbpf_dies_of_is_one_line() -> None:
     """null-check.o and its like, mutated: libbpf 1.1 ends by SIGSEGV, and newer ones call it broken."""
     path = Path(__file__).parents[1] / "unit/data/verifier/libbpf-1.1-dies.o"
     argv = [sys.executable, "-m", "kprobe_tool", "verifier-log", "load", str(path)]
@@ -273,34 +274,34 @@ def test_nothing_of_others_is_reached(name: str) -> None:
 
 @pytest.mark.usefixtures("needs_libbpf")
 @pytest.mark.parametrize("used", [False, True])
-def test_pinned_maps_of_others(used: bool) -> None:
+def test_pinned_maps_of_others_are_left_alone(used: bool) -> None:
     bpffs.loading_leaves_pinned_maps_alone(used=used)
 
 
 @pytest.mark.usefixtures("needs_libbpf")
-def test_live_maps_of_a_program_that_is_loaded_again() -> None:
+def test_live_maps_of_a_program_loaded_again_are_left_alone() -> None:
     bpffs.reloading_leaves_live_maps_alone()
 
 
 @pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
 @pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
-def test_pinned_tables_of_bcc(declaration: str, tmp_path: Path) -> None:
+def test_tables_that_bcc_would_pin_are_refused(declaration: str, tmp_path: Path) -> None:
     bpffs.bcc_pins_nothing(declaration, tmp_path)
 
 
 @pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
 @pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
-def test_pinned_tables_of_bcc_in_another_file(declaration: str, tmp_path: Path) -> None:
+def test_tables_that_bcc_would_pin_unseen_are_not_pinned(declaration: str, tmp_path: Path) -> None:
     bpffs.bcc_pins_nothing_unseen(declaration, tmp_path)
 
 
 @pytest.mark.usefixtures("needs_libbpf")
-def test_an_arena() -> None:
+def test_an_arena_leaves_nothing() -> None:
     bpffs.loading_an_arena()
 
 
 @pytest.mark.usefixtures("needs_libbpf")
-def test_a_token_path() -> None:
+def test_nothing_is_made_at_a_token_path() -> None:
     bpffs.loading_with_a_token_path()
 
 
@@ -311,17 +312,16 @@ def test_loaders_are_confined() -> None:
 
 @pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
 @pytest.mark.parametrize("declaration", bpffs.BCC_SHARED.values(), ids=bpffs.BCC_SHARED)
-def test_shared_tables_of_bcc(declaration: str, tmp_path: Path) -> None:
+def test_tables_that_bcc_would_share_are_not_shared(declaration: str, tmp_path: Path) -> None:
     bpffs.bcc_shares_nothing(declaration, tmp_path)
 
 
 @pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
-def test_a_table_of_another_file(tmp_path: Path) -> None:
+def test_tables_of_other_programs_are_not_borrowed(tmp_path: Path) -> None:
     bpffs.bcc_borrows_nothing(tmp_path)
 
 
-def test_bpftool_sees_the_same(capsys: Capsys) -> None:
-    """What we load cannot be seen by others afterwards."""
+def test_bpftool_sees_nothing_of_a_load(capsys: Capsys) -> None:
     if shutil.which("bpftool") is None:
         skip("bpftool is not installed")
     assert run(["verifier-log", "load", str(object_file("accepted"))]) == ExitCode.OK
@@ -329,7 +329,7 @@ def test_bpftool_sees_the_same(capsys: Capsys) -> None:
     assert "accepted_with" not in shown
 
 
-def test_without_privilege() -> None:
+def test_nobody_gets_one_line() -> None:
     with open("/proc/sys/kernel/unprivileged_bpf_disabled", encoding="ascii") as file:
         if file.read().strip() == "0":
             skip("anyone may use BPF here")

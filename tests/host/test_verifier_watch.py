@@ -84,7 +84,7 @@ def test_a_log_of_46_megabytes(watch: LoadWatch) -> None:
 
 
 @pytest.mark.parametrize("max_log", [0, 1, 2047, 2048, 2049, 2048 + 32768, 100_003, 16 << 20])
-def test_max_log(max_log: int, able: None) -> None:
+def test_max_log(max_log: int, needs_bpf: None) -> None:
     with LoadWatch(max_log) as watch:
         watch.start(LoadFilter())
         seen = loads.with_attr(loads.LONG.format(count=503), 2, 1 << 20)
@@ -97,7 +97,7 @@ def test_max_log(max_log: int, able: None) -> None:
     assert load.missing == ("limit" if 0 < max_log < len(seen.log) else None)
 
 
-def test_the_longest_log_that_can_be_asked_for(able: None) -> None:
+def test_the_longest_log_that_can_be_asked_for(needs_bpf: None) -> None:
     """All 16 MiB come while nobody reads."""
     with LoadWatch(16 << 20) as watch:
         watch.start(LoadFilter())
@@ -272,7 +272,7 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
     assert 1970 <= wall_clock(time.monotonic_ns()).astimezone().year <= 9998
 
 
-def test_in_a_pid_namespace(able: None) -> None:
+def test_in_a_pid_namespace(needs_bpf: None) -> None:
     """--pid means the numbers of our own namespace, in which processes of those below have one as well."""
     one, by_pid, (below,) = odd_loads.in_new_pid_namespace(odd_loads.watched_in_pid_namespace)
     assert by_pid == [one]

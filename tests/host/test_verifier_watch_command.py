@@ -29,7 +29,7 @@ ARGV = [sys.executable, "-m", "kprobe_tool", "verifier-log", "watch"]
 
 
 @contextmanager
-def command(*args: str) -> Iterator[subprocess.Popen[str]]:
+def watching(*args: str) -> Iterator[subprocess.Popen[str]]:
     """The command as a process; in the block it is attached, as its header says."""
     with subprocess.Popen(
         [*ARGV, *args, "-o", "jsonl"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -49,17 +49,17 @@ def rows_of(process: subprocess.Popen[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def programs() -> set[int]:
-    """The ids of programs of the kind that watch loads."""
+def programs_of_watch() -> set[int]:
+    """The ids of the programs that a watch loads."""
     done = subprocess.run(["bpftool", "-j", "prog", "show"], check=True, capture_output=True, text=True)
     return {each["id"] for each in json.loads(done.stdout) if each.get("name") in {"load_enter", "load_exit"}}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
-    before = programs()
-    with command("--comm", loads.OWN_COMM) as process:
-        assert len(programs() - before) == 2
+def test_nothing_is_left_after_a_signal(watch: LoadWatch, number: signal.Signals) -> None:
+    before = programs_of_watch()
+    with watching("--comm", loads.OWN_COMM) as process:
+        assert len(programs_of_watch() - before) == 2
         seen = loads.by_hand(5)
         assert process.stdout is not None
         # Each line comes at once.
@@ -77,13 +77,13 @@ def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
         assert (summary["type"], summary["ended"]) == ("summary", "signal")
         assert summary["seen"] == summary["emitted"] + summary["dropped"]
     deadline = time.monotonic() + 10
-    while programs() - before and time.monotonic() < deadline:
+    while programs_of_watch() - before and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not programs() - before
+    assert not programs_of_watch() - before
 
 
-def test_once(watch: LoadWatch) -> None:
-    with command("--once", "--comm", odd_loads.FLOOD) as process:
+def test_once_ends_after_one_report(watch: LoadWatch) -> None:
+    with watching("--once", "--comm", odd_loads.FLOOD) as process:
         seen = odd_loads.flood(3)
         first, summary = rows_of(process)
     assert (first["pid"], first["comm"]) == (seen.pid, odd_loads.FLOOD)
@@ -91,8 +91,8 @@ def test_once(watch: LoadWatch) -> None:
     assert summary["seen"] == summary["emitted"] + summary["dropped"]
 
 
-def test_the_reader_goes(watch: LoadWatch) -> None:
-    with command("--comm", odd_loads.FLOOD) as process:
+def test_a_reader_that_goes_ends_it(watch: LoadWatch) -> None:
+    with watching("--comm", odd_loads.FLOOD) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait(30) == 141
@@ -100,15 +100,15 @@ def test_the_reader_goes(watch: LoadWatch) -> None:
         assert process.stderr.read().count("\n") <= 1
 
 
-def test_nobody() -> None:
+def test_nobody_gets_one_line() -> None:
     done = subprocess.run(as_nobody(ARGV), check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (ExitCode.CANNOT_TELL, "")
     assert done.stderr.count("\n") == 1
     assert "loads of BPF programs: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
 
 
-def test_bpftool(watch: LoadWatch, tmp_path: Path) -> None:
-    """libbpf in another program: a log of its own making, and two attempts."""
+def test_loads_of_bpftool_are_reported(watch: LoadWatch, tmp_path: Path) -> None:
+    """It loads with libbpf, which tries a second time with a log."""
     if shutil.which("clang") is None or shutil.which("bpftool") is None:
         skip("clang and bpftool are needed")
     source = tmp_path / "refused.bpf.c"

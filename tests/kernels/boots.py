@@ -30,11 +30,11 @@ PASSED_ON = (
     *("KPROBE_TOOL_NEWS", "KPROBE_TOOL_REQUIRE", "KPROBE_TOOL_HARM", "KPROBE_TOOL_LOAD", "KPROBE_TOOL_SOAK"),
     "PYTHONPATH",
 )
-"""Environment variables that the tests in the guest read."""
+"""The environment variables that tests in the guest read."""
 
 
 class Journal:
-    """What happens to one guest, written down for those who wait for its results."""
+    """The events of one guest, written to a file for those who wait for its results."""
 
     def __init__(self, guest: Guest) -> None:
         self.guest = guest
@@ -44,7 +44,7 @@ class Journal:
         self.guest.take(event)
         self.file.write(json.dumps(event).encode() + b"\n")
 
-    def line(self, raw: bytes) -> None:
+    def add_line(self, raw: bytes) -> None:
         try:
             event = json.loads(raw)
         except ValueError:
@@ -86,7 +86,7 @@ class Boots:
         while guest.boots < BOOTS and guest.missing() and not self.stop.is_set():
             journal.add({"event": "boot"})
             argv = boot.virtme_run(image, self.write_script(guest, image))
-            ending = boot.run(argv, guest.console, journal.line, self.stop)
+            ending = boot.run(argv, guest.console, journal.add_line, self.stop)
             journal.add({"event": "ending", "seconds": ending.seconds, "hung": ending.hung})
             if not ending.hung:
                 break

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Makes each test of guest/ one pytest item per kernel, run in a guest that boots once for all of them.
+"""Make each test of guest/ one pytest item per kernel, run in a guest that boots once for all of them.
 
 On the host, the items are not run: their reports are fetched from the guest. In the guest, the same files are
 collected again, for that one kernel, and run for real.
@@ -44,7 +44,7 @@ def kernel_of(item: pytest.Item) -> Kernel:
 def available_kernels(config: pytest.Config) -> list[Kernel]:
     if in_guest.release() is not None:
         return [in_guest.plan().kernel]
-    # Who leaves out these tests should not have to wait for the mirror.
+    # Whoever leaves these tests out need not wait for the mirror.
     if "not kernels" in config.option.markexpr:
         return placeholders()
     return config.stash[_lab].kernels()
@@ -68,7 +68,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Kernel by kernel, after everything else; in each, what looks at the kernel log last."""
+    """Order the guest tests by kernel, after all others; of each kernel, what looks at the kernel log last."""
     if in_guest.release() is not None:
         return
 
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> None:
-    """The kernels boot while the tests run that need none, which come first."""
+    """Boot the kernels while the tests run that need none, which come first."""
     tests: dict[Kernel, list[str]] = {}
     for item in session.items:
         if is_guest_test(item):
@@ -115,11 +115,11 @@ def reports_of(item: pytest.Item, lab: Lab) -> list[pytest.TestReport]:
         return [load_report(item.config, each) for each in data]
     guest = lab.guests[role]
     if guest.unavailable is None:
-        return [made_up_report(item, "call", "failed", guest.epitaph(item.nodeid))]
+        return [make_report(item, "call", "failed", guest.epitaph(item.nodeid))]
     reason = f"kernel lab: {guest.unavailable}"
     if os.environ.get("KPROBE_TOOL_REQUIRE") == "1":
-        return [made_up_report(item, "setup", "failed", reason)]
-    return [made_up_report(item, "setup", "skipped", reason)]
+        return [make_report(item, "setup", "failed", reason)]
+    return [make_report(item, "setup", "skipped", reason)]
 
 
 def load_report(config: pytest.Config, data: dict[str, object]) -> pytest.TestReport:
@@ -131,7 +131,7 @@ def load_report(config: pytest.Config, data: dict[str, object]) -> pytest.TestRe
     return report
 
 
-def made_up_report(item: pytest.Item, when: str, outcome: str, text: str) -> pytest.TestReport:
+def make_report(item: pytest.Item, when: str, outcome: str, text: str) -> pytest.TestReport:
     path, line, _ = item.location
     return pytest.TestReport(
         nodeid=item.nodeid,

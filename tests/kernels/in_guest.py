@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guest's side of a session: runs the planned tests and sends each report to the host at once.
+"""The guest's side of a session: run the planned tests, and send each report to the host at once.
 
 At once, because the next test may be the one the kernel does not survive.
 """
@@ -26,11 +26,11 @@ TEST_LIMIT = 240
 """Seconds for one test. Compiling a BPF program takes up to 60 in an emulated machine."""
 
 EXPECTED = pytest.StashKey[Expected]()
-"""What a test was told about this kernel's release."""
+"""What a test asked about this kernel's release."""
 
 
 def release() -> str | None:
-    """The release of the guest that this is; None on the host.
+    """The release of this guest; None on the host.
 
     Guest tests make kernels oops. An environment variable alone must not be enough to let them loose.
     """
@@ -70,17 +70,17 @@ class GuestPlugin:
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        def too_long(number: int, frame: FrameType | None) -> None:
+        def time_out(number: int, frame: FrameType | None) -> None:
             raise TimeoutError(f"{item.nodeid} takes longer than {TEST_LIMIT} s")
 
-        signal.signal(signal.SIGALRM, too_long)
+        signal.signal(signal.SIGALRM, time_out)
         signal.alarm(TEST_LIMIT)
         yield
         signal.alarm(0)
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
-        """A kernel that is newer than what is known of it, and differs, is news and no failure."""
+        """Report what a kernel newer than the table of releases does otherwise as news, not as a failure."""
         outcome: Any = yield
         report: pytest.TestReport = outcome.get_result()
         expected = item.stash.get(EXPECTED, None)

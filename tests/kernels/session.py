@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The guests of one test session, as pytest on the host sees them: which kernels, and what came back.
+"""The guests of one test session, as pytest on the host sees them: their kernels, and what came back.
 
 They are booted by a process of their own (boots.py), which writes down what happens; whoever wants the result of a
 test waits for it here. Not by threads of pytest: tests replace functions, fork, and wait for any child there is.
@@ -117,7 +117,7 @@ class Guest:
                 self.over = True
 
     def read(self) -> None:
-        """Takes what has been added to the journal."""
+        """Take the events that were added to the journal."""
         try:
             with open(self.journal, "rb") as f:
                 f.seek(self._position)
@@ -138,7 +138,7 @@ class Guest:
         else:
             what = f"no result came back from {self.kernel.release}"
         text = "\n".join([what, *self.trouble])
-        # Where pytest in the guest has told the trouble, the console adds nothing.
+        # Where pytest in the guest has said what is wrong, the console adds nothing.
         tail = "" if self.trouble and self.running is None else console_tail(self.console)
         return f"{text}\n\nThe end of {self.console}:\n{tail}" if tail else text
 
@@ -152,7 +152,7 @@ def console_tail(path: Path, lines: int = 60) -> str:
 
 
 def prune(sessions: Path) -> None:
-    """Removes the directories of sessions whose process is gone, but for the newest; others run beside this one."""
+    """Remove the directories of sessions whose process is gone, except the newest; others run beside this one."""
     over = [path for path in sorted(sessions.iterdir()) if not Path("/proc", path.name.rpartition("-")[2]).exists()]
     for old in over[:-KEEP]:
         shutil.rmtree(old, ignore_errors=True)
@@ -172,7 +172,7 @@ class Lab:
         self._boots: subprocess.Popen[bytes] | None = None
 
     def kernels(self) -> list[Kernel]:
-        """The kernels of all roles. If there are none to be had, one for each role that exists in name only."""
+        """The kernels of all roles; where none is to be had, placeholders."""
         if self._kernels is None:
             if missing := boot.missing():
                 self.unavailable = f"not there: {', '.join(missing)}"
@@ -186,7 +186,7 @@ class Lab:
         return self._kernels
 
     def start(self, tests: Mapping[Kernel, list[str]]) -> None:
-        """Starts to boot; the tests are given by kernel, and booted in that order."""
+        """Start to boot the kernels, in this order, for the tests of each."""
         sessions = self.archive.cache / "runs"
         session = sessions / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"
         for kernel, names in tests.items():
@@ -213,7 +213,7 @@ class Lab:
             )
 
     def results(self, role: str, test: str) -> list[Report] | None:
-        """Waits until the test is done. None: there is no result and there will be none."""
+        """The reports of a test, when it is done; None where there will be no result."""
         guest = self.guests[role]
         self._wait(lambda: test in guest.reports or guest.over)
         return guest.reports.get(test)
@@ -221,7 +221,7 @@ class Lab:
     def _wait(self, enough: Callable[[], bool], seconds: float = float("inf")) -> None:
         end = time.monotonic() + seconds
         while True:
-            # Asked before the journals are read, which hold all it wrote once it is gone.
+            # Looked at before the journals: once the process is gone, they hold all that it wrote.
             gone = self._boots is None or self._boots.poll() is not None
             for guest in self.guests.values():
                 guest.read()
@@ -232,14 +232,14 @@ class Lab:
             time.sleep(PAUSE)
 
     def _bury(self) -> None:
-        """No guest has a process any more; one that was not over has lost it."""
+        """Mark the guests that were not over when the process that boots them ended."""
         for guest in self.guests.values():
             if not guest.over:
                 guest.trouble.append("the process that boots the guests ended, see boots.log beside the consoles")
                 guest.over = True
 
     def finish(self) -> None:
-        """Lets the guests whose tests are all done send their logs and power off, and stops the others."""
+        """Let the guests whose tests are all done send their logs and power off, and stop the others."""
         self._wait(lambda: all(g.over or g.missing() for g in self.guests.values()), POWER_OFF)
         self.stop()
 

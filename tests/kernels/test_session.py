@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What comes back from a guest, and what is said when nothing does."""
+"""What comes back from a guest, and the reason that is given when nothing does."""
 
 import os
 import subprocess
@@ -15,13 +15,13 @@ from .session import KEEP, Guest, Lab, Plan, prune
 KERNEL = Kernel("6.0-amd64", "6.0-1", "sid", ("newest",))
 
 
-def test_plan_survives_the_way(tmp_path: Path) -> None:
+def test_a_plan_is_read_as_it_was_written(tmp_path: Path) -> None:
     plan = Plan(KERNEL, ("test_a", "test_b"))
     plan.write(tmp_path / "plan")
     assert Plan.read(tmp_path / "plan") == plan
 
 
-def test_what_is_known_when_a_kernel_dies(tmp_path: Path) -> None:
+def test_a_kernel_that_died_is_named_with_the_test_that_ran(tmp_path: Path) -> None:
     guest = Guest(KERNEL, ("test_a", "test_b", "test_c"), tmp_path)
     guest.console.write_text("Kernel panic - not syncing\r\n")
     guest.take({"event": "start", "test": "test_a"})
@@ -56,7 +56,7 @@ def test_half_a_line_is_left_for_the_next_time(tmp_path: Path) -> None:
         assert (guest.boots, guest.running) == (1, "test_a")
 
 
-def test_a_process_that_is_gone_leaves_no_one_waiting(tmp_path: Path) -> None:
+def test_nobody_waits_for_a_process_that_is_gone(tmp_path: Path) -> None:
     lab = Lab(tmp_path, None)
     lab.guests["newest"] = Guest(KERNEL, ("test_a",), tmp_path)
     with subprocess.Popen(["sleep", "60"], stdin=subprocess.PIPE) as process:
@@ -68,7 +68,7 @@ def test_a_process_that_is_gone_leaves_no_one_waiting(tmp_path: Path) -> None:
 
 
 def test_guests_end_with_the_session(tmp_path: Path) -> None:
-    """Whatever became of the session: its end of the pipe is closed then."""
+    """However it ends, its end of the pipe is closed."""
     directory = tmp_path / KERNEL.role
     directory.mkdir()
     Plan(Kernel("0.0.0-none", "0", "sid", KERNEL.roles), ("test_a",)).write(directory / "plan.json")

@@ -31,7 +31,7 @@ def kernel(request: pytest.FixtureRequest) -> Kernel:
 
 @pytest.fixture
 def expected(kernel: Kernel, request: pytest.FixtureRequest) -> Expected:
-    """What the kernel's release says about it. A failure on a newer one than was compared is news, see in_guest."""
+    """What is expected of the kernel's release. A failure on one newer than those compared is news, see in_guest."""
     table = Expected(kernel)
     request.node.stash[in_guest.EXPECTED] = table
     return table
@@ -39,13 +39,13 @@ def expected(kernel: Kernel, request: pytest.FixtureRequest) -> Expected:
 
 @pytest.fixture(scope="session")
 def modprobe() -> Callable[..., None]:
-    """Loads kernel modules; skips the test if the kernel has no such module, fails if it cannot be loaded."""
+    """Load kernel modules: the test is skipped if the kernel has no such module, and fails if it cannot be loaded."""
 
     def load(*modules: str) -> None:
         assert in_guest.release() is not None
         for module in modules:
-            known = subprocess.run(["modprobe", "-n", "-q", module], check=False)
-            if known.returncode != 0:
+            dry_run = subprocess.run(["modprobe", "-n", "-q", module], check=False)
+            if dry_run.returncode != 0:
                 pytest.skip(f"{os.uname().release} has no module {module}")
             done = subprocess.run(["modprobe", module], check=False, capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
@@ -55,7 +55,7 @@ def modprobe() -> Callable[..., None]:
 
 @pytest.fixture(scope="session")
 def as_nobody() -> Run:
-    """Runs a command as a user without any privilege."""
+    """Run a command as a user without any privilege."""
 
     def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -67,7 +67,7 @@ def as_nobody() -> Run:
 
 @pytest.fixture(scope="session")
 def call_as_nobody() -> Call:
-    """Calls a function as a user without any privilege, in a child process; what it returns or raises comes back."""
+    """Call a function as a user without any privilege, in a child: it returns or raises what the function does."""
 
     def call(function: Callable[[], Any]) -> Any:
         ours, theirs = os.pipe()
@@ -102,7 +102,7 @@ def call_as_nobody() -> Call:
 
 @pytest.fixture
 def netns(request: pytest.FixtureRequest) -> Iterator[Callable[[str], str]]:
-    """Makes named network namespaces with a working loopback; they go when the test is over."""
+    """Make named network namespaces with a working loopback, which go when the test is over."""
     made = []
 
     def add(name: str) -> str:
@@ -121,7 +121,7 @@ _expected = pytest.StashKey[list[re.Pattern[str]]]()
 
 @pytest.fixture
 def expect_complaint(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Says that the kernel will complain in its log, by a regular expression for the line."""
+    """Expect a complaint in the kernel's log, by a regular expression for its line."""
 
     def expect(pattern: str) -> None:
         request.config.stash.setdefault(_expected, []).append(re.compile(pattern))

@@ -6,7 +6,7 @@ from kprobe_tool.lab.offers import Kernel, upstream
 
 
 class Expected:
-    """Answers from the table of releases. Where the kernel is newer, a test that asked fails with news."""
+    """The table of releases, asked about one kernel. Where that is newer, a failure of a test that asked is news."""
 
     def __init__(self, kernel: Kernel) -> None:
         self.release = upstream(kernel.version)
@@ -18,11 +18,11 @@ class Expected:
         return change.is_in(self.release)
 
     def affected(self, check: str) -> bool:
-        """Whether a check is to find something here."""
+        """Whether a check must find this kernel affected."""
         self.asked = True
         return history.AFFECTED[check].includes(self.release)
 
     @property
     def is_news(self) -> bool:
-        """Whether what differs from the table is no failure of the tool."""
+        """Whether a difference from the table is news, and no failure of the tool."""
         return self.asked and history.is_news(self.release)

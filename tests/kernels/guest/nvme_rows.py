@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Connects, what comes of each, and rows of nvme-queues about them."""
+"""Connects to a target, what must come of each, and the rows of nvme-queues about them."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ from .tool import Answer
 
 @dataclass(frozen=True)
 class Scenario:
-    """A connect with these options to a target with this limit, and what comes of it (default, read, poll)."""
+    """A connect with these options to a target with this limit; and what must come of it (default, read, poll)."""
 
     transport: str
     asked: int
@@ -98,13 +98,13 @@ def bounds(asked: Any) -> tuple[int | None, int | None, int | None]:
     return asked["at_least"], asked["value"], asked["at_most"]
 
 
-def waits(pid: int, function: str) -> bool:
-    """Whether a process waits in this function of the kernel's, and not for the file system that it is on."""
+def waits_in(pid: int, function: str) -> bool:
+    """Whether a process sleeps in this function of the kernel."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "D" and bool(
         re.search(rf"\b{function}\b", Path(f"/proc/{pid}/stack").read_text())
     )
 
 
 def reset(controller: str) -> None:
-    """The kernel answers the write when the reset is done, with an error where it failed."""
+    """Reset a controller. The write returns when the reset is done, with an error where it failed."""
     subprocess.run(["sh", "-c", f"echo 1 > {CLASS}/{controller}/reset_controller"], check=False, capture_output=True)

@@ -34,7 +34,7 @@ EVERY = 128
 
 @contextmanager
 def every_cpu_online() -> Iterator[None]:
-    """All four CPUs of the guest, of which some may be offline: what a connect gets depends on them."""
+    """Take all four CPUs of the guest online: the queues that a connect gets depend on them."""
     assert (CPUS / "possible").read_text() == "0-3\n"
     offline = [path for path in CPUS.glob("cpu[0-9]/online") if path.read_text() == "0\n"]
     for path in offline:
@@ -56,7 +56,7 @@ def attribute(controller: str, name: str) -> str:
     return (CLASS / controller / name).read_text(encoding="ascii").strip()
 
 
-def gone(controller: str) -> bool:
+def is_gone(controller: str) -> bool:
     return not (CLASS / controller).exists()
 
 
@@ -70,8 +70,8 @@ class Target:
             subprocess.run(["mount", "-t", "configfs", "none", str(CONFIGFS)], check=True)
         self.connected: list[str] = []
 
-    def network(self) -> None:
-        """The dummy device with the target's address; a real RDMA device on top of it."""
+    def add_network(self) -> None:
+        """Make the dummy device with the target's address, on which a real RDMA device can be put."""
         if Path("/sys/class/net/nvmet0").exists():
             return
         self.modprobe("dummy")
@@ -88,7 +88,7 @@ class Target:
         if port.exists():
             return port
         if transport in PORTS:
-            self.network()
+            self.add_network()
         self.modprobe(*MODULES[transport])
         if transport == "rdma":
             subprocess.run(["rdma", "link", "add", "rxe0", "type", "rxe", "netdev", "nvmet0"], check=True)
@@ -113,7 +113,7 @@ class Target:
         return subsystem
 
     def offer(self, nqn: str, transport: str, qid_max: int = EVERY) -> None:
-        """A subsystem on a port, granting at most ``qid_max`` I/O queues. Skips the test where targets grant all."""
+        """Offer a subsystem on a port, with at most ``qid_max`` I/O queues. Skips the test if none can be set."""
         limit = self.subsystem(nqn) / "attr_qid_max"
         if not limit.exists():
             if qid_max != EVERY:
@@ -135,7 +135,7 @@ class Target:
         (self.port(transport) / "subsystems" / nqn).unlink()
 
     def connect(self, nqn: str, transport: str, **options: int) -> str:
-        """Connect and wait until the namespace's queues are there. Gives the controller's name."""
+        """Connect and wait until the namespace's queues are there. Returns the controller's name."""
         words = [f"nqn={nqn}", f"transport={transport}", f"hostnqn={HOSTNQN}", f"hostid={HOSTID}"]
         if transport in PORTS:
             words += [f"traddr={ADDRESS}", f"trsvcid={PORTS[transport]}"]
@@ -157,7 +157,7 @@ class Target:
         for name in self.connected:
             if (CLASS / name).exists():
                 (CLASS / name / "delete_controller").write_text("1")
-            wait_until(partial(gone, name), f"{name}: deleted")
+            wait_until(partial(is_gone, name), f"{name}: deleted")
         self.connected.clear()
 
     def close(self) -> None:

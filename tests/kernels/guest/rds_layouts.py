@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rows of RDS by a second declaration of their layouts, so that one mistake is not made twice."""
+"""Rows of RDS by a declaration of their layouts that shares nothing with the tool's."""
 
 import socket
 from collections.abc import Callable
 from typing import Any
 
 
-def mapped(raw_address: bytes) -> str:
+def address_of(raw_address: bytes) -> str:
     if raw_address[:12] == bytes(10) + b"\xff\xff":
         return socket.inet_ntop(socket.AF_INET, raw_address[12:])
     return socket.inet_ntop(socket.AF_INET6, raw_address)
@@ -23,8 +23,8 @@ LAYOUTS: dict[str, tuple[int, str, Callable[..., dict[str, Any]]]] = {
         "=I16s16s2s2sIQ",
         lambda sndbuf, bound, connected, bport, cport, rcvbuf, inum: {
             "sndbuf": sndbuf,
-            "bound_addr": mapped(bound),
-            "connected_addr": mapped(connected),
+            "bound_addr": address_of(bound),
+            "connected_addr": address_of(connected),
             "bound_port": port(bport),
             "connected_port": port(cport),
             "rcvbuf": rcvbuf,
@@ -37,8 +37,8 @@ LAYOUTS: dict[str, tuple[int, str, Callable[..., dict[str, Any]]]] = {
         lambda tx, rx, laddr, faddr, transport, flags: {
             "next_tx_seq": tx,
             "next_rx_seq": rx,
-            "laddr": mapped(laddr),
-            "faddr": mapped(faddr),
+            "laddr": address_of(laddr),
+            "faddr": address_of(faddr),
             "transport": transport.rstrip(b"\0").decode(),
             "flags": flags,
         },
@@ -47,9 +47,9 @@ LAYOUTS: dict[str, tuple[int, str, Callable[..., dict[str, Any]]]] = {
         10016,
         "=16s2s16s2sQQIII",
         lambda laddr, lport, paddr, pport, hdr, data, nxt, expected, seen: {
-            "local_addr": mapped(laddr),
+            "local_addr": address_of(laddr),
             "local_port": port(lport),
-            "peer_addr": mapped(paddr),
+            "peer_addr": address_of(paddr),
             "peer_port": port(pport),
             "hdr_rem": hdr,
             "data_rem": data,
@@ -65,8 +65,8 @@ LAYOUTS: dict[str, tuple[int, str, Callable[..., dict[str, Any]]]] = {
             lambda seq, length, laddr, faddr, lport, fport, flags, tos: {
                 "seq": seq,
                 "len": length,
-                "laddr": mapped(laddr),
-                "faddr": mapped(faddr),
+                "laddr": address_of(laddr),
+                "faddr": address_of(faddr),
                 "lport": port(lport),
                 "fport": port(fport),
                 "flags": flags,
@@ -87,7 +87,7 @@ C_FORMATS = {
 }
 
 
-def c_lines(source: str, values: tuple[Any, ...]) -> str:
+def c_line(source: str, values: tuple[Any, ...]) -> str:
     """A row as rds-tools' rds-info.c prints it from the IPv4 options."""
 
     def ipv4(raw_address: bytes) -> str:
@@ -115,7 +115,7 @@ def c_lines(source: str, values: tuple[Any, ...]) -> str:
 
 
 def c_line_of_row(source: str, row: dict[str, Any]) -> str:
-    """The same line, from the tool's row."""
+    """The line that rds-info.c prints, from the tool's row."""
     if source == "sockets":
         return (
             f"{row['bound_addr']:>15} {row['bound_port']:>5} {row['connected_addr'].replace('::', '0.0.0.0'):>15} "

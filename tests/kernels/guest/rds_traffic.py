@@ -44,8 +44,8 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.1)
 
 
-def raw(sock: socket.socket, optname: int) -> tuple[int, bytes]:
-    """The kernel's own answer, by a reader that shares nothing with the tool's."""
+def raw_answer(sock: socket.socket, optname: int) -> tuple[int, bytes]:
+    """The kernel's answer to an RDS option (size of a record, records), read without any code of the tool's."""
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = ctypes.create_string_buffer(1 << 20)
     length = ctypes.c_int(len(buffer))
@@ -83,7 +83,7 @@ def traffic_between_namespaces(modprobe: Callable[..., None]) -> Iterator[Traffi
     make("a6", A, A6)
     make("b6", B, B6)
     make("unbound", A, None)
-    made = Traffic(sockets, ports)
+    traffic = Traffic(sockets, ports)
     # Received and not read: two messages each.
     for length in (5, 23):
         rds.sendto(sockets["a4"].fileno(), b"x" * length, B4, ports["b4"])
@@ -95,7 +95,7 @@ def traffic_between_namespaces(modprobe: Callable[..., None]) -> Iterator[Traffi
     ip("-n", B, "link", "set", "ve-b", "down")
     rds.sendto(sockets["a4"].fileno(), b"r" * 11, B4, ports["b4"])
     wait_for(lambda: rows_of(A, "retrans") and rows_of(A, "send"))
-    yield made
+    yield traffic
     for sock in sockets.values():
         sock.close()
     for name in (A, B):

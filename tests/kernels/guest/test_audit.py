@@ -74,7 +74,9 @@ def verdict(check: Check, user: str, expected: Expected) -> str:
 
 @pytest.mark.parametrize("user", RUN)
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_verdicts(system: str, user: str, expected: Expected, modprobe: Modprobe) -> None:
+def test_verdicts_are_those_of_the_release_and_the_guest(
+    system: str, user: str, expected: Expected, modprobe: Modprobe
+) -> None:
     with nvme(modprobe) if system == "nvme" else loaded(system, modprobe):
         answer = RUN[user]("audit", "--only", system, "-o", "json", "--fail-on", "unknown")
     assert answer.err == ""

@@ -38,7 +38,7 @@ def masks(report: SyscallReport) -> dict[str, int | None]:
     return {field.name: field.mask for field in report.fields if field.flags}
 
 
-def accepted(report: SyscallReport, name: str) -> Support:
+def acceptance(report: SyscallReport, name: str) -> Support:
     (taken,) = {flag.result.accepted for field in report.fields for flag in field.flags if flag.name == name}
     return taken
 
@@ -49,11 +49,11 @@ def at_least(kernel: Kernel, *version: int) -> bool:
 
 @pytest.fixture(params=["root", "nobody"])
 def as_user(request: pytest.FixtureRequest, call_as_nobody: Call) -> Call:
-    """Calls a function as root or as nobody."""
+    """Call a function as root or as nobody."""
     return call_as_nobody if request.param == "nobody" else lambda function: function()
 
 
-def test_openat2(kernel: Kernel, as_user: Call) -> None:
+def test_masks_of_openat2_are_those_of_the_source(kernel: Kernel, as_user: Call) -> None:
     report: SyscallReport = as_user(lambda: report_of("openat2", exhaustive=True))
     assert (report.reachable, report.check_fields) == (Reachability.YES, CheckFields.NO)
     flags = 0x1047FFFC3 if at_least(kernel, 7, 2) else 0x7FFFC3
@@ -61,24 +61,23 @@ def test_openat2(kernel: Kernel, as_user: Call) -> None:
     assert (report.size.value, report.size_btf) == (24, 24)
 
 
-def test_openat2_bit_26(kernel: Kernel, as_user: Call) -> None:
-    """Three kinds of kernels: it is ignored, it is refused, it has a meaning."""
+def test_bit_26_is_ignored_refused_or_means_something(kernel: Kernel, as_user: Call) -> None:
     report: SyscallReport = as_user(lambda: report_of("openat2"))
     assert report.calls <= 60
     if at_least(kernel, 7, 2):
-        assert accepted(report, "O_EMPTYPATH") is Support.YES
+        assert acceptance(report, "O_EMPTYPATH") is Support.YES
     elif not at_least(kernel, 6, 13):
-        assert accepted(report, "O_EMPTYPATH") is Support.IGNORED
+        assert acceptance(report, "O_EMPTYPATH") is Support.IGNORED
     else:
-        assert accepted(report, "O_EMPTYPATH") in {Support.IGNORED, Support.NO}
+        assert acceptance(report, "O_EMPTYPATH") in {Support.IGNORED, Support.NO}
 
 
-def test_clone3(kernel: Kernel, as_user: Call) -> None:
+def test_masks_of_clone3_are_those_of_the_source(kernel: Kernel, as_user: Call) -> None:
     report: SyscallReport = as_user(lambda: report_of("clone3", exhaustive=True))
     newer = 0x3F if at_least(kernel, 7, 1) else 0x3
     # CLONE_NEWTIME is the one bit of the exit signal that has a meaning.
     assert masks(report) == {"flags": newer << 32 | LEGACY | 0x80}
-    assert accepted(report, "CLONE_DETACHED") is Support.NO
+    assert acceptance(report, "CLONE_DETACHED") is Support.NO
     assert (report.size.value, report.size_btf) == (88, 88)
 
 
@@ -87,7 +86,7 @@ def needs_mount_setattr(kernel: Kernel) -> None:
         pytest.skip(f"Linux {kernel.release} has no mount_setattr")
 
 
-def test_mount_setattr(kernel: Kernel) -> None:
+def test_masks_of_mount_setattr_are_those_of_the_source(kernel: Kernel) -> None:
     needs_mount_setattr(kernel)
     report = report_of("mount_setattr", exhaustive=True)
     assert masks(report) == {
@@ -99,15 +98,15 @@ def test_mount_setattr(kernel: Kernel) -> None:
     assert (report.size.value, report.size_btf) == (32, 32)
 
 
-def test_mount_setattr_as_nobody(kernel: Kernel, call_as_nobody: Call) -> None:
+def test_nobody_learns_only_the_argument_of_mount_setattr(kernel: Kernel, call_as_nobody: Call) -> None:
     needs_mount_setattr(kernel)
     report: SyscallReport = call_as_nobody(lambda: report_of("mount_setattr"))
     assert masks(report) == {"attr_set": None, "attr_clr": None, "propagation": None, "at_flags": 0x9900}
     assert (report.size.value, report.size_btf) == (None, 32)
 
 
-def test_relatives(kernel: Kernel) -> None:
-    """Sizes by the system call, equal to those of BTF, and what the kernels say of themselves."""
+def test_all_calls_are_there_with_the_sizes_of_their_release(kernel: Kernel) -> None:
+    """Sizes by the system call are those by BTF; and masks that kernels tell are those of their sources."""
     reports = {name: report_of(name) for name in table.NAMES}
     for report in reports.values():
         assert report.reachable is (
@@ -128,10 +127,10 @@ def test_relatives(kernel: Kernel) -> None:
     # Utilization clamping is a matter of the configuration.
     assert masks(reports["sched_setattr"])["sched_flags"] in {0x1F, 0x7F}
     priv_save = Support.YES if at_least(kernel, 6, 1) else Support.NO
-    assert accepted(reports["perf_event_open"], "PERF_SAMPLE_BRANCH_PRIV_SAVE") is priv_save
+    assert acceptance(reports["perf_event_open"], "PERF_SAMPLE_BRANCH_PRIV_SAVE") is priv_save
     # io_uring has it since v5.1; a kernel that cannot be asked has not said no.
-    told = Support.YES if at_least(kernel, 6, 18) else Support.UNKNOWN
-    assert accepted(reports["IORING_REGISTER_QUERY"], "IORING_SETUP_SQPOLL") is told
+    query_support = Support.YES if at_least(kernel, 6, 18) else Support.UNKNOWN
+    assert acceptance(reports["IORING_REGISTER_QUERY"], "IORING_SETUP_SQPOLL") is query_support
 
 
 BACKPORTED = {
@@ -153,7 +152,7 @@ def last_pid() -> str:
     return Path("/proc/loadavg").read_text().split()[-1]
 
 
-def test_no_process_file_or_mount(kernel: Kernel) -> None:
+def test_no_process_file_or_mount_is_made(kernel: Kernel) -> None:
     """Once its child runs, all of the probing moves neither the last pid nor anything else.
 
     The machine may start a process of its own meanwhile, so that one of several rounds has to be quiet.
@@ -178,7 +177,7 @@ def test_no_process_file_or_mount(kernel: Kernel) -> None:
     pytest.fail(f"the last pid went from {before} to {after}")
 
 
-def supervised(*under: str) -> Any:
+def run_supervised(*under: str) -> Any:
     argv = [sys.executable, str(SUPERVISE), *under, sys.executable, "-m", "kprobe_tool", "check-fields"]
     done = subprocess.run(
         [*argv, "openat2", "clone3", "mount_setattr", "-o", "json"], check=True, capture_output=True, text=True
@@ -186,8 +185,8 @@ def supervised(*under: str) -> Any:
     return json.loads(done.stdout)["results"]
 
 
-def test_emulated_check_fields(kernel: Kernel) -> None:
-    openat2, clone3, mount_setattr = supervised("--emulate", "--grow", "16")
+def test_an_emulated_check_fields_is_read(kernel: Kernel) -> None:
+    openat2, clone3, mount_setattr = run_supervised("--emulate", "--grow", "16")
     assert (openat2["check_fields"], openat2["size_check_fields"]) == ("yes", 40)
     assert (clone3["check_fields"], clone3["size_check_fields"]) == ("yes", 104)
     assert openat2["fields"][0]["mask"] == "0x1047fffc3"
@@ -197,8 +196,8 @@ def test_emulated_check_fields(kernel: Kernel) -> None:
     assert mount_setattr["fields"][0]["mask"] == "0x3000ff"
 
 
-def test_filters(kernel: Kernel) -> None:
-    openat2, clone3, mount_setattr = supervised(
+def test_filters_block_what_they_are_on(kernel: Kernel) -> None:
+    openat2, clone3, mount_setattr = run_supervised(
         "--filter", "openat2@63=134", "--filter", "clone3=ENOSYS", "--filter", "mount_setattr=kill"
     )
     assert (openat2["reachable"], openat2["check_fields"]) == ("yes", "blocked")
@@ -207,11 +206,11 @@ def test_filters(kernel: Kernel) -> None:
 
 
 @pytest.mark.parametrize("check", [checks.check_usize_limit, checks.check_reachability])
-def test_checks(kernel: Kernel, check: Callable[[], Finding]) -> None:
+def test_checks_find_nothing(kernel: Kernel, check: Callable[[], Finding]) -> None:
     assert check().status is Status.OK
 
 
-def test_copy_struct_to_user(kernel: Kernel) -> None:
+def test_the_tail_is_cleared_since_copy_struct_to_user(kernel: Kernel) -> None:
     finding = checks.check_copy_to_user()
     assert finding.evidence["size"] == 56
     assert finding.evidence["written_beyond_smaller"] is False

@@ -15,8 +15,8 @@ from kprobe_tool.native.child import Child, Request
 PATIENCE = 120
 
 
-def inside(*mounts: tuple[str, ...], ask: Callable[[], object], flags: int = 0) -> object:
-    """An answer from a mount namespace with these mounts, or how asking failed; nobody else sees them."""
+def ask_inside(*mounts: tuple[str, ...], ask: Callable[[], object], flags: int = 0) -> object:
+    """Call a function in a mount namespace with these mounts, which nobody else sees. Returns what it returns."""
 
     def answer(request: Request) -> Request:
         sched.unshare(sched.CLONE_NEWNS | flags)
@@ -28,7 +28,7 @@ def inside(*mounts: tuple[str, ...], ask: Callable[[], object], flags: int = 0) 
         return child.ask()["answer"]
 
 
-def tls_as_seen() -> list[object]:
+def ask_tls() -> list[object]:
     return [kmod.is_loaded(tls.MODULE), tls.is_ulp_registered()]
 
 
@@ -43,13 +43,13 @@ def loaded_tls(modprobe: Callable[..., None]) -> None:
     kmod.built_in.cache_clear()
 
 
-def test_tls_of_the_kernel_image_in_a_container(loaded_tls: None) -> None:
+def test_a_container_is_told_of_tls_by_the_kernel_s_symbols(loaded_tls: None) -> None:
     """With tls built in, a container has neither /sys/module/tls nor the kernel's modules.builtin, and its network
     namespace no list of ULPs: the kernel's symbols are what is left, and they are right."""
 
     def ask() -> object:
         assert not os.path.exists(tls.AVAILABLE_ULP)
-        seen = tls_as_seen()
+        seen = ask_tls()
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         with (
             socket.create_server(("127.0.0.1", 0)) as server,
@@ -58,18 +58,18 @@ def test_tls_of_the_kernel_image_in_a_container(loaded_tls: None) -> None:
             tls.take_over(sock)
         return seen
 
-    assert inside(NO_SYS_MODULE, NO_LIB_MODULES, ask=ask, flags=sched.CLONE_NEWNET) == [None, True]
+    assert ask_inside(NO_SYS_MODULE, NO_LIB_MODULES, ask=ask, flags=sched.CLONE_NEWNET) == [None, True]
 
 
-def test_tls_where_nothing_shows_it(loaded_tls: None) -> None:
-    """With /dev/null for a list of symbols nobody knows; an empty list was "not loaded" once."""
-    found = inside(NO_SYS_MODULE, NO_LIB_MODULES, NO_KALLSYMS, ask=tls_as_seen, flags=sched.CLONE_NEWNET)
+def test_tls_that_nothing_shows_is_unknown(loaded_tls: None) -> None:
+    """As with /dev/null in the place of the symbols, which was taken for "not loaded" once."""
+    found = ask_inside(NO_SYS_MODULE, NO_LIB_MODULES, NO_KALLSYMS, ask=ask_tls, flags=sched.CLONE_NEWNET)
     assert found == [None, None]
 
 
-def test_proc_of_processes_only() -> None:
-    """As systemd mounts it for ProcSubset=pid. Without /proc/modules it was a "kernel built without modules" once."""
-    found = inside(
+def test_a_proc_of_processes_only_says_nothing_of_modules() -> None:
+    """As systemd mounts it for ProcSubset=pid, which was taken for "a kernel built without modules" once."""
+    found = ask_inside(
         ("-t", "proc", "-o", "subset=pid", "proc", "/proc"),
         ask=lambda: [os.path.exists("/proc/modules"), kmod.loading_disabled_by()],
     )

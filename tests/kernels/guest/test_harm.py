@@ -44,9 +44,9 @@ SIGNALS = {
     signal.SIGTERM: {-signal.SIGTERM, 143},
     signal.SIGKILL: {-signal.SIGKILL},
 }
-"""The exit statuses that say nothing but that it was a signal."""
+"""By signal: the exit statuses of a command that it ended."""
 TRIES = 5
-"""For a point that is short. After them the signal comes before the command begins, which is never late."""
+"""How often a signal is tried at a point that may be short. At last it is sent before the command begins."""
 GONE_AFTER = 120.0
 """Seconds that orphans have to see that they are."""
 
@@ -68,13 +68,13 @@ def descendants(pid: int) -> Iterator[int]:
         yield from descendants(child)
 
 
-def namespace(pid: int) -> str | None:
+def namespace_of(pid: int) -> str | None:
     with suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/net")
     return None
 
 
-def sockets(pid: int) -> int:
+def count_sockets(pid: int) -> int:
     found = 0
     for name in names(f"/proc/{pid}/fd"):
         with suppress(OSError):
@@ -87,19 +87,19 @@ def has_child(pid: int) -> bool:
 
 
 def has_namespace(pid: int) -> bool:
-    """One of its children, or of theirs, is in a network namespace that is not its own."""
-    ours = {None, namespace(pid)}
-    return any(namespace(each) not in ours for each in descendants(pid))
+    """Whether one of its descendants is in a network namespace other than its own."""
+    ours = {None, namespace_of(pid)}
+    return any(namespace_of(each) not in ours for each in descendants(pid))
 
 
 def has_socket(pid: int) -> bool:
-    """More than it has got from this process."""
-    return sockets(pid) > sockets(os.getpid())
+    """Whether it has more sockets than this process, from which it has its first ones."""
+    return count_sockets(pid) > count_sockets(os.getpid())
 
 
 @dataclass(frozen=True)
 class Case:
-    """A command, and the points of its life at which signals meet it."""
+    """A command, and the signals that it gets, each at a point of its life."""
 
     arguments: tuple[str, ...]
     signals: tuple[tuple[signal.Signals, Condition], ...]
@@ -158,16 +158,16 @@ def before(systems: None) -> Before:
 
 
 @pytest.fixture(autouse=True)
-def unchanged(before: Before) -> Iterator[None]:
-    """No process is left, no file, and nothing in the kernel."""
+def nothing_changes(before: Before) -> Iterator[None]:
+    """Check that no process is left, no file, and nothing in the kernel."""
     yield
-    wait_until(lambda: not reaped(before.ours), "orphans", GONE_AFTER)
+    wait_until(lambda: not reap(before.ours), "orphans", GONE_AFTER)
     assert_unchanged(before.state)
     assert listing(WRITABLE) - before.files == set()
 
 
-def reaped(ours: frozenset[int]) -> frozenset[int]:
-    """The children that others left to this process, without those that have ended."""
+def reap(ours: frozenset[int]) -> frozenset[int]:
+    """Reap the orphans of others that have ended. Returns those that have not."""
     left = children(os.getpid()) - ours
     return frozenset(pid for pid in left if os.waitpid(pid, os.WNOHANG) == (0, 0))
 
@@ -190,12 +190,12 @@ def start(arguments: tuple[str, ...], output: int) -> int:
     return pid
 
 
-def ended(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def interrupt(case: Case, number: signal.Signals, point: Condition | None) -> int | None:
-    """The exit status of a command that got a signal at a point of its life; None where it had said all by then.
+    """The exit status of a command that got a signal at a point of its life; None where it had printed all by then.
 
     Without a point the signal comes before its first line.
     """
@@ -206,32 +206,32 @@ def interrupt(case: Case, number: signal.Signals, point: Condition | None) -> in
             os.kill(pid, number)
         os.kill(pid, signal.SIGCONT)
         if point is not None:
-            while not point(pid) and not ended(pid):
+            while not point(pid) and not has_ended(pid):
                 time.sleep(0.001)
             os.kill(pid, number)
         _, status = os.waitpid(pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        said = os.pread(output, 1 << 24, 0)
+        printed = os.pread(output, 1 << 24, 0)
     finally:
         os.close(output)
     # The whole document: it was on its way out.
-    return None if code in ENDED and said and json.loads(said)["document"] else code
+    return None if code in ENDED and printed and json.loads(printed)["document"] else code
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_to_the_end(case: Case) -> None:
+def test_nothing_changes_to_the_end(case: Case) -> None:
     output = os.memfd_create("output")
     pid = start(case.arguments, output)
     os.kill(pid, signal.SIGCONT)
     _, status = os.waitpid(pid, 0)
-    said = os.pread(output, 1 << 24, 0)
+    printed = os.pread(output, 1 << 24, 0)
     os.close(output)
     assert os.waitstatus_to_exitcode(status) in ENDED
-    assert json.loads(said)["results"]
+    assert json.loads(printed)["results"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_signals(case: Case) -> None:
+def test_nothing_changes_by_signals(case: Case) -> None:
     for number, point in case.signals:
         codes = (interrupt(case, number, each) for each in (*[point] * TRIES, None))
         assert next(code for code in codes if code is not None) in SIGNALS[number]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Looks at the kernel log when all other tests of this guest are done."""
+"""The kernel log, when all other tests of this guest are done."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ _OLD_TARGET = re.compile(r"WARNING: .* check_flush_dependency")
 
 
 @pytest.mark.last
-def test_no_kernel_complaints(expected_complaints: list[re.Pattern[str]]) -> None:
+def test_the_kernel_complains_of_nothing_unexpected(expected_complaints: list[re.Pattern[str]]) -> None:
     log = subprocess.run(["dmesg"], check=True, capture_output=True, text=True, errors="replace").stdout
     complaints = [
         line

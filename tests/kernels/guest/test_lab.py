@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lab itself: is this the kernel that was asked for, with what the other tests build on?"""
+"""The lab itself: the kernel that was asked for, with what the other tests build on."""
 
 import os
 import socket
@@ -17,34 +17,34 @@ from .conftest import NOBODY, Call, Run
 Modprobe = Callable[..., None]
 
 
-def test_release(kernel: Kernel) -> None:
+def test_the_kernel_is_the_one_asked_for(kernel: Kernel) -> None:
     assert os.uname().release == kernel.release
 
 
-def test_rds(modprobe: Modprobe) -> None:
+def test_rds_can_be_loaded(modprobe: Modprobe) -> None:
     modprobe("rds", "rds_tcp")
     protocols = Path("/proc/net/protocols").read_text()
     assert any(line.split()[0] == "RDS" for line in protocols.splitlines())
 
 
-def test_tls(modprobe: Modprobe) -> None:
+def test_tls_can_be_loaded(modprobe: Modprobe) -> None:
     modprobe("tls")
     assert "tls" in Path("/proc/sys/net/ipv4/tcp_available_ulp").read_text().split()
 
 
-def test_btf() -> None:
+def test_the_kernel_has_btf() -> None:
     # The first field of struct btf_header.
     assert Path("/sys/kernel/btf/vmlinux").read_bytes()[:2] == (0xEB9F).to_bytes(2, sys.byteorder)
 
 
-def test_nobody_is_nobody(as_nobody: Run, call_as_nobody: Call) -> None:
+def test_nobody_has_no_privilege(as_nobody: Run, call_as_nobody: Call) -> None:
     assert as_nobody(["id", "-u"]).stdout == "65534\n"
     assert call_as_nobody(os.getuid) == NOBODY
     with pytest.raises(PermissionError):
         call_as_nobody(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))
 
 
-def test_netns(netns: Callable[[str], str]) -> None:
+def test_namespaces_can_be_made(netns: Callable[[str], str]) -> None:
     name = netns("lab")
     shown = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True)
     assert name in shown.stdout.split()

@@ -17,7 +17,7 @@ SOCKETS = int(os.environ.get("KPROBE_TOOL_LOAD", "0"))
 pytestmark = pytest.mark.skipif(not SOCKETS, reason="KPROBE_TOOL_LOAD=60000 runs it")
 
 FIRST, PORTS = 10_000, 20_000
-"""Of each address, from the first on."""
+"""The first port that is bound on each address, and how many from there on."""
 SPARE = 1000
 
 AF_RDS = 21
@@ -25,7 +25,7 @@ AF_RDS = 21
 
 @pytest.fixture(scope="module")
 def crowd(modprobe: Callable[..., None]) -> Iterator[int]:
-    """Sockets bound on 127.0.0.1 and the addresses after it: how many there are."""
+    """Bind SOCKETS sockets on 127.0.0.1 and the addresses after it. Returns their number."""
     modprobe("rds", "rds_tcp")
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (SOCKETS + SPARE,) * 2)
@@ -41,7 +41,7 @@ def crowd(modprobe: Callable[..., None]) -> Iterator[int]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-def test_all_are_shown(crowd: int) -> None:
+def test_all_sockets_are_shown(crowd: int) -> None:
     ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
     answer = tool("rds-info", "--sockets", "-o", "json")
@@ -52,7 +52,7 @@ def test_all_are_shown(crowd: int) -> None:
     print(f"{crowd:,} RDS sockets: {time.monotonic() - began:.1f} s, {more >> 10} MiB more at most")
 
 
-def test_the_verdicts_are_the_same(crowd: int) -> None:
+def test_every_check_has_a_verdict(crowd: int) -> None:
     began = time.monotonic()
     answer = tool("audit", "--only", "rds", "-o", "json", "--fail-on", "never")
     assert (answer.code, answer.err) == (0, "")

@@ -60,13 +60,13 @@ def dead_fuse(modprobe: Callable[..., None], tmp_path: Path) -> Iterator[str]:
     os.waitpid(pid, 0)
 
 
-def test_it_does_hang(dead_fuse: str) -> None:
+def test_a_dead_file_system_does_hang(dead_fuse: str) -> None:
     """The control: stat(2) of that file never comes back."""
     with pytest.raises(subprocess.TimeoutExpired):
         subprocess.run(["stat", "-L", dead_fuse], check=False, capture_output=True, timeout=10)
 
 
-def test_it_is_looked_at_without_its_server(dead_fuse: str) -> None:
+def test_a_dead_file_system_is_looked_at_without_its_server(dead_fuse: str) -> None:
     fd = os.open(dead_fuse, os.O_PATH)
     try:
         assert cached_status(fd).inode == 1

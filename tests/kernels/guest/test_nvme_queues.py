@@ -32,7 +32,7 @@ from .nvme_rows import (
     reset,
     row_of,
     types_are_known,
-    waits,
+    waits_in,
 )
 from .nvmet import ADDRESS, CLASS, CPUS, PORTS, Target, attribute, every_cpu_online, wait_until
 from .tool import as_nobody, tool
@@ -178,9 +178,11 @@ def test_controller_that_hangs(target: Target, types: None) -> None:
         wait_until(lambda: in_flight.read_text().split() != ["0", "0"], "a request in flight")
         other = "none" if "[none]" not in scheduler.read_text() else "mq-deadline"
         writer = start("sh", "-c", f"echo {other} > {scheduler}")
-        wait_until(lambda: waits(writer.pid, "blk_mq_freeze_queue_wait"), "the writer waits")
+        wait_until(lambda: waits_in(writer.pid, "blk_mq_freeze_queue_wait"), "the writer waits")
         reader = start("cat", str(scheduler.parents[1] / "mq/0/cpu_list"))
-        wait_until(lambda: reader.poll() is not None or waits(reader.pid, "blk_mq_hw_sysfs_show"), "read, or waiting")
+        wait_until(
+            lambda: reader.poll() is not None or waits_in(reader.pid, "blk_mq_hw_sysfs_show"), "read, or waiting"
+        )
         if reader.poll() is not None:
             pytest.skip("this kernel lets queues be read while one is frozen")
         answer = tool("nvme-queues", "-o", "json", controller)

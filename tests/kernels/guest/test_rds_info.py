@@ -19,7 +19,7 @@ from kprobe_tool.native import btf, netns, rds, rds_info
 
 from .conftest import Run
 from .expected import Expected
-from .rds_layouts import C_FORMATS, LAYOUTS, c_line_of_row, c_lines, mapped
+from .rds_layouts import C_FORMATS, LAYOUTS, address_of, c_line, c_line_of_row
 from .rds_traffic import (
     A4,
     A6,
@@ -32,7 +32,7 @@ from .rds_traffic import (
     document,
     in_netns,
     ip,
-    raw,
+    raw_answer,
     rows_of,
     traffic_between_namespaces,
 )
@@ -68,10 +68,10 @@ def test_agrees_with_the_raw_buffers(traffic: Traffic, kernel: Kernel, expected:
     end = time.monotonic() + 30
     while True:
         # Sequence numbers and flags of a live connection move: read around the tool until nothing did.
-        before = [raw(sock, optname) for sock in readers.values()]
+        before = [raw_answer(sock, optname) for sock in readers.values()]
         args = ["--netns", A, "--netns", B, f"--{source}"]
         shown = document(*args)["results"]
-        if [raw(sock, optname) for sock in readers.values()] == before or time.monotonic() > end:
+        if [raw_answer(sock, optname) for sock in readers.values()] == before or time.monotonic() > end:
             break
     wanted = []
     for size, data in before[:1] if leaking else before:
@@ -94,13 +94,13 @@ def test_agrees_with_the_c_tool(traffic: Traffic, expected: Expected, source: st
     optname, layout = C_FORMATS[source]
     name, sock = (B, traffic.sockets["b4"])
     for _ in range(20):
-        size, data = raw(sock, optname)
+        size, data = raw_answer(sock, optname)
         spaces = ["--netns", A, "--netns", B] if expected.affected("rds-info-netns-leak") else ["--netns", name]
         shown = document(*spaces, f"--{source}")["results"]
-        if raw(sock, optname)[1] == data:
+        if raw_answer(sock, optname)[1] == data:
             break
     assert size == struct.calcsize(layout)
-    lines = sorted(c_lines(source, values) for values in struct.iter_unpack(layout, data))
+    lines = sorted(c_line(source, values) for values in struct.iter_unpack(layout, data))
     local = {"sockets": "bound_addr", "tcp": "local_addr"}.get(source, "laddr")
     mine = [row for row in shown if ":" not in row[local]]
     assert lines
@@ -127,7 +127,7 @@ def message_key(row: dict[str, Any]) -> tuple[Any, ...]:
 def test_the_kernel_bug_is_still_hidden(traffic: Traffic) -> None:
     """The IPv4 options give 0.0.0.0 for these rows on every kernel so far. One that does not is worth knowing."""
     for optname in (10003, 10004):
-        _, data = raw(traffic.sockets["a4"], optname)
+        _, data = raw_answer(traffic.sockets["a4"], optname)
         rows = list(struct.iter_unpack("=QI4s4s2s2sBB", data))
         assert rows
         assert {(values[2], values[3]) for values in rows} == {(bytes(4), bytes(4))}
@@ -210,7 +210,7 @@ def test_filter_by_state(traffic: Traffic, tmp_path: Path) -> None:
 
 def test_every_counter_is_there(traffic: Traffic, kernel: Kernel) -> None:
     names = [row["name"] for row in document("-c")["results"]]
-    _, data = raw(traffic.sockets["a4"], 10000)
+    _, data = raw_answer(traffic.sockets["a4"], 10000)
     assert len(names) == len(data) // 40 == len(set(names))
     assert {"conn_reset", "s_recv_delivered"} <= set(names) or "recv_delivered" in names
 
@@ -365,12 +365,14 @@ def test_infiniband_over_soft_rdma(traffic: Traffic, expected: Expected, modprob
             with contextlib.suppress(BlockingIOError):
                 rds.sendto(sock.fileno(), b"x", "10.78.0.2", 4000)
             rows = document("-I")["results"]
-            size, data = raw(sock, 10017)
+            size, data = raw_answer(sock, 10017)
         assert size == 92
         wanted = struct.unpack("=16s16s16s16sIIIIIBB2xI", data)
         (row,) = rows
         assert (
-            (row["src_addr"], row["dst_addr"]) == (mapped(wanted[0]), mapped(wanted[1])) == ("10.78.0.1", "10.78.0.2")
+            (row["src_addr"], row["dst_addr"])
+            == (address_of(wanted[0]), address_of(wanted[1]))
+            == ("10.78.0.1", "10.78.0.2")
         )
         assert (row["tos"], row["sl"], row["max_send_wr"]) == (wanted[9], wanted[10], wanted[4])
         connection = next(row for row in document("-n")["results"] if row["faddr"] == "10.78.0.2")

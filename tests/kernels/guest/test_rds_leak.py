@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Does the kernel show RDS across namespaces? The answer for these kernels is known, from their changelogs."""
+"""RDS across namespaces, on kernels whose changelogs say what they show."""
 
 import json
 import os
@@ -27,7 +27,7 @@ OF_RDS_TCP = {name for name in PER_NAMESPACE if "SEND" in name or "RETRANS" in n
 
 
 @pytest.fixture(autouse=True)
-def loaded(modprobe: Callable[..., None]) -> Iterator[None]:
+def load_rds(modprobe: Callable[..., None]) -> Iterator[None]:
     modprobe("rds", "rds_tcp")
     experiment.attempt.cache_clear()
     yield
@@ -42,7 +42,7 @@ def verdicts(document: Any) -> dict[str, str]:
     return {row["id"]: row["status"] for row in document["findings"]}
 
 
-def wanted(expected: Expected) -> dict[str, str]:
+def expected_outcomes(expected: Expected) -> dict[str, str]:
     state = "leaks" if expected.affected("rds-info-netns-leak") else "isolated"
     # Where the canary of rds_tcp is not made nothing is in its lists.
     untried = set() if connections_hold_namespace(os.uname().release) else OF_RDS_TCP
@@ -55,34 +55,34 @@ def wanted(expected: Expected) -> dict[str, str]:
     }
 
 
-def test_twelve_options() -> None:
+def test_twelve_options_are_per_namespace() -> None:
     assert len(PER_NAMESPACE) == 12
 
 
-def test_leak_check_as_root(expected: Expected) -> None:
+def test_root_finds_what_the_release_leaks(expected: Expected) -> None:
     answer = tool("rds-info", "--leak-check", "-o", "json")
-    assert outcomes(answer.json) == wanted(expected), answer.out
+    assert outcomes(answer.json) == expected_outcomes(expected), answer.out
     found = {check.id: expected.affected(check.id) for check in CHECKS if check.system == "rds"}
     assert verdicts(answer.json) == {name: "affected" if affected else "ok" for name, affected in found.items()}
     # The bind table does not count here.
     assert answer.code == (1 if any(found[name] for name in found if name != "rds-bind-netns") else 0)
 
 
-def test_leak_check_as_nobody(expected: Expected, as_nobody: Run) -> None:
+def test_nobody_finds_what_the_release_leaks(expected: Expected, as_nobody: Run) -> None:
     done = as_nobody([*ARGV, "rds-info", "--leak-check", "-o", "json"])
     assert not done.stderr, done.stderr
-    assert outcomes(json.loads(done.stdout)) == wanted(expected), done.stdout
+    assert outcomes(json.loads(done.stdout)) == expected_outcomes(expected), done.stdout
     assert done.returncode == (1 if expected.affected("rds-info-netns-leak") else 0)
 
 
-def test_audit_says_the_same(kernel: Kernel) -> None:
+def test_audit_and_leak_check_agree(kernel: Kernel) -> None:
     audit = tool("audit", "--only", "rds", "-o", "json").json
     check = tool("rds-info", "--leak-check", "-o", "json").json
     rds_rows = {row["id"]: row["status"] for row in audit["results"] if row["system"] == "rds"}
     assert rds_rows == verdicts(check)
 
 
-def test_the_tcp_canary_is_made(kernel: Kernel) -> None:
+def test_the_tcp_canary_is_made_where_connections_hold_their_namespace(kernel: Kernel) -> None:
     row = tool("audit", "--only", "rds-info-netns-leak", "-o", "json").json["results"][0]
     assert (row["evidence"]["tcp_canary"] == "made") == connections_hold_namespace(kernel.release)
 
@@ -94,7 +94,7 @@ def test_the_types_say_whether_connections_hold_their_namespace(kernel: Kernel) 
     assert tune_can_fail() == connections_hold_namespace(kernel.release)
 
 
-def test_the_second_witness_agrees(kernel: Kernel) -> None:
+def test_symbols_and_outcome_agree(kernel: Kernel) -> None:
     row = next(
         row
         for row in tool("audit", "--only", "rds", "-o", "json").json["results"]
@@ -105,8 +105,8 @@ def test_the_second_witness_agrees(kernel: Kernel) -> None:
     assert last.startswith("second witness: ") and ("rds_sock_count" in last) == (row["status"] == "affected")
 
 
-def test_with_rds_alone(modprobe: Callable[..., None]) -> None:
-    """Without rds_tcp there is no canary in the send, retransmit and TCP lists, and that is said."""
+def test_lists_of_rds_tcp_are_inconclusive_without_it(modprobe: Callable[..., None]) -> None:
+    """Without rds_tcp there is no canary in the send, retransmit and TCP lists."""
     # rmmod, since modprobe -r would take rds with it.
     subprocess.run(["rmmod", "rds_tcp"], check=True)
     try:
@@ -154,8 +154,8 @@ def snapshot() -> dict[str, object]:
     }
 
 
-def settled(before: dict[str, object]) -> dict[str, object]:
-    """Namespaces die in the kernel's own time: wait until nothing differs, or give up and show it."""
+def wait_until_settled(before: dict[str, object]) -> dict[str, object]:
+    """Wait until nothing differs any more, as namespaces die in the kernel's own time. Returns the last snapshot."""
     end = time.monotonic() + 120
     while (after := snapshot()) != before and time.monotonic() < end:
         time.sleep(1)
@@ -164,7 +164,7 @@ def settled(before: dict[str, object]) -> dict[str, object]:
 
 @pytest.fixture
 def before() -> dict[str, object]:
-    """A snapshot that holds still: what earlier tests made may still be going away."""
+    """A snapshot that no longer changes: what earlier tests made may still be going away."""
     end = time.monotonic() + 120
     while snapshot() != (found := snapshot()):
         assert time.monotonic() < end
@@ -174,10 +174,10 @@ def before() -> dict[str, object]:
 
 def test_nothing_is_left(before: dict[str, object]) -> None:
     subprocess.run([*ARGV, "rds-info", "--leak-check"], check=False, capture_output=True)
-    assert settled(before) == before
+    assert wait_until_settled(before) == before
 
 
-def test_nothing_is_left_after_kill(before: dict[str, object]) -> None:
+def test_nothing_is_left_after_a_kill(before: dict[str, object]) -> None:
     """Killed when everything is there: the last thing it does is wait for the message that must not come."""
     spaces = namespaces()
     process = subprocess.Popen([*ARGV, "rds-info", "--leak-check"], stdout=subprocess.DEVNULL)
@@ -189,10 +189,10 @@ def test_nothing_is_left_after_kill(before: dict[str, object]) -> None:
     assert process.poll() is None, "it ended before it could be killed"
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert settled(before) == before
+    assert wait_until_settled(before) == before
 
 
-def test_user_namespaces_disabled(expected: Expected, as_nobody: Run) -> None:
+def test_without_user_namespaces_only_root_has_verdicts(expected: Expected, as_nobody: Run) -> None:
     limit = Path("/proc/sys/user/max_user_namespaces")
     before = limit.read_text()
     limit.write_text("0")
@@ -206,4 +206,4 @@ def test_user_namespaces_disabled(expected: Expected, as_nobody: Run) -> None:
     assert {row["status"] for row in rows} == {"unknown"}
     assert all("ENOSPC" in row["reason"] and "root" in row["settle"] for row in rows)
     assert "Traceback" not in done.stderr
-    assert outcomes(as_root.json) == wanted(expected)
+    assert outcomes(as_root.json) == expected_outcomes(expected)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Do copy bits survive? The answer for these kernels is known, from their sources and from trying."""
+"""Copy bits, on kernels whose sources say whether they survive."""
 
 import json
 import signal
@@ -29,7 +29,7 @@ seen: list[dict[str, Any]] = []
 """What the run of the fixture saw, for tests/unit/data/skmsg."""
 
 KILLS = 5
-"""Tries to kill it while its programs are there. On a busy machine this process may not run meanwhile."""
+"""How often a kill is tried while programs are loaded: on a busy machine this process may not run meanwhile."""
 IDS = ("skmsg-tls-split-copy", "skmsg-push-pop-copy", "skmsg-stale-copy")
 
 
@@ -47,8 +47,8 @@ def bpf_objects() -> dict[str, set[int]]:
     return {kind: bpf_ids(kind) for kind in ("prog", "map")}
 
 
-def gone(before: dict[str, set[int]]) -> bool:
-    """Whether all objects that came since have gone again; one that was let go is freed after a grace period."""
+def wait_until_gone(before: dict[str, set[int]]) -> bool:
+    """Wait until all objects that came since are freed, which takes a grace period. Returns whether they are."""
     end = time.monotonic() + 60
     while any(now - before[kind] for kind, now in bpf_objects().items()):
         if time.monotonic() > end:
@@ -59,7 +59,7 @@ def gone(before: dict[str, set[int]]) -> bool:
 
 @pytest.fixture(scope="module")
 def answer(modprobe: Callable[..., None]) -> Iterator[Answer]:
-    """The check, run once: importing bcc and compiling is what takes time here."""
+    """The answer of one run for all tests here: importing bcc and compiling take time."""
     modprobe("tls")
     assert tls.is_cipher_registered(), "aesni_intel comes with the emulated CPU"
     before, objects = modules(), bpf_objects()
@@ -67,14 +67,14 @@ def answer(modprobe: Callable[..., None]) -> Iterator[Answer]:
     with pytest.MonkeyPatch.context() as patch:
         gather = experiment.gather
 
-        def keep(deadline: float) -> dict[str, Any]:
+        def gather_and_keep(deadline: float) -> dict[str, Any]:
             seen.append(gather(deadline))
             return seen[-1]
 
-        patch.setattr(experiment, "gather", keep)
+        patch.setattr(experiment, "gather", gather_and_keep)
         found = tool("skmsg", "check", "-o", "json")
     assert modules() == before
-    assert gone(objects)
+    assert wait_until_gone(objects)
     yield found
     experiment.attempt.cache_clear()
 
@@ -83,7 +83,9 @@ def outcomes(document: Any, socket: SocketKind) -> dict[str, str]:
     return {row["test"]: row["outcome"] for row in document["results"] if row["socket"] == socket.value}
 
 
-def test_known_outcomes(expected: Expected, answer: Answer, record_property: Callable[[str, object], None]) -> None:
+def test_known_outcomes_are_found(
+    expected: Expected, answer: Answer, record_property: Callable[[str, object], None]
+) -> None:
     open_ = "ok" if expected.has(history.SG_COPY) else "affected"
     ktls = "closed" if expected.has(history.TLS_OR_SOCKMAP) else open_
     tcp = "not-applicable" if expected.has(history.SPLICED_PAGES) else open_
@@ -95,7 +97,7 @@ def test_known_outcomes(expected: Expected, answer: Answer, record_property: Cal
     record_property("capture", json.dumps(seen[-1], indent=1))
 
 
-def test_controls(expected: Expected, answer: Answer) -> None:
+def test_controls_fail_as_the_release_must(expected: Expected, answer: Answer) -> None:
     closed = expected.has(history.TLS_OR_SOCKMAP)
     assert answer.json["controls"] == {
         "tls": None,
@@ -105,8 +107,8 @@ def test_controls(expected: Expected, answer: Answer) -> None:
     }
 
 
-def test_the_page_cache_was_seen_and_not_written(expected: Expected, answer: Answer) -> None:
-    """An outcome that rests on nothing is none."""
+def test_the_page_cache_is_seen_and_not_written(expected: Expected, answer: Answer) -> None:
+    """Without an element of the file, an outcome would rest on nothing."""
     ran = [row for row in answer.json["results"] if row["evidence"]["records"]]
     assert ran
     assert all(row["evidence"]["content_unchanged"] for row in ran)
@@ -117,33 +119,33 @@ def test_the_page_cache_was_seen_and_not_written(expected: Expected, answer: Ans
     assert bool(verdicts) == (not expected.has(history.TLS_OR_SOCKMAP) or not expected.has(history.SPLICED_PAGES))
 
 
-def test_statement(kernel: Kernel, answer: Answer) -> None:
+def test_the_statement_is_the_kernel_s_symbol(kernel: Kernel, answer: Answer) -> None:
     statement = answer.json["statement"]
     assert statement["method"] == "symbol"
     assert statement["present"] is ("tls_merge_open_record" in Path("/proc/kallsyms").read_text())
 
 
-def test_audit_says_the_same(answer: Answer) -> None:
+def test_audit_and_skmsg_check_agree(answer: Answer) -> None:
     audit = tool("audit", "--only", "skmsg", "-o", "json").json
     assert [row["id"] for row in audit["results"]] == list(IDS)
     assert [row["status"] for row in audit["results"]] == [row["status"] for row in answer.json["findings"]]
 
 
-def test_with_jit_hardening(answer: Answer) -> None:
+def test_jit_hardening_changes_no_outcome(answer: Answer) -> None:
     harden = Path("/proc/sys/net/core/bpf_jit_harden")
     before = harden.read_text()
     harden.write_text("2")
     try:
-        seen_so = experiment.gather(time.monotonic() + 200)
+        hardened = experiment.gather(time.monotonic() + 200)
     finally:
         harden.write_text(before)
-    found = results(experiment.experiment_of(seen_so))
+    found = results(experiment.experiment_of(hardened))
     assert {(each.case.name, each.socket.value): each.outcome.value for each in found} == {
         (row["test"], row["socket"]): row["outcome"] for row in answer.json["results"]
     }
 
 
-def test_as_nobody(as_nobody: Run) -> None:
+def test_nobody_gets_one_line(as_nobody: Run) -> None:
     done = as_nobody([*ARGV, "skmsg", "check"])
     assert done.returncode == 3
     assert done.stdout == ""
@@ -153,8 +155,8 @@ def test_as_nobody(as_nobody: Run) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def killed_with_programs() -> bool:
-    """Whether it was killed while it had programs loaded, and not only when it had ended."""
+def kill_with_programs() -> bool:
+    """Kill the command while it has programs loaded. Returns whether it had not ended before."""
     before = bpf_ids("prog")
     process = subprocess.Popen([*ARGV, "skmsg", "check"], stdout=subprocess.DEVNULL)
     while not bpf_ids("prog") - before and process.poll() is None:
@@ -163,11 +165,11 @@ def killed_with_programs() -> bool:
     return process.wait() == -signal.SIGKILL
 
 
-def test_nothing_is_left_after_kill(answer: Answer) -> None:
-    """Killed as soon as there is a program in the kernel; where that came too late, it is tried again."""
+def test_nothing_is_left_after_a_kill(answer: Answer) -> None:
+    """A kill that comes too late is tried again."""
     before = bpf_objects()
-    assert any(killed_with_programs() for _ in range(KILLS)), "it ended before it could be killed, each time"
-    assert gone(before)
+    assert any(kill_with_programs() for _ in range(KILLS)), "it ended before it could be killed, each time"
+    assert wait_until_gone(before)
 
 
 def test_a_kernel_that_has_no_ktls(expected: Expected) -> None:
@@ -180,8 +182,7 @@ def test_a_kernel_that_has_no_ktls(expected: Expected) -> None:
     assert tcp == dict.fromkeys(TCP, "ok" if expected.has(history.SG_COPY) else "affected"), found.out
 
 
-def test_without_tls(modprobe: Callable[..., None]) -> None:
-    """It is said, and not loaded."""
+def test_tls_that_is_not_loaded_stays_so(modprobe: Callable[..., None]) -> None:
     modprobe("tls")
     subprocess.run(["rmmod", "tls"], check=True)
     try:

@@ -47,7 +47,7 @@ EVERYTHING = MessageFilter(everything=True)
 
 @pytest.fixture(scope="module")
 def watch(modprobe: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[MessageWatch]:
-    """Compiled once for all tests here, since that takes most of their time."""
+    """A watch that is compiled once for all tests here, since that takes most of their time."""
     modprobe("tls")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bcc, "SOURCES", skmsg.sources(tmp_path_factory.mktemp("bpf")))
@@ -60,7 +60,7 @@ Collect = Callable[[], tuple[list[HookEvent], Counters]]
 
 @pytest.fixture
 def collect(watch: MessageWatch, record_property: Callable[[str, object], None]) -> Collect:
-    """What has happened since the start, kept as a capture for the unit tests where it is not too much."""
+    """Read the events since the start, and keep those that are not too many as a capture for the unit tests."""
 
     def read() -> tuple[list[HookEvent], Counters]:
         boot = boot_time()
@@ -81,8 +81,8 @@ def test_every_function_is_watched(watch: MessageWatch, collect: Collect) -> Non
     assert collect() == ([], Counters())
 
 
-def test_push_pop_and_pull(watch: MessageWatch, collect: Collect) -> None:
-    """Each is seen when it is done: 8 bytes more, and gone again."""
+def test_push_pop_and_pull_are_seen_when_done(watch: MessageWatch, collect: Collect) -> None:
+    """8 bytes more, and gone again."""
     with skmsg.connection("::1") as (client, peer):
         skmsg.use(watch.program, "push_pop_pull", client)
         watch.start(EVERYTHING)
@@ -100,8 +100,8 @@ def test_push_pop_and_pull(watch: MessageWatch, collect: Collect) -> None:
     assert counters == Counters(seen=4, emitted=4)
 
 
-def test_by_fentry(watch: MessageWatch) -> None:
-    """The same without kprobes, but for the function of a module, which bcc does not reach so."""
+def test_fentry_sees_the_same(watch: MessageWatch) -> None:
+    """All but the function of a module, which bcc does not reach by fentry."""
     with MessageWatch(AttachMethod.FENTRY) as other, skmsg.connection() as (client, peer):
         skmsg.use(other.program, "push_pop_pull", client)
         other.start(EVERYTHING)
@@ -117,7 +117,7 @@ def test_by_fentry(watch: MessageWatch) -> None:
     ]
 
 
-def test_ktls_without_a_sockmap(watch: MessageWatch, collect: Collect) -> None:
+def test_pages_of_a_file_are_seen_in_ktls(watch: MessageWatch, collect: Collect) -> None:
     """What sendfile() hands over is the file's page, with its copy bit."""
     with skmsg.connection() as (client, _):
         skmsg.encrypt(client)
@@ -132,8 +132,8 @@ def test_ktls_without_a_sockmap(watch: MessageWatch, collect: Collect) -> None:
     assert not element.exposed
 
 
-def test_a_full_record(watch: MessageWatch, collect: Collect) -> None:
-    """Every element of one that has as many as it can have: MAX_MSG_FRAGS, of slots that are one more."""
+def test_every_element_of_a_full_record_is_seen(watch: MessageWatch, collect: Collect) -> None:
+    """It has MAX_MSG_FRAGS elements, one less than there are slots."""
     with skmsg.connection() as (client, _):
         skmsg.encrypt(client)
         watch.start(EVERYTHING)
@@ -146,8 +146,8 @@ def test_a_full_record(watch: MessageWatch, collect: Collect) -> None:
     assert (full.start, full.end, full.size, full.copy) == (0, 17, 170, (1 << 17) - 1)
 
 
-def test_disabled_kprobes_are_told(watch: MessageWatch, collect: Collect) -> None:
-    """They could be registered, and would never be hit."""
+def test_disabled_kprobes_are_a_reason(watch: MessageWatch, collect: Collect) -> None:
+    """They can be registered, and are never hit."""
     enabled = Path(kprobe.ENABLED)
     enabled.write_text("0")
     try:
@@ -158,8 +158,8 @@ def test_disabled_kprobes_are_told(watch: MessageWatch, collect: Collect) -> Non
     assert collect() == ([], Counters())
 
 
-def test_load(watch: MessageWatch, collect: Collect) -> None:
-    """Nobody reads meanwhile: what the ring has no room for is counted to the last one."""
+def test_messages_that_find_no_room_are_counted(watch: MessageWatch, collect: Collect) -> None:
+    """Nobody reads meanwhile: what the ring has no room for is counted to the last message."""
     with skmsg.connection() as (client, peer):
         skmsg.use(watch.program, "pass_on", client)
         watch.start(EVERYTHING)
@@ -179,7 +179,7 @@ def by_connection(events: Sequence[HookEvent]) -> list[list[HookEvent]]:
     return list(found.values())
 
 
-def test_agrees_with_skmsg_check(watch: MessageWatch, collect: Collect, expected: Expected) -> None:
+def test_watch_and_skmsg_check_agree(watch: MessageWatch, collect: Collect, expected: Expected) -> None:
     """Where a test of copy bits is affected, an element of its file is seen without one, and nowhere else."""
     watch.start(EVERYTHING)
     done = experiment.run_in_child()
@@ -194,7 +194,7 @@ def test_agrees_with_skmsg_check(watch: MessageWatch, collect: Collect, expected
     assert sum(any(event.sg.exposed for event in seen) for seen in by_connection(events)) == (5 if unfixed else 0)
 
 
-def objects() -> dict[str, list[int]]:
+def bpf_objects() -> dict[str, list[int]]:
     """The ids of all BPF objects."""
     found = {}
     for kind in ("prog", "map", "link"):
@@ -203,19 +203,19 @@ def objects() -> dict[str, list[int]]:
     return found
 
 
-def probed() -> set[str]:
+def probed_functions() -> set[str]:
     """The functions that have kprobes, those of perf events included (kernel/kprobes.c, debugfs)."""
     lines = Path("/sys/kernel/debug/kprobes/list").read_text().splitlines()
     return {line.split()[2].partition("+")[0] for line in lines} & {function.name for function in FUNCTIONS}
 
 
-def left() -> tuple[object, ...]:
+def traces() -> tuple[object, ...]:
     """What a run could leave behind."""
-    return objects(), probed(), Path(tracefs.directory(), "kprobe_events").read_text()
+    return bpf_objects(), probed_functions(), Path(tracefs.directory(), "kprobe_events").read_text()
 
 
 @contextmanager
-def command(*args: str) -> Iterator[tuple[int, IO[str]]]:
+def watching(*args: str) -> Iterator[tuple[int, IO[str]]]:
     """The command in a process of its own that has imported everything already: its pid and what it prints."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -234,17 +234,17 @@ def command(*args: str) -> Iterator[tuple[int, IO[str]]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left(watch: MessageWatch, number: signal.Signals) -> None:
+def test_nothing_is_left_after_a_signal(watch: MessageWatch, number: signal.Signals) -> None:
     with skmsg.connection() as (client, peer):
         skmsg.use(watch.program, "pass_on", client)
         # The map keeps it.
         watch.program.close_programs()
-        before = left()
+        before = traces()
         assert before[1:] == (set(), "")
-        with command("--all", "--pid", str(os.getpid()), "-o", "jsonl") as (child, out):
+        with watching("--all", "--pid", str(os.getpid()), "-o", "jsonl") as (child, out):
             header = json.loads(out.readline())
             assert [hook["attached"] for hook in header["hooks"]] == [True] * len(FUNCTIONS)
-            assert probed() == {function.name for function in FUNCTIONS}
+            assert probed_functions() == {function.name for function in FUNCTIONS}
             skmsg.exchange(client, peer, 5)
             # Each line comes at once.
             rows = [json.loads(out.readline()) for _ in range(5)]
@@ -262,6 +262,6 @@ def test_nothing_is_left(watch: MessageWatch, number: signal.Signals) -> None:
         assert (summary["type"], summary["ended"]) == ("summary", "signal")
         assert (summary["seen"], summary["emitted"], summary["dropped"], summary["exposed"]) == (5, 5, 0, 0)
     end = time.monotonic() + 30
-    while left() != before and time.monotonic() < end:
+    while traces() != before and time.monotonic() < end:
         time.sleep(0.5)
-    assert left() == before
+    assert traces() == before

@@ -27,14 +27,14 @@ from .tool import Answer, as_nobody, tool
 
 ROUNDS = int(os.environ.get("KPROBE_TOOL_SOAK", "3"))
 SPIN, PAUSE = 0.3, 0.05
-"""Seconds that the load lets nobody else run, and that it rests."""
+"""Seconds for which the load lets nobody else run, and for which it rests."""
 LOAD_PRIORITY, TOOL_PRIORITY = 10, 20
 PATIENCE = 3 * 3600
 
 Modprobe = Callable[..., None]
 Verdicts = Mapping[str, str]
 Round = Callable[[], Verdicts]
-"""Does an experiment once: the verdict of each check."""
+"""Run an experiment once, for the verdict of each check."""
 
 seen: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
 """Experiment and check: verdicts, without unknown."""
@@ -47,11 +47,11 @@ def audits(system: str, tool_of_user: Callable[..., Answer]) -> Iterator[Round]:
         import_module(module)
     import_module("pyroute2")
 
-    def once() -> Verdicts:
+    def run_once() -> Verdicts:
         answer = tool_of_user("audit", "--only", system, "-o", "json", "--fail-on", "never")
         return {row["id"]: row["status"] for row in answer.json["results"]}
 
-    yield once
+    yield run_once
 
 
 @contextmanager
@@ -60,16 +60,16 @@ def sk_msg_runs() -> Iterator[Round]:
     with Child(skmsg.Experimenter().serve, time.monotonic() + PATIENCE) as child:
         prepared = skmsg.ask(child, do="prepare")
 
-        def once() -> Verdicts:
+        def run_once() -> Verdicts:
             done = skmsg.experiment_of(skmsg.run_all(child, prepared))
             return {check.id: finding(done, check.id).status.value for check in CHECKS if check.system == "skmsg"}
 
-        yield once
+        yield run_once
 
 
 @contextmanager
 def nvme_on_one_cpu(modprobe: Modprobe) -> Iterator[None]:
-    """Connected with all CPUs, and walked with one: the others would take three quarters of an emulated machine."""
+    """A controller connected with all CPUs, of which one stays online: the others would slow the guest down."""
     with nvme(modprobe):
         others = [path for path in CPUS.glob("cpu[1-9]/online") if path.read_text() == "1\n"]
         for path in others:
@@ -86,8 +86,8 @@ def idle() -> Iterator[None]:
 
 @contextmanager
 def busy() -> Iterator[None]:
-    """Every CPU is taken by a real-time process most of the time. Kernel workers wait for it; the tool does not, so
-    that it is always ahead of what the kernel still has to do."""
+    """A real-time process on every CPU most of the time. Kernel workers wait for it; the tool does not, so that it
+    is always ahead of what the kernel still has to do."""
     pids = []
     for cpu in os.sched_getaffinity(0):
         pid = os.fork()
@@ -131,18 +131,18 @@ EXPERIMENTS: dict[
 
 @pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_one_verdict(name: str, load: str, modprobe: Modprobe) -> None:
-    """Prints for 'make soak' how often each check said what. One that never says anything idle proves nothing."""
+def test_no_two_rounds_differ(name: str, load: str, modprobe: Modprobe) -> None:
+    """Print for 'make soak' how often each check had which verdict. Without any on an idle guest nothing is shown."""
     prepared, rounds = EXPERIMENTS[name]
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     with ExitStack() as stack:
         stack.enter_context(prepared(modprobe))
         # Forked before the load would be a child that waits for it.
         stack.enter_context(LOADS[load]())
-        once = stack.enter_context(rounds())
+        run_once = stack.enter_context(rounds())
         start = time.monotonic()
         for _ in range(ROUNDS):
-            for check, status in once().items():
+            for check, status in run_once().items():
                 counts[check][status] += 1
         seconds = time.monotonic() - start
     print(f"{os.uname().release} {name} {load}: {ROUNDS} rounds in {seconds:.0f} s")

@@ -41,20 +41,20 @@ def run(*args: str) -> tuple[int, str]:
     return answer.code, answer.out
 
 
-def test_corpus(
+def test_load_and_explain_agree_on_the_whole_corpus(
     kernel: Kernel, kernel_symbols: Symbols, tmp_path: Path, expect_complaint: Callable[[str], None]
 ) -> None:
-    """Every program: accepted or rejected as expected, and loading gives what explaining its log does."""
+    """Every program is accepted or rejected as expected, and explained alike by load and by its log."""
     # kfunc-slice-size-pointer meets a bug of v7.3's verifier, which says so in the log.
     expect_complaint(r"verifier bug|WARNING: .*(kernel/bpf/|bpf_)")
     release = short_release(kernel.release, kernel.version)
     before = objects()
-    asked, wrong = 0, []
+    loads, wrong = 0, []
     for program in PROGRAMS:
         found = loaded(program, kernel_symbols, tmp_path)
         if found is None:
             continue
-        asked += 1
+        loads += 1
         verdict, explained = found
         expected = program.expected(release)
         if isinstance(verdict, Error):
@@ -65,13 +65,13 @@ def test_corpus(
         assert verdict.diagnosis == explained, program.name
         if explained is not None and (explained.category, explained.problem) != expected:
             wrong.append((program.name, explained.category, explained.problem))
-    assert asked >= 100
-    assert len(wrong) <= asked * 0.05, wrong
+    assert loads >= 100
+    assert len(wrong) <= loads * 0.05, wrong
     kernel_symbols.close()
     assert left_of(before) == {}
 
 
-def test_objects_by_command(tmp_path: Path) -> None:
+def test_load_and_explain_agree_on_an_object(tmp_path: Path) -> None:
     before = objects()
     assert by_command(run, object_file("locks"), tmp_path) == 9
     assert left_of(before) == {}
@@ -87,24 +87,24 @@ def test_nothing_of_others_is_reached(name: str) -> None:
 
 
 @pytest.mark.parametrize("used", [False, True])
-def test_pinned_maps_of_others(used: bool) -> None:
+def test_pinned_maps_of_others_are_left_alone(used: bool) -> None:
     bpffs.loading_leaves_pinned_maps_alone(used=used)
 
 
-def test_live_maps_of_a_program_that_is_loaded_again() -> None:
+def test_live_maps_of_a_program_loaded_again_are_left_alone() -> None:
     bpffs.reloading_leaves_live_maps_alone()
 
 
 @pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
-def test_pinned_tables_of_bcc(declaration: str, tmp_path: Path) -> None:
+def test_tables_that_bcc_would_pin_are_refused(declaration: str, tmp_path: Path) -> None:
     bpffs.bcc_pins_nothing(declaration, tmp_path)
 
 
-def test_an_arena() -> None:
+def test_an_arena_leaves_nothing() -> None:
     bpffs.loading_an_arena()
 
 
-def test_a_token_path() -> None:
+def test_nothing_is_made_at_a_token_path() -> None:
     bpffs.loading_with_a_token_path()
 
 
@@ -112,8 +112,8 @@ def test_loaders_are_confined() -> None:
     bpffs.confined_loaders_reach_nothing()
 
 
-def test_what_a_load_switches_on_by_itself() -> None:
-    """The manual says so: the kernel does it for every program that may print, as it is loaded, or soon after."""
+def test_only_programs_that_print_switch_the_trace_event_on() -> None:
+    """The kernel does it for every program that may print, as the manual says: at the load, or soon after."""
     event = Path(tracefs.directory(), "events/bpf_trace/bpf_trace_printk/enable")
     event.write_text("0")
     run("verifier-log", "load", str(object_file("accepted")))
@@ -153,7 +153,7 @@ def test_stats_of_a_load(kernel: Kernel, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("level", ["0", "1", "2"])
-def test_instructions(level: str, tmp_path: Path) -> None:
+def test_instructions_are_loaded_at_every_level(level: str, tmp_path: Path) -> None:
     path = tmp_path / "hex"
     path.write_text("b7 00 00 00 02 00 00 00\n95 00 00 00 00 00 00 00\n")
     code, out = run(
@@ -165,7 +165,7 @@ def test_instructions(level: str, tmp_path: Path) -> None:
     assert (row["log_size"] > 0) == (level != "0")
 
 
-def test_a_log_that_is_long(tmp_path: Path, kernel_symbols: Symbols) -> None:
+def test_a_long_log_is_read_whole(tmp_path: Path, kernel_symbols: Symbols) -> None:
     """Megabytes of log, and still the verifier's own errno, not ENOSPC."""
     # Each round is on the way to the rejection, so level 1 shows it.
     path = tmp_path / "insns"
@@ -192,7 +192,7 @@ def test_nothing_is_left_after_a_kill() -> None:
     assert left_of(before) == {}
 
 
-def test_killed_while_the_verifier_is_at_work(kernel_symbols: Symbols) -> None:
+def test_nothing_is_left_after_a_kill_in_the_verifier(kernel_symbols: Symbols) -> None:
     """The longest verification there is: the signal ends it, and its maps go with the process."""
     code = (
         "from tests.corpus.kernel import load, symbols\n"
@@ -216,7 +216,7 @@ def test_killed_while_the_verifier_is_at_work(kernel_symbols: Symbols) -> None:
     assert left_of(before) == {}
 
 
-def test_without_privilege(as_nobody: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+def test_nobody_is_told_of_cap_bpf(as_nobody: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     UNPRIVILEGED.write_text("2") if UNPRIVILEGED.read_text().strip() == "0" else None
     done = as_nobody([*ARGV, "verifier-log", "load", str(object_file("accepted"))])
     assert done.returncode == 3

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""verifier-log watch with loaders of all kinds, and what the verifier says to those that ask for no log."""
+"""verifier-log watch with loaders of all kinds, and the verifier's messages where no log is asked for."""
 
 import errno as errnos
 import json
@@ -25,12 +25,12 @@ MAX_LOG = 1 << 18
 
 @pytest.fixture(scope="module")
 def watch() -> Iterator[LoadWatch]:
-    """Compiled once for all tests here, since that takes most of their time."""
+    """A watch that is compiled once for all tests here, since that takes most of their time."""
     with LoadWatch(MAX_LOG, reload=True) as made:
         yield made
 
 
-def test_three_loaders(watch: LoadWatch) -> None:
+def test_failing_loads_of_three_loaders_are_reported(watch: LoadWatch) -> None:
     """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
     watch.start(LoadFilter())
     assert watch.warnings == []
@@ -54,7 +54,7 @@ def test_three_loaders(watch: LoadWatch) -> None:
         assert found.diagnosis.category
 
 
-def test_a_loader_without_a_log(watch: LoadWatch) -> None:
+def test_messages_are_read_without_a_log(watch: LoadWatch) -> None:
     """The verifier's messages, which nobody has asked for, are those that a log would have."""
     watch.start(LoadFilter())
     seen = [loads.silently(text) for text, _ in loads.REFUSED]
@@ -70,7 +70,7 @@ def test_a_loader_without_a_log(watch: LoadWatch) -> None:
         assert found.diagnosis.recognised
 
 
-def test_an_attr_without_log_true_size(watch: LoadWatch) -> None:
+def test_an_attr_without_log_true_size_is_read(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     seen = loads.with_attr(loads.LONG.format(count=101), 2, 1 << 19, attr_size=loads.OLD_ATTR_SIZE)
     (report,), _ = collect(watch, {seen.pid})
@@ -78,8 +78,8 @@ def test_an_attr_without_log_true_size(watch: LoadWatch) -> None:
     assert report.last.load.true_size is None
 
 
-def test_an_attr_in_memory_never_touched(watch: LoadWatch) -> None:
-    """It cannot be read as the call begins, and can when it has ended."""
+def test_an_attr_in_memory_never_touched_is_read_at_the_end(watch: LoadWatch) -> None:
+    """It cannot be read when the call begins."""
     watch.start(LoadFilter())
     seen = odd_loads.untouched(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {seen.pid})
@@ -87,7 +87,7 @@ def test_an_attr_in_memory_never_touched(watch: LoadWatch) -> None:
     assert (report.last.load.attr_read, report.last.load.name) == (True, "untouched")
 
 
-def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
+def test_an_attr_that_is_nowhere_is_not_read(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     seen = odd_loads.nowhere()
     (report,), _ = collect(watch, {seen.pid})
@@ -95,8 +95,8 @@ def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
 
 
 @pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
-def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
-    """The system call never begins, and its end is seen."""
+def test_a_load_that_seccomp_refuses_is_reported(watch: LoadWatch, errno: int) -> None:
+    """Of such a system call only the end is seen."""
     watch.start(LoadFilter())
     seen = odd_loads.behind_seccomp(errno)
     (report,), counters = collect(watch, {seen.pid})
@@ -106,14 +106,14 @@ def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
     assert counters.seen == counters.emitted
 
 
-def test_in_a_pid_namespace() -> None:
-    """--pid means the numbers of our own namespace, in which processes of those below have one as well."""
+def test_pid_is_that_of_the_own_namespace() -> None:
+    """Processes of namespaces below have a number in it as well."""
     one, by_pid, (below,) = odd_loads.in_new_pid_namespace(odd_loads.watched_in_pid_namespace)
     assert by_pid == [one]
     assert 1 < one < below < 100
 
 
-def test_common_attributes(watch: LoadWatch) -> None:
+def test_a_log_by_common_attributes_is_read(watch: LoadWatch) -> None:
     """Newer kernels take a log there (seen on Linux v7.2); to an older one it is no such command."""
     watch.start(LoadFilter())
     seen = odd_loads.by_common_attrs(loads.REFUSED[0][0])
@@ -122,16 +122,16 @@ def test_common_attributes(watch: LoadWatch) -> None:
     assert (seen.errno, bool(seen.log)) in {(errnos.EACCES, True), (errnos.EINVAL, False)}
 
 
-def left() -> tuple[list[list[int]], list[str]]:
+def traces() -> tuple[list[list[int]], list[str]]:
     """What a run could leave behind: BPF objects, and kprobes, those of perf events included."""
     probes = Path("/sys/kernel/debug/kprobes/list").read_text().splitlines()
     return [list(bpf.ids(kind)) for kind in ("prog", "map", "link")], [line.split()[2] for line in probes]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
+def test_nothing_is_left_after_a_signal(watch: LoadWatch, number: signal.Signals) -> None:
     """A child runs it, which has imported everything already."""
-    before = left()
+    before = traces()
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -146,7 +146,7 @@ def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
     os.close(writing)
     with os.fdopen(reading) as out:
         assert json.loads(out.readline())["type"] == "header"
-        functions = {place.partition("+")[0] for place in left()[1]}
+        functions = {place.partition("+")[0] for place in traces()[1]}
         assert "verbose" in functions
         os.kill(child, number)
         rest = [json.loads(line) for line in out]
@@ -157,6 +157,6 @@ def test_nothing_is_left(watch: LoadWatch, number: signal.Signals) -> None:
         assert os.waitstatus_to_exitcode(status) == ExitCode.INTERRUPTED
         assert [(line["type"], line["ended"]) for line in rest] == [("summary", "signal")]
     deadline = time.monotonic() + 30
-    while left() != before and time.monotonic() < deadline:
+    while traces() != before and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert left() == before
+    assert traces() == before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Running kprobe-tool in the guest: in this process, since starting Python is what takes time here."""
+"""kprobe-tool in the guest, run in this process: starting Python is what takes time here."""
 
 import contextlib
 import io
@@ -14,7 +14,7 @@ from kprobe_tool import cli
 from .conftest import NOBODY
 
 ARGV = [sys.executable, "-m", "kprobe_tool"]
-"""For the tests that need a process of its own."""
+"""The command line of a process of its own, for the tests that need one."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def tool(*args: str) -> Answer:
 
 
 def as_nobody(*args: str) -> Answer:
-    """The tool in a child of this process that has given up root: starting Python anew takes seconds here."""
+    """Run the tool as nobody, in a child of this process: starting Python anew takes seconds here."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:

@@ -30,7 +30,7 @@ KERNELS = os.environ.get("KPROBE_TOOL_MATRIX_KERNELS", "newest-6.1,newest")
 MATRIX = (sys.executable, "-m", "kprobe_tool", "verifier-log", "matrix")
 FOR_NONE = "for_none"
 SECONDS = 1500
-"""For all kernels on a busy machine; an idle one of two cores takes a tenth of it."""
+"""For all kernels on a busy machine; an idle one of two cores takes a tenth of that."""
 
 pytestmark = pytest.mark.skipif(os.environ.get("KPROBE_TOOL_MATRIX") != "1", reason="opt-in: KPROBE_TOOL_MATRIX=1")
 
@@ -45,12 +45,12 @@ def ages(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(target)
 
 
-def left_behind() -> set[Path]:
+def guest_directories() -> set[Path]:
     return set(cache_directory().glob(".guests-*"))
 
 
 def test_floor_is_what_the_kernels_say(ages: str) -> None:
-    before = left_behind()
+    before = guest_directories()
     begin = time.monotonic()
     argv = [*MATRIX, ages, "--kernels", KERNELS, "-o", "json", "--timeout", str(SECONDS)]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=2 * SECONDS, check=False)
@@ -71,20 +71,20 @@ def test_floor_is_what_the_kernels_say(ages: str) -> None:
             assert row["cause_class"] == "environment", row
         elif row["program"] == FOR_NONE:
             assert row["cause_class"] == "source", row
-    assert left_behind() == before
+    assert guest_directories() == before
 
 
-def test_killed(ages: str) -> None:
-    """The guests end with the command, however it ends, and what they were made of goes, too."""
-    before = left_behind()
+def test_guests_end_with_a_killed_command(ages: str) -> None:
+    """And what they were made of goes with them."""
+    before = guest_directories()
     process = subprocess.Popen(
         [*MATRIX, ages, "--kernels", KERNELS.split(",")[-1]],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_until(lambda: any(path.glob("*/console.log") for path in left_behind() - before))
-    (directory,) = left_behind() - before
+    wait_until(lambda: any(path.glob("*/console.log") for path in guest_directories() - before))
+    (directory,) = guest_directories() - before
     wait_until(lambda: bool(guests_of(directory)))
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -93,7 +93,7 @@ def test_killed(ages: str) -> None:
 
 
 def guests_of(directory: Path) -> list[int]:
-    """Processes that were started for a guest whose script is in there."""
+    """The processes that were started for a guest whose script is in ``directory``."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Builds the User Mode Linux kernel with CHECK_FIELDS from Debian's linux-source: python -m tests.kernels.uml.build
+"""Build the User Mode Linux kernel with CHECK_FIELDS from Debian's linux-source: python -m tests.kernels.uml.build
 
 It takes 180 MB of download, 2 GB of disk while it runs, and 3 to 10 minutes. The kernel stays in the lab's cache.
 """
@@ -33,7 +33,7 @@ class Sources(Archive):
     """The linux-source packages of the same archive that the lab's kernels come from."""
 
     def newest(self) -> tuple[str, str]:
-        """(package, version)"""
+        """The newest package: (name, version)."""
         with self._locked():
             self._offers()
             names = [
@@ -62,7 +62,7 @@ def run(*argv: str, cwd: Path, **environment: str) -> None:
 
 
 def unpack(deb: Path, directory: Path) -> Path:
-    """The source tree."""
+    """Unpack a package. Returns its source tree."""
     run("dpkg-deb", "-x", str(deb), str(directory), cwd=directory)
     deb.unlink()
     archive = next((directory / "usr/src").glob("linux-source-*.tar.xz"))
@@ -72,7 +72,7 @@ def unpack(deb: Path, directory: Path) -> Path:
 
 
 def build(source: Path, out: Path) -> Path:
-    """The kernel: a program of this machine's architecture."""
+    """Build the kernel, a program of this machine's architecture. Returns where it is."""
     out.mkdir()
     run("patch", "-p1", "-i", str(PATCH), cwd=source)
     run("make", "-s", "ARCH=um", f"O={out}", "tinyconfig", cwd=source)

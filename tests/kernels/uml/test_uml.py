@@ -99,8 +99,8 @@ def masks(row: dict[str, Any]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("user", ["root", "nobody"])
-def test_check_fields(boot: Boot, user: str) -> None:
-    """The masks of the source, for every user; the sizes by all witnesses that there are."""
+def test_masks_and_sizes_are_those_of_the_source(boot: Boot, user: str) -> None:
+    """For every user, and by every witness of the sizes."""
     rows = boot.rows(user)
     for row in rows.values():
         assert (row["reachable"], row["check_fields"]) == ("yes", "yes")
@@ -119,8 +119,7 @@ def test_check_fields(boot: Boot, user: str) -> None:
     assert set(clone3.values()) == {ONES}
 
 
-def test_both_answers(boot: Boot) -> None:
-    """Where the mask says more than the system call does, and only there, the two columns differ."""
+def test_mask_and_call_differ_only_where_the_mask_has_more(boot: Boot) -> None:
     different = {
         (row["syscall"], field["name"], flag["name"])
         for row in boot.rows("root").values()
@@ -137,5 +136,5 @@ def test_both_answers(boot: Boot) -> None:
 
 
 def test_host_tests_pass_in_it(boot: Boot) -> None:
-    """The same tests that an emulation passes on every kernel."""
+    """Those that an emulation passes on every kernel."""
     assert boot.sections["pytest-status"].split()[0] == "0", boot.sections["pytest"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One line about what libbcc and the kernel wrote."""
+"""Errors of bcc: one line about what libbcc and the kernel wrote, and where bcc is found."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ NO_RIGHT = "could not open bpf map: sockets, error: Operation not permitted\n"
 @pytest.mark.parametrize(
     ("lockdown", "hint"), [("confidentiality", "the kernel is locked down"), ("none", "needs CAP_PERFMON")]
 )
-def test_kernel_memory_may_not_be_read(noise: str, lockdown: str, hint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kernel_memory_that_may_not_be_read_has_a_hint(
+    noise: str, lockdown: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(host, "lockdown", lambda: lockdown)
     error = bcc.failure("BPF program x.c", errnos.EINVAL, noise)
     assert str(error).startswith(f"BPF program x.c: may not read kernel memory (EPERM); {hint}")
@@ -42,17 +44,17 @@ def test_kernel_memory_may_not_be_read(noise: str, lockdown: str, hint: str, mon
         (0, NO_RIGHT, "x.c: Operation not permitted (EPERM); needs CAP_BPF"),
     ],
 )
-def test_one_line(number: int, noise: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_is_one_line(number: int, noise: str, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host, "lockdown", lambda: None)
     monkeypatch.setattr(host, "in_initial_user_namespace", lambda: True)
     monkeypatch.setattr(host, "effective_capabilities", frozenset)
-    told = str(bcc.failure("x.c", number, noise))
-    assert told.startswith(line)
-    assert "\n" not in told
+    line_of_error = str(bcc.failure("x.c", number, noise))
+    assert line_of_error.startswith(line)
+    assert "\n" not in line_of_error
 
 
 def test_bcc_is_found_outside_its_own_python() -> None:
-    """As from pipx or a virtual environment without system packages: -S leaves the site directories out."""
+    """As from pipx or a virtual environment without system packages; -S leaves the site directories out."""
     from kprobe_tool.native import bcc
 
     if not bcc.DISTRIBUTION.exists():

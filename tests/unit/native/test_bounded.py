@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calls that do not come back."""
+"""Calls in children, which may be late, die, or not come back at all."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kprobe_tool.native import bounded
 from ...processes import children
 
 
-def test_order_and_size() -> None:
-    """Answers larger than a pipe holds, in the order of the items, from a process that is not this one."""
+def test_large_answers_come_in_the_order_of_their_items() -> None:
+    """They are larger than a pipe holds, and come from another process."""
     found = list(bounded.run_each([1, 2, 3], lambda item: (os.getpid(), "x" * item * 300_000), 30))
     assert [item for item, _ in found] == [1, 2, 3]
     answers = [answer for _, answer in found if not isinstance(answer, OSError)]
@@ -24,7 +24,7 @@ def test_order_and_size() -> None:
     assert {pid for pid, _ in answers}.isdisjoint({os.getpid()})
 
 
-def test_stuck_ones_are_left_behind() -> None:
+def test_stuck_calls_are_left_behind() -> None:
     def slow(item: int) -> int:
         if item % 2:
             time.sleep(3600)
@@ -45,8 +45,8 @@ def test_no_child_is_left() -> None:
     assert children() <= before
 
 
-def test_dying_child() -> None:
-    """Killed for its memory, say: the item is lost, the others are not."""
+def test_a_child_that_dies_costs_its_item_only() -> None:
+    """As when it is killed for its memory."""
 
     def die(item: int) -> int:
         if item == 1:
@@ -58,7 +58,7 @@ def test_dying_child() -> None:
     assert str(second) == "the process that asked was killed by SIGKILL"
 
 
-def test_leaving_child() -> None:
+def test_a_child_that_leaves_is_an_error() -> None:
     def leave(item: int) -> None:
         os._exit(0)
 
@@ -66,8 +66,8 @@ def test_leaving_child() -> None:
     assert str(answer) == "the process that asked ended without an answer"
 
 
-def test_bug_in_the_child(capfd: pytest.CaptureFixture[str]) -> None:
-    """Told like a death, with its traceback on stderr; the same child goes on."""
+def test_a_bug_in_a_child_costs_its_item_only(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is an error like a death, with its traceback on stderr; the same child goes on."""
 
     def divide(item: int) -> tuple[float, int]:
         return 1 / item, os.getpid()
@@ -79,7 +79,7 @@ def test_bug_in_the_child(capfd: pytest.CaptureFixture[str]) -> None:
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
-def test_answer_that_cannot_be_sent() -> None:
+def test_an_answer_that_cannot_be_sent_is_an_error() -> None:
     ((_, answer),) = bounded.run_each([1], lambda item: lambda: item, 30)
     assert isinstance(answer, ChildProcessError)
 
@@ -89,8 +89,8 @@ def test_stdout_is_the_parent_s(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "noise\n")
 
 
-def test_child_that_cannot_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stuck in the kernel, it is left behind: nobody waits for it."""
+def test_a_child_that_cannot_be_killed_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is stuck in the kernel."""
     pids: list[int] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: pids.append(pid))
     try:
@@ -104,5 +104,5 @@ def test_child_that_cannot_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(pids) == 1
 
 
-def test_nothing_to_do() -> None:
+def test_no_items_have_no_answers() -> None:
     assert list(bounded.run_each([], lambda item: item, 30)) == []

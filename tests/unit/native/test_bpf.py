@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Buffers that grow until a log fits, whatever the kernel tells of its size."""
+"""bpf(2): where its attributes are, and buffers that grow until a log fits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kprobe_tool.native.bpf_insn import INSN_SIZE
 
 
 def test_attributes_are_where_the_kernel_reads_them() -> None:
-    """Those of union bpf_attr, which never change; tests/host holds all of them to the running kernel's BTF."""
+    """In union bpf_attr they never move; tests/host compares all of them with the running kernel's BTF."""
     offsets = {"license": 16, "log_level": 24, "log_buf": 32, "prog_name": 48, "attach_btf_id": 108}
     assert {name: getattr(bpf.bpf_attr_prog_load, name).offset for name in offsets} == offsets
     assert bpf.bpf_attr_prog_load.log_true_size.offset == 140
@@ -22,7 +22,7 @@ def test_attributes_are_where_the_kernel_reads_them() -> None:
     assert INSN_SIZE == 8
 
 
-def test_a_log_that_fits() -> None:
+def test_a_log_that_fits_is_asked_for_once() -> None:
     sizes = []
 
     def attempt(size: int) -> LoadAnswer:
@@ -33,7 +33,7 @@ def test_a_log_that_fits() -> None:
     assert sizes == [LOG_SIZE]
 
 
-def test_a_kernel_that_tells_the_size() -> None:
+def test_a_size_that_the_kernel_tells_is_asked_for() -> None:
     needed = LOG_SIZE * 100 + 1
     sizes = []
 
@@ -46,7 +46,7 @@ def test_a_kernel_that_tells_the_size() -> None:
     assert sizes == [LOG_SIZE, needed]
 
 
-def test_a_kernel_that_does_not() -> None:
+def test_the_buffer_grows_where_the_kernel_tells_no_size() -> None:
     sizes = []
 
     def attempt(size: int) -> LoadAnswer:
@@ -57,7 +57,7 @@ def test_a_kernel_that_does_not() -> None:
     assert sizes == [LOG_SIZE, LOG_SIZE * 16, LOG_SIZE * 256, LOG_SIZE_MAX]
 
 
-def test_no_system_call(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_that_is_not_known_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(syscall, "number", lambda name: None)
     with pytest.raises(OSError, match="number not known on"):
         bpf.bpf(bpf.BPF_PROG_GET_NEXT_ID, bpf.bpf_attr_next_id())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The BTF reader, on blobs that are built here, whole and broken."""
+"""The reader of BTF, on blobs that are built here, whole and broken."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_members_of_structs_inside_are_found() -> None:
     assert outer.member("nonsense") is None
 
 
-def test_what_a_function_returns() -> None:
+def test_functions_that_return_void_are_known() -> None:
     builder = example()
     integer = builder.integer("bool", 1)
     for name, returned in (("rds_tcp_tune", integer), ("rds_tcp_exit", 0)):
@@ -111,7 +111,7 @@ def test_what_a_function_returns() -> None:
         types.returns_void("odd")
 
 
-def test_names_are_of_a_kind() -> None:
+def test_a_name_is_found_among_its_kind_only() -> None:
     types = Btf(example().blob())
     assert types.struct("nonsense") is None
     assert types.struct("inner_t") is None, "a typedef is no struct"
@@ -119,8 +119,8 @@ def test_names_are_of_a_kind() -> None:
     assert types.find("inner_t", frozenset({btf.BTF_KIND_TYPEDEF})) is not None
 
 
-def test_types_of_a_module_refer_to_the_kernel_s() -> None:
-    """A module's types refer to the kernel's and to their own; strings too."""
+def test_types_and_strings_of_a_module_refer_to_the_kernel_s() -> None:
+    """And to the module's own."""
     base_blob = example()
     base = Btf(base_blob.blob())
     module = Builder(first=base_blob.next, first_string=len(base_blob.strings))
@@ -139,7 +139,7 @@ def test_types_of_a_module_refer_to_the_kernel_s() -> None:
     assert outer.size == 72, "the kernel's structs are there too"
 
 
-def test_newer_kind_with_its_layout() -> None:
+def test_a_newer_kind_is_skipped_by_its_layout() -> None:
     made = example()
     made.add("future", 25, 0, bytes(8))
     after = made.struct("after", 4)
@@ -150,7 +150,7 @@ def test_newer_kind_with_its_layout() -> None:
     assert types.find("after", btf.AGGREGATES) == after
 
 
-def test_more_members_than_16_bits_count() -> None:
+def test_more_members_than_16_bits_count_are_skipped() -> None:
     made = Builder()
     u32 = made.integer("unsigned int", 4)
     made.struct("large", 4 * 70000, *[("", u32, 0)] * 70000)
@@ -158,7 +158,7 @@ def test_more_members_than_16_bits_count() -> None:
     assert Btf(made.blob()).find("last", frozenset({btf.BTF_KIND_INT})) == last
 
 
-def broken(change: str) -> bytes:
+def break_blob(change: str) -> bytes:
     whole = example().blob()
     return {
         "empty": b"",
@@ -178,10 +178,10 @@ def broken(change: str) -> bytes:
 )
 def test_broken_btf_is_refused(change: str) -> None:
     with pytest.raises(ValueError, match="BTF: "):
-        Btf(broken(change))
+        Btf(break_blob(change))
 
 
-def test_types_that_go_in_circles() -> None:
+def test_types_that_go_in_circles_are_refused() -> None:
     made = Builder()
     made.add("one", btf.BTF_KIND_TYPEDEF, 2)
     made.add("two", btf.BTF_KIND_TYPEDEF, 1)

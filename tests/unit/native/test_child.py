@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A process that answers questions, and what is left of it."""
+"""A child that answers questions: its errors, and its end."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_child_does_not_outlive_its_parent() -> None:
         pytest.fail("the child is still there")
 
 
-def test_child_errors_reach_the_parent() -> None:
+def test_errors_of_a_child_reach_the_parent() -> None:
     from kprobe_tool.native.child import Child
 
     def serve(request: Request) -> Request:
@@ -69,8 +69,8 @@ def test_child_errors_reach_the_parent() -> None:
         os.waitpid(child.pid, 0)
 
 
-def test_stuck_child_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A killed child that does not end keeps nobody."""
+def test_a_stuck_child_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a killed child that does not end."""
 
     def wait(request: Request) -> Request:
         time.sleep(3600)

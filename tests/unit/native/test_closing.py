@@ -16,13 +16,13 @@ class Opened(Closing):
         self.closed += 1
 
 
-def test_a_block_closes() -> None:
+def test_the_end_of_a_block_closes() -> None:
     with Opened() as opened:
         assert opened.closed == 0
     assert opened.closed == 1
 
 
-def test_so_does_one_that_fails() -> None:
+def test_the_failure_of_a_block_closes() -> None:
     opened = Opened()
     with pytest.raises(ValueError, match="no"), opened:
         raise ValueError("no")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ELF files: what compilers make, and what somebody made to be read wrongly."""
+"""ELF files: those that compilers make, and those that are made to be read wrongly."""
 
 from __future__ import annotations
 
@@ -26,15 +26,13 @@ def section(name: int, kind: int, offset: int, size: int, link: int = 0) -> byte
     return struct.pack(elf.SHDR, name, kind, 0, 0, offset, size, link, 0, 0, 0)
 
 
-def test_own_interpreter() -> None:
-    """Whatever this machine is, its programs are ELF files of it."""
+def test_the_own_interpreter_is_of_this_machine() -> None:
     start = Path(sys.executable).read_bytes()[: elf.EHDR_SIZE]
     assert elf.machine(start) == elf.header(start).machine
     assert elf.machine(start) != elf.EM_BPF
 
 
-def test_object_of_clang() -> None:
-    """As readelf sees it."""
+def test_an_object_of_clang_is_read_as_readelf_does() -> None:
     if shutil.which("readelf") is None:
         pytest.skip("no readelf")
     path = objects.object_file("accepted")
@@ -48,7 +46,7 @@ def test_object_of_clang() -> None:
     assert functions == {line.split()[-1] for line in printed.splitlines() if " FUNC " in line} != set()
 
 
-def test_other_class_and_byte_order() -> None:
+def test_only_the_machine_is_read_in_another_byte_order() -> None:
     big = b"\x7fELF\x01\x02" + bytes(10) + struct.pack(">HH", 1, elf.EM_BPF)
     assert elf.machine(big) == elf.EM_BPF
     with pytest.raises(ValueError, match="byte order"):
@@ -56,7 +54,7 @@ def test_other_class_and_byte_order() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF", b"MZ".ljust(64, b"\0")])
-def test_no_elf_file(data: bytes) -> None:
+def test_what_is_no_elf_file_is_refused(data: bytes) -> None:
     assert elf.machine(data) is None
     with pytest.raises(ValueError, match="no ELF file"):
         elf.sections(data)
@@ -66,12 +64,12 @@ def test_no_elf_file(data: bytes) -> None:
     ("data", "reason"),
     [(header(3, 0), "not in the file"), (header(0, 0), "no section headers"), (header(1, 1), "no section")],
 )
-def test_section_headers_that_are_not_there(data: bytes, reason: str) -> None:
+def test_section_headers_that_are_not_there_are_refused(data: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         elf.sections(data)
 
 
-def test_section_headers_where_no_file_has_any() -> None:
+def test_section_headers_where_no_file_has_any_are_refused() -> None:
     """e_shoff of 64 bits. Found by fuzzing."""
     data = bytearray(header(1, 0))
     data[40:48] = b"\xff" * 8
@@ -79,8 +77,8 @@ def test_section_headers_where_no_file_has_any() -> None:
         elf.sections(bytes(data))
 
 
-def test_sections_beyond_the_file() -> None:
-    """They are empty, and a table of symbols whose names are nowhere has none."""
+def test_sections_beyond_the_file_are_empty() -> None:
+    """And a table of symbols whose names are nowhere has no symbols."""
     data = header(2, 0) + section(0, 3, 1 << 60, 1 << 60) + section(1 << 31, elf.SHT_SYMTAB, 0, 1 << 63, link=9)
     found = elf.sections(data)
     assert [each.name for each in found] == ["", ""]
@@ -89,7 +87,7 @@ def test_sections_beyond_the_file() -> None:
 
 
 def test_overlapping_sections_take_no_memory() -> None:
-    """60,000 sections of 64 MiB each, which are all the same bytes."""
+    """60,000 sections of 64 MiB, which all have the same bytes."""
     room = 64 << 20
     data = header(60_000, 0) + section(0, 1, 0, room) * 60_000
     found = elf.sections(data + bytes(room))
@@ -97,7 +95,7 @@ def test_overlapping_sections_take_no_memory() -> None:
     assert len(found[-1].data) == room
 
 
-def test_segments_cut_short() -> None:
+def test_segments_cut_short_are_left_out() -> None:
     load = struct.pack(elf.PHDR, elf.PT_LOAD, 7, 4096, 1 << 40, 0, 100, 100, 4096)
     note = struct.pack(elf.PHDR, 4, 0, 0, 0, 0, 1, 0, 0)
     assert list(elf.segments(note + load + load[:-1])) == [elf.Segment(1 << 40, 100, 4096)]

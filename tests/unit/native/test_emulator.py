@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What shows that not the kernel answers."""
+"""The signs of an emulator that answers in the kernel's place."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Children on hosts that refuse this and that; each in a program of its own, which is changed for good."""
+"""Children on hosts that refuse what they need; each in a program of its own, which is changed for good."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def refused():
 
 
 def run(code: str, before: Callable[[], object] | None = None) -> str:
-    """What a program that has ASK prints; nothing on stderr."""
+    """The output of a program that begins with ASK; it must end well, and print nothing on stderr."""
     done = subprocess.run(
         [sys.executable, "-c", ASK + code],
         cwd=ROOT,
@@ -63,7 +63,7 @@ def run(code: str, before: Callable[[], object] | None = None) -> str:
 
 
 @pytest.mark.parametrize("name", ["recvfrom", "newfstatat"])
-def test_what_a_child_does_without(name: str) -> None:
+def test_a_child_does_without_calls_it_does_not_need(name: str) -> None:
     denied.require()
     assert run(f"deny('{name}'); ask()") == "asked"
 
@@ -76,14 +76,13 @@ def test_what_a_child_does_without(name: str) -> None:
         ("socketpair", "child process Operation not permitted"),
     ],
 )
-def test_child_that_cannot_be_set_up(name: str, printed: str) -> None:
-    """One error of the parent's, and no word from the child."""
+def test_a_child_that_cannot_be_set_up_is_one_error(name: str, printed: str) -> None:
+    """It is the parent's; the child prints nothing."""
     denied.require()
     assert run(f"deny('{name}'); refused()").startswith(f"CannotStart {printed}")
 
 
-def test_undoing_child_that_cannot_be_set_up() -> None:
-    """Nothing is made that nobody could remove."""
+def test_nothing_is_made_without_a_child_to_undo_it() -> None:
     denied.require()
     code = """
 deny("setsid")
@@ -96,8 +95,8 @@ except CannotStart as error:
     assert run(code) == "child process: setsid(2)"
 
 
-def test_no_process_to_be_had() -> None:
-    """Each item says so; the ones that a process could be had for are answered."""
+def test_items_without_a_process_are_errors() -> None:
+    """The items for which a process could be made before are answered."""
     denied.require()
     code = """
 import errno
@@ -109,8 +108,8 @@ print(type(first).__name__, *(f"{type(answer).__name__} {answer.errno == errno.E
     assert run(code) == "ChildProcessError CannotStart True CannotStart True"
 
 
-def test_memory_that_is_not_there() -> None:
-    """A MemoryError is the host's doing, and costs its item only."""
+def test_missing_memory_costs_its_item_only() -> None:
+    """A MemoryError is the host's error, not a bug."""
     answers = [answer for _, answer in bounded.run_each([1, 1 << 60, 2], lambda item: len(bytes(item)), 60)]
     assert [type(answer) for answer in answers] == [int, OSError, int]
     assert str(answers[1]) == "[Errno 12] Cannot allocate memory"
@@ -124,25 +123,25 @@ def test_memory_that_is_not_there() -> None:
         assert child.ask(size=1) == {"length": 1}
 
 
-def test_no_memory_maps() -> None:
-    """Whatever Python still gets by then: an answer or one error, and no traceback."""
+def test_without_memory_maps_there_is_an_answer_or_one_error() -> None:
+    """It depends on the memory that Python has by then; there is no traceback."""
     denied.require()
     assert run("import errno; deny('mmap', error=errno.ENOMEM); refused()").split()[0] in {"asked", "CannotStart"}
 
 
-def test_sigchld_ignored() -> None:
+def test_children_are_asked_where_sigchld_is_ignored() -> None:
     """As some init systems and wrappers of cron jobs leave it."""
     assert run("ask()", lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)) == "asked"
 
 
-def test_sigchld_ignored_in_a_thread() -> None:
-    """Where it cannot be undone, nothing is known of how a child ended, and nothing breaks."""
+def test_children_are_asked_in_a_thread_where_sigchld_is_ignored() -> None:
+    """A thread cannot undo it: how a child ended is not known then, and nothing breaks."""
     code = "import threading; thread = threading.Thread(target=ask); thread.start(); thread.join()"
     assert run(code, lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)) == "asked"
 
 
-def test_many_descriptors() -> None:
-    """More than select(2) knows."""
+def test_children_are_asked_with_many_descriptors_open() -> None:
+    """They are more than select(2) takes."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2048:
         pytest.skip("not so many open files here")
@@ -155,13 +154,12 @@ ask()
     assert run(code) == "asked"
 
 
-def test_closed_streams() -> None:
-    """stdout and stderr may be anything, or nothing."""
+def test_children_are_asked_with_stderr_closed() -> None:
     assert run("os.close(2); ask()") == "asked"
 
 
-def test_large_messages() -> None:
-    """64 KiB pages as hexadecimal digits are more than a socket takes at once."""
+def test_large_messages_cross_whole() -> None:
+    """1 MiB as hexadecimal digits is more than a socket takes at once."""
     pages = Memory(bytes(range(256)) * 4096, ((0, b"\xff" * (1 << 20)),))
     with Prober(time.monotonic() + 60) as prober:
         answer = prober.ask(Call("pidfd_open", (0x7FFFFFFF, pages)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""ELF core files that are none the kernel would write."""
+"""/proc/kcore, and core files that no kernel would write."""
 
 import struct
 from pathlib import Path
@@ -18,7 +18,7 @@ def core(phoff: int, offset: int) -> bytes:
     return head + struct.pack(PHDR, PT_LOAD, 0, offset, 0x1000, 0, 64, 64, 0) + bytes(64)
 
 
-def test_memory_by_its_address(tmp_path: Path) -> None:
+def test_memory_is_read_by_its_address(tmp_path: Path) -> None:
     path = tmp_path / "core"
     path.write_bytes(core(EHDR_SIZE, EHDR_SIZE))
     found = Kcore(str(path))
@@ -26,14 +26,14 @@ def test_memory_by_its_address(tmp_path: Path) -> None:
     found.close()
 
 
-def test_headers_where_no_file_has_any(tmp_path: Path) -> None:
+def test_headers_where_no_file_has_any_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "core"
     path.write_bytes(core(AWAY, 0))
     with pytest.raises(OSError, match="Invalid argument"):
         Kcore(str(path))
 
 
-def test_memory_where_no_file_has_any(tmp_path: Path) -> None:
+def test_memory_where_no_file_has_any_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "core"
     path.write_bytes(core(EHDR_SIZE, AWAY))
     found = Kcore(str(path))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What modprobe would do, from its configuration, in a directory of our own."""
+"""What modprobe would do, by its configuration in a directory of our own."""
 
 import os
 from pathlib import Path
@@ -34,7 +34,7 @@ def target(tree: Path, release: str = "6.12") -> AliasTarget | None:
     return kmod.alias_target("net-pf-21", release)
 
 
-def test_no_alias(tree: Path) -> None:
+def test_without_an_alias_nothing_is_loaded(tree: Path) -> None:
     (tree / "etc" / "a.conf").write_text("# alias net-pf-21 rds\nalias net-pf-2* other extra\n\n")
     assert target(tree) is None
 
@@ -53,7 +53,7 @@ def test_a_blocked_module_is_known_as_such(tree: Path, line: str) -> None:
     assert found is not None and found.blocked is not None and "rds" in found.blocked
 
 
-def test_alias_off(tree: Path) -> None:
+def test_an_alias_to_off_is_blocked(tree: Path) -> None:
     (tree / "etc" / "a.conf").write_text("alias net-pf-21 off\n")
     found = target(tree)
     assert found is not None and found.blocked is not None
@@ -73,20 +73,20 @@ def test_a_file_hides_those_of_its_name_in_later_directories(tree: Path) -> None
     assert target(tree) is not None
 
 
-def test_odd_bytes(tree: Path) -> None:
+def test_odd_bytes_hide_no_alias(tree: Path) -> None:
     (tree / "etc" / "a.conf").write_bytes(b"\xff\xfe\0 \x80\nalias net-pf-21 rds\n")
     assert target(tree) is not None
 
 
-def test_modules_alias(tree: Path) -> None:
+def test_modules_alias_names_the_module(tree: Path) -> None:
     assert target(tree) is None
     path = tree / "6.12" / "modules.alias"
     path.write_text("alias net-pf-21 rds\n")
     assert target(tree) == AliasTarget("rds", str(path), None)
 
 
-def test_without_modules_alias_nobody_knows(tree: Path) -> None:
-    """It was "nothing would be loaded" once."""
+def test_without_modules_alias_the_target_is_unknown(tree: Path) -> None:
+    """It was taken for "nothing would be loaded" once."""
     with pytest.raises(FileNotFoundError):
         target(tree, "6.13")
     # modprobe.d may settle it all the same.
@@ -103,8 +103,8 @@ def test_a_kernel_without_modules_loads_nothing(tree: Path) -> None:
     assert found is not None and found.blocked == "this kernel is built without modules"
 
 
-def test_a_proc_without_all_but_processes_says_nothing_of_modules(tree: Path) -> None:
-    """As systemd's ProcSubset=pid mounts it: it was "built without modules" once."""
+def test_a_proc_of_processes_only_says_nothing_of_modules(tree: Path) -> None:
+    """As systemd mounts it for ProcSubset=pid, which was taken for "built without modules" once."""
     (tree / "proc" / "modules").unlink()
     (tree / "proc" / "sys" / "kernel").rmdir()
     (tree / "proc" / "sys").rmdir()
@@ -116,7 +116,7 @@ def test_a_proc_without_all_but_processes_says_nothing_of_modules(tree: Path) ->
 
 
 def test_a_file_that_only_root_may_read_can_name_the_alias(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was "nothing would be loaded" once."""
+    """It was taken for "nothing would be loaded" once."""
     config_lines = kmod.config_lines
     monkeypatch.setattr(kmod, "config_lines", lambda: [*config_lines(), ("/etc/modprobe.d/secret.conf", [])])
     with pytest.raises(PermissionError, match="secret"):
@@ -128,14 +128,14 @@ def test_a_file_that_only_root_may_read_can_name_the_alias(tree: Path, monkeypat
     assert target(tree) is None
 
 
-def test_a_file_that_we_may_not_read(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_has_no_lines(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TemporaryDirectory(dir="/tmp") as directory:
         os.chmod(directory, 0o755)
         path = Path(directory, "a.conf")
         path.write_text("alias net-pf-21 rds\n")
         path.chmod(0)
         monkeypatch.setattr(kmod, "MODPROBE_DIRECTORIES", (directory,))
-        # Of this thread, and only about files: as root this is what it takes not to be root.
+        # This thread's user for files only: root can read every file.
         before = libc.setfsuid(65534)
         try:
             assert list(kmod.config_lines()) == [(str(path), [])]
@@ -162,14 +162,14 @@ def test_modprobe_d_of_a_container_is_not_the_one_that_counts(tree: Path, monkey
         ("modprobe", "/sbin/modprobe\n", None),
     ],
 )
-def test_a_kernel_that_loads_nothing(tree: Path, name: str, text: str, blocked: str | None) -> None:
+def test_settings_of_the_kernel_block_loading(tree: Path, name: str, text: str, blocked: str | None) -> None:
     (tree / "proc" / "sys" / "kernel" / name).write_text(text)
     (tree / "etc" / "a.conf").write_text("alias net-pf-21 rds\n")
     found = target(tree)
     assert found is not None and found.blocked == blocked
 
 
-def test_loaded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_is_loaded_built_in_or_unknown(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def release(name: str) -> None:
         monkeypatch.setattr(os, "uname", lambda: os.uname_result(("Linux", "h", name, "v", "m")))
 
@@ -182,7 +182,7 @@ def test_loaded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert kmod.is_loaded("kprobe_tool_none") is None
 
 
-def test_modules_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_on_disk_are_those_of_modules_dep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = tmp_path / "6.12.0"
     directory.mkdir()
     (directory / "modules.dep").write_text(

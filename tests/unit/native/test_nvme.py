@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A kernel's memory made up as an ELF core file: lists that are whole, empty, cut and endless."""
+"""NVMe controllers in a kernel's memory, which is made up as a core file: lists whole, empty, cut and endless."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return made
 
 
-def read(
+def read_controllers(
     memory: Memory, path: Path, monkeypatch: pytest.MonkeyPatch, transports: dict[int, str] | None = None
 ) -> dict[int, RunningFabrics | RunningPci]:
     file = memory.save(path / "kcore")
@@ -92,18 +92,24 @@ def read(
     return nvme.from_kcore(HEAD, transports or {1: "rdma"})
 
 
-def test_controllers(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read(memory, tmp_path, monkeypatch) == {1: RunningFabrics(1, 7, 4, 2, 2, (2, 4, 0), 8)}
+def test_queues_of_an_rdma_controller_are_read(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert read_controllers(memory, tmp_path, monkeypatch) == {1: RunningFabrics(1, 7, 4, 2, 2, (2, 4, 0), 8)}
 
 
-def test_pci(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = read(memory, tmp_path, monkeypatch, {0: "pcie"})
+def test_queues_of_a_pci_controller_are_read(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = read_controllers(memory, tmp_path, monkeypatch, {0: "pcie"})
     assert found == {0: RunningPci(0, 5, 1, 2, 8, shared_tags=True)}
     memory.put(PCI + 0x70, 1, 4)
-    assert read(memory, tmp_path, monkeypatch, {0: "pcie"}) == {0: RunningPci(0, 5, 1, 2, 8, shared_tags=False)}
+    assert read_controllers(memory, tmp_path, monkeypatch, {0: "pcie"}) == {
+        0: RunningPci(0, 5, 1, 2, 8, shared_tags=False)
+    }
 
 
-def test_fc_limit(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_of_an_fc_controller_is_read(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     layout = replace(LAYOUT, transports={"fc": Transport(io_queues=None, limit=(-0x20, 0x00, 0x08))})
     monkeypatch.setattr(nvme, "layout", lambda transports: layout)
     file = memory.save(tmp_path / "kcore")
@@ -111,30 +117,34 @@ def test_fc_limit(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert nvme.from_kcore(HEAD, {1: "fc"}) == {1: RunningFabrics(1, 7, 4, 2, 2, max_hw_queues=8)}
 
 
-def test_empty_list(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_list_has_no_controllers(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory.ring(HEAD)
-    assert read(memory, tmp_path, monkeypatch) == {}
+    assert read_controllers(memory, tmp_path, monkeypatch) == {}
 
 
-def test_list_that_leads_nowhere(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A controller that was freed: what came before it is still told."""
+def test_a_list_that_leads_nowhere_is_read_up_to_there(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As to a controller that was freed."""
     memory.put(RDMA + LAYOUT.subsys_entry, 0xDEAD000000000100)
-    assert list(read(memory, tmp_path, monkeypatch)) == [1]
+    assert list(read_controllers(memory, tmp_path, monkeypatch)) == [1]
     memory.put(PCI + LAYOUT.subsys_entry, 0xDEAD000000000100)
-    assert read(memory, tmp_path, monkeypatch) == {}
+    assert read_controllers(memory, tmp_path, monkeypatch) == {}
 
 
-def test_list_without_end(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_without_end_is_left(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory.put(RDMA + LAYOUT.subsys_entry, RDMA + LAYOUT.subsys_entry)
-    assert list(read(memory, tmp_path, monkeypatch)) == [1]
+    assert list(read_controllers(memory, tmp_path, monkeypatch)) == [1]
 
 
-def test_options_that_are_gone(memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_controller_without_its_options_is_left_out(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     memory.put(RDMA + LAYOUT.opts, 0x1000)
-    assert read(memory, tmp_path, monkeypatch) == {}
+    assert read_controllers(memory, tmp_path, monkeypatch) == {}
 
 
-def test_kcore_addresses(memory: Memory, tmp_path: Path) -> None:
+def test_only_addresses_of_the_core_file_are_read(memory: Memory, tmp_path: Path) -> None:
     opened = kcore.Kcore(memory.save(tmp_path / "kcore"))
     assert opened.number(RDMA + LAYOUT.instance, 4) == 1
     for address in (BASE - 1, BASE + (1 << 16) - 4, 0):
@@ -145,13 +155,13 @@ def test_kcore_addresses(memory: Memory, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x7fELF\x01" + bytes(100), b"#!/bin/sh\n" * 20])
-def test_no_core_file(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_core_file_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "kcore").write_bytes(content)
     with pytest.raises(ValueError, match=r"no (64-bit )?ELF"):
         kcore.Kcore(str(tmp_path / "kcore"))
 
 
-def test_fields_of_a_kprobe_event() -> None:
+def test_fields_of_a_kprobe_event_are_read() -> None:
     """A line as 6.12.43 wrote it, and one with the fault that a PCI controller's missing options give."""
     hit = {
         "instance": "1",
@@ -175,8 +185,8 @@ def test_fields_of_a_kprobe_event() -> None:
     assert nvme.from_fields({**hit, "fc_limit": "16"}, {1: "fc"}) == RunningFabrics(1, 7, 4, 2, 2, max_hw_queues=16)
 
 
-def test_fetch_arguments() -> None:
-    """trace/kprobetrace.rst: each offset has its sign, a chain goes from the outside in."""
+def test_fetch_arguments_are_those_of_the_layout() -> None:
+    """As trace/kprobetrace.rst has them: each offset has its sign, a chain goes from the outside in."""
     words = dict(word.split("=") for word in nvme.fetch_arguments(LAYOUT))
     assert words["instance"] == "+96(+16($arg1)):s32"
     assert words["rdma_limit"] == "+8(+0(-32(+16($arg1)))):u32"

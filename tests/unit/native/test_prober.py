@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Raw calls: memory, and a child that may die. The calls here are harmless ones, or none."""
+"""Raw calls: their memory, and a child that may die. All calls here are harmless."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from kprobe_tool.native.child import Child, Died, Request
 from kprobe_tool.native.prober import Call, Memory, Prober
 
 
-def test_number_not_known() -> None:
+def test_a_number_that_is_not_known_is_an_error() -> None:
     with pytest.raises(OSError, match="number not known"):
         prober.perform(Call("no_such_call", ()))
 
 
 def test_memory_and_pointers_come_back() -> None:
-    """What crosses to the child and back, whatever the bytes are."""
+    """Whatever the bytes are."""
     memory = Memory(bytes(range(256)), ((8, b"\xff\0"),))
     assert prober.unpack(prober.pack(memory)) == memory
     assert prober.unpack(-1) == -1
 
 
-def test_answer_of_a_child() -> None:
+def test_a_child_answers_and_leaves_no_descriptor() -> None:
     before = set(os.listdir("/proc/self/fd"))
     with Prober(time.monotonic() + 10) as asking:
         answer = asking.ask(Call("pidfd_open", (0x7FFFFFFF, 0), opens=True))
@@ -38,7 +38,7 @@ def test_answer_of_a_child() -> None:
     assert set(os.listdir("/proc/self/fd")) == before
 
 
-def test_no_core_file_in_the_child() -> None:
+def test_a_child_writes_no_core_file() -> None:
     def limit(request: Request) -> Request:
         prober.limit_core()
         return {"limit": resource.getrlimit(resource.RLIMIT_CORE)[0]}
@@ -47,7 +47,7 @@ def test_no_core_file_in_the_child() -> None:
         assert child.ask()["limit"] <= prober.NO_CORE
 
 
-def test_child_that_dies_of_a_signal() -> None:
+def test_the_signal_of_a_child_s_death_is_known() -> None:
     def die(request: Request) -> Request:
         os.kill(os.getpid(), request["signal"])
         return {}
@@ -60,7 +60,7 @@ def test_child_that_dies_of_a_signal() -> None:
         os.waitpid(child.pid, 0)
 
 
-def test_child_that_leaves() -> None:
+def test_a_child_that_leaves_died_of_no_signal() -> None:
     def leave(request: Request) -> Request:
         os._exit(0)
 

@@ -42,7 +42,7 @@ def test_structures_are_those_of_the_uapi_header(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(DATA.glob("*.json")), ids=lambda path: path.stem)
-def test_record_sizes_of_real_kernels(path: Path) -> None:
+def test_record_sizes_are_those_of_real_kernels(path: Path) -> None:
     capture, _ = savefile.load(str(path))
     seen = {answer.option: answer.record_size for reading in capture.readings for answer in reading.answers.values()}
     assert len(seen) >= 12

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Stepping through records: as long as this tool knows, shorter, and longer."""
+"""Records that are as long as this tool knows, shorter, and longer."""
 
 import ctypes
 from ctypes import c_char, c_uint8, c_uint32
@@ -19,7 +19,7 @@ ONE = (7).to_bytes(4, "little") + b"\x12\x34" + b"\x0a\x00\x00\x01" + b"ab\0\0" 
 FIELDS = {"a": 7, "port": 0x1234, "addr": "10.0.0.1", "name": "ab", "b": 9}
 
 
-def test_known_size() -> None:
+def test_records_of_the_known_size_are_read() -> None:
     assert list(records(sample, 15, ONE * 3)) == [FIELDS] * 3
 
 

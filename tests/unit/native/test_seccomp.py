@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A filter that stays, hence in a child."""
+"""Filters, which stay: each is installed by a child."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_only_what_is_named_is_refused(tmp_path: Path) -> None:
     assert not os.path.exists(path)
 
 
-def test_a_machine_that_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_is_not_known_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.machine", lambda: "alpha")
     with pytest.raises(OSError, match="alpha"):
         seccomp.install()

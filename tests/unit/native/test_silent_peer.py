@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Raw TCP segments, against the kernel's own: a handshake with it in a namespace of our own."""
+"""Raw TCP segments, and a handshake with the kernel in a namespace of our own."""
 
 import errno
 import socket
@@ -16,7 +16,7 @@ from ...skips import skip
 ONE = TcpSegment("198.51.100.2", "198.51.100.1", 16385, 40000, 1, 0xFFFFFFFF, SYN | ACK)
 
 
-def test_round_trip() -> None:
+def test_a_segment_is_parsed_as_it_was_built() -> None:
     assert parse(build(ONE)) == ONE
 
 
@@ -27,7 +27,7 @@ def test_checksum_of_a_checked_segment_is_zero() -> None:
 
 
 @pytest.mark.parametrize("packet", [b"", b"\x45" * 19, b"\x65" + bytes(60), b"\x4f" + bytes(30), build(ONE)[:39]])
-def test_what_is_no_tcp(packet: bytes) -> None:
+def test_what_is_no_tcp_segment_is_not_parsed(packet: bytes) -> None:
     assert parse(packet) is None
 
 

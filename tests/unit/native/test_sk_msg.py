@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What programs that include bpf/include/sk_msg.h hand over."""
+"""Scatterlists, as programs that include bpf/include/sk_msg.h hand them over."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def test_a_scatterlist_is_decoded() -> None:
     assert sk_msg.decode(LIST + KERNEL + CACHE).exposed
 
 
-def test_no_elements() -> None:
+def test_a_scatterlist_may_have_no_elements() -> None:
     empty = sk_msg.decode(struct.pack("=Q6I", 0, 0, 0, 0, 0, 0, 0))
     assert empty.elements == ()
     assert not empty.exposed
 
 
-def test_cut_short() -> None:
+def test_a_scatterlist_that_is_cut_short_is_refused() -> None:
     with pytest.raises(ValueError, match="too small"):
         sk_msg.decode(LIST + KERNEL + CACHE[:-1])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Signals that stop what runs until then."""
+"""Signals that stop what would run on."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
 
 
 def test_a_block_that_fails_does_not_swallow_the_signal() -> None:
-    """What failed was told to end: by the signal, not as a failure of its own."""
+    """It fails because it was told to end: the signal is the reason, not the failure."""
     with pytest.raises(KeyboardInterrupt), stop.flag():
         os.kill(os.getpid(), signal.SIGINT)
         raise OSError

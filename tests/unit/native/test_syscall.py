@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Numbers, and calls that change nothing."""
+"""Numbers of system calls, and calls that change nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_numbers_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> No
     assert syscall.number("openat2") is None
 
 
-def test_numbers_of_mips(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_numbers_of_mips_are_those_of_n64(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "machine", lambda: "mips64")
     assert syscall.number("openat2") == 5437
     assert syscall.number("ioctl") == 5015
@@ -37,18 +37,18 @@ def test_numbers_of_mips(monkeypatch: pytest.MonkeyPatch) -> None:
     assert syscall.number("openat2") is None, "o32 and n32 count from different numbers on"
 
 
-def test_number_not_known() -> None:
+def test_a_number_that_is_not_known_is_enosys() -> None:
     with pytest.raises(OSError, match="number not known") as error:
         syscall.call("no_such_call")
     assert error.value.errno == errnos.ENOSYS
 
 
-def test_call() -> None:
+def test_a_call_returns_its_value() -> None:
     fd = syscall.call("pidfd_open", os.getpid(), 0)
     assert fd > 2
     os.close(fd)
 
 
-def test_call_that_fails() -> None:
+def test_a_call_that_fails_sets_errno() -> None:
     assert syscall.call("pidfd_open", 0x7FFFFFFF) == -1
     assert ctypes.get_errno() == errnos.ESRCH

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reading below a root, and the two ways the kernel writes CPUs."""
+"""Reading below a root, and the two ways in which the kernel writes CPUs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_links_stay_below_the_root(tree: Tree, tmp_path: Path) -> None:
         assert tree.read(tree.resolve(name), "value") == "inside"
 
 
-def test_link_out_of_the_root(tree: Tree, tmp_path: Path) -> None:
+def test_a_link_out_of_the_root_is_not_followed(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "root/out").symlink_to(tmp_path)
     with pytest.raises(FileNotFoundError):
         tree.resolve("out")
@@ -48,8 +48,8 @@ def test_link_out_of_the_root(tree: Tree, tmp_path: Path) -> None:
     assert error.value.errno == errno.EINVAL
 
 
-def test_directory_link_out_of_the_root(tree: Tree, tmp_path: Path) -> None:
-    """A link in the middle of a path leads out of no tree either, by whichever way it is read."""
+def test_a_link_within_a_path_leads_out_of_no_root(tree: Tree, tmp_path: Path) -> None:
+    """Whatever is read by such a path."""
     (tmp_path / "value").write_text("outside\n")
     for place in ("a/out", "b"):
         (tmp_path / "root" / place).symlink_to(tmp_path)
@@ -62,7 +62,7 @@ def test_directory_link_out_of_the_root(tree: Tree, tmp_path: Path) -> None:
             read()
 
 
-def test_link_loop(tree: Tree, tmp_path: Path) -> None:
+def test_a_loop_of_links_is_an_error(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "root/one").symlink_to("two")
     (tmp_path / "root/two").symlink_to("one/x")
     with pytest.raises(OSError, match="symbolic links") as error:
@@ -70,7 +70,7 @@ def test_link_loop(tree: Tree, tmp_path: Path) -> None:
     assert error.value.errno == errno.ELOOP
 
 
-def test_too_long(tree: Tree, tmp_path: Path) -> None:
+def test_an_attribute_that_is_too_long_is_an_error(tree: Tree, tmp_path: Path) -> None:
     (tmp_path / "root/a/value").write_bytes(b"x" * ATTRIBUTE_MAX)
     assert len(tree.read("a", "value")) == ATTRIBUTE_MAX
     (tmp_path / "root/a/value").write_bytes(b"x" * (ATTRIBUTE_MAX + 1))
@@ -79,7 +79,7 @@ def test_too_long(tree: Tree, tmp_path: Path) -> None:
     assert error.value.errno == errno.E2BIG
 
 
-def test_subdirectory_and_bytes(tree: Tree, tmp_path: Path) -> None:
+def test_attributes_of_subdirectories_and_odd_bytes_are_read(tree: Tree, tmp_path: Path) -> None:
     assert tree.read("a", "b/value") == "inside"
     (tmp_path / "root/a/b/value").write_bytes(b"\xff\x00rest\n")
     assert tree.read("a/b", "value") == "\\xff"
@@ -92,8 +92,8 @@ def test_cpu_lists_round_trip(cpus: list[int]) -> None:
 
 
 @given(st.text(max_size=30))
-def test_cpu_lists_refuse_or_read(text: str) -> None:
-    """Any text is CPUs in ascending order or a ValueError, nothing else."""
+def test_any_text_is_a_cpu_list_or_refused(text: str) -> None:
+    """CPUs in ascending order or a ValueError, and nothing else."""
     for parse in (lambda value: cpu_list(value).cpus, cpu_ranges):
         try:
             cpus = parse(text)
@@ -103,19 +103,19 @@ def test_cpu_lists_refuse_or_read(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["3-1", "0-", "-1", "0,0", "1,0", "0-99999", "0x1", "٣", "0 "])
-def test_no_cpu_ranges(text: str) -> None:
+def test_what_is_no_cpu_range_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is no "):
         cpu_ranges(text)
 
 
-def test_cpu_ranges() -> None:
+def test_cpu_ranges_are_read() -> None:
     assert cpu_ranges("0-2,8,10-11") == (0, 1, 2, 8, 10, 11)
     assert cpu_ranges("") == ()
 
 
 @pytest.mark.parametrize("page", [4096, 65536])
-def test_cut_at_a_page(page: int) -> None:
-    """As the kernel does it: the number that would reach the last byte but one is not written, nor those after it."""
+def test_a_list_that_is_cut_at_a_page_is_known_as_such(page: int) -> None:
+    """The kernel writes no number that would reach the last byte but one, and none after it."""
     before, value, cpu = "", "0", 0
     while len(value) + len(f", {cpu + 1}") < page - 1:
         cpu += 1

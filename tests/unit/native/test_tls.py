@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where kTLS shows, in hosts and in containers."""
+"""Where kTLS shows, on hosts and in containers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from kprobe_tool.native import kmod, procfs, tls
         "container-without-kallsyms",
     ],
 )
-def test_loaded(
+def test_tls_is_registered_where_anything_shows_it(
     ulp: str | None,
     module: bool,
     symbols: dict[str, str | None] | None,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What BPF programs and Python share, held against each other: clang says how C lays the structures out."""
+"""What BPF programs and Python share is the same in both, as clang lays the structures out."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ INCLUDED = {
     "verifier_watch": ("live.h",),
     "doctor": (),
 }
-"""What of bpf/include each program includes that has structures or numbers."""
+"""By program: the headers of bpf/include that it includes and that have structures or numbers."""
 
-# What the command line gives, and an enum's definition may need: as on Linux v6.12.
+# What the compiler's command line defines and an enum may need: as on Linux v6.12.
 DEFINES = {"SG_DATA_SIZE": 608, "SG_ENTRY_SIZE": 32, "MAX_LOG": 1 << 20}
 
 TYPES = """
@@ -85,8 +85,8 @@ DEFINITION = re.compile(
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Btf]:
-    """What clang makes of the definitions of each program."""
+def types_by_program(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Btf]:
+    """The types that clang makes of each program's definitions."""
     if shutil.which("clang") is None:
         skip("clang is not installed")
     directory = tmp_path_factory.mktemp("layout")
@@ -111,9 +111,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Btf]:
 
 @pytest.mark.parametrize(("program", "struct", "name"), STRUCTS, ids=str)
 def test_structs_are_those_of_the_c_file(
-    compiled: dict[str, Btf], program: str, struct: type[ctypes.Structure], name: str
+    types_by_program: dict[str, Btf], program: str, struct: type[ctypes.Structure], name: str
 ) -> None:
-    seen = compiled[program].struct(name)
+    seen = types_by_program[program].struct(name)
     assert seen is not None
     there = {member.name: (member.offset, member.size) for member in seen.members}
     last = there.pop(LAST_ARRAY.get(name, ""), None)
@@ -124,15 +124,17 @@ def test_structs_are_those_of_the_c_file(
 
 @pytest.mark.parametrize(("program", "name", "names"), ENUMS)
 def test_enums_are_those_of_the_c_file(
-    compiled: dict[str, Btf], program: str, name: str, names: Sequence[str]
+    types_by_program: dict[str, Btf], program: str, name: str, names: Sequence[str]
 ) -> None:
-    assert compiled[program].enumerators(name) == dict(enumerate(names))
+    assert types_by_program[program].enumerators(name) == dict(enumerate(names))
 
 
 @pytest.mark.parametrize(("program", "text", "value"), NUMBERS)
-def test_numbers_are_those_of_the_c_file(compiled: dict[str, Btf], program: str, text: str, value: int) -> None:
+def test_numbers_are_those_of_the_c_file(
+    types_by_program: dict[str, Btf], program: str, text: str, value: int
+) -> None:
     index = NUMBERS.index((program, text, value))
-    assert compiled[program].place_of(f"number_{index}") == (0, value)
+    assert types_by_program[program].place_of(f"number_{index}") == (0, value)
 
 
 def test_every_program_has_a_file_of_its_name() -> None:
@@ -141,8 +143,7 @@ def test_every_program_has_a_file_of_its_name() -> None:
     assert files == programs == set(INCLUDED)
 
 
-def test_every_structure_is_compared() -> None:
-    """Those that Python declares."""
+def test_every_structure_of_python_is_compared() -> None:
     declared = {
         (module.__name__.rsplit(".", 1)[1], name)
         for module in (skmsg_check, skmsg_watch, verifier_watch)

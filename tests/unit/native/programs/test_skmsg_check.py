@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is passed to bpf/skmsg_check.c, and the records that come back."""
+"""The plans that bpf/skmsg_check.c reads, and the records that it writes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_plan_is_packed_as_the_program_reads_it() -> None:
     assert struct.unpack("=7I", Plan().packed()) == (0,) * 7
 
 
-def test_plans_fit() -> None:
+def test_the_plans_of_all_cases_fit() -> None:
     for case in CASES:
         assert len(case.plans) <= skmsg_check.CALLS
         assert all(len(plan.steps) <= skmsg_check.STEPS for plan in case.plans)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The archive as it was recorded, and what it may become."""
+"""The archive of one day as it was recorded, and as it may become."""
 
 import re
 from pathlib import Path
@@ -11,13 +11,13 @@ TODAY = (Path(__file__).parents[1] / "data/lab/madison-2026-11-21.txt").read_tex
 
 
 def archive(without: str = "^$", more: str = "") -> list[Offer]:
-    """The recorded archive without the lines that have this pattern, and with more of them."""
+    """The offers of the recorded archive, without the lines that match a pattern, and with more lines."""
     lines = [line for line in TODAY.splitlines() if not re.search(without, line)]
     return parse_madison("\n".join(lines) + "\n" + more)
 
 
 def served(offers: list[Offer]) -> dict[str, str]:
-    """Role: release."""
+    """The release that serves each role."""
     return {role: k.release.removesuffix("-amd64") for k in choose_all(offers) for role in k.roles}
 
 
@@ -25,7 +25,7 @@ def notes(offers: list[Offer]) -> str:
     return "\n".join(note for kernel in choose_all(offers) for note in kernel.notes)
 
 
-def lines(package: str, version: str, suite: str) -> str:
+def madison_lines(package: str, version: str, suite: str) -> str:
     return "".join(
         f"linux-{part}-{package} | {version} | http://mirror.example/debian {suite}/main amd64 Packages\n"
         for part in ("binary", "image", "modules")

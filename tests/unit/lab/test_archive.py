@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The cache, with a mirror that has not everything it lists."""
+"""The cache of kernels, with a mirror that lists more than it has."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from .recorded import archive, served
 
 
 class Mirror(Archive):
-    """The recorded archive, whose packages are not all there."""
+    """A mirror that lists the recorded archive and has the releases that match ``there``."""
 
     def __init__(self, cache: Path, offers: list[Offer], there: str = "") -> None:
         super().__init__(cache)
@@ -47,7 +47,7 @@ def kernel_for(mirror: Archive, role: str) -> Kernel:
     return kernel
 
 
-def test_what_the_mirror_lists_and_has_not(tmp_path: Path) -> None:
+def test_the_next_best_kernel_serves_where_one_cannot_be_had(tmp_path: Path) -> None:
     mirror = Mirror(tmp_path, archive(), there=r"7\.3-amd64")
     newest = mirror.fetch_best(kernel_for(mirror, "newest"), taken=["7.2.12+deb13-amd64"])
     assert (newest.release, newest.roles) == ("7.3-amd64", ("newest",))
@@ -111,7 +111,7 @@ def test_a_kernel_outlives_its_package(tmp_path: Path) -> None:
 
 
 class Sources(Archive):
-    """A mirror that has these sources, by the lines of `apt-cache madison`."""
+    """A mirror that has the sources in these lines of `apt-cache madison`."""
 
     def __init__(self, cache: Path, madison: str) -> None:
         super().__init__(cache)
@@ -147,7 +147,7 @@ linux-source-7.3 | 7.3~rc7-1~exp1 | http://m/debian experimental/main amd64 Pack
 """
 
 
-def test_the_newest_source(tmp_path: Path) -> None:
+def test_the_newest_source_is_fetched_once(tmp_path: Path) -> None:
     mirror = Sources(tmp_path, SOURCES)
     version, directory = mirror.fetch_source()
     assert (version, [path.name for path in directory.glob("usr/src/*")]) == ("7.3.4-1", ["linux-source-7.3"])
@@ -159,7 +159,7 @@ def test_the_newest_source(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "sources").iterdir()] == ["7.4~rc1-1~exp1"]
 
 
-def test_no_source(tmp_path: Path) -> None:
+def test_a_mirror_without_a_source_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Error, match="no package has it"):
         Sources(tmp_path, "").fetch_source()
 
@@ -172,7 +172,7 @@ def test_what_a_killed_process_left_goes_with_the_next_download(tmp_path: Path) 
 
 
 class LeftMirror(Mirror):
-    """Whoever wanted the kernel is gone in the midst of the download."""
+    """A mirror whose download is abandoned halfway."""
 
     def _unpack(self, offer: Offer, tmp: Path) -> None:
         (tmp / "first.deb").write_bytes(b"x")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What happens to a guest's processes, with a shell in the place of QEMU."""
+"""The processes of a guest, with a shell in the place of QEMU."""
 
 import subprocess
 import threading
@@ -27,7 +27,7 @@ def harness(tmp_path: Path) -> Harness:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether it runs. A zombie does not: whoever has to reap an orphan may take their time."""
+    """Whether a process runs. A zombie does not: nobody may have reaped an orphan yet."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
@@ -35,14 +35,14 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
-def test_lines_and_console(harness: Harness) -> None:
+def test_lines_and_console_are_kept_apart(harness: Harness) -> None:
     ending = harness.run("printf 'a\\nb'; echo console >&2; sleep 0.1; echo c")
     assert harness.lines == [b"a", b"bc"]
     assert (harness.directory / "console").read_text() == "console\n"
     assert not ending.hung and not ending.stopped
 
 
-def test_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
+def test_a_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
     pid = harness.directory / "pid"
     # A busy machine may need longer than a second to start the child that is to be killed.
     for seconds in (1, 5, 25):
@@ -58,11 +58,11 @@ def test_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
     assert not is_alive(int(pid.read_text()))
 
 
-def test_kernel_without_a_word(harness: Harness) -> None:
+def test_a_kernel_without_a_word_is_hung(harness: Harness) -> None:
     assert "nothing on its console after 1 s" in harness.run("sleep 60", boot.GuestLimits(first_output=1)).hung
 
 
-def test_guest_that_does_not_end(harness: Harness) -> None:
+def test_a_guest_that_does_not_end_is_hung(harness: Harness) -> None:
     assert "not done after 5 s" in harness.run("echo alive; sleep 60", boot.GuestLimits(total=5)).hung
     assert harness.lines == [b"alive"]
 
@@ -75,7 +75,7 @@ def test_a_guest_stops_when_it_is_told_to(harness: Harness) -> None:
     assert time.monotonic() - start < 30
 
 
-def test_script_carries_odd_names() -> None:
+def test_the_script_carries_odd_names() -> None:
     script = boot.guest_script(
         boot.Image("6.0-amd64", Path("/a b/cache")),
         ["printf", "%s\n", "it's"],

@@ -28,11 +28,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def test_plan_as_it_is_written() -> None:
+def test_a_plan_is_read_as_it_was_written() -> None:
     assert guests.parse_plan(json.dumps(asdict(PLAN))) == PLAN
 
 
-def test_last_words(tmp_path: Path) -> None:
+def test_the_last_words_of_a_console_are_its_last_line(tmp_path: Path) -> None:
     console = tmp_path / "console.log"
     console.write_bytes(b"first\n\xff last  \n\n")
     assert guests.last_words(console).endswith(" last")
@@ -40,8 +40,8 @@ def test_last_words(tmp_path: Path) -> None:
     assert guests.last_words(console) == ""
 
 
-def test_kernels_that_are_none(cache: Path, tmp_path: Path) -> None:
-    """Each has its own reason, and the process leaves nothing."""
+def test_what_is_no_kernel_fails_with_a_reason(cache: Path, tmp_path: Path) -> None:
+    """And the process leaves nothing."""
     wanted = (Guest("first", str(tmp_path / "nowhere")), Guest("second", str(tmp_path)))
     with guests.events(GuestPlan(wanted, ("true",), (), 60.0)) as events:
         found = list(events)
@@ -54,13 +54,13 @@ def test_kernels_that_are_none(cache: Path, tmp_path: Path) -> None:
     assert list(cache.glob(".guests-*")) == []
 
 
-def test_left_early(cache: Path, tmp_path: Path) -> None:
+def test_a_process_that_is_left_early_leaves_nothing(cache: Path, tmp_path: Path) -> None:
     with guests.events(GuestPlan((Guest("first", str(tmp_path)),), ("true",), (), 60.0)):
         pass
     assert list(cache.glob(".guests-*")) == []
 
 
-def test_nothing_to_boot_with(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_cannot_boot_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boot, "missing", lambda: ["QEMU"])
     with pytest.raises(Error, match="cannot boot kernels: this machine lacks QEMU"), guests.events(PLAN):
         pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is read from apt's sources."""
+"""The Debian mirror, by apt's sources."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ Components: main
 """
 
 
-def test_deb822() -> None:
+def test_stanzas_of_deb822_are_read() -> None:
     sources = list(parse_deb822(DEB822))
     assert [(s.uri, s.suite) for s in sources] == [
         ("http://mirror.example/debian/", "bookworm"),
@@ -62,7 +62,7 @@ def test_deb822() -> None:
     assert derive_mirror(sources).security == "http://mirror.example/debian-security"
 
 
-def test_one_line() -> None:
+def test_sources_of_one_line_are_read() -> None:
     text = f"""\
 # deb http://commented.example/debian bookworm main
 deb [arch=amd64 signed-by={KEYRING}] http://mirror.example/debian trixie main contrib  # why not
@@ -100,7 +100,7 @@ def test_security_is_next_to_the_archive() -> None:
     assert derive_mirror([ours]).security == "http://mirror.example/debian-security"
 
 
-def test_machine_sources(tmp_path: Path) -> None:
+def test_the_machine_s_sources_are_those_that_apt_reads(tmp_path: Path) -> None:
     parts = tmp_path / "sources.list.d"
     parts.mkdir()
     (tmp_path / "sources.list").write_text("deb http://a.example/debian sid main\n")

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kernel is chosen for a role, from the archive as it was recorded and from what it may become."""
+"""The kernel that is chosen for each role, from the archive as it was recorded and as it may become."""
 
 import pytest
 
 from kprobe_tool.lab.offers import Offer, choose_all, parse_madison, upstream
 from kprobe_tool.lab.roles import ROLES
 
-from .recorded import archive, lines, notes, served
+from .recorded import archive, madison_lines, notes, served
 
 # Lines as apt-cache madison has them.
 MADISON = """\
@@ -41,7 +41,7 @@ def offers() -> list[Offer]:
     return parse_madison(MADISON)
 
 
-def test_madison(offers: list[Offer]) -> None:
+def test_images_of_this_machine_are_offers(offers: list[Offer]) -> None:
     assert [o.release for o in offers] == [
         "6.1.0-47-amd64",
         "6.1.0-56-amd64",
@@ -83,7 +83,7 @@ def test_a_release_candidate_serves_while_there_is_no_release() -> None:
     assert notes(yesterday) == ""
 
 
-def test_pin_is_gone() -> None:
+def test_a_pinned_release_that_is_gone_is_replaced_by_the_next() -> None:
     gone = archive(without=r"6\.12\.43")
     assert served(gone) == served(archive()) | {"unfixed-6.12": "6.12.57+deb12"}
     assert "unfixed-6.12: 6.12.43+deb12-amd64 is gone" in notes(gone)
@@ -100,25 +100,25 @@ def test_the_oldest_series_is_gone() -> None:
 
 def test_a_candidate_appears() -> None:
     later = archive(
-        more=lines("7.3.9+deb13-amd64", "7.3.9-1~bpo13+1", "trixie-backports")
-        + lines("7.4-amd64", "7.4~rc2-1~exp1", "experimental")
+        more=madison_lines("7.3.9+deb13-amd64", "7.3.9-1~bpo13+1", "trixie-backports")
+        + madison_lines("7.4-amd64", "7.4~rc2-1~exp1", "experimental")
     )
     assert served(later) == served(archive()) | {"stable": "7.3.9+deb13", "newest": "7.4"}
     assert notes(later) == ""
 
 
-def test_the_candidate_is_released() -> None:
-    later = archive(more=lines("7.4.1+deb14-amd64", "7.4.1-1", "sid"))
+def test_a_release_takes_the_place_of_its_candidate() -> None:
+    later = archive(more=madison_lines("7.4.1+deb14-amd64", "7.4.1-1", "sid"))
     assert served(later) == served(archive()) | {"stable": "7.3.4+deb13", "newest": "7.4.1+deb14"}
 
 
-def test_a_major_version_later() -> None:
-    later = archive(without="trixie-backports", more=lines("8.0.1+deb14-amd64", "8.0.1-1", "sid"))
+def test_roles_are_served_in_the_next_major_version() -> None:
+    later = archive(without="trixie-backports", more=madison_lines("8.0.1+deb14-amd64", "8.0.1-1", "sid"))
     assert served(later) == served(archive()) | {"stable": "7.2.13+deb14", "newest": "8.0.1+deb14"}
     assert notes(later) == "stable: nothing in trixie-backports; taken from sid"
 
 
-def test_a_suite_is_missing() -> None:
+def test_a_role_of_a_missing_suite_has_the_nearest_kernel() -> None:
     assert served(archive(without="bookworm-security")) == served(archive()) | {"newest-6.1": "6.1.0-50"}
     missing = archive(without="bookworm")
     # What is nearest to 6.1 and 6.12 in trixie-backports and sid: one series, but not one kernel.
@@ -133,13 +133,13 @@ def test_a_suite_is_missing() -> None:
     assert "unfixed-6.12: no 6.12 offered any more; this is the nearest" in notes(missing)
 
 
-def test_half_synchronised() -> None:
+def test_a_half_synchronised_kernel_is_not_chosen() -> None:
     """A binary without its modules is no kernel."""
     half = archive(without=r"linux-modules-7\.3\.4")
     assert served(half) == served(archive()) | {"newest": "7.3"}
 
 
-def test_the_only_kernel_of_a_series_is_for_who_asks_for_it() -> None:
+def test_the_only_kernel_of_a_series_is_for_the_role_that_names_it() -> None:
     few = archive(without=r" 5\.10\.| 6\.1\.(?!192-2)| 6\.12\.| 6\.1[678]\.")
     assert served(few) == {
         "newest-5.10": "7.2.13+deb14",
@@ -150,9 +150,9 @@ def test_the_only_kernel_of_a_series_is_for_who_asks_for_it() -> None:
     }
 
 
-def test_a_series_is_gone() -> None:
+def test_a_role_of_a_series_that_is_gone_has_the_nearest_kernel() -> None:
     gone = archive(without=r" 6\.1\.")
-    # The oldest 6.12 is for who asks for it.
+    # The oldest 6.12 is for the role that names it.
     assert served(gone) == served(archive()) | {"newest-6.1": "6.12.117+deb12"}
     assert notes(gone) == "newest-6.1: no 6.1 offered any more; this is the nearest"
 
@@ -167,5 +167,5 @@ def test_too_few_kernels_are_shared() -> None:
     )
 
 
-def test_nothing_offered() -> None:
+def test_without_offers_there_are_no_kernels() -> None:
     assert choose_all([]) == []

@@ -16,7 +16,7 @@ IMAGE = bytes(0x202) + b"HdrS" + bytes(100)
 
 
 def make_files(directory: Path, image: str, modules: str = "lib/modules") -> Path:
-    """A kernel's files, the image at its place."""
+    """Make the files of a kernel. Returns the directory of its modules."""
     tree = directory / modules / RELEASE
     (tree / "kernel").mkdir(parents=True)
     (tree / "kernel" / "x.ko").write_bytes(b"")
@@ -44,7 +44,7 @@ def test_the_kernel_below_a_directory_is_found(tmp_path: Path, image: str, modul
     assert (found.release, found.image, found.modules) == (RELEASE, tmp_path / image, tree)
 
 
-def test_what_is_no_kernel(tmp_path: Path) -> None:
+def test_what_is_no_kernel_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Error) as missing:
         unpacked.find(tmp_path / "nowhere")
     assert missing.value.errno == errno.ENOENT
@@ -63,14 +63,14 @@ def test_what_is_no_kernel(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x7fELF" + bytes(2000)])
-def test_an_image_that_is_none(tmp_path: Path, content: bytes) -> None:
+def test_what_is_no_image_is_an_error(tmp_path: Path, content: bytes) -> None:
     make_files(tmp_path, "bzImage")
     (tmp_path / "bzImage").write_bytes(content)
     with pytest.raises(Error, match="bzImage: is no x86 kernel image"):
         unpacked.find(tmp_path)
 
 
-def test_stage_leaves_the_original_alone(tmp_path: Path) -> None:
+def test_staging_leaves_the_original_alone(tmp_path: Path) -> None:
     source = tmp_path / "source"
     tree = make_files(source, "bzImage")
     before = sorted(source.rglob("*"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every command in every format, read as its readers would; and golden files of what those readers rely on."""
+"""Every command in every format, read as its readers do; and golden files of what those rely on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ELSEWHERE = {
     ("verifier-log", "watch"),
     ("skmsg", "watch"),
 }
-"""Commands that need a program to load, or something that happens: their own tests read what they print."""
+"""Commands that need a program to load, or something to happen: their own tests read what they print."""
 
 
 def command_of(args: list[str]) -> tuple[tuple[str, ...], click.Command]:
@@ -52,7 +52,7 @@ def formats_of(command: click.Command) -> list[Output]:
     return [Output(choice) for choice in option.type.choices]
 
 
-def every() -> Iterator[tuple[str, Output]]:
+def every_format() -> Iterator[tuple[str, Output]]:
     for name, args in COMMAND_LINES.items():
         for output in formats_of(command_of(args)[1]):
             if (name, output) not in WITHOUT:
@@ -65,8 +65,8 @@ def test_every_command_is_tried() -> None:
     assert leaves - ELSEWHERE == {command_of(args)[0] for args in COMMAND_LINES.values()} - ELSEWHERE
 
 
-@pytest.mark.parametrize(("name", "output"), list(every()), ids=str)
-def test_every_command_in_every_format(name: str, output: Output, capsys: Capsys) -> None:
+@pytest.mark.parametrize(("name", "output"), list(every_format()), ids=str)
+def test_every_command_can_be_read_in_every_format(name: str, output: Output, capsys: Capsys) -> None:
     text = run_command(capsys, *COMMAND_LINES[name], "-o", output.value)
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", text)
     assert text.endswith("\n")
@@ -94,7 +94,7 @@ def test_golden_files_are_those_of_the_schemas() -> None:
 
 
 @pytest.mark.parametrize("name", schemas.names())
-def test_shape_of_documents(name: str) -> None:
+def test_documents_have_the_shape_of_their_golden_files(name: str) -> None:
     """A change here is one that scripts see. kprobe-tool(1), "Schema versions", says which ones raise the version; if
     this is meant: python -m tests.unit.shapes, and a line in CHANGELOG.md."""
     golden = json.loads((shapes.GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
@@ -102,7 +102,7 @@ def test_shape_of_documents(name: str) -> None:
 
 
 def test_every_check_has_its_evidence_described() -> None:
-    """By one condition on its id, in the rows of audit or in the definition of a finding."""
+    """There is one condition on its id, for the rows of audit or in the definition of a finding."""
     schema = SCHEMAS["audit"]
     conditions = [*schema["properties"]["results"]["items"]["allOf"], *schema["$defs"]["finding"]["allOf"]]
     named: list[str] = []
@@ -113,8 +113,8 @@ def test_every_check_has_its_evidence_described() -> None:
 
 
 @pytest.mark.parametrize("each", CHECKS, ids=lambda each: each.id)
-def test_evidence_to_look_for_is_there(each: Check) -> None:
-    """What look_for calls by name (with a line below, and no function) is a member of some document."""
+def test_evidence_to_look_for_is_a_member_of_a_document(each: Check) -> None:
+    """What look_for names with an underscore, and is no function."""
     members = {
         name for schema in SCHEMAS.values() for below in subschemas(schema) for name in below.get("properties", {})
     }
@@ -133,7 +133,7 @@ HOST: dict[str, object] = {
 
 
 @pytest.mark.parametrize("output", [Output.PROMETHEUS, Output.NRPE])
-def test_golden_texts(output: Output, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+def test_texts_are_those_of_the_golden_files(output: Output, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     """One check of each verdict, on a host that is always the same."""
     findings = {
         "rds-info-netns-leak": Finding(Status.AFFECTED, "it does | so"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The manual pages are written by hand; here they are held against the program."""
+"""The manual pages, which are written by hand, say what the program does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CHARACTERS = {
 }
 SIMPLE = {"-": "-", "e": "\\", "\\": "\\", "&": "", " ": " ", "~": " ", "/": "", ",": "", "|": "", "^": ""}
 ESCAPE = re.compile(r"\\(?:f(?:\[\w*\]|\(\w\w|\w)|\((?P<two>..)|\[(?P<long>\w+)\]|(?P<one>.))")
-"""Of a font change no group matches: it prints nothing."""
+"""No group matches a font change, which prints nothing."""
 FONTS = {"B": "B", "I": "I", "R": "R", "SM": "R", "SB": "B"}
 """Macros whose arguments are text; two letters alternate and join without a blank."""
 IGNORED = {"PP", "P", "LP", "RS", "RE", "EX", "EE", "nf", "fi", "br", "sp", "in", "ad", "hy", "TS", "TE", "T&"}
@@ -179,7 +179,7 @@ def spellings(option: dict[str, Any]) -> set[str]:
 
 
 def info_of(path: Path) -> dict[str, Any]:
-    """What click knows of the command that a page is about."""
+    """click's data about the command that a page is about."""
     info = command_info()
     if path == MAIN:
         return info
@@ -202,7 +202,7 @@ def test_page_of_checks_is_that_of_the_table() -> None:
 
 
 @of_pages
-def test_lint(path: Path) -> None:
+def test_mandoc_finds_nothing(path: Path) -> None:
     if shutil.which("mandoc") is None:
         if os.environ.get("KPROBE_TOOL_REQUIRE") == "1":
             pytest.fail("mandoc is not installed")
@@ -274,12 +274,12 @@ def exit_codes(path: Path) -> list[int]:
     return [int(tag) for entry in read(path)["EXIT STATUS"].entries for tag in entry.tags]
 
 
-def test_exit_status() -> None:
+def test_the_main_page_has_every_exit_status() -> None:
     assert exit_codes(MAIN) == [code.value for code in ExitCode]
 
 
 @of_commands
-def test_exit_status_of_commands(path: Path) -> None:
+def test_commands_have_exit_statuses_of_the_table(path: Path) -> None:
     codes = exit_codes(path)
     assert codes
     assert set(codes) <= {code.value for code in ExitCode}
@@ -350,7 +350,7 @@ def test_examples_are_about_the_command(path: Path) -> None:
         ("kprobe-tool: audit: no", []),
     ],
 )
-def test_command_lines(line: str, calls: list[list[str]]) -> None:
+def test_calls_are_found_in_lines_of_shell(line: str, calls: list[list[str]]) -> None:
     assert list(command_lines([line])) == calls
 
 
@@ -358,18 +358,18 @@ def test_command_lines(line: str, calls: list[list[str]]) -> None:
     ("roff", "text"),
     [(r"\fB\-\-save\fR", "--save"), (r"\f[B]a\f[]\(aqb\[aq]", "a'b'"), (r"\ex1b\&", "\\x1b"), (r"a\ b", "a b")],
 )
-def test_roff_escapes(roff: str, text: str) -> None:
+def test_escapes_of_roff_are_read(roff: str, text: str) -> None:
     assert plain(roff) == text
 
 
-def test_roff_arguments() -> None:
+def test_arguments_of_roff_are_read() -> None:
     assert arguments(r'\-o ", " "\fIA ""B""\fR" c') == ["-o", ", ", 'A "B"', "c"]
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_no_output_is_shown_that_no_test_makes(path: Path) -> None:
-    """What follows a command behind an empty line is its output. That of matrix is held by its own tests
-    (commands/verifier_log/test_matrix.py); whoever shows another one writes such a test, and names it here."""
+    """Output follows a command after an empty line. The tests of matrix (commands/verifier_log/test_matrix.py) make
+    its output; whoever shows that of another command writes such a test, and names the command here."""
     blocks = re.findall(r"^\.EX\n(.*?)^\.EE", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     with_output = [block.split()[:3] for block in blocks if PROGRAM in block and "\n\n" in block]
     assert with_output == ([[PROGRAM, "verifier-log", "matrix"]] if path == page_of("verifier-log") else [])

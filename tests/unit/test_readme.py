@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""README.md shows what the program prints, and its commands exist."""
+"""README.md shows what the program prints, and commands that exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .test_man import parse
 TEXT = readme.README.read_text(encoding="utf-8")
 
 
-def test_transcripts_are_those_of_today(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_transcripts_are_what_the_commands_print(monkeypatch: pytest.MonkeyPatch) -> None:
     """Written anew by: python -m tests.unit.readme"""
     monkeypatch.chdir(readme.ROOT)
     assert readme.BLOCK.findall(TEXT) == list(readme.COMMANDS)
@@ -24,7 +24,7 @@ def test_transcripts_are_those_of_today(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_commands_parse() -> None:
-    """Those of the table, in back quotes, and those of the indented lines."""
+    """The commands of the table, in back quotes, and those of the indented lines."""
     lines = re.findall(r"`kprobe-tool ([^`]*)`", TEXT) + re.findall(r"^    kprobe-tool ([^#\n]*)", TEXT, re.MULTILINE)
     assert len(lines) > 10
     for line in lines:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kernels to ask without a kernel: a prober whose calls are answered by a function."""
+"""Kernels that are functions, and a prober that asks them."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ Kernel = Callable[[Call], CallAnswer]
 
 
 class FakeProber(Prober):
-    """Keeps the calls, and never makes one."""
+    """A prober that keeps its calls, and makes none."""
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__(time.monotonic() + 60)
         self.kernel = kernel
-        self.asked: list[Call] = []
+        self.asked_calls: list[Call] = []
 
     def ask(self, call: Call) -> CallAnswer:
         self.calls += 1
-        self.asked.append(call)
+        self.asked_calls.append(call)
         return self.kernel(call)
 
 
-def says(errno: int, call: Call, *memory: bytes) -> CallAnswer:
-    """An errno, the caller's memory untouched unless it is given."""
+def answer_with(errno: int, call: Call, *memory: bytes) -> CallAnswer:
+    """The answer with an errno; the caller's memory is untouched unless it is given."""
     kept = tuple(arg.data for arg in call.args if isinstance(arg, Memory))
     return CallAnswer(errno, -1 if errno else 0, memory or kept)
 
 
-def killed(call: Call, by: int = signal.SIGSYS) -> CallAnswer:
+def kill_caller(call: Call, by: int = signal.SIGSYS) -> CallAnswer:
     return CallAnswer(0, 0, tuple(arg.data for arg in call.args if isinstance(arg, Memory)), signal=by)
 
 
@@ -66,15 +66,15 @@ class Openat2Kernel:
         assert isinstance(how, Memory)
         assert isinstance(usize, int)
         if usize >> 63 and self.check_fields is not None:
-            return says(self.check_fields_errno, call, self.check_fields.ljust(PAGE_SIZE, b"\0"))
+            return answer_with(self.check_fields_errno, call, self.check_fields.ljust(PAGE_SIZE, b"\0"))
         if usize < 24:
-            return says(errnos.EINVAL, call)
+            return answer_with(errnos.EINVAL, call)
         if usize > PAGE_SIZE and self.limit:
-            return says(errnos.E2BIG, call)
+            return answer_with(errnos.E2BIG, call)
         if any(how.data[self.size : usize]):
-            return says(errnos.E2BIG, call)
+            return answer_with(errnos.E2BIG, call)
         flags, mode, resolve = struct.unpack_from("=QQQ", how.data)
-        return says(self.judge(flags & ~self.stripped, mode, resolve) or self.path(flags, path), call)
+        return answer_with(self.judge(flags & ~self.stripped, mode, resolve) or self.path(flags, path), call)
 
     def judge(self, flags: int, mode: int, resolve: int) -> int:
         if flags & ~self.flags or resolve & ~0x3F or resolve & 0x18 == 0x18:

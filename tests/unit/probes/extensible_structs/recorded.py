@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a real kernel was asked of every system call, and answered.
+"""The questions about every system call to a real kernel, and its answers.
 
     python -m tests.unit.probes.extensible_structs.recorded > tests/unit/data/extensible-structs/RELEASE.json
 
@@ -27,7 +27,7 @@ from .fake import FakeProber
 Row = dict[str, Any]
 
 
-def written(memory: Memory) -> list[bytes]:
+def contents(memory: Memory) -> list[bytes]:
     return [memory.data, *(data for _, data in memory.pointers)]
 
 
@@ -38,14 +38,14 @@ def memory_of(call: Call) -> list[bytes]:
 
 
 def digest(call: Call) -> Row:
-    """A call as data. The own pid is another one each time."""
+    """A call as data, in which the own pid is a word: it is another one each time."""
     pid = os.getpid() if call.name == "pidfd_open" else None
     args: list[object] = []
     for arg in call.args:
         if isinstance(arg, int):
             args.append("own pid" if arg == pid else arg)
         else:
-            content = hashlib.sha256(b"|".join(written(arg))).hexdigest()[:16]
+            content = hashlib.sha256(b"|".join(contents(arg))).hexdigest()[:16]
             args.append([content, len(arg.data), *(offset for offset, _ in arg.pointers)])
     return {"call": call.name, "args": args, "forks": call.forks, "opens": call.opens}
 
@@ -68,13 +68,13 @@ def answer_of(call: Call, row: Row) -> CallAnswer:
 
 
 def report_row(report: SyscallReport) -> Row:
-    """What was found out, as JSON-able data."""
+    """A report as data that JSON can have."""
     row: Row = json.loads(json.dumps(dataclasses.asdict(report)))
     return row
 
 
 class Recorder(Prober):
-    """Asks the kernel, and keeps what was said."""
+    """A prober that asks the kernel, and keeps its calls and answers as rows."""
 
     def __init__(self) -> None:
         super().__init__(time.monotonic() + ask.TIME_LIMIT)
@@ -87,7 +87,7 @@ class Recorder(Prober):
 
 
 class Replayer(FakeProber):
-    """Answers as the kernel did; any other call than the kernel was asked then is an error."""
+    """A prober that answers as the kernel did; a call that the kernel was not asked is an error."""
 
     def __init__(self, rows: Iterable[Row]) -> None:
         super().__init__(self.answer)

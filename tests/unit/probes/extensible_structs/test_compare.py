@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Answers against the release, against what is required, against another host's."""
+"""Answers compared with the release, with what is required, and with another host's answers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ NO_NEW = flag("NEW", "7.2", Support.NO)
     ("text", "numbers"),
     [("6.12.43+deb12-amd64", (6, 12, 43)), ("7.3-rc7", (7, 3)), ("6.1", (6, 1)), ("strange", ())],
 )
-def test_version(text: str, numbers: compare.Version) -> None:
+def test_a_version_is_its_numbers(text: str, numbers: compare.Version) -> None:
     assert compare.version(text) == numbers
 
 
@@ -93,7 +93,7 @@ NOTHING_MISSING = "All flags asked about that Linux 6.1 has are there."
         ((OLD, flag("PASSES", "7.2", Support.IGNORED)), "6.1", NOTHING_MISSING),
     ],
 )
-def test_level(flags: tuple[FlagReport, ...], release: str, sentence: str) -> None:
+def test_the_level_is_told_in_a_sentence(flags: tuple[FlagReport, ...], release: str, sentence: str) -> None:
     assert str(compare.level([report(*flags)], release)) == sentence
 
 
@@ -106,8 +106,8 @@ def test_level(flags: tuple[FlagReport, ...], release: str, sentence: str) -> No
         ("5.6", ProbeMethod.PROCFS, False),
     ],
 )
-def test_missing(since: str, method: ProbeMethod, missing: bool) -> None:
-    """What /proc says is missing is a matter of the configuration."""
+def test_flags_of_older_releases_that_are_absent_are_missing(since: str, method: ProbeMethod, missing: bool) -> None:
+    """Except those that /proc shows to be absent, which the configuration decides."""
     one = FlagReport("F", 1, since, FlagResult(Support.NO, method))
     assert compare.level([report(one)], "6.1").missing == (("openat2.flags.F",) if missing else ())
 
@@ -133,14 +133,14 @@ def test_require_of_what_is_not_reachable_says_why() -> None:
         (flag("F", "7.2", Support.UNKNOWN), Support.UNKNOWN),
     ],
 )
-def test_require_flag(one: FlagReport, support: Support) -> None:
+def test_a_required_flag_is_accepted_or_in_the_mask(one: FlagReport, support: Support) -> None:
     assert compare.require(report(one), one.name).support is support
     assert compare.require(report(one), f"flags.{one.name}").support is support
     blocked = report(one, reachable=Reachability.BLOCKED)
     assert compare.require(blocked, one.name).support is Support.UNKNOWN
 
 
-def test_require_field() -> None:
+def test_a_required_field_is_present() -> None:
     assert compare.require(report(OLD), "flags").support is Support.YES
     assert compare.require(report(OLD), "late").support is Support.NO
     for reachable in Reachability:
@@ -157,7 +157,7 @@ def test_require_field() -> None:
         ([Support.YES, Support.IGNORED], Support.NO),
     ],
 )
-def test_overall(supports: list[Support], result: Support) -> None:
+def test_all_that_is_required_must_be_there(supports: list[Support], result: Support) -> None:
     assert compare.combined_result([compare.Required("F", one) for one in supports]) is result
 
 
@@ -181,7 +181,7 @@ def test_same_answers_do_not_differ() -> None:
     assert compare.differences(compare.facts([ROW]), compare.facts([ROW])) == []
 
 
-def test_differences() -> None:
+def test_what_is_unknown_on_one_side_settles_no_difference() -> None:
     there = {**ROW, "size": 32, "reachable": "unknown"}
     found = compare.differences(compare.facts([ROW]), compare.facts([there]))
     assert [(one.what, one.here, one.there, one.settled) for one in found] == [
@@ -214,7 +214,7 @@ def test_masks_that_were_probed_are_not_whole(here: tuple[str, str], there: tupl
     assert bool(found) is differ
 
 
-def test_disabled_may_be_the_user() -> None:
+def test_disabled_settles_no_difference() -> None:
     found = compare.differences(compare.facts([ROW]), compare.facts([{**ROW, "reachable": "disabled"}]))
     assert [one.settled for one in found] == [False]
     found = compare.differences(compare.facts([ROW]), compare.facts([{**ROW, "reachable": "blocked"}]))
@@ -246,6 +246,6 @@ def test_disabled_may_be_the_user() -> None:
         [{"syscall": "x", "fields": [{"name": "f", "flags": [{"name": "F", "accepted": {}}]}]}],
     ],
 )
-def test_facts_of_something_else(results: object) -> None:
+def test_what_is_no_answer_has_no_facts(results: object) -> None:
     with pytest.raises(ValueError, match="' is "):
         compare.facts(results)

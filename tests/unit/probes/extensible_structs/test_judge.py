@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What answers mean, in tables: whose errno it is, what a page of CHECK_FIELDS is, what becomes of a field."""
+"""The meaning of answers, in tables: whose an errno is, what a page of CHECK_FIELDS holds, and what a field takes."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ MASKS = (0x1047FFFC3).to_bytes(8, "little") + (0xFFF).to_bytes(8, "little") + b"
 NO_MASKS = CheckFieldsResult(CheckFields.NO)
 
 
-def errno(number: int, *memory: bytes) -> CallAnswer:
+def errno_answer(number: int, *memory: bytes) -> CallAnswer:
     return CallAnswer(number, -1 if number else 0, memory)
 
 
-def killed(by: int) -> CallAnswer:
+def death_by(by: int) -> CallAnswer:
     return CallAnswer(0, 0, (), signal=by)
 
 
@@ -54,9 +54,11 @@ def killed(by: int) -> CallAnswer:
         (123, True, Reachability.UNKNOWN),
     ],
 )
-def test_errno_of_the_first_question(number: int, filtered: bool | None, reach: Reachability) -> None:
-    """A filter is blamed only where there is one, and for what filters answer."""
-    reached = judge.judge_reach(OPENAT2, ReachAnswers(errno(number), filtered=filtered))
+def test_a_filter_is_blamed_for_what_filters_answer_only(
+    number: int, filtered: bool | None, reach: Reachability
+) -> None:
+    """And only where there is a filter."""
+    reached = judge.judge_reach(OPENAT2, ReachAnswers(errno_answer(number), filtered=filtered))
     assert (reached.reach, reached.errno) == (reach, number)
     assert (reached.reason is None) is (reach is Reachability.YES)
     if reach is Reachability.UNKNOWN:
@@ -83,7 +85,7 @@ def test_errno_of_the_first_question(number: int, filtered: bool | None, reach: 
 def test_enosys_is_absent_only_if_nobody_filters(
     filtered: bool | None, implemented: bool | None, emulated: bool, reach: Reachability
 ) -> None:
-    answers = ReachAnswers(errno(errnos.ENOSYS), filtered=filtered, implemented=implemented, emulated=emulated)
+    answers = ReachAnswers(errno_answer(errnos.ENOSYS), filtered=filtered, implemented=implemented, emulated=emulated)
     reached = judge.judge_reach(OPENAT2, answers)
     assert (reached.reach, reached.errno) == (reach, errnos.ENOSYS)
     assert reached.reason
@@ -102,36 +104,36 @@ def test_enosys_is_absent_only_if_nobody_filters(
         (None, False, Reachability.UNKNOWN),
     ],
 )
-def test_kernel_that_is_set_up_to_refuse(
+def test_a_kernel_that_is_set_up_to_refuse_is_disabled(
     name: str, number: int, filtered: bool | None, disabled: bool | None, reach: Reachability
 ) -> None:
     """The kernel's own errno is never blamed on a filter, not even where there is one."""
-    answers = ReachAnswers(errno(number), filtered=filtered, disabled=disabled)
+    answers = ReachAnswers(errno_answer(number), filtered=filtered, disabled=disabled)
     reached = judge.judge_reach(table.entry(name), answers)
     assert (reached.reach, reached.errno) == (reach, number)
     assert reached.reason
 
 
-def test_errno_that_this_kernel_does_not_give() -> None:
-    """Nothing on this host makes the kernel answer so: of a filter's errnos, it is the filter's."""
-    answers = ReachAnswers(errno(errnos.EPERM), filtered=True, disabled=False)
+def test_an_errno_that_this_kernel_does_not_give_is_a_filter_s() -> None:
+    """If it is one that filters answer."""
+    answers = ReachAnswers(errno_answer(errnos.EPERM), filtered=True, disabled=False)
     assert judge.judge_reach(table.entry("bpf"), answers).reach is Reachability.BLOCKED
-    answers = ReachAnswers(errno(errnos.EOPNOTSUPP), filtered=True, disabled=False)
+    answers = ReachAnswers(errno_answer(errnos.EOPNOTSUPP), filtered=True, disabled=False)
     assert judge.judge_reach(table.entry("landlock_create_ruleset"), answers).reach is Reachability.UNKNOWN
 
 
 @pytest.mark.parametrize(
     ("first", "second", "reach"),
     [
-        (errnos.EINVAL, errno(errnos.EFAULT), Reachability.YES),
-        (errnos.EINVAL, errno(errnos.EMFILE), Reachability.YES),
-        (errnos.EINVAL, errno(errnos.EINVAL), Reachability.BLOCKED),
-        (errnos.EINVAL, errno(errnos.EPERM), Reachability.UNKNOWN),
-        (errnos.EINVAL, killed(signal.SIGSYS), Reachability.UNKNOWN),
+        (errnos.EINVAL, errno_answer(errnos.EFAULT), Reachability.YES),
+        (errnos.EINVAL, errno_answer(errnos.EMFILE), Reachability.YES),
+        (errnos.EINVAL, errno_answer(errnos.EINVAL), Reachability.BLOCKED),
+        (errnos.EINVAL, errno_answer(errnos.EPERM), Reachability.UNKNOWN),
+        (errnos.EINVAL, death_by(signal.SIGSYS), Reachability.UNKNOWN),
     ],
 )
-def test_second_question(first: int, second: CallAnswer, reach: Reachability) -> None:
-    reached = judge.judge_reach(OPENAT2, ReachAnswers(errno(first), second, filtered=True))
+def test_the_second_answer_must_be_another_errno(first: int, second: CallAnswer, reach: Reachability) -> None:
+    reached = judge.judge_reach(OPENAT2, ReachAnswers(errno_answer(first), second, filtered=True))
     assert reached.reach is reach
 
 
@@ -147,17 +149,19 @@ def test_second_question(first: int, second: CallAnswer, reach: Reachability) ->
     ],
 )
 def test_einval_of_a_filter_is_not_absent(name: str, number: int, second: int, reach: Reachability) -> None:
-    reached = judge.judge_reach(table.entry(name), ReachAnswers(errno(number), errno(second), filtered=True))
+    reached = judge.judge_reach(
+        table.entry(name), ReachAnswers(errno_answer(number), errno_answer(second), filtered=True)
+    )
     assert reached.reach is reach
 
 
 def test_a_call_that_kills_is_blocked_by_seccomp_only() -> None:
-    assert judge.judge_reach(OPENAT2, ReachAnswers(killed(signal.SIGSYS))).reach is Reachability.BLOCKED
-    assert judge.judge_check_fields(killed(signal.SIGSYS), True).support is CheckFields.BLOCKED
+    assert judge.judge_reach(OPENAT2, ReachAnswers(death_by(signal.SIGSYS))).reach is Reachability.BLOCKED
+    assert judge.judge_check_fields(death_by(signal.SIGSYS), True).support is CheckFields.BLOCKED
     for by in (signal.SIGKILL, signal.SIGSEGV, 0):
-        reached = judge.judge_reach(OPENAT2, ReachAnswers(killed(by), filtered=True))
+        reached = judge.judge_reach(OPENAT2, ReachAnswers(death_by(by), filtered=True))
         assert reached.reach is Reachability.UNKNOWN, "not what a filter kills with"
-        assert judge.judge_check_fields(killed(by), True).support is CheckFields.UNKNOWN
+        assert judge.judge_check_fields(death_by(by), True).support is CheckFields.UNKNOWN
 
 
 def fill(prefix: bytes) -> bytes:
@@ -189,14 +193,16 @@ def fill(prefix: bytes) -> bytes:
         (999, MASKS.ljust(PAGE_SIZE, b"\0"), False, CheckFields.YES),
     ],
 )
-def test_answers_to_check_fields(number: int, page: bytes, filtered: bool | None, support: CheckFields) -> None:
-    masks = judge.judge_check_fields(errno(number, page), filtered)
+def test_check_fields_is_told_by_the_page(
+    number: int, page: bytes, filtered: bool | None, support: CheckFields
+) -> None:
+    masks = judge.judge_check_fields(errno_answer(number, page), filtered)
     assert (masks.support, masks.errno) == (support, number)
     assert (masks.reason is None) is (support in {CheckFields.YES, CheckFields.NO})
 
 
 @pytest.mark.parametrize(("used", "size"), [(1, 8), (8, 8), (17, 24), (24, 24)])
-def test_size_by_check_fields(used: int, size: int) -> None:
+def test_the_size_ends_with_the_last_mask(used: int, size: int) -> None:
     page = (b"\x01" * used).ljust(PAGE_SIZE, b"\0")
     assert CheckFieldsResult(CheckFields.YES, 134, page).size == size
     assert CheckFieldsResult(CheckFields.NO, 134, page).size is None
@@ -204,14 +210,14 @@ def test_size_by_check_fields(used: int, size: int) -> None:
 
 def test_a_failed_control_says_why() -> None:
     (control, _) = OPENAT2.recipe.controls(24)
-    assert judge.failed_control(control, errno(errnos.EFAULT)) is None
-    reason = judge.failed_control(control, errno(errnos.EINVAL))
+    assert judge.failed_control(control, errno_answer(errnos.EFAULT)) is None
+    reason = judge.failed_control(control, errno_answer(errnos.EINVAL))
     assert reason == "flags not tried: a call with a bad path answers EINVAL, not EFAULT or ENFILE or EMFILE"
-    assert judge.failed_control(control, killed(signal.SIGSYS)) is not None
+    assert judge.failed_control(control, death_by(signal.SIGSYS)) is not None
     needy, _ = table.entry("perf_event_open").recipe.controls(64)
-    assert "it may need CAP_PERFMON" in str(judge.failed_control(needy, errno(errnos.EACCES)))
+    assert "it may need CAP_PERFMON" in str(judge.failed_control(needy, errno_answer(errnos.EACCES)))
     taken, _ = table.entry("sched_setattr").recipe.controls(48)
-    assert "not success" in str(judge.failed_control(taken, errno(errnos.EINVAL)))
+    assert "not success" in str(judge.failed_control(taken, errno_answer(errnos.EINVAL)))
 
 
 def member(name: str, offset: int, size: int = 8, bits: int = 0) -> btf.Member:
@@ -237,36 +243,40 @@ STRUCT = btf.Struct("mnt_id_req", 32, (member("size", 0, 4), member("spare", 4, 
         (Field("flags", None, 4, "6.8"), None, None, Support.YES),
     ],
 )
-def test_field_is_there(field: Field, size: int | None, struct: btf.Struct | None, present: Support) -> None:
-    """By any witness of the size; and room that BTF calls spare is no field."""
+def test_a_field_is_present_by_any_witness_of_the_size(
+    field: Field, size: int | None, struct: btf.Struct | None, present: Support
+) -> None:
+    """But what BTF calls spare is no field."""
     assert Witnesses(Size(size), NO_MASKS, struct).present(field, 24) is present
 
 
 @pytest.mark.parametrize(("size", "struct", "usable"), [(88, STRUCT, 88), (None, STRUCT, 32), (None, None, 24)])
-def test_usable_size(size: int | None, struct: btf.Struct | None, usable: int) -> None:
+def test_the_usable_size_is_that_of_the_best_witness(
+    size: int | None, struct: btf.Struct | None, usable: int
+) -> None:
     assert Witnesses(Size(size), NO_MASKS, struct).usable_size(24) == usable
 
 
-def test_newer_fields() -> None:
+def test_newer_fields_are_those_behind_the_known_ones() -> None:
     masks = CheckFieldsResult(
         CheckFields.YES, 134, (bytes(24) + b"\x07" + bytes(15) + b"\x01").ljust(PAGE_SIZE, b"\0")
     )
     struct = btf.Struct("open_how", 32, (member("resolve", 16), member("cookie", 24), member("spare", 32, 0)))
 
-    def found(
+    def newer_fields(
         struct: btf.Struct | None, masks: CheckFieldsResult, end: int = 24
     ) -> list[tuple[str, int | None, int | None]]:
         return [
             (field.name, field.offset, field.mask) for field in Witnesses(Size(24), masks, struct).newer_fields(end)
         ]
 
-    assert found(struct, masks) == [("cookie", 24, 7), ("field@32", 32, 0), ("field@40", 40, 1)]
-    assert found(struct, NO_MASKS) == [("cookie", 24, None)]
-    assert found(None, masks) == [("field@24", 24, 7), ("field@32", 32, 0), ("field@40", 40, 1)]
-    assert found(None, NO_MASKS) == []
-    assert found(struct, NO_MASKS, end=0) == [], "of a struct without named fields all would be newer"
+    assert newer_fields(struct, masks) == [("cookie", 24, 7), ("field@32", 32, 0), ("field@40", 40, 1)]
+    assert newer_fields(struct, NO_MASKS) == [("cookie", 24, None)]
+    assert newer_fields(None, masks) == [("field@24", 24, 7), ("field@32", 32, 0), ("field@40", 40, 1)]
+    assert newer_fields(None, NO_MASKS) == []
+    assert newer_fields(struct, NO_MASKS, end=0) == [], "of a struct without named fields all would be newer"
     bits = btf.Struct("open_how", 32, (member("bit", 24, 8, 1), member("__reserved", 24)))
-    assert found(bits, NO_MASKS) == []
+    assert newer_fields(bits, NO_MASKS) == []
 
 
 A, B, UNNAMED = Flag("A", 1, "5.6"), Flag("B", 2, "5.8"), Flag("bit 4", 16, "")
@@ -274,24 +284,23 @@ FIELD = Field("flags", 0, 8, "5.6", (A, B))
 YES, NO = FlagResult(Support.YES, ProbeMethod.PROBE), FlagResult(Support.NO, ProbeMethod.PROBE)
 
 
-def flags(report: FieldReport) -> list[tuple[str, Support, Support]]:
+def results_of(report: FieldReport) -> list[tuple[str, Support, Support]]:
     return [(flag.name, flag.result.accepted, flag.result.in_mask) for flag in report.flags]
 
 
-def test_field_without_mask() -> None:
+def test_without_a_mask_the_accepted_flags_are_it() -> None:
     report = judge.judge_field(FIELD, Support.YES, None, (A, B), {A: YES, B: NO})
-    assert flags(report) == [("A", Support.YES, Support.UNKNOWN), ("B", Support.NO, Support.UNKNOWN)]
+    assert results_of(report) == [("A", Support.YES, Support.UNKNOWN), ("B", Support.NO, Support.UNKNOWN)]
     assert (report.mask, report.mask_method) == (1, ProbeMethod.PROBE)
     report = judge.judge_field(FIELD, Support.YES, None, (A, B), {A: YES})
-    assert flags(report)[1] == ("B", Support.UNKNOWN, Support.UNKNOWN)
+    assert results_of(report)[1] == ("B", Support.UNKNOWN, Support.UNKNOWN)
     report = judge.judge_field(FIELD, Support.YES, None, (A, B), {})
     assert (report.mask, report.mask_method) == (None, None)
 
 
-def test_field_with_mask() -> None:
-    """The mask is the kernel's, and one answer; what it does with a bit is the other."""
+def test_the_mask_and_what_is_accepted_are_two_answers() -> None:
     report = judge.judge_field(FIELD, Support.YES, 0x12, (A, B, UNNAMED), {A: YES, B: NO, UNNAMED: NO})
-    assert flags(report) == [
+    assert results_of(report) == [
         ("A", Support.YES, Support.NO),
         ("B", Support.NO, Support.YES),
         ("bit 4", Support.NO, Support.YES),
@@ -300,13 +309,13 @@ def test_field_with_mask() -> None:
     assert [flag.since for flag in report.flags] == ["5.6", "5.8", None]
 
 
-def test_value_of_several_bits_is_in_the_mask_as_a_whole() -> None:
+def test_a_value_of_several_bits_is_in_the_mask_as_a_whole() -> None:
     wide = Flag("WIDE", 3, "5.6")
     report = judge.judge_field(Field("f", 0, 8, "5.6", (wide,)), Support.YES, 1, (wide,), {wide: YES})
-    assert flags(report) == [("WIDE", Support.YES, Support.NO)]
+    assert results_of(report) == [("WIDE", Support.YES, Support.NO)]
 
 
-def test_unnamed_bits_are_told_where_they_are_something() -> None:
+def test_unnamed_bits_are_told_where_they_are_accepted() -> None:
     report = judge.judge_field(FIELD, Support.YES, None, (A, UNNAMED), {A: YES, UNNAMED: NO})
     assert [flag.name for flag in report.flags] == ["A"]
     report = judge.judge_field(FIELD, Support.YES, None, (A, UNNAMED), {A: NO, UNNAMED: YES})
@@ -314,27 +323,30 @@ def test_unnamed_bits_are_told_where_they_are_something() -> None:
     assert report.mask == 16
 
 
-def test_field_that_is_not_there() -> None:
+def test_an_absent_field_takes_no_flag() -> None:
     report = judge.judge_field(FIELD, Support.NO, None, (A, B), {A: YES})
-    assert flags(report) == [("A", Support.NO, Support.NO), ("B", Support.NO, Support.NO)]
+    assert results_of(report) == [("A", Support.NO, Support.NO), ("B", Support.NO, Support.NO)]
     assert {flag.result.method for flag in report.flags} == {ProbeMethod.SIZE}
     assert report.mask == 0
 
 
-def test_self_described_mask() -> None:
-    told = FlagResult(Support.YES, ProbeMethod.SELF)
-    assert judge.judge_field(FIELD, Support.YES, None, (A, B), {A: told, B: NO}).mask_method is ProbeMethod.SELF
+def test_a_mask_that_the_kernel_tells_is_self_described() -> None:
+    self_described = FlagResult(Support.YES, ProbeMethod.SELF)
+    assert (
+        judge.judge_field(FIELD, Support.YES, None, (A, B), {A: self_described, B: NO}).mask_method
+        is ProbeMethod.SELF
+    )
 
 
-def report_of(*accepted: Support) -> list[FlagReport]:
+def flag_reports(*accepted: Support) -> list[FlagReport]:
     return [FlagReport("F", 1 << bit, None, FlagResult(each)) for bit, each in enumerate(accepted)]
 
 
-def test_accepted_mask() -> None:
+def test_the_accepted_mask_has_the_accepted_flags_only() -> None:
     assert judge.accepted_mask([]) is None
-    assert judge.accepted_mask(report_of(Support.UNKNOWN, Support.UNKNOWN)) is None
-    assert judge.accepted_mask(report_of(Support.UNKNOWN, Support.NO, Support.IGNORED)) == 0
-    assert judge.accepted_mask(report_of(Support.YES, Support.UNKNOWN, Support.YES)) == 5
+    assert judge.accepted_mask(flag_reports(Support.UNKNOWN, Support.UNKNOWN)) is None
+    assert judge.accepted_mask(flag_reports(Support.UNKNOWN, Support.NO, Support.IGNORED)) == 0
+    assert judge.accepted_mask(flag_reports(Support.YES, Support.UNKNOWN, Support.YES)) == 5
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the data about a struct comes to."""
+"""The data about a struct, and what follows from it."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ REPORT = SyscallReport(
 )
 
 
-def test_fields_of_a_declared_struct() -> None:
-    """Padding has no meaning; what is not told of a field is that it came with the struct."""
+def test_fields_are_those_of_the_declared_struct() -> None:
+    """Without padding; a field of which nothing is told came with the struct."""
     found = fields(struct_fields(request), "5.0", {"mask": FieldFacts("6.1", MASK, "odd"), "signal": "6.2"})
     assert found == (
         Field("size", 0, 4, "5.0"),
@@ -48,12 +48,12 @@ def test_fields_of_a_declared_struct() -> None:
     )
 
 
-def test_end_and_bits() -> None:
+def test_a_field_has_an_end_and_bits() -> None:
     assert (Field("mask", 8, 8, "6.1").end, Field("mask", 8, 8, "6.1").bits) == (16, 64)
     assert Field("at_flags", None, 4, "6.1").end == 0
 
 
-def test_flags_since() -> None:
+def test_flags_may_share_their_release() -> None:
     assert flags_since("5.12", {"A": 1, "B": 4}) == (Flag("A", 1, "5.12"), Flag("B", 4, "5.12"))
 
 
@@ -68,7 +68,7 @@ def test_flags_since() -> None:
         (24, 24, 32, False),
     ],
 )
-def test_witnesses_of_the_size(
+def test_two_witnesses_of_the_size_must_agree(
     size: int | None, check_fields: int | None, btf: int | None, agree: bool | None
 ) -> None:
     report = replace(REPORT, size=Size(size), size_check_fields=check_fields, size_btf=btf)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What all recipes share: the size by E2BIG, yes and no by errno, and what a kernel says of itself."""
+"""What all recipes share: the size by E2BIG, flags by errno, and masks that a kernel tells."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import recipe, table
 from kprobe_tool.probes.extensible_structs.model import Field, Flag, FlagResult, ProbeMethod, Size, Support
 
-from .fake import FakeProber, Kernel, Openat2Kernel, killed, says
+from .fake import FakeProber, Kernel, Openat2Kernel, answer_with, kill_caller
 
 OPENAT2 = table.entry("openat2").recipe
 FIELD = Field("flags", 0, 8, "5.6")
 
 
-def errno(number: int, memory: bytes = b"") -> CallAnswer:
+def errno_answer(number: int, memory: bytes = b"") -> CallAnswer:
     return CallAnswer(number, -1 if number else 0, (memory,))
 
 
@@ -42,85 +42,88 @@ def test_the_size_is_found_in_few_calls(size: int, guesses: Sequence[int], calls
     assert prober.calls <= calls
 
 
-def test_size_of_the_first_version_by_bisection() -> None:
+def test_the_size_of_the_first_version_is_found_by_bisection() -> None:
     assert OPENAT2.ask_size(FakeProber(Openat2Kernel(size=24)), [40]) == Size(24, ProbeMethod.E2BIG)
 
 
 @pytest.mark.parametrize(
     ("kernel", "reason"),
     [
-        (lambda call: says(errnos.EFAULT, call), "the kernel refused no byte, not even the last one of a page"),
-        (lambda call: says(errnos.E2BIG, call), "the kernel refused every byte"),
-        (lambda call: says(errnos.EPERM, call), "EPERM tells nothing about the size"),
-        (killed, "SIGSYS tells nothing about the size"),
+        (
+            lambda call: answer_with(errnos.EFAULT, call),
+            "the kernel refused no byte, not even the last one of a page",
+        ),
+        (lambda call: answer_with(errnos.E2BIG, call), "the kernel refused every byte"),
+        (lambda call: answer_with(errnos.EPERM, call), "EPERM tells nothing about the size"),
+        (kill_caller, "SIGSYS tells nothing about the size"),
         (lambda call: CallAnswer(errnos.E2BIG, 0, (), signal=9), "SIGKILL tells nothing about the size"),
     ],
 )
-def test_size_that_cannot_be_found(kernel: Kernel, reason: str) -> None:
+def test_a_size_that_cannot_be_found_has_a_reason(kernel: Kernel, reason: str) -> None:
     assert OPENAT2.ask_size(FakeProber(kernel), [24]) == Size(reason=reason)
 
 
 @pytest.mark.parametrize(
     ("answer", "name"),
     [
-        (errno(0), "success"),
-        (errno(errnos.EFAULT), "EFAULT"),
-        (errno(errnos.EOPNOTSUPP), "EOPNOTSUPP"),
-        (errno(9999), "errno 9999"),
+        (errno_answer(0), "success"),
+        (errno_answer(errnos.EFAULT), "EFAULT"),
+        (errno_answer(errnos.EOPNOTSUPP), "EOPNOTSUPP"),
+        (errno_answer(9999), "errno 9999"),
         (CallAnswer(0, 0, (), signal.SIGSYS), "SIGSYS"),
         (CallAnswer(0, 0, (), 0), "the end of the caller"),
     ],
 )
-def test_answer_name(answer: CallAnswer, name: str) -> None:
+def test_every_answer_has_a_name(answer: CallAnswer, name: str) -> None:
     assert recipe.answer_name(answer) == name
 
 
 @pytest.mark.parametrize(
     ("answer", "support"),
     [
-        (errno(errnos.EFAULT), Support.YES),
-        (errno(errnos.EINVAL), Support.NO),
-        (errno(errnos.EPERM), Support.UNKNOWN),
+        (errno_answer(errnos.EFAULT), Support.YES),
+        (errno_answer(errnos.EINVAL), Support.NO),
+        (errno_answer(errnos.EPERM), Support.UNKNOWN),
         (CallAnswer(errnos.EFAULT, 0, (), signal.SIGSYS), Support.UNKNOWN),
         (CallAnswer(errnos.EINVAL, 0, (), signal.SIGSYS), Support.UNKNOWN),
     ],
 )
-def test_an_answer_is_judged_with_its_note(answer: CallAnswer, support: Support) -> None:
+def test_an_answer_that_says_nothing_has_a_note(answer: CallAnswer, support: Support) -> None:
     result = OPENAT2.judge(FIELD, 1, answer)
     assert (result.accepted, result.method) == (support, ProbeMethod.PROBE)
     assert (result.note is None) is (support is not Support.UNKNOWN)
 
 
-def test_flag_is_tried_with_others_while_the_answer_is_no() -> None:
+def test_a_flag_is_tried_with_others_while_the_answer_is_no() -> None:
     flag = Flag("F", 1, "5.6", (2, 4, 8))
     field = Field("flags", 0, 8, "5.6", (flag,))
 
     def kernel(call: Call) -> CallAnswer:
         memory = call.args[2]
         assert isinstance(memory, Memory)
-        return says(errnos.EFAULT if memory.data[0] & 4 else errnos.EINVAL, call)
+        return answer_with(errnos.EFAULT if memory.data[0] & 4 else errnos.EINVAL, call)
 
     prober = FakeProber(kernel)
     assert OPENAT2.ask_flags(prober, field, [flag], 24) == {
         flag: FlagResult(Support.YES, ProbeMethod.PROBE, errnos.EFAULT)
     }
-    assert [call.args[2].data[0] for call in prober.asked if isinstance(call.args[2], Memory)] == [1, 3, 5]
+    assert [call.args[2].data[0] for call in prober.asked_calls if isinstance(call.args[2], Memory)] == [1, 3, 5]
 
 
 @pytest.mark.parametrize(
     ("answer", "size"),
     [
-        (errno(errnos.E2BIG, (56).to_bytes(4, "little")), Size(56, ProbeMethod.WRITE_BACK)),
-        (errno(errnos.E2BIG, (48).to_bytes(4, "little")), Size(48, ProbeMethod.WRITE_BACK)),
-        (errno(errnos.E2BIG, (47).to_bytes(4, "little")), Size(reason="no size was written back (E2BIG)")),
-        (errno(errnos.EPERM, (56).to_bytes(4, "little")), Size(reason="no size was written back (EPERM)")),
+        (errno_answer(errnos.E2BIG, (56).to_bytes(4, "little")), Size(56, ProbeMethod.WRITE_BACK)),
+        (errno_answer(errnos.E2BIG, (48).to_bytes(4, "little")), Size(48, ProbeMethod.WRITE_BACK)),
+        (errno_answer(errnos.E2BIG, (47).to_bytes(4, "little")), Size(reason="no size was written back (E2BIG)")),
+        (errno_answer(errnos.EPERM, (56).to_bytes(4, "little")), Size(reason="no size was written back (EPERM)")),
     ],
 )
-def test_size_written_back(answer: CallAnswer, size: Size) -> None:
+def test_a_size_is_written_back_with_e2big(answer: CallAnswer, size: Size) -> None:
     assert recipe.size_written_back(answer, lambda memory: int.from_bytes(memory, "little"), 48) == size
 
 
-def test_size_written_back_by_nobody() -> None:
+def test_a_size_of_a_call_that_was_killed_does_not_count() -> None:
     answer = CallAnswer(errnos.E2BIG, 0, ((56).to_bytes(4, "little"),), signal.SIGSYS)
     assert recipe.size_written_back(answer, lambda memory: int.from_bytes(memory, "little"), 48).value is None
 
@@ -128,8 +131,8 @@ def test_size_written_back_by_nobody() -> None:
 A, B = Flag("A", 1, "6.8"), Flag("B", 2, "6.11")
 
 
-def test_self_described() -> None:
-    """By the mask of what is supported, or by what was filled, where an empty bit says nothing."""
+def test_the_supported_mask_or_the_filled_one_decides() -> None:
+    """Where there is no supported mask, a bit that was not filled says nothing."""
     found = recipe.judge_masks((A, B), filled=0, supported=1, note="note")
     assert found == {
         A: FlagResult(Support.YES, ProbeMethod.SELF, in_mask=Support.YES),
@@ -148,13 +151,13 @@ def test_a_page_has_one_byte_behind_the_struct() -> None:
     assert [place for place, byte in enumerate(page) if byte] == [0, 24]
 
 
-def test_unnamed_flag() -> None:
+def test_an_unnamed_flag_is_tried_with_the_others_of_its_field() -> None:
     flag = OPENAT2.unnamed_flag(FIELD, 40)
     assert (flag.name, flag.value, flag.since) == ("bit 40", 1 << 40, "")
     assert len(flag.tried_with) == 3
     assert OPENAT2.unnamed_flag(Field("resolve", 16, 8, "5.6"), 40).tried_with == ()
 
 
-def test_entry_without_symbols_is_its_own() -> None:
+def test_an_entry_without_symbols_has_its_own_name() -> None:
     assert table.entry("openat2").symbols == ("openat2",)
     assert table.entry("PIDFD_GET_INFO").symbols == ("pidfd_open", "ioctl")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every recipe asks a real kernel what it asked it once, and makes the same of its answers (see recorded.py)."""
+"""Every recipe asks what it asked a real kernel once, and judges its answers alike (see recorded.py)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECORDED = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in 
 
 
 def test_every_system_call_was_recorded() -> None:
-    """By one kernel at least: one that was recorded before a system call came was not asked for it."""
+    """By one kernel at least: older recordings have no system call that was added later."""
     assert {name for found in RECORDED.values() for name in found} == set(table.NAMES)
 
 

@@ -23,8 +23,8 @@ def test_each_file_has_a_name() -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_system_call_has_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """native/syscall.py has it, for every machine that it knows."""
+def test_each_system_call_has_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For every machine that native/syscall.py knows."""
     entry = table.entry(name)
     for machine in syscall.OF_MACHINE:
         monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
@@ -33,7 +33,7 @@ def test_system_call_has_a_number(name: str, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_manual_names_it(name: str) -> None:
+def test_the_manual_names_each_system_call(name: str) -> None:
     manual = (Path(__file__).parents[4] / "man" / "kprobe-tool-check-fields.1").read_text()
     known = manual.partition("Known are\n")[2].partition(".PP")[0]
     assert re.search(rf"^\.BR? {name}\b", known, re.MULTILINE)
@@ -58,7 +58,7 @@ def test_entries_are_in_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_names_are_unambiguous_enough_to_require(name: str) -> None:
+def test_names_to_require_are_unambiguous(name: str) -> None:
     """FIELD.FLAG is always one thing, and no flag is named like a field."""
     entry = table.entry(name)
     flags = {flag.name for field in entry.fields for flag in field.flags}
@@ -66,14 +66,14 @@ def test_names_are_unambiguous_enough_to_require(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["openat2", "clone3", "mount_setattr", "setxattrat", "file_setattr"])
-def test_check_fields_call(name: str) -> None:
+def test_check_fields_is_asked_by_the_size(name: str) -> None:
     call = table.entry(name).recipe.check_fields_call(FILL * PAGE_SIZE, CHECK_FIELDS | PAGE_SIZE)
     assert isinstance(call, Call)
     assert CHECK_FIELDS | PAGE_SIZE in call.args
 
 
 def test_clone3_has_three_reasons_to_fail() -> None:
-    """Each probe of a flag asks for pid 1, for a pidfd nowhere and for a cgroup that is none."""
+    """Each probe of a flag asks for pid 1, for a pidfd at no address and for a cgroup that is none."""
     entry = table.entry("clone3")
     for flag in entry.fields[0].flags:
         for bits in entry.recipe.bit_combinations(entry.fields[0], flag, 88):

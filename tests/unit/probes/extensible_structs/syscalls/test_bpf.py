@@ -13,7 +13,7 @@ from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size
 
-from ..fake import FakeProber, says
+from ..fake import FakeProber, answer_with
 
 RECIPE = table.entry("bpf").recipe
 COMMANDS = 40
@@ -28,8 +28,8 @@ def kernel(size: int) -> FakeProber:
         assert isinstance(command, int) and isinstance(attr, Memory) and isinstance(usize, int)
         assert command > COMMANDS and not command & 1 << 16, "a command that does something"
         if usize > PAGE_SIZE or any(attr.data[size:usize]):
-            return says(errnos.E2BIG, call)
-        return says(errnos.EINVAL, call)
+            return answer_with(errnos.E2BIG, call)
+        return answer_with(errnos.EINVAL, call)
 
     return FakeProber(answer)
 
@@ -41,7 +41,7 @@ def test_no_command_reaches_and_a_second_errno_tells_it_from_a_filter() -> None:
 
 
 @pytest.mark.parametrize("size", [8, 120, 144, 152, 168, 200])
-def test_size(size: int) -> None:
+def test_the_size_is_found(size: int) -> None:
     assert RECIPE.ask_size(kernel(size), RECIPE.sizes) == Size(size, ProbeMethod.E2BIG)
 
 
@@ -63,7 +63,7 @@ def test_a_known_size_takes_two_calls() -> None:
         (None, True, set(), None),
     ],
 )
-def test_disabled(
+def test_bpf_is_disabled_by_sysctl_unless_privileged(
     sysctl: str | None,
     initial: bool,
     capabilities: set[str],

@@ -12,7 +12,7 @@ from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import Flag, FlagResult, ProbeMethod, Support
 
-from ..fake import FakeProber, killed, says
+from ..fake import FakeProber, answer_with, kill_caller
 
 ENTRY = table.entry("clone3")
 FLAGS = ENTRY.fields[0]
@@ -20,7 +20,7 @@ LEGACY = 0xFFFFFFFF & ~0x7F
 
 
 class Clone3Kernel:
-    """clone3() in the order in which Linux judges; whatever is not refused makes a process, which fails the test."""
+    """clone3() that judges in Linux's order; what it does not refuse would make a process, and fails the test."""
 
     def __init__(self, size: int, flags: int, *, thread_pidfds: bool = False, privileged: bool = True) -> None:
         self.size = size
@@ -32,7 +32,7 @@ class Clone3Kernel:
         memory, usize = call.args
         assert isinstance(memory, Memory)
         assert isinstance(usize, int)
-        return says(self.answer(memory, usize), call)
+        return answer_with(self.answer(memory, usize), call)
 
     def answer(self, memory: Memory, usize: int) -> int:
         if usize > 4096 or any(memory.data[self.size : usize]):
@@ -72,7 +72,7 @@ def ask(kernel: Clone3Kernel, name: str) -> FlagResult:
 
 
 @pytest.mark.parametrize("kernel", [V53, V55, V57, V69, NOBODY])
-def test_controls(kernel: Clone3Kernel) -> None:
+def test_questions_and_controls_are_answered_by_every_kernel(kernel: Clone3Kernel) -> None:
     for control in ENTRY.recipe.controls(kernel.size):
         assert kernel(control.call).errno in control.expected
     assert ENTRY.recipe.ask_reach(FakeProber(kernel)).errno == errnos.EINVAL
@@ -98,22 +98,22 @@ def test_controls(kernel: Clone3Kernel) -> None:
         (NOBODY, "CLONE_THREAD", Support.YES),
     ],
 )
-def test_flag(kernel: Clone3Kernel, name: str, support: Support) -> None:
+def test_flags_are_accepted_since_their_release(kernel: Clone3Kernel, name: str, support: Support) -> None:
     assert ask(kernel, name).accepted is support
 
 
-def test_no_room_for_a_process() -> None:
-    """EAGAIN comes after the flags were judged."""
-    prober = FakeProber(lambda call: says(errnos.EAGAIN, call))
+def test_eagain_comes_after_the_flags_were_judged() -> None:
+    """As where there is no room for a process."""
+    prober = FakeProber(lambda call: answer_with(errnos.EAGAIN, call))
     assert ENTRY.recipe.ask_flag(prober, FLAGS, flag("CLONE_VM"), 88).accepted is Support.YES
 
 
 def test_efault_counts_only_where_a_pidfd_was_asked_for() -> None:
     answer = CallAnswer(errnos.EFAULT, -1, ())
-    known = ENTRY.recipe.judge(FLAGS, sched.CLONE_PIDFD, answer)
-    assert (known.accepted, known.method) == (Support.YES, ProbeMethod.PROBE)
+    judged = ENTRY.recipe.judge(FLAGS, sched.CLONE_PIDFD, answer)
+    assert (judged.accepted, judged.method) == (Support.YES, ProbeMethod.PROBE)
     assert ENTRY.recipe.judge(FLAGS, sched.CLONE_VM, answer).accepted is Support.UNKNOWN
-    assert ENTRY.recipe.judge(FLAGS, sched.CLONE_PIDFD, killed(Call("clone3", ()))).accepted is Support.UNKNOWN
+    assert ENTRY.recipe.judge(FLAGS, sched.CLONE_PIDFD, kill_caller(Call("clone3", ()))).accepted is Support.UNKNOWN
 
 
 @pytest.mark.parametrize(

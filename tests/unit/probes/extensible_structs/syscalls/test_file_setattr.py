@@ -13,7 +13,7 @@ from kprobe_tool.native.syscall import BADPTR, PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
 
-from ..fake import FakeProber, says
+from ..fake import FakeProber, answer_with
 
 ENTRY = table.entry("file_setattr")
 XFLAGS, AT_FLAGS = ENTRY.fields[0], ENTRY.fields[-1]
@@ -22,27 +22,27 @@ AT_KNOWN = 0x1100
 
 
 def kernel(size: int = 24) -> FakeProber:
-    """In the order of fs/file_attr.c: at_flags, the size, the tail, fa_xflags, and then the path."""
+    """file_setattr() in the order of fs/file_attr.c: at_flags, the size, the tail, fa_xflags, and then the path."""
 
     def answer(call: Call) -> CallAnswer:
         dfd, path, attr, usize, at_flags = call.args
         assert (dfd, path) == (-1, BADPTR), "a file that could be changed"
         assert isinstance(attr, Memory) and isinstance(usize, int) and isinstance(at_flags, int)
         if at_flags & ~AT_KNOWN:
-            return says(errnos.EINVAL, call)
+            return answer_with(errnos.EINVAL, call)
         if usize > PAGE_SIZE:
-            return says(errnos.E2BIG, call)
+            return answer_with(errnos.E2BIG, call)
         if usize < fileattr.SIZE_VER0:
-            return says(errnos.EINVAL, call)
+            return answer_with(errnos.EINVAL, call)
         if any(attr.data[size:usize]):
-            return says(errnos.E2BIG, call)
+            return answer_with(errnos.E2BIG, call)
         xflags = fileattr.file_attr.from_buffer_copy(attr.data[:24]).fa_xflags
-        return says(errnos.EINVAL if xflags & ~KNOWN else errnos.EFAULT, call)
+        return answer_with(errnos.EINVAL if xflags & ~KNOWN else errnos.EFAULT, call)
 
     return FakeProber(answer)
 
 
-def test_reach_and_controls() -> None:
+def test_questions_and_controls_are_answered() -> None:
     prober = kernel()
     assert ENTRY.recipe.ask_reach(prober).errno in ENTRY.recipe.reach_errnos
     assert prober.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
@@ -51,11 +51,11 @@ def test_reach_and_controls() -> None:
 
 
 @pytest.mark.parametrize("size", [24, 32, 64])
-def test_size(size: int) -> None:
+def test_the_size_is_found(size: int) -> None:
     assert ENTRY.recipe.ask_size(kernel(size), (24,)) == Size(size, ProbeMethod.E2BIG)
 
 
-def test_flags_of_the_struct_and_of_the_argument() -> None:
+def test_flags_of_the_struct_and_of_the_argument_are_told() -> None:
     prober = kernel()
     xflags = ENTRY.recipe.ask_flags(prober, XFLAGS, XFLAGS.flags, 24)
     assert {flag.name for flag, result in xflags.items() if result.accepted is Support.YES} == {

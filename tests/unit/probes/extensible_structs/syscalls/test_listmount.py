@@ -13,28 +13,28 @@ from kprobe_tool.native.syscall import BADPTR
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import Field, ProbeMethod, Size, Support
 
-from ..fake import FakeProber, says
+from ..fake import FakeProber, answer_with
 
 ENTRY = table.entry("listmount")
 FLAGS = ENTRY.fields[-1]
 
 
 def kernel(flags: int = 1, size: int = 32, missing: int = errnos.ENOENT) -> FakeProber:
-    """fs/namespace.c: flags, the request by the size that it claims, and the mount, which there is not."""
+    """As fs/namespace.c does it: flags, the request by the size that it claims, and a mount that is missing."""
 
     def answer(call: Call) -> CallAnswer:
         request, _, _, given = call.args
         assert isinstance(given, int)
         if given & 0xFFFFFFFF & ~flags:
-            return says(errnos.EINVAL, call)
+            return answer_with(errnos.EINVAL, call)
         if request == BADPTR:
-            return says(errnos.EFAULT, call)
+            return answer_with(errnos.EFAULT, call)
         assert isinstance(request, Memory)
         claimed = mount.mnt_id_req.from_buffer_copy(request.data[:32])
         assert claimed.mnt_id == 0, "a mount that there is"
         if any(request.data[size : claimed.size]):
-            return says(errnos.E2BIG, call)
-        return says(missing, call)
+            return answer_with(errnos.E2BIG, call)
+        return answer_with(missing, call)
 
     return FakeProber(answer)
 
@@ -43,7 +43,7 @@ def ask(prober: FakeProber, field: Field, bit: int) -> Support:
     return ENTRY.recipe.ask_flag(prober, field, ENTRY.recipe.unnamed_flag(field, bit), 32).accepted
 
 
-def test_reach_and_controls() -> None:
+def test_questions_and_controls_are_answered() -> None:
     prober = kernel()
     assert ENTRY.recipe.ask_reach(prober).errno in ENTRY.recipe.reach_errnos
     assert prober.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
@@ -51,7 +51,7 @@ def test_reach_and_controls() -> None:
         assert prober.ask(control.call).errno in control.expected, control.what
 
 
-def test_flags() -> None:
+def test_flags_are_refused_where_they_are_not_known() -> None:
     assert ask(kernel(flags=1), FLAGS, 0) is Support.YES
     assert ask(kernel(flags=0), FLAGS, 0) is Support.NO
     assert ask(kernel(flags=1), FLAGS, 30) is Support.NO
@@ -59,5 +59,5 @@ def test_flags() -> None:
 
 @pytest.mark.parametrize("size", [24, 32, 40])
 @pytest.mark.parametrize("missing", [errnos.ENOENT, errnos.EBADF, errnos.EPERM, errnos.EINVAL])
-def test_size_whatever_is_said_of_a_mount_that_is_not(size: int, missing: int) -> None:
+def test_the_size_is_found_whatever_the_errno_of_a_missing_mount(size: int, missing: int) -> None:
     assert ENTRY.recipe.ask_size(kernel(size=size, missing=missing), (32,)) == Size(size, ProbeMethod.E2BIG)

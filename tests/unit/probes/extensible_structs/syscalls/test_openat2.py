@@ -13,7 +13,7 @@ from kprobe_tool.native.prober import Call, CallAnswer
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import Field, FlagResult, ProbeMethod, Support
 
-from ..fake import FakeProber, Kernel, Openat2Kernel, killed, says
+from ..fake import FakeProber, Kernel, Openat2Kernel, answer_with, kill_caller
 
 ENTRY = table.entry("openat2")
 FLAGS, MODE, RESOLVE = ENTRY.fields
@@ -28,36 +28,36 @@ def ask(kernel: Kernel, field: Field, name: str) -> FlagResult:
     ("field", "name"),
     [(FLAGS, "O_PATH"), (FLAGS, "__O_TMPFILE"), (MODE, "S_ISUID"), (RESOLVE, "RESOLVE_IN_ROOT")],
 )
-def test_accepted(field: Field, name: str) -> None:
+def test_flags_of_every_field_are_accepted(field: Field, name: str) -> None:
     assert ask(Openat2Kernel(), field, name).accepted is Support.YES
 
 
-def test_mode_is_asked_in_one_call() -> None:
-    """And one by one where not all of it is taken."""
+def test_the_mode_is_asked_in_one_call() -> None:
+    """And bit by bit where not all of it is accepted."""
     prober = FakeProber(Openat2Kernel())
     found = ENTRY.recipe.ask_flags(prober, MODE, MODE.flags, 24)
     assert ({result.accepted for result in found.values()}, prober.calls) == ({Support.YES}, 1)
     assert len(found) == 12
-    (call,) = prober.asked
+    (call,) = prober.asked_calls
     assert call == openat2.openat2(flags=os.O_RDWR | os.O_CREAT, mode=0o7777)
 
-    def no_sticky_bit(call: Call) -> CallAnswer:
+    def refuse_sticky_bit(call: Call) -> CallAnswer:
         how = openat2.open_how.from_buffer_copy(call.args[2].data)  # type: ignore[union-attr]
-        return says(errnos.EINVAL if how.mode & 0o1000 else errnos.EFAULT, call)
+        return answer_with(errnos.EINVAL if how.mode & 0o1000 else errnos.EFAULT, call)
 
-    prober = FakeProber(no_sticky_bit)
+    prober = FakeProber(refuse_sticky_bit)
     found = ENTRY.recipe.ask_flags(prober, MODE, MODE.flags, 24)
     assert [flag.name for flag, result in found.items() if result.accepted is not Support.YES] == ["S_ISVTX"]
     assert prober.calls == 1 + 12
 
 
-def test_a_few_bits_of_the_mode() -> None:
-    """Two go together, no other bit with them; one alone is not asked twice."""
+def test_a_few_bits_of_the_mode_are_asked_together() -> None:
+    """With no other bit; and one alone is not asked twice."""
     some = [flag for flag in MODE.flags if flag.name in {"S_ISUID", "S_ISGID"}]
     prober = FakeProber(Openat2Kernel())
     ENTRY.recipe.ask_flags(prober, MODE, some, 24)
-    assert prober.asked == [openat2.openat2(flags=os.O_RDWR | os.O_CREAT, mode=0o6000)]
-    refusing = FakeProber(lambda call: says(errnos.EINVAL, call))
+    assert prober.asked_calls == [openat2.openat2(flags=os.O_RDWR | os.O_CREAT, mode=0o6000)]
+    refusing = FakeProber(lambda call: answer_with(errnos.EINVAL, call))
     found = ENTRY.recipe.ask_flags(refusing, MODE, some[:1], 24)
     assert ([result.accepted for result in found.values()], refusing.calls) == ([Support.NO], 1)
 
@@ -68,11 +68,11 @@ def test_other_fields_are_asked_one_by_one() -> None:
     assert prober.calls == len(RESOLVE.flags)
 
 
-def bit_26(answer_to_empty_path: Kernel) -> Kernel:
-    """Takes the bit, and answers as told where the path is empty."""
+def accept_bit_26(answer_to_empty_path: Kernel) -> Kernel:
+    """A kernel that accepts the bit, and answers as another one where the path is empty."""
 
     def kernel(call: Call) -> CallAnswer:
-        return says(errnos.EFAULT, call) if call.args[1] == -1 else answer_to_empty_path(call)
+        return answer_with(errnos.EFAULT, call) if call.args[1] == -1 else answer_to_empty_path(call)
 
     return kernel
 
@@ -80,26 +80,26 @@ def bit_26(answer_to_empty_path: Kernel) -> Kernel:
 @pytest.mark.parametrize(
     ("kernel", "support"),
     [
-        (lambda call: says(errnos.EBADF, call), Support.YES),
-        (lambda call: says(errnos.ENOENT, call), Support.IGNORED),
-        (lambda call: says(errnos.EACCES, call), Support.UNKNOWN),
-        (killed, Support.UNKNOWN),
+        (lambda call: answer_with(errnos.EBADF, call), Support.YES),
+        (lambda call: answer_with(errnos.ENOENT, call), Support.IGNORED),
+        (lambda call: answer_with(errnos.EACCES, call), Support.UNKNOWN),
+        (kill_caller, Support.UNKNOWN),
         (lambda call: CallAnswer(errnos.EBADF, 0, (), signal=31), Support.UNKNOWN),
         (lambda call: CallAnswer(errnos.ENOENT, 0, (), signal=31), Support.UNKNOWN),
     ],
 )
-def test_empty_path(kernel: Kernel, support: Support) -> None:
-    result = ask(bit_26(kernel), FLAGS, "O_EMPTYPATH")
+def test_an_empty_path_tells_what_bit_26_means(kernel: Kernel, support: Support) -> None:
+    result = ask(accept_bit_26(kernel), FLAGS, "O_EMPTYPATH")
     assert (result.accepted, result.method) == (support, ProbeMethod.PROBE)
 
 
-def test_empty_path_is_asked_for_bit_26_only() -> None:
+def test_an_empty_path_is_asked_for_bit_26_only() -> None:
     def kernel(call: Call) -> CallAnswer:
         assert call.args[1] == -1
-        return says(errnos.EFAULT, call)
+        return answer_with(errnos.EFAULT, call)
 
     assert ask(kernel, FLAGS, "OPENAT2_REGULAR").accepted is Support.YES
-    assert ask(lambda call: says(errnos.EINVAL, call), FLAGS, "O_EMPTYPATH").accepted is Support.NO
+    assert ask(lambda call: answer_with(errnos.EINVAL, call), FLAGS, "O_EMPTYPATH").accepted is Support.NO
 
 
 @pytest.mark.parametrize(
@@ -115,14 +115,14 @@ def test_empty_path_is_asked_for_bit_26_only() -> None:
         ("mips64", 0o20000),
     ],
 )
-def test_o_largefile(machine: str, value: int) -> None:
+def test_o_largefile_is_that_of_the_machine(machine: str, value: int) -> None:
     assert openat2.o_largefile(machine) == value
 
 
-def test_calls_that_fail_whatever_the_kernel_has() -> None:
+def test_the_question_and_the_controls_fail_on_every_kernel() -> None:
     prober = FakeProber(Openat2Kernel())
     ENTRY.recipe.ask_reach(prober)
     accepted, refused = ENTRY.recipe.controls(24)
-    assert [call.args[3] for call in (*prober.asked, accepted.call, refused.call)] == [0, 24, 24]
+    assert [call.args[3] for call in (*prober.asked_calls, accepted.call, refused.call)] == [0, 24, 24]
     assert accepted.call == openat2.openat2()
     assert refused.call == openat2.openat2(flags=1 << 63)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""perf_event_open(): bits that need others, paranoia, and what a machine knows and cannot do."""
+"""perf_event_open(): bits that need others, perf_event_paranoid, and what a machine knows and cannot do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import Field, FlagResult, ProbeMethod, Size, Support
 
-from ..fake import FakeProber, says
+from ..fake import FakeProber, answer_with
 
 ENTRY = table.entry("perf_event_open")
 FIELDS = {field.name: field for field in ENTRY.fields}
@@ -21,19 +21,19 @@ Judge = Callable[[perf_event.perf_event_attr], int]
 
 
 def kernel(judge: Judge = lambda attr: 0, size: int = 136) -> FakeProber:
-    """kernel/events/core.c: flags, the size, the attr, and a group that there is not."""
+    """As kernel/events/core.c does it: flags, the size, the attr, and a group that is missing."""
 
     def answer(call: Call) -> CallAnswer:
         memory, pid, cpu, group, flags = call.args
         assert (pid, cpu, group) == (0, -1, perf_event.NO_GROUP), "an event"
         assert isinstance(memory, Memory)
         if flags:
-            return says(errnos.EINVAL, call)
+            return answer_with(errnos.EINVAL, call)
         attr = perf_event.perf_event_attr.from_buffer_copy(memory.data)
         if (attr.size and attr.size < perf_event.SIZE_VER0) or any(memory.data[size : attr.size]):
             attr.size = size
-            return says(errnos.E2BIG, call, bytes(attr))
-        return says(judge(attr) or errnos.EBADF, call)
+            return answer_with(errnos.E2BIG, call, bytes(attr))
+        return answer_with(judge(attr) or errnos.EBADF, call)
 
     return FakeProber(answer)
 
@@ -43,17 +43,17 @@ def ask(judge: Judge, field: Field, name: str) -> FlagResult:
     return ENTRY.recipe.ask_flags(kernel(judge), field, [flag], 136)[flag]
 
 
-def test_reach_and_size() -> None:
+def test_questions_are_answered_and_the_size_is_written_back() -> None:
     prober = kernel()
     assert ENTRY.recipe.ask_reach(prober).errno in ENTRY.recipe.reach_errnos
     assert prober.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
     assert ENTRY.recipe.ask_size(prober, ()) == Size(136, ProbeMethod.WRITE_BACK)
-    refused = FakeProber(lambda call: says(errnos.EACCES, call))
+    refused = FakeProber(lambda call: answer_with(errnos.EACCES, call))
     assert ENTRY.recipe.ask_size(refused, ()) == Size(reason="no size was written back (EACCES)")
     assert refused.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
 
 
-def test_controls() -> None:
+def test_controls_are_answered() -> None:
     accepted, refused = ENTRY.recipe.controls(136)
     prober = kernel(lambda attr: errnos.EINVAL if attr.bits & 1 << 63 else 0)
     assert prober.ask(accepted.call).errno in accepted.expected
@@ -61,7 +61,7 @@ def test_controls() -> None:
     assert accepted.needs is not None
 
 
-def test_bits_that_need_others() -> None:
+def test_bits_are_asked_with_those_they_need() -> None:
     def judge(attr: perf_event.perf_event_attr) -> int:
         inherit_thread, sigtrap = attr.bits & 1 << 35, attr.bits & 1 << 37
         if inherit_thread and not attr.bits & perf_event.INHERIT:
@@ -72,7 +72,7 @@ def test_bits_that_need_others() -> None:
         assert ask(judge, FIELDS["bits"], name).accepted is Support.YES
 
 
-def test_samples_bring_what_they_need() -> None:
+def test_samples_are_asked_with_the_fields_they_need() -> None:
     def judge(attr: perf_event.perf_event_attr) -> int:
         if attr.sample_type & perf_event.PERF_SAMPLE_BRANCH_STACK and not attr.branch_sample_type:
             return errnos.EINVAL
@@ -98,7 +98,7 @@ def test_samples_bring_what_they_need() -> None:
         (errnos.EMFILE, Support.UNKNOWN, Support.UNKNOWN),
     ],
 )
-def test_what_an_errno_says(errno: int, support: Support, in_mask: Support) -> None:
+def test_an_errno_tells_what_is_known_and_what_is_refused(errno: int, support: Support, in_mask: Support) -> None:
     result = ask(lambda attr: errno, FIELDS["read_format"], "PERF_FORMAT_GROUP")
     assert (result.accepted, result.in_mask, result.errno) == (support, in_mask, errno)
     assert result.method is ProbeMethod.PROBE
@@ -106,8 +106,8 @@ def test_what_an_errno_says(errno: int, support: Support, in_mask: Support) -> N
     assert ("perf_event_paranoid" in (result.note or "")) == (errno == errnos.EACCES)
 
 
-def test_a_larger_struct_of_a_kernel_to_come() -> None:
-    """No more is claimed than there is memory for."""
+def test_no_larger_struct_is_claimed_than_there_is_memory_for() -> None:
+    """Of a kernel to come."""
     flag = FIELDS["bits"].flags[0]
     call = ENTRY.recipe.flag_call(FIELDS["bits"], flag.value, 4096)
     memory = call.args[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""PIDFD_GET_INFO: the kernel's mask of what it knows, or else what it filled."""
+"""PIDFD_GET_INFO: by the mask of what the kernel supports or, where it has none, by what it filled."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kprobe_tool.native.prober import Call, CallAnswer, Memory
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
 
-from ..fake import FakeProber, killed, says
+from ..fake import FakeProber, answer_with, kill_caller
 
 ENTRY = table.entry("PIDFD_GET_INFO")
 MASK = ENTRY.fields[0]
@@ -20,7 +20,7 @@ PIDFD = 7
 
 
 def kernel(filled: int, supported: int | None = None, errno: int = 0) -> FakeProber:
-    """fs/pidfs.c: ``filled`` bits of the mask are answered, and the supported ones where the kernel has that."""
+    """As fs/pidfs.c does it: ``filled`` bits of the mask are answered, and the supported mask if there is one."""
 
     def answer(call: Call) -> CallAnswer:
         if call.name == "pidfd_open":
@@ -29,16 +29,16 @@ def kernel(filled: int, supported: int | None = None, errno: int = 0) -> FakePro
         fd, _, memory = call.args
         assert isinstance(memory, Memory)
         if fd != PIDFD:
-            return says(errnos.EBADF, call)
+            return answer_with(errnos.EBADF, call)
         if errno:
-            return says(errno, call)
+            return answer_with(errno, call)
         info = pidfd.pidfd_info.from_buffer_copy(memory.data.ljust(ctypes.sizeof(pidfd.pidfd_info), b"\0"))
-        asked = info.mask
-        info.mask = filled & asked
-        if supported is not None and asked & pidfd.PIDFD_INFO_SUPPORTED_MASK:
+        wanted = info.mask
+        info.mask = filled & wanted
+        if supported is not None and wanted & pidfd.PIDFD_INFO_SUPPORTED_MASK:
             info.mask |= pidfd.PIDFD_INFO_SUPPORTED_MASK
             info.supported_mask = supported
-        return says(0, call, bytes(info))
+        return answer_with(0, call, bytes(info))
 
     return FakeProber(answer)
 
@@ -48,17 +48,17 @@ def ask(prober: FakeProber) -> dict[str, Support]:
     return {flag.name.removeprefix("PIDFD_INFO_"): result.accepted for flag, result in results.items()}
 
 
-def test_reach() -> None:
+def test_the_ioctl_is_there_or_absent() -> None:
     prober = kernel(0x7)
     assert ENTRY.recipe.ask_reach(prober).errno in ENTRY.recipe.reach_errnos
     assert prober.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
     assert ENTRY.recipe.ask_reach(kernel(0, errno=errnos.ENOTTY)).errno in ENTRY.recipe.absent_errnos
-    none = FakeProber(lambda call: says(errnos.ENOSYS, call))
+    none = FakeProber(lambda call: answer_with(errnos.ENOSYS, call))
     assert ENTRY.recipe.ask_reach(none).errno == errnos.ENOSYS
-    assert [call.name for call in none.asked] == ["pidfd_open"]
+    assert [call.name for call in none.asked_calls] == ["pidfd_open"]
 
 
-def test_the_mask_of_a_kernel_that_has_one_decides() -> None:
+def test_the_supported_mask_decides() -> None:
     found = ask(kernel(0x7, supported=0x67))
     assert {name for name, support in found.items() if support is Support.YES} == {
         "PID",
@@ -70,17 +70,17 @@ def test_the_mask_of_a_kernel_that_has_one_decides() -> None:
     assert {found["EXIT"], found["COREDUMP"], found["COREDUMP_CODE"]} == {Support.NO}
 
 
-def test_before_that_only_what_is_filled_is_known() -> None:
+def test_without_a_supported_mask_only_what_is_filled_is_known() -> None:
     found = ask(kernel(0x7))
     assert {name for name, support in found.items() if support is Support.YES} == {"PID", "CREDS", "CGROUPID"}
     assert found["EXIT"] is Support.UNKNOWN
 
 
-def test_no_answer() -> None:
-    for prober in (kernel(0x7, errno=errnos.EINVAL), FakeProber(killed)):
+def test_without_an_answer_flags_are_unknown() -> None:
+    for prober in (kernel(0x7, errno=errnos.EINVAL), FakeProber(kill_caller)):
         results = ENTRY.recipe.ask_flags(prober, MASK, MASK.flags, 64).values()
         assert {(result.accepted, result.method) for result in results} == {(Support.UNKNOWN, ProbeMethod.SELF)}
 
 
-def test_no_size() -> None:
+def test_no_size_is_found() -> None:
     assert ENTRY.recipe.ask_size(kernel(0x7), (64, 80)) == Size()

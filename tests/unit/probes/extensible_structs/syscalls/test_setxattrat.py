@@ -13,7 +13,7 @@ from kprobe_tool.native.syscall import BADPTR, PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import ProbeMethod, Size, Support
 
-from ..fake import FakeProber, says
+from ..fake import FakeProber, answer_with
 
 ENTRY = table.entry("setxattrat")
 FLAGS = next(field for field in ENTRY.fields if field.name == "flags")
@@ -21,24 +21,24 @@ AT_FLAGS = ENTRY.fields[-1]
 
 
 def kernel(size: int = 16) -> FakeProber:
-    """fs/xattr.c: the size, the tail, at_flags, flags, and then the name."""
+    """setxattrat() in the order of fs/xattr.c: the size, the tail, at_flags, flags, and then the name."""
 
     def answer(call: Call) -> CallAnswer:
         dfd, path, at_flags, name, args, usize = call.args
         assert (dfd, path, name) == (-1, BADPTR, BADPTR), "a file that could be changed"
         assert isinstance(at_flags, int) and isinstance(args, Memory) and isinstance(usize, int)
         if usize < xattr.SIZE_VER0:
-            return says(errnos.EINVAL, call)
+            return answer_with(errnos.EINVAL, call)
         if usize > PAGE_SIZE or any(args.data[size:usize]):
-            return says(errnos.E2BIG, call)
+            return answer_with(errnos.E2BIG, call)
         flags = xattr.xattr_args.from_buffer_copy(args.data[:16]).flags
         refused = at_flags & ~0x1100 or flags & ~(xattr.XATTR_CREATE | xattr.XATTR_REPLACE)
-        return says(errnos.EINVAL if refused else errnos.EFAULT, call)
+        return answer_with(errnos.EINVAL if refused else errnos.EFAULT, call)
 
     return FakeProber(answer)
 
 
-def test_reach_and_controls() -> None:
+def test_questions_and_controls_are_answered() -> None:
     prober = kernel()
     assert ENTRY.recipe.ask_reach(prober).errno in ENTRY.recipe.reach_errnos
     assert prober.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
@@ -46,7 +46,7 @@ def test_reach_and_controls() -> None:
         assert prober.ask(control.call).errno in control.expected, control.what
 
 
-def test_flags_of_the_struct_and_of_the_argument() -> None:
+def test_flags_of_the_struct_and_of_the_argument_are_told() -> None:
     prober = kernel()
     for field in (FLAGS, AT_FLAGS):
         results = ENTRY.recipe.ask_flags(prober, field, field.flags, 16)
@@ -56,5 +56,5 @@ def test_flags_of_the_struct_and_of_the_argument() -> None:
 
 
 @pytest.mark.parametrize("size", [16, 24])
-def test_size(size: int) -> None:
+def test_the_size_is_found(size: int) -> None:
     assert ENTRY.recipe.ask_size(kernel(size), (16,)) == Size(size, ProbeMethod.E2BIG)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""statmount(): the kernel's mask of what it knows, or else what it filled for the root of this namespace."""
+"""statmount(): by the mask of what the kernel supports, or else by what it filled for this namespace's root."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kprobe_tool.native.syscall import BADPTR
 from kprobe_tool.probes.extensible_structs import table
 from kprobe_tool.probes.extensible_structs.model import FlagResult, ProbeMethod, Size, Support
 
-from ..fake import FakeProber, Kernel, killed, says
+from ..fake import FakeProber, Kernel, answer_with, kill_caller
 
 ENTRY = table.entry("statmount")
 PARAM = next(field for field in ENTRY.fields if field.name == "param")
@@ -25,29 +25,29 @@ NO_ANSWER = {(Support.UNKNOWN, ProbeMethod.SELF)}
 
 
 def kernel(filled: int = 0x3F, supported: int | None = None, *, mounts: int = 1, size: int = 32) -> FakeProber:
-    """fs/namespace.c, of both system calls that the recipe makes."""
+    """Both system calls of the recipe, as fs/namespace.c does them."""
 
     def answer(call: Call) -> CallAnswer:
         request, out, room, flags = call.args
         assert isinstance(flags, int) and isinstance(out, Memory) and room is not None
         if flags:
-            return says(errnos.EINVAL, call)
+            return answer_with(errnos.EINVAL, call)
         if request == BADPTR:
-            return says(errnos.EFAULT, call)
+            return answer_with(errnos.EFAULT, call)
         assert isinstance(request, Memory)
         claimed = mount.mnt_id_req.from_buffer_copy(request.data[:32].ljust(32, b"\0"))
         if any(request.data[size : claimed.size]):
-            return says(errnos.E2BIG, call)
+            return answer_with(errnos.E2BIG, call)
         if call.name == "listmount":
             assert claimed.mnt_id == mount.LSMT_ROOT
             return CallAnswer(0, mounts, (request.data, struct.pack("=Q", MOUNT)))
         if claimed.mnt_id != MOUNT:
-            return says(errnos.ENOENT, call)
-        told = mount.statmount(mask=filled & claimed.param)
+            return answer_with(errnos.ENOENT, call)
+        filled_in = mount.statmount(mask=filled & claimed.param)
         if supported is not None:
-            told.mask |= mount.STATMOUNT_SUPPORTED_MASK
-            told.supported_mask = supported
-        return CallAnswer(0, 0, (request.data, bytes(told).ljust(len(out.data), b"\0")))
+            filled_in.mask |= mount.STATMOUNT_SUPPORTED_MASK
+            filled_in.supported_mask = supported
+        return CallAnswer(0, 0, (request.data, bytes(filled_in).ljust(len(out.data), b"\0")))
 
     return FakeProber(answer)
 
@@ -61,7 +61,7 @@ def ask(prober: FakeProber) -> dict[str, Support]:
     return {name: result.accepted for name, result in results(prober).items()}
 
 
-def test_reach_and_controls() -> None:
+def test_questions_and_controls_are_answered() -> None:
     prober = kernel()
     assert ENTRY.recipe.ask_reach(prober).errno in ENTRY.recipe.reach_errnos
     assert prober.ask(ENTRY.recipe.second_call()).errno in ENTRY.recipe.second_errnos
@@ -69,42 +69,44 @@ def test_reach_and_controls() -> None:
         assert prober.ask(control.call).errno in control.expected, control.what
 
 
-def test_the_mask_of_a_kernel_that_has_one_decides() -> None:
+def test_the_supported_mask_decides() -> None:
     found = ask(kernel(filled=0x1, supported=0x1FFF))
     assert found["FS_SUBTYPE"] is Support.YES
     assert found["MNT_UIDMAP"] is found["MNT_GIDMAP"] is Support.NO
 
 
-def test_before_that_only_what_is_filled_is_known() -> None:
+def test_without_a_supported_mask_only_what_is_filled_is_known() -> None:
     found = ask(kernel(filled=0x1))
     assert found["SB_BASIC"] is Support.YES
     assert {support for name, support in found.items() if name != "SB_BASIC"} == {Support.UNKNOWN}
 
 
-def test_no_mount_to_ask_about() -> None:
+def test_without_a_mount_flags_are_unknown() -> None:
     prober = kernel(mounts=0)
     assert {(each.accepted, each.method) for each in results(prober).values()} == NO_ANSWER
-    assert [call.name for call in prober.asked] == ["listmount"]
+    assert [call.name for call in prober.asked_calls] == ["listmount"]
 
 
-@pytest.mark.parametrize("ending", [killed, lambda call: says(errnos.ENOENT, call)], ids=["signal", "errno"])
-def test_no_answer_about_the_mount(ending: Kernel) -> None:
-    """The mount may have gone since it was listed, and a filter may end who asks."""
+@pytest.mark.parametrize(
+    "ending", [kill_caller, lambda call: answer_with(errnos.ENOENT, call)], ids=["signal", "errno"]
+)
+def test_without_an_answer_about_the_mount_flags_are_unknown(ending: Kernel) -> None:
+    """The mount may be gone since it was listed, and a filter may kill the caller."""
     whole = kernel().kernel
     prober = FakeProber(lambda call: whole(call) if call.name == "listmount" else ending(call))
     assert {(each.accepted, each.method) for each in results(prober).values()} == NO_ANSWER
     assert {each.note for each in results(prober).values()} == {None}
 
 
-def test_flags_are_asked_for_like_any_others() -> None:
+def test_flags_of_the_argument_are_asked_like_any_others() -> None:
     (flag,) = FLAGS.flags
     assert ENTRY.recipe.ask_flags(kernel(), FLAGS, [flag], 32)[flag].accepted is Support.NO
 
 
 @pytest.mark.parametrize("size", [24, 32, 40])
-def test_size(size: int) -> None:
+def test_the_size_is_found(size: int) -> None:
     assert ENTRY.recipe.ask_size(kernel(size=size), ENTRY.recipe.sizes) == Size(size, ProbeMethod.E2BIG)
 
 
-def test_there_is_room_for_the_struct() -> None:
+def test_the_room_for_an_answer_holds_the_struct() -> None:
     assert ctypes.sizeof(mount.statmount) <= mount.STATMOUNT_ROOM

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The corpus: small programs that the verifier rejects, each for one reason, and what that reason is.
+"""The corpus: small programs that the verifier rejects, each for one reason, with that reason.
 
 Category and problem are those of the native block where a kernel writes one (Linux v7.3, kernel/bpf/diagnostics.c),
 and read from kernel/bpf/verifier.c where none does.
@@ -29,15 +29,15 @@ NOT_ALLOWED = "Operation is not allowed"
 NOT_HERE = "Operation is not allowed in this context"
 
 ACCEPTED = ("", "")
-"""The expectation of a kernel that takes the program."""
+"""The expectation of a kernel that accepts the program."""
 
 ROOT, PERFMON, BPF_ONLY, NOBODY = "root", "perfmon", "bpf", "nobody"
-"""Who loads: root; nobody with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; without that one; without any."""
+"""Who loads a program: root; nobody with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; with the first two; with none."""
 
 Expectation = tuple[str, str]
 
 UNACQUIRED = (LIFETIME, "Uninitialized dynptr use")
-"""``arg 1 is an unacquired reference`` is all that kernels up to v6.18 say about several mistakes."""
+"""The reason by ``arg 1 is an unacquired reference``, all that kernels up to v6.18 say about several mistakes."""
 TOO_DEEP = (LIMIT, "Call stack too deep")
 
 
@@ -45,9 +45,9 @@ TOO_DEEP = (LIMIT, "Call stack too deep")
 class Program:
     """One program. ``text`` is for tests.corpus.asm; without it, ``name`` is a function of c/``source``.bpf.c.
 
-    ``kfuncs`` are those that it calls, which the kernel may not have.
-    ``btf`` is (kind, name) of what attach_btf_id is to be; ``on`` holds the expectations of the kernels, by the first
-    two numbers of their release, that judge differently.
+    ``kfuncs`` are those that it calls, which a kernel may not have; ``btf`` is (kind, name) of the type that
+    attach_btf_id names. ``on`` has the expectations of kernels that judge differently, by the first two numbers of
+    their release.
     """
 
     name: str
@@ -65,17 +65,17 @@ class Program:
     on: Mapping[str, Expectation] = field(default_factory=dict)
 
     def expected(self, release: str) -> Expectation:
-        """Category and problem on a release such as ``6.12.43``; ACCEPTED where it is taken."""
+        """Category and problem on a release such as ``6.12.43``; ACCEPTED where the program is accepted."""
         short = ".".join(release.split("-", maxsplit=1)[0].split(".")[:2])
         return self.on.get(short, (self.category, self.problem))
 
 
 SLEEPABLE = 1 << 4
-"""BPF_F_SLEEPABLE"""
+"""BPF_F_SLEEPABLE."""
 STRICT_ALIGNMENT = 1 << 0
-"""BPF_F_STRICT_ALIGNMENT"""
+"""BPF_F_STRICT_ALIGNMENT."""
 RAW_TP = 23
-"""BPF_TRACE_RAW_TP"""
+"""BPF_TRACE_RAW_TP."""
 
 LOOKUP = """
     *(u64 *)(r10 -8) = 0
@@ -92,7 +92,7 @@ RESERVE = """
     r3 = 0
     call helper#131
 """
-"""r0 = bpf_ringbuf_reserve(ringbuf, 8, 0)"""
+"""r0 = bpf_ringbuf_reserve(ringbuf, 8, 0), which may be NULL."""
 
 PACKET = """
     r2 = *(u32 *)(r1 +0)
@@ -105,7 +105,7 @@ MILLION = (
     + "".join(f"call helper#7; if r0 == 0 goto +1; r6 += {1 << bit};" for bit in range(20))
     + "if r6 == -1 goto out; out: r0 = 0; exit"
 )
-"""A path for each of a million values of r6, no two of which are the same; the log of each is short."""
+"""A path for each of a million values of r6, all of them different; the log of each path is short."""
 
 EXIT = """
     r0 = 0
@@ -113,10 +113,10 @@ EXIT = """
 """
 
 VALUE = LOOKUP + "if r0 == 0 goto out;"
-"""r0 = a map's value; needs the label out."""
+"""r0 = a map's value, not NULL; needs the label out."""
 
 SAMPLE = RESERVE + "if r0 == 0 goto out; r6 = r0;"
-"""r0 = r6 = a sample of the ring buffer; needs the label out."""
+"""r0 = r6 = a sample of the ring buffer, not NULL; needs the label out."""
 
 OUT = f"out: {EXIT}"
 
@@ -455,10 +455,10 @@ RAW = (
 
 
 ITERATOR = "r1 = r10; r1 += -8;"
-"""r1 = &iterator of 8 bytes"""
+"""r1 = the address of an iterator of 8 bytes."""
 
 RESERVE_DYNPTR = "r1 = map ringbuf; r2 = 8; r3 = 0; r4 = r10; r4 += -16; call helper#198;"
-"""bpf_ringbuf_reserve_dynptr(ringbuf, 8, 0, fp-16)"""
+"""bpf_ringbuf_reserve_dynptr(ringbuf, 8, 0, fp-16)."""
 
 SCHED_SWITCH = ("typedef", "btf_trace_sched_switch")
 TASK = "r6 = *(u64 *)(r1 +8);"
@@ -952,7 +952,7 @@ MORE = (
 )
 
 PROOFS = (
-    # What was proved, and why it does not count
+    # Proofs that do not count
     Program(
         "size-bounded-from-above",
         CALL,
@@ -1132,7 +1132,7 @@ PROOFS = (
         exit
         {OUT}
         """,
-        # The key is a constant within the array, of which newer verifiers know that it is found.
+        # The key is a constant within the array: newer verifiers know that the lookup finds its value.
         on={"7.2": ACCEPTED, "7.3": ACCEPTED},
     ),
 )
@@ -1211,7 +1211,7 @@ ACCEPTED_ONES = (
     in_c("accepted", "accepted-with-functions", *ACCEPTED),
     in_c("accepted", "accepted-with-branches", *ACCEPTED),
 )
-"""What the verifier says about programs that it takes."""
+"""Programs that are accepted, for what the verifier says about them."""
 
 ON_5_10: Mapping[str, Expectation] = {
     "accepted-with-functions": (MALFORMED, "Invalid BTF info"),
@@ -1240,8 +1240,8 @@ ON_5_10: Mapping[str, Expectation] = {
     "string-not-constant": (POLICY, "Unknown helper"),
     "struct-ops-without-target": (MALFORMED, "Bad attach_btf_id"),
 }
-"""What Linux v5.10 judges differently: it has no dynptrs, no kernel functions, no addresses of functions, and global
-functions take numbers only."""
+"""The expectations of Linux v5.10 that differ: it has no dynptrs, no kernel functions and no addresses of functions,
+and its global functions take numbers only."""
 
 PROGRAMS: tuple[Program, ...] = tuple(
     replace(program, on={**program.on, "5.10": ON_5_10[program.name]}) if program.name in ON_5_10 else program

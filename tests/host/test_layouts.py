@@ -51,7 +51,7 @@ def types() -> btf.Btf:
 
 
 @pytest.mark.parametrize("struct", STRUCTS)
-def test_layout(types: btf.Btf, struct: type[ctypes.Structure]) -> None:
+def test_our_structures_are_laid_out_as_the_kernel_s(types: btf.Btf, struct: type[ctypes.Structure]) -> None:
     kernels = types.struct(struct.__name__)
     if kernels is None:
         pytest.skip(f"this kernel has no struct {struct.__name__}")

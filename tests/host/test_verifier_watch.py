@@ -51,7 +51,7 @@ def test_three_loaders(watch: LoadWatch) -> None:
         assert found.diagnosis.category
 
 
-def test_names(watch: LoadWatch) -> None:
+def test_types_have_the_kernel_s_names(watch: LoadWatch) -> None:
     """Of this kernel's own types; a number that has none stays one."""
     types = [watch.names.prog_type(number) for number in range(len(bpf.PROG_TYPES))]
     assert types[:31] == list(bpf.PROG_TYPES[:31])
@@ -231,7 +231,7 @@ def test_accepted_loads(watch: LoadWatch) -> None:
         (LoadFilter(prog_type=0), False),
     ],
 )
-def test_filters(watch: LoadWatch, filters: LoadFilter, shown: bool) -> None:
+def test_loads_that_filters_leave_out_are_counted(watch: LoadWatch, filters: LoadFilter, shown: bool) -> None:
     watch.start(filters)
     seen = loads.by_hand(3)
     reports, counters = collect(watch, {seen[0].pid})

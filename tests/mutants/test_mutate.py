@@ -49,7 +49,7 @@ def bodies(body: str) -> dict[str, str]:
         ("return Other.OK", {}),
     ],
 )
-def test_changes(body: str, changed: dict[str, str]) -> None:
+def test_each_kind_of_change_is_made(body: str, changed: dict[str, str]) -> None:
     assert bodies(body) == changed
 
 
@@ -57,7 +57,7 @@ def test_data_is_left_alone() -> None:
     assert not list(mutants("LIMIT = 3\nclass A:\n    on = True\n", {}))
 
 
-def test_enumerations() -> None:
+def test_members_of_enumerations_are_found() -> None:
     assert enums(["class Status(StrEnum):\n    OK = 'ok'\n    UNKNOWN = 'unknown'\n", "class Other: pass"]) == {
         "Status": ("OK", "UNKNOWN")
     }

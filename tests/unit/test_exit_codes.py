@@ -51,7 +51,7 @@ def words_of(line: str) -> Arguments:
     return lambda path, patch: line.split()
 
 
-def unprivileged(line: str) -> Arguments:
+def as_unprivileged(line: str) -> Arguments:
     """As a user whom the kernel refuses BPF."""
 
     def arguments(path: Path, patch: Patch) -> Sequence[str]:
@@ -63,7 +63,7 @@ def unprivileged(line: str) -> Arguments:
     return arguments
 
 
-def affected(line: str) -> Arguments:
+def on_affected_kernel(line: str) -> Arguments:
     """On Linux 6.12.43, whose answers to the experiment are recorded."""
 
     def arguments(path: Path, patch: Patch) -> Sequence[str]:
@@ -75,7 +75,7 @@ def affected(line: str) -> Arguments:
     return arguments
 
 
-def accepted(path: Path, patch: Patch) -> Sequence[str]:
+def with_accepted_program(path: Path, patch: Patch) -> Sequence[str]:
     patch.setattr(bpf, "load", lambda program, level: bpf.LoadAnswer(0, b"", True, None))
     return ["verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp"]
 
@@ -148,13 +148,13 @@ def nothing_to_watch(path: Path, patch: Patch) -> Sequence[str]:
 def unprivileged_watch(path: Path, patch: Patch) -> Sequence[str]:
     """By the watch that would attach to this kernel, as a user whom the kernel refuses BPF."""
     patch.setattr(watch, "LoadWatch", VERIFIER_WATCH)
-    return unprivileged("verifier-log watch --duration 0.001")(path, patch)
+    return as_unprivileged("verifier-log watch --duration 0.001")(path, patch)
 
 
 LINES: dict[tuple[str, int], Arguments] = {
     ("audit", 0): words_of("audit --only nvme --fail-on never"),
-    ("audit", 1): affected("audit --only skmsg"),
-    ("audit", 3): unprivileged("audit --only skmsg --fail-on unknown"),
+    ("audit", 1): on_affected_kernel("audit --only skmsg"),
+    ("audit", 3): as_unprivileged("audit --only skmsg --fail-on unknown"),
     ("bugreport", 0): words_of("bugreport"),
     ("check-fields", 0): words_of("check-fields openat2"),
     ("check-fields", 1): changed_answer("ignored"),
@@ -176,17 +176,17 @@ LINES: dict[tuple[str, int], Arguments] = {
     ("rds-info", 3): words_of(f"rds-info --from {RDS} --ib"),
     ("schema", 0): words_of("schema"),
     ("skmsg check", 0): words_of("skmsg check --fail-on never"),
-    ("skmsg check", 1): affected("skmsg check"),
-    ("skmsg check", 3): unprivileged("skmsg check"),
+    ("skmsg check", 1): on_affected_kernel("skmsg check"),
+    ("skmsg check", 3): as_unprivileged("skmsg check"),
     ("skmsg watch", 0): words_of("skmsg watch --duration 0.001"),
     ("skmsg watch", 3): nothing_to_watch,
     ("verifier-log explain", 0): words_of(f"verifier-log explain {VERIFIER_LOG}"),
     ("verifier-log explain", 1): words_of(f"verifier-log explain {VERIFIER_LOG} --fail-on rejected"),
     ("verifier-log explain", 3): unknown_log,
     ("verifier-log floor", 0): words_of(f"verifier-log floor {OBJECT}"),
-    ("verifier-log load", 0): accepted,
+    ("verifier-log load", 0): with_accepted_program,
     ("verifier-log load", 1): words_of(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
-    ("verifier-log load", 3): unprivileged(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
+    ("verifier-log load", 3): as_unprivileged(f"verifier-log load {INSTRUCTIONS} --raw --type xdp"),
     ("verifier-log matrix", 0): matrix(),
     ("verifier-log matrix", 1): matrix("--require", "5.10.262"),
     ("verifier-log matrix", 3): matrix(failure="it did not boot"),

@@ -86,7 +86,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["x"]
 
 
-def injected(directory: Path, injection: str) -> subprocess.CompletedProcess[bytes]:
+def replace_under_strace(directory: Path, injection: str) -> subprocess.CompletedProcess[bytes]:
     """A replacement of x in a directory, with something done by strace to the system calls on that directory."""
     strace = shutil.which("strace")
     if strace is None:
@@ -99,7 +99,7 @@ def injected(directory: Path, injection: str) -> subprocess.CompletedProcess[byt
 def test_killed_while_it_writes_nothing_is_left(call: str, tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_text("old")
-    done = injected(tmp_path, f"-e inject={call}:signal=KILL:when=1")
+    done = replace_under_strace(tmp_path, f"-e inject={call}:signal=KILL:when=1")
     assert done.returncode == -signal.SIGKILL
     assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["x"])
 
@@ -108,6 +108,6 @@ def test_a_file_system_without_nameless_files(tmp_path: Path) -> None:
     """The first open is that of the directory, the second has O_TMPFILE."""
     path = tmp_path / "x"
     path.write_text("old")
-    done = injected(tmp_path, f"-P {tmp_path} -e inject=openat:error=EOPNOTSUPP:when=2")
+    done = replace_under_strace(tmp_path, f"-P {tmp_path} -e inject=openat:error=EOPNOTSUPP:when=2")
     assert done.returncode == 0
     assert (len(path.read_text()), os.listdir(tmp_path)) == (101_000, ["x"])

@@ -13,7 +13,7 @@ from .test_lazy import ALL_COMMANDS
 HEAVY = {"pyroute2", "bcc", "tabulate", "asyncio", "importlib.metadata", "logging.handlers", "jsonschema"}
 
 
-def loaded(args: list[str], environment: dict[str, str] | None = None) -> set[str]:
+def loaded_modules(args: list[str], environment: dict[str, str] | None = None) -> set[str]:
     """The modules that a process with these arguments has loaded when it ends."""
     code = (
         "import atexit, os, sys\n"
@@ -43,23 +43,23 @@ def loaded(args: list[str], environment: dict[str, str] | None = None) -> set[st
     "args", [["--version"], ["--help"], *[[*path, "--help"] for path in ALL_COMMANDS]], ids=" ".join
 )
 def test_help_loads_nothing_heavy(args: list[str]) -> None:
-    assert not loaded(args) & HEAVY
+    assert not loaded_modules(args) & HEAVY
 
 
 def test_top_help_loads_no_command() -> None:
-    assert not [name for name in loaded(["--help"]) if name.startswith("kprobe_tool.commands")]
+    assert not [name for name in loaded_modules(["--help"]) if name.startswith("kprobe_tool.commands")]
 
 
 @pytest.mark.parametrize("words", ["kprobe-tool ", "kprobe-tool rds-info --"])
 def test_completion_loads_nothing_heavy(words: str) -> None:
-    names = loaded(
+    names = loaded_modules(
         [], {"_KPROBE_TOOL_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
     )
     assert not names & HEAVY
 
 
 def test_json_needs_no_table() -> None:
-    assert not loaded(["rds-info", "-o", "json"]) & HEAVY
+    assert not loaded_modules(["rds-info", "-o", "json"]) & HEAVY
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_json_needs_no_table() -> None:
 )
 def test_what_knows_the_checks_does_not_load_them(args: list[str]) -> None:
     """Not even running them does: that is for the processes that the checks run in."""
-    names = loaded(args)
+    names = loaded_modules(args)
     assert not names & {"pyroute2", "bcc"}
     assert not [name for name in names if re.match(r"kprobe_tool\.probes\.(rds|nvme|extensible_structs)", name)]
 
@@ -84,4 +84,4 @@ def test_what_knows_the_checks_does_not_load_them(args: list[str]) -> None:
     "args", [["audit"], ["audit", "--list"], ["explain", "rds-bind-netns"], ["schema"]], ids=" ".join
 )
 def test_audit_needs_no_table_for_json(args: list[str]) -> None:
-    assert not loaded([*args, "-o", "json"]) & HEAVY
+    assert not loaded_modules([*args, "-o", "json"]) & HEAVY

@@ -135,7 +135,7 @@ def imports(path: Path) -> frozenset[Path]:
     return frozenset(found)
 
 
-def reached(tests: Path) -> set[Path]:
+def reachable_files(tests: Path) -> set[Path]:
     """All files that tests can run."""
     found: set[Path] = set()
     waiting = list(imports(tests))
@@ -157,7 +157,7 @@ def test_every_module_has_its_tests(module: str) -> None:
         return
     assert module in PLACES, f"no {own_tests(module).relative_to(TESTS)}, and no line in ELSEWHERE"
     tests = TESTS / PLACES[module]
-    assert module == "__main__.py" or SOURCES / module in reached(tests), f"not imported by {PLACES[module]}"
+    assert module == "__main__.py" or SOURCES / module in reachable_files(tests), f"not imported by {PLACES[module]}"
 
 
 def test_places_are_of_modules_that_there_are() -> None:

@@ -114,7 +114,7 @@ def test_a_plugin_without_stdout() -> None:
     assert run_in_shell(["audit", "-o", "nrpe"], ">&-").returncode not in {PluginState.OK, PluginState.WARNING}
 
 
-def signalled(args: list[str], moment: str, number: int, tmp_path: Path) -> subprocess.CompletedProcess[bytes]:
+def run_and_signal(args: list[str], moment: str, number: int, tmp_path: Path) -> subprocess.CompletedProcess[bytes]:
     """The process, which gets the signal at this moment, with all of its process group, as from a terminal."""
     (tmp_path / "sitecustomize.py").write_text(SIGNALLING)
     return subprocess.run(
@@ -131,14 +131,14 @@ def signalled(args: list[str], moment: str, number: int, tmp_path: Path) -> subp
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["click", "kprobe_tool.cli", "kprobe_tool.report.output"])
 def test_signal_while_importing(moment: str, number: signal.Signals, tmp_path: Path) -> None:
-    done = signalled(["--version"], moment, number, tmp_path)
+    done = run_and_signal(["--version"], moment, number, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("args", COMMAND_LINES.values(), ids=list(COMMAND_LINES))
 def test_signal_while_the_command_is_imported(args: list[str], number: signal.Signals, tmp_path: Path) -> None:
-    done = signalled(args, "kprobe_tool.commands.options", number, tmp_path)
+    done = run_and_signal(args, "kprobe_tool.commands.options", number, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")
 
 
@@ -146,7 +146,7 @@ def test_signal_while_the_command_is_imported(args: list[str], number: signal.Si
 @pytest.mark.parametrize("moment", ["os.fork", "child"])
 @pytest.mark.parametrize("args", [["audit"], ["check-fields", "openat2"], ["doctor"]], ids=" ".join)
 def test_signal_around_a_fork(args: list[str], moment: str, number: signal.Signals, tmp_path: Path) -> None:
-    done = signalled(args, moment, number, tmp_path)
+    done = run_and_signal(args, moment, number, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")
 
 

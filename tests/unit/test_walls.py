@@ -89,5 +89,5 @@ def test_only_commands_and_report_print(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_licence(path: Path) -> None:
+def test_every_file_names_its_licence(path: Path) -> None:
     assert path.read_text().startswith("# SPDX-License-Identifier: GPL-2.0-or-later\n")

@@ -65,7 +65,7 @@ def types(target: Target) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_scenario(name: str, target: Target) -> None:
+def test_queues_are_those_of_the_scenario(name: str, target: Target) -> None:
     scenario = SCENARIOS[name]
     nqn = f"nqn.2026-01.org.example:{name}"
     target.offer(nqn, scenario.transport, scenario.qid_max)
@@ -114,7 +114,7 @@ def test_kprobe_event_where_kcore_is_closed(target: Target, types: None, monkeyp
     assert list((TRACEFS / "instances").iterdir()) == []
 
 
-def test_pci(target: Target) -> None:
+def test_the_pci_controller_grants_fewer_queues(target: Target) -> None:
     pci = pci_controller()
     root, nobody = (row_of(run("nvme-queues", "-o", "json"), pci) for run in (tool, as_nobody))
     known = types_are_known()
@@ -253,7 +253,7 @@ def test_query_controller(target: Target) -> None:
     assert finding["evidence"] == {"asked": 4, "asked_at_least": 4, "granted": 2, "limited_by": "controller"}
 
 
-def test_connecting(target: Target) -> None:
+def test_a_connecting_controller_is_told_at_once(target: Target) -> None:
     """A controller that does not come back is told like any other, at once, and never asked anything."""
     nqn = "nqn.2026-01.org.example:connecting"
     target.offer(nqn, "tcp")

@@ -107,7 +107,7 @@ def test_agrees_with_the_c_tool(traffic: Traffic, expected: Expected, source: st
     assert sorted(c_line_of_row(source, row) for row in mine) == lines
 
 
-def test_queues(traffic: Traffic) -> None:
+def test_queued_messages_have_their_addresses(traffic: Traffic) -> None:
     """What was queued is there, with real addresses in send and retransmit rows, IPv4 and IPv6."""
     recv = rows_of(B, "recv")
     ends = {(row["laddr"], row["lport"], row["faddr"], row["len"]) for row in recv}
@@ -150,7 +150,7 @@ def test_tcp_has_eight_paths(traffic: Traffic) -> None:
     assert len(peers) == 8
 
 
-def test_connections(traffic: Traffic) -> None:
+def test_connections_have_their_state(traffic: Traffic) -> None:
     found = {(row["laddr"], row["faddr"]): row for row in rows_of(A, "connections")}
     assert found[A4, B4]["transport"] == found[A6, B6]["transport"] == "tcp"
     assert found[A4, B4]["state"] == "connected"
@@ -180,7 +180,9 @@ def test_namespaces_are_told_apart(traffic: Traffic, expected: Expected) -> None
         (["--pid", "self", "-k"], lambda row: os.getpid() in row["holders"]),
     ],
 )
-def test_filters(traffic: Traffic, args: list[str], keep: Callable[[dict[str, Any]], bool]) -> None:
+def test_filters_choose_among_the_rows(
+    traffic: Traffic, args: list[str], keep: Callable[[dict[str, Any]], bool]
+) -> None:
     args = [str(os.getpid()) if word == "self" else word for word in args]
     kinds = [word for word in args if word in ("-n", "-s", "-c", "-k")]
     found = document("--netns", A, *args)["results"]

@@ -12,7 +12,7 @@ import pytest
 from kprobe_tool.commands import completion
 
 from ..test_cli import ARGV
-from ..test_imports import HEAVY, loaded
+from ..test_imports import HEAVY, loaded_modules
 
 
 def offered(line: str, shell: str = "bash") -> list[str]:
@@ -76,4 +76,4 @@ def test_completion_of_values_loads_nothing_heavy(words: str) -> None:
         "COMP_WORDS": words,
         "COMP_CWORD": str(len(words.split()) - 1),
     }
-    assert not loaded([], asked) & HEAVY
+    assert not loaded_modules([], asked) & HEAVY

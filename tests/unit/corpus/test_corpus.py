@@ -37,7 +37,7 @@ def log(release: str, name: str) -> bytes:
     return path.read_bytes() if path.exists() else lzma.decompress(path.with_suffix(".txt.xz").read_bytes())
 
 
-def rejected(release: str) -> list[Program]:
+def rejected_programs(release: str) -> list[Program]:
     return [program for program in PROGRAMS if index(release).get(program.name, {}).get("errno")]
 
 
@@ -67,7 +67,7 @@ def test_every_program_is_recorded(release: str) -> None:
 
 @of_releases
 def test_enough_are_rejected(release: str) -> None:
-    assert len(rejected(release)) >= 80
+    assert len(rejected_programs(release)) >= 80
 
 
 @of_releases
@@ -90,7 +90,7 @@ def test_what_is_accepted_is_expected_to_be(release: str) -> None:
 def test_expectations_are_the_kernels_own(release: str) -> None:
     """Those of the first native block of a log; there are none before Linux v7.3."""
     native = 0
-    for program in rejected(release):
+    for program in rejected_programs(release):
         match = NATIVE.search(log(release, program.name))
         assert (match is not None) == index(release)[program.name]["has_native"]
         if match is not None:

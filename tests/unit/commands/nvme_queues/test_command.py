@@ -41,7 +41,9 @@ def document(text: str) -> Any:
 
 
 @pytest.mark.parametrize(("release", "name"), trees.every())
-def test_json(capsys: pytest.CaptureFixture[str], tmp_path: Path, release: str, name: str) -> None:
+def test_json_has_a_row_for_each_controller(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, release: str, name: str
+) -> None:
     code, out, err = run(capsys, "--sysfs", str(trees.plant(tmp_path, release, name)), "-o", "json")
     assert err == ""
     rows = document(out)["results"]
@@ -60,7 +62,7 @@ def test_jsonl_has_a_line_each(capsys: pytest.CaptureFixture[str], tmp_path: Pat
     assert [line["controller"] for line in lines[1:]] == ["nvme1", "nvme2"]
 
 
-def test_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_table_is_narrow_and_the_wide_one_has_more(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = str(trees.plant(tmp_path, NEWEST, "rdma-write-poll-fewer"))
     code, out, err = run(capsys, "--sysfs", root)
     lines = out.splitlines()
@@ -73,7 +75,7 @@ def test_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert "1:default:" in wide
 
 
-def test_sosreport(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_sosreport_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "sys/class").mkdir(parents=True)
     trees.file(tmp_path, "sos_commands/kernel/dmesg", "[ 9.1] nvme nvme1: mapped 2/0/2 default/read/poll queues.\n")
     _, out, err = run(capsys, "--from-sos", str(tmp_path), "-o", "json")
@@ -169,7 +171,7 @@ def test_bad_arguments_are_one_line(capsys: pytest.CaptureFixture[str], args: li
     assert err.count("\n") == 1
 
 
-def test_simulate(capsys: pytest.CaptureFixture[str]) -> None:
+def test_simulate_asks_every_range_of_kernels(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "--simulate", "io=8,write=2,poll=2,granted=4", "-o", "json")
     assert (code, err) == (ExitCode.OK, "")
     found = document(out)
@@ -203,7 +205,7 @@ def test_simulated_queue_without_a_cpu(capsys: pytest.CaptureFixture[str]) -> No
     assert newest["reason"] == "hctx 4 gets no CPU, so that it cannot be connected (EXDEV)"
 
 
-def test_map(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_map_has_a_column_for_each_cpu(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = str(trees.plant(tmp_path, "6.12.43+deb12-amd64", "tcp-cpu-offlined"))
     code, out, err = run(capsys, "--map", "--sysfs", root)
     assert (code, err) == (ExitCode.FOUND, "")

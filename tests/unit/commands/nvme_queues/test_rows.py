@@ -47,7 +47,7 @@ PATH = NvmePath(
         (rows.maps_cell, {"maps": [{"type": "read", "nr_queues": 4, "queue_offset": 2}]}, "read=4@2"),
     ],
 )
-def test_cells(cell: Callable[[Row], object], row: Row, shown: object) -> None:
+def test_cells_show_their_part_of_a_row(cell: Callable[[Row], object], row: Row, shown: object) -> None:
     assert cell(row) == shown
 
 

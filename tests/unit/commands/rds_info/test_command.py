@@ -25,7 +25,7 @@ def test_the_options_are_the_lists() -> None:
     ("leaking", "words"),
     [(False, []), (True, ["shows the rows of every network namespace"]), (None, ["could not be found out"])],
 )
-def test_warning(leaking: bool | None, words: list[str]) -> None:
+def test_leaking_kernels_have_a_warning(leaking: bool | None, words: list[str]) -> None:
     capture, host = savefile.load(str(CAPTURE))
     selection = Selection((), False, (), SOURCES, InfoFilter())
     document = document_of(replace(capture, leaking=leaking), host, selection, {})

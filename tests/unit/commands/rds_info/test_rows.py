@@ -11,7 +11,7 @@ BLUE = Netns(4, 4026531840, name="blue", path="/run/netns/blue")
 SOCKET = RdsSocket(1, "10.0.0.1", "::", 5001, 0, 2, 77)
 
 
-def test_socket() -> None:
+def test_a_socket_has_its_holders() -> None:
     row = entry_row(InfoEntry("sockets", BLUE, SOCKET, [Process(3, "a"), Process(9, "b")]))
     assert row == {
         "source": "sockets",
@@ -37,7 +37,7 @@ def test_connection_has_a_state_and_no_process() -> None:
     assert netns_cell(row) == "net:[7]"
 
 
-def test_counter() -> None:
+def test_a_counter_has_a_name_and_a_value() -> None:
     row = entry_row(InfoEntry("counters", None, Counter("send_queued", 3)))
     assert row == {"source": "counters", "netns": None, "name": "send_queued", "value": 3}
 

@@ -80,7 +80,7 @@ def test_for_people(capsys: Capsys) -> None:
     assert last.endswith(" 2 dropped, 7 filtered, 0 missed; 9 with an exposed element")
 
 
-def test_count(capsys: Capsys) -> None:
+def test_count_ends_the_watch(capsys: Capsys) -> None:
     _, out, _ = run(capsys, "--count", "3", "-o", "jsonl")
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["type"] for row in rows] == ["header", "result", "result", "result", "summary"]

@@ -30,7 +30,7 @@ def shown(capsys: Capsys, *args: str, code: int = ExitCode.OK) -> str:
     return capsys.readouterr().out
 
 
-def failed(capsys: Capsys, *args: str) -> str:
+def error_line(capsys: Capsys, *args: str) -> str:
     """The one line on stderr of a command line that cannot be run."""
     assert run(["verifier-log", "explain", *args]) == ExitCode.CANNOT_RUN
     captured = capsys.readouterr()
@@ -77,7 +77,7 @@ def test_hundred_columns(path: Path, capsys: Capsys) -> None:
     assert [line for line in lines if len(line) > 100] == []
 
 
-def test_colour(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_change_no_text(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert run(["--color", "always", "verifier-log", "explain", LOG]) == ExitCode.OK
     coloured = capsys.readouterr().out
@@ -104,11 +104,11 @@ def test_the_caret_is_under_the_column(capsys: Capsys) -> None:
 def test_one_of_several_programs(capsys: Capsys) -> None:
     """Nothing in a bare log tells which program of the object it is about."""
     log, several = str(DATA / "two-programs-6.18.txt"), str(DATA / "two-programs.o")
-    assert "the log does not say which program; it has first, second" in failed(capsys, log, "--object", several)
+    assert "the log does not say which program; it has first, second" in error_line(capsys, log, "--object", several)
     args = (log, "--object", several, "--prog", "second", "-o", "json")
     (row,) = json.loads(shown(capsys, *args))["results"]
     assert row["place"]["source"].strip() == "return table[context->mark];"
-    assert "it has no program 'third'" in failed(capsys, log, "--object", several, "--prog", "third")
+    assert "it has no program 'third'" in error_line(capsys, log, "--object", several, "--prog", "third")
 
 
 def test_lines_that_the_compiler_made(capsys: Capsys, tmp_path: Path) -> None:
@@ -138,13 +138,13 @@ def test_lines_that_the_compiler_made(capsys: Capsys, tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_run(args: list[str], told: str, capsys: Capsys) -> None:
-    assert told in failed(capsys, *args)
+    assert told in error_line(capsys, *args)
 
 
 def test_an_object_file_of_another_program(capsys: Capsys, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(Path(LOG).read_text(encoding="utf-8").replace("'count'", "'other'"), encoding="utf-8")
-    assert "it has no program 'other'; it has count" in failed(capsys, str(log), "--object", OBJECT)
+    assert "it has no program 'other'; it has count" in error_line(capsys, str(log), "--object", OBJECT)
 
 
 @pytest.mark.parametrize("size", range(0, Path(OBJECT).stat().st_size, 97))
@@ -277,7 +277,7 @@ def test_fail_on(capsys: Capsys, tmp_path: Path) -> None:
     shown(capsys, str(log), "--fail-on", "never", code=ExitCode.OK)
 
 
-def test_annotations(capsys: Capsys, tmp_path: Path) -> None:
+def test_annotations_are_at_the_line_that_the_log_has(capsys: Capsys, tmp_path: Path) -> None:
     """With the file and line that the log has; without them they stand for the run as a whole."""
     log = tmp_path / "log"
     log.write_text("; x = *p; @ prog.c:12\n0: (bf) r6 = r3\nR3 !read_ok\nprocessed 1 insns (limit 1000000)\n")

@@ -22,7 +22,7 @@ SECONDS = 0.5
 """An answer that takes longer is a nuisance in a build."""
 
 
-def test_json(capsys: Capsys) -> None:
+def test_json_has_the_release_of_each_program(capsys: Capsys) -> None:
     path = str(object_file("memory"))
     assert run(["verifier-log", "floor", path, "-o", "json"]) == ExitCode.OK
     document = json.loads(capsys.readouterr().out)
@@ -38,7 +38,7 @@ def test_json(capsys: Capsys) -> None:
     assert len(document["programs"]) > 10
 
 
-def test_people(capsys: Capsys) -> None:
+def test_people_are_told_what_forces_the_release(capsys: Capsys) -> None:
     run(["verifier-log", "floor", str(object_file("accepted"))])
     shown = capsys.readouterr().out
     assert "loads from Linux 5.17 on, because of bpf_loop\n" in shown

@@ -75,7 +75,7 @@ def test_every_answer(release: str, instructions: str, monkeypatch: Monkeypatch,
             assert row["diagnoses"] == []
 
 
-def test_jsonl(instructions: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
+def test_two_diagnoses_are_in_one_result(instructions: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
     answer = answer_of("7.3-rc7", "leak-two")
     monkeypatch.setattr(bpf, "load", lambda program, level: answer)
     command = ["verifier-log", "load", instructions, "--raw", "--type", "xdp"]

@@ -25,12 +25,12 @@ from ...test_man import page_of, read
 Capsys = pytest.CaptureFixture[str]
 Monkeypatch = pytest.MonkeyPatch
 KERNELS = ("5.10.262", "6.1.192", "7.2.12")
-Asked = Callable[..., str]
+PrepareObject = Callable[..., str]
 
 
 @pytest.fixture
-def asked(monkeypatch: Monkeypatch) -> Asked:
-    """The path of an object that recorded kernels were asked about, and the command gets their answers."""
+def prepare_object(monkeypatch: Monkeypatch) -> PrepareObject:
+    """Prepare an object about which recorded kernels answer the command. The fixture's function returns its path."""
 
     def prepare(source: str = "accepted", *more: KernelAnswers) -> str:
         path = str(object_file(source))
@@ -50,8 +50,8 @@ def call(path: str, *more: str) -> int:
     return run(["verifier-log", "matrix", path, "--kernels", ",".join(KERNELS), *more])
 
 
-def test_json(asked: Asked, capsys: Capsys) -> None:
-    assert call(asked(), "-o", "json") == ExitCode.OK
+def test_json_has_a_row_for_each_program_and_kernel(prepare_object: PrepareObject, capsys: Capsys) -> None:
+    assert call(prepare_object(), "-o", "json") == ExitCode.OK
     out = capsys.readouterr().out
     document = json.loads(out)
     check(SCHEMAS["verifier-log-matrix"], document)
@@ -65,8 +65,8 @@ def test_json(asked: Asked, capsys: Capsys) -> None:
 
 
 @pytest.mark.parametrize("source", ["memory", "objects"])
-def test_every_format(source: str, asked: Asked, capsys: Capsys) -> None:
-    path = asked(source)
+def test_every_format(source: str, prepare_object: PrepareObject, capsys: Capsys) -> None:
+    path = prepare_object(source)
     assert call(path, "-o", "jsonl") == ExitCode.OK
     check_lines(SCHEMAS["verifier-log-matrix"], capsys.readouterr().out.splitlines())
     assert call(path, "-o", "github") == ExitCode.OK
@@ -81,8 +81,8 @@ def test_every_format(source: str, asked: Asked, capsys: Capsys) -> None:
     check(SCHEMAS["verifier-log-matrix"], json.loads(capsys.readouterr().out))
 
 
-def test_people(asked: Asked, capsys: Capsys) -> None:
-    assert call(asked()) == ExitCode.OK
+def test_people_are_told_what_kernels_judge_differently(prepare_object: PrepareObject, capsys: Capsys) -> None:
+    assert call(prepare_object()) == ExitCode.OK
     out = capsys.readouterr().out
     assert "accepted_with_functions: rejected by 5.10.262, accepted by 6.1.192\n" in out
     assert "bpf_loop: came with Linux 5.17" in " ".join(out.split())
@@ -92,9 +92,9 @@ def test_people(asked: Asked, capsys: Capsys) -> None:
     assert "rejected: environment" in row and "accepted (" in row
 
 
-def test_example_of_the_manual(asked: Asked, capsys: Capsys) -> None:
+def test_example_of_the_manual(prepare_object: PrepareObject, capsys: Capsys) -> None:
     """What the page shows is what these kernels said; of the reason it has the end."""
-    call(asked())
+    call(prepare_object())
     shown = " ".join(capsys.readouterr().out.split())
     lines = read(page_of("verifier-log"))["EXAMPLES"].examples
     begin = next(number for number, line in enumerate(lines) if line.startswith("PROGRAM"))
@@ -103,8 +103,8 @@ def test_example_of_the_manual(asked: Asked, capsys: Capsys) -> None:
         assert " ".join(line.removeprefix("... ").split()) in shown, line
 
 
-def test_releases_that_must_accept_are_required(asked: Asked, capsys: Capsys) -> None:
-    path = asked()
+def test_releases_that_must_accept_are_required(prepare_object: PrepareObject, capsys: Capsys) -> None:
+    path = prepare_object()
     assert call(path, "--require", "6.1.192") == ExitCode.OK
     assert call(path, "--require", "6.1.192, 5.10.262") == ExitCode.FOUND
     capsys.readouterr()
@@ -112,8 +112,8 @@ def test_releases_that_must_accept_are_required(asked: Asked, capsys: Capsys) ->
     assert "--require 6.2: the kernels are 5.10.262, 6.1.192, 7.2.12" in capsys.readouterr().err
 
 
-def test_baseline(asked: Asked, tmp_path: Path, capsys: Capsys) -> None:
-    path = asked()
+def test_changes_since_a_baseline_are_told(prepare_object: PrepareObject, tmp_path: Path, capsys: Capsys) -> None:
+    path = prepare_object()
     call(path, "-o", "json")
     before = json.loads(capsys.readouterr().out)
     earlier = tmp_path / "earlier.json"
@@ -136,9 +136,9 @@ def test_baseline(asked: Asked, tmp_path: Path, capsys: Capsys) -> None:
     assert "not the output of 'kprobe-tool verifier-log matrix -o json'" in capsys.readouterr().err
 
 
-def test_a_kernel_without_an_answer(asked: Asked, capsys: Capsys) -> None:
+def test_a_kernel_without_an_answer(prepare_object: PrepareObject, capsys: Capsys) -> None:
     """The others are told all the same."""
-    path = asked("accepted", KernelAnswers("newest", failure="it did not boot: no memory"))
+    path = prepare_object("accepted", KernelAnswers("newest", failure="it did not boot: no memory"))
     assert call(path, "-o", "json") == ExitCode.CANNOT_TELL
     out, err = capsys.readouterr()
     document = json.loads(out)

@@ -47,7 +47,7 @@ def test_machine_readable(capsys: Capsys) -> None:
                 )
 
 
-def test_rows(capsys: Capsys) -> None:
+def test_every_load_has_a_row(capsys: Capsys) -> None:
     rows = check_command(capsys, "verifier-log-watch", "verifier-log", "watch", *SHORT)["results"]
     by_time = sorted(rows, key=lambda row: row["time"])
     assert [row["errno"] for row in by_time] == ["EACCES", "EPERM", "EACCES", None]
@@ -69,7 +69,7 @@ def test_rows(capsys: Capsys) -> None:
     assert by_time[3]["diagnosis"] == []
 
 
-def test_people(capsys: Capsys) -> None:
+def test_people_see_who_loads_what(capsys: Capsys) -> None:
     code, out, err = run(capsys, *SHORT)
     assert code == ExitCode.OK
     first, second, *_ = out.splitlines()
@@ -92,7 +92,7 @@ def test_the_whole_explanation(capsys: Capsys) -> None:
     assert "    error[Register Type Safety]: Unreadable register" in out
 
 
-def test_count(capsys: Capsys) -> None:
+def test_count_ends_the_watch(capsys: Capsys) -> None:
     for args in (("--once",), ("--count", "1")):
         code, out, err = run(capsys, *args)
         assert code == ExitCode.OK

@@ -48,7 +48,7 @@ def read(root: Path) -> list[Controller]:
         tree.close()
 
 
-def mapped(controller: Controller) -> tuple[int | None, ...]:
+def queue_counts(controller: Controller) -> tuple[int | None, ...]:
     assert controller.path is not None
     return tuple(controller.path.count(kind) for kind in ("default", "read", "poll"))
 
@@ -57,7 +57,7 @@ def mapped(controller: Controller) -> tuple[int | None, ...]:
 @pytest.mark.parametrize(("release", "name"), trees.every())
 def test_captured_trees_are_read_as_the_kernel_logged(tmp_path: Path, release: str, name: str, debugfs: bool) -> None:
     found = read(trees.plant(tmp_path, release, name, debugfs=debugfs))[0]
-    assert (found.granted, mapped(found)) == LOGGED[name]
+    assert (found.granted, queue_counts(found)) == LOGGED[name]
     assert found.problems == ()
     assert found.path is not None
     assert found.path.type_source is (TypeSource.DEBUGFS if debugfs else TypeSource.CPU_LISTS)
@@ -111,7 +111,7 @@ def test_hostile_attribute(tmp_path: Path, content: bytes) -> None:
     assert bad.granted is None
     assert [problem.subject for problem in bad.problems] == ["nvme0: queue_count"]
     assert all(len(problem.reason) < 200 for problem in bad.problems)
-    assert mapped(bad) == (2, 0, 0)
+    assert queue_counts(bad) == (2, 0, 0)
     assert good.problems == ()
     assert good.granted == 2
 
@@ -245,7 +245,7 @@ def test_isolated_cpus_are_in_debugfs(tmp_path: Path) -> None:
     (found,) = read(tmp_path)
     assert found.path is not None
     assert [(hctx.cpus, hctx.submitters) for hctx in found.path.hctxs] == [((0, 1), (0, 1)), ((), (2, 3))]
-    assert mapped(found) == (2, 0, 0)
+    assert queue_counts(found) == (2, 0, 0)
 
 
 def test_live_directories_have_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ def pci(queue_count: int = 3) -> Controller:
     return Controller("nvme0", transport="pcie", queue_count=queue_count)
 
 
-def sampled(**fields: Any) -> Context:
+def pci_context(**fields: Any) -> Context:
     """A PCI controller as the kernel has it: four CPUs, no parameters, no quirk, but for ``fields``."""
     running = RunningPci(0, 3, **{"nr_write_queues": 0, "nr_poll_queues": 0, "nr_allocated_queues": 5} | fields)
     return Context(FOUR, Parameters(0, 9), running={0: PciOptions(RequestSource.KCORE, running)})
@@ -72,26 +72,26 @@ def test_pci_with_one_queue_may_share_tags() -> None:
 
 
 def test_pci_as_the_last_reset_found_it() -> None:
-    found = find_request(pci(), sampled(shared_tags=False))
+    found = find_request(pci(), pci_context(shared_tags=False))
     assert (bounds(found), found.exact, found.doubt, found.source) == ((4, 4, 4), True, None, RequestSource.KCORE)
     assert found.running_options == Options(4)
-    found = find_request(pci(), sampled(shared_tags=False, nr_poll_queues=2, nr_allocated_queues=7))
+    found = find_request(pci(), pci_context(shared_tags=False, nr_poll_queues=2, nr_allocated_queues=7))
     assert bounds(found) == (6, 6, 6)
-    assert bounds(find_request(pci(), sampled(shared_tags=False, nr_write_queues=2, nr_allocated_queues=7))) == (
+    assert bounds(find_request(pci(), pci_context(shared_tags=False, nr_write_queues=2, nr_allocated_queues=7))) == (
         6,
         6,
         6,
     )
     # Raised since the device was found: no more than were allocated then.
-    assert bounds(find_request(pci(), sampled(shared_tags=False, nr_poll_queues=2))) == (4, 4, 4)
+    assert bounds(find_request(pci(), pci_context(shared_tags=False, nr_poll_queues=2))) == (4, 4, 4)
     # Lowered: kernels differ.
-    found = find_request(pci(), sampled(shared_tags=False, nr_allocated_queues=7))
+    found = find_request(pci(), pci_context(shared_tags=False, nr_allocated_queues=7))
     assert (bounds(found), found.exact) == ((4, 4, 6), False)
     assert found.doubt
 
 
 def test_pci_that_shares_tags() -> None:
-    found = find_request(pci(2), sampled(shared_tags=True))
+    found = find_request(pci(2), pci_context(shared_tags=True))
     assert (bounds(found), found.next) == ((1, 1, 1), 1)
 
 
@@ -100,7 +100,7 @@ def test_pci_without_its_module() -> None:
     assert (found.value, found.source, found.exact) == (None, None, False)
     none = Cpus(possible=None, online=None)
     assert find_request(pci(), Context(none, Parameters(0, 0))).value is None
-    assert find_request(pci(), replace(sampled(shared_tags=False), cpus=none)).value is None
+    assert find_request(pci(), replace(pci_context(shared_tags=False), cpus=none)).value is None
 
 
 def test_inference_is_labelled() -> None:
@@ -128,7 +128,9 @@ def running(algorithm: Algorithm | None = Algorithm.FABRICS, *, cpus: Cpus = FOU
         ("loop", Options(4, 2, 2), 4, (4, 4, 4)),
     ],
 )
-def test_options(*, transport: str, options: Options, granted: int, expected: tuple[int, int, int]) -> None:
+def test_options_of_a_running_controller_are_exact(
+    *, transport: str, options: Options, granted: int, expected: tuple[int, int, int]
+) -> None:
     """CPUs that have been online ever since the controller was made were so when it asked."""
     found = find_request(fabrics(granted, transport, born=100), running(cpus=STEADY, options=options))
     assert (bounds(found), found.next, found.source) == (expected, expected[1], RequestSource.KCORE)

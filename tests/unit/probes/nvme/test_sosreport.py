@@ -85,7 +85,7 @@ RECORDED = trees.DATA.parent / "nvme-sosreport/6.12.43+deb12-amd64.json"
 over tcp with nr_io_queues=2,nr_poll_queues=2: the lines of its log about NVMe, and of its files those read here."""
 
 
-def test_recorded(tmp_path: Path) -> None:
+def test_a_recorded_sosreport_is_judged(tmp_path: Path) -> None:
     for path, content in json.loads(RECORDED.read_text(encoding="utf-8"))["files"].items():
         trees.file(tmp_path, path, content)
     survey = survey_sosreport(str(tmp_path))

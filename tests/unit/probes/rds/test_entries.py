@@ -40,7 +40,7 @@ def test_every_source_is_in_the_captures(capture: Capture) -> None:
 def test_order_does_not_depend_on_the_kernel_s(capture: Capture) -> None:
     """The kernel walks hash tables; its order is turned round here and must not show."""
 
-    def turned(answer: InfoAnswer) -> InfoAnswer:
+    def reverse(answer: InfoAnswer) -> InfoAnswer:
         size = answer.record_size
         pieces = [answer.data[start : start + size] for start in range(0, len(answer.data), size)]
         return InfoAnswer(answer.option, size, b"".join(reversed(pieces)))
@@ -49,7 +49,7 @@ def test_order_does_not_depend_on_the_kernel_s(capture: Capture) -> None:
         [
             Reading(
                 reading.netns,
-                {name: turned(answer) for name, answer in reading.answers.items()},
+                {name: reverse(answer) for name, answer in reading.answers.items()},
                 reading.failures,
                 reading.own_inodes,
             )

@@ -34,7 +34,7 @@ def test_round_trip(path: Path, tmp_path: Path) -> None:
     assert target.stat().st_mode & 0o777 == 0o600
 
 
-def refused(document: Any, tmp_path: Path) -> str:
+def refusal_of(document: Any, tmp_path: Path) -> str:
     path = tmp_path / "x.json"
     path.write_text(document if isinstance(document, str) else json.dumps(document))
     with pytest.raises(Error) as caught:
@@ -62,7 +62,7 @@ def refused(document: Any, tmp_path: Path) -> str:
     ids=range(11),
 )
 def test_what_is_no_capture(text: str, tmp_path: Path) -> None:
-    assert refused(text, tmp_path)
+    assert refusal_of(text, tmp_path)
 
 
 def test_binary_and_directory(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_binary_and_directory(tmp_path: Path) -> None:
         savefile.load(str(tmp_path))
 
 
-def changed(path: list[Any], value: Any) -> Any:
+def change(path: list[Any], value: Any) -> Any:
     document = copy.deepcopy(CAPTURED)
     place = document
     for step in path[:-1]:
@@ -105,7 +105,7 @@ ANSWER = ["readings", 0, "answers", 0]
     ],
 )
 def test_fields_are_looked_at(path: list[Any], value: Any, words: str, tmp_path: Path) -> None:
-    assert words in refused(changed(path, value), tmp_path)
+    assert words in refusal_of(change(path, value), tmp_path)
 
 
 json_values = st.recursive(
@@ -130,7 +130,7 @@ PLACES = places(CAPTURED)
 def test_any_value_anywhere_is_read_or_refused(place: tuple[Any, ...], value: Any) -> None:
     """Either the file is refused, or all of it can be shown: nothing in between."""
     try:
-        capture, _ = savefile.parse(changed(list(place), value))
+        capture, _ = savefile.parse(change(list(place), value))
     except (ValueError, TypeError, KeyError):
         return
     availability(capture.readings)

@@ -83,7 +83,7 @@ def test_we_agree_with_the_kernel(log: Recorded) -> None:
 JUDGED = [each for each in ALL if each.whole and each.name.removesuffix(".level2") in EXPECTED]
 
 
-def missed(log: Recorded) -> str | None:
+def mistake_of(log: Recorded) -> str | None:
     """What is wrong with the diagnosis of a log, or None."""
     program = EXPECTED[log.name.removesuffix(".level2")]
     diagnosis = explain_bytes(log.text, log.errno)
@@ -94,7 +94,7 @@ def missed(log: Recorded) -> str | None:
 
 
 def test_nearly_all_are_told_right() -> None:
-    misses = [miss for each in JUDGED if (miss := missed(each)) is not None]
+    misses = [miss for each in JUDGED if (miss := mistake_of(each)) is not None]
     print("\n".join(misses))
     assert len(misses) <= (1 - RIGHT_MIN) * len(JUDGED), misses
 

@@ -10,7 +10,7 @@ TRAILER = "processed 9 insns (limit 1000000) max_states_per_insn 0 total_states 
 START = "0: R1=ctx() R10=fp0"
 
 
-def explained(*lines: str) -> Diagnosis:
+def explain_lines(*lines: str) -> Diagnosis:
     """What is made of these lines and the one that ends every log."""
     return explain_bytes("".join(f"{line}\n" for line in (*lines, TRAILER)).encode())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from .logs import START, explained
+from .logs import START, explain_lines
 
 LOAD = (START, "0: (61) r6 = *(u32 *)(r1 +8)          ; R1=ctx() R6=scalar(umax=0xffffffff)")
 USE = ("9: (0f) r0 += r6                       ; R0=map_value(ks=4,vs=8)",)
@@ -45,12 +45,12 @@ UNBOUNDED = (
     ids=["copy", "half", "signed", "again"],
 )
 def test_lost_bounds(lines: tuple[str, ...], at: int, told: str) -> None:
-    diagnosis = explained(*LOAD, *lines, *USE, *UNBOUNDED)
+    diagnosis = explain_lines(*LOAD, *lines, *USE, *UNBOUNDED)
     lost = [step for step in diagnosis.path if step.kind == "lost-bound"]
     assert [step.place.insn for step in lost] == [at]
     assert told in lost[0].message
 
 
 def test_a_bound_that_holds_is_not_lost() -> None:
-    diagnosis = explained(*LOAD, "1: (25) if r6 > 0x63 goto pc+9        ; R6=scalar(umax=99)", *USE, *UNBOUNDED)
+    diagnosis = explain_lines(*LOAD, "1: (25) if r6 > 0x63 goto pc+9        ; R6=scalar(umax=99)", *USE, *UNBOUNDED)
     assert not [step for step in diagnosis.path if step.kind == "lost-bound"]

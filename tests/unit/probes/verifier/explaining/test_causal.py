@@ -7,7 +7,7 @@ import pytest
 
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 
-from .logs import START, explained
+from .logs import START, explain_lines
 
 
 def path(diagnosis: Diagnosis) -> list[tuple[str, int | None]]:
@@ -15,7 +15,7 @@ def path(diagnosis: Diagnosis) -> list[tuple[str, int | None]]:
 
 
 def test_copies_arithmetic_and_the_stack() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (61) r2 = *(u32 *)(r1 +0)          ; R1=ctx() R2=pkt(r=0)",
         "1: (bf) r6 = r2                       ; R2=pkt(r=0) R6=pkt(r=0)",
@@ -37,7 +37,7 @@ def test_copies_arithmetic_and_the_stack() -> None:
 
 
 def test_branches_from_the_beginning_of_the_thread() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (15) if r1 == 0x0 goto pc+9        ; R1=ctx()",
         "1: (85) call bpf_get_prandom_u32#7    ; R0=scalar()",
@@ -52,7 +52,7 @@ def test_branches_from_the_beginning_of_the_thread() -> None:
 
 
 def test_other_branches_are_left_out_at_level_2() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (85) call bpf_get_prandom_u32#7    ; R0=scalar()",
         "1: (15) if r0 == 0x7 goto pc+3        ; R0=scalar()",
@@ -93,7 +93,7 @@ OLD = (
 
 def test_the_format_of_old_kernels() -> None:
     """Up to 5.17: all registers in a line of their own before each instruction, numbers are inv."""
-    diagnosis = explained(*OLD)
+    diagnosis = explain_lines(*OLD)
     assert (diagnosis.rule, diagnosis.place.insn) == ("scalar-dereference", 6)
     assert path(diagnosis) == [("update", 1), ("branch", 2)]
     assert diagnosis.path[0].message.endswith("a pointer to a map value, or NULL")
@@ -101,7 +101,7 @@ def test_the_format_of_old_kernels() -> None:
 
 
 def test_calls_take_registers_away() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (b7) r1 = 7                        ; R1=7",
         "1: (85) call bpf_get_prandom_u32#7    ; R0=scalar()",
@@ -112,7 +112,7 @@ def test_calls_take_registers_away() -> None:
 
 
 def test_arguments_come_from_the_caller() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (b7) r1 = 7                        ; R1=7",
         "1: (85) call pc+1",
@@ -128,7 +128,7 @@ def test_arguments_come_from_the_caller() -> None:
 
 
 def test_results_come_from_the_callee() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (b7) r6 = 3                        ; R6=3",
         "1: (85) call pc+2",
@@ -157,7 +157,7 @@ def test_results_come_from_the_callee() -> None:
     ],
 )
 def test_what_makes_a_number_of_a_pointer(call: str, before: str, told: str) -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         f"0: (bf) r6 = r2                       ; R2={before} R6={before}",
         "1: (85) call bpf_get_prandom_u32#7    ; R0=scalar()",
@@ -171,7 +171,7 @@ def test_what_makes_a_number_of_a_pointer(call: str, before: str, told: str) -> 
 
 def test_a_reference_that_is_given_back_twice() -> None:
     """As Linux v7.3 writes it: a pointer has an id, and the references are in a list."""
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "1: (85) call bpf_task_from_pid#71279  ; R0=trusted_ptr_task_struct(id=2) refs=2",
         "2: (bf) r6 = r0                       ; R6=trusted_ptr_task_struct(id=2) refs=2",
@@ -186,7 +186,7 @@ def test_a_reference_that_is_given_back_twice() -> None:
 
 
 def test_a_borrowed_pointer_after_the_unlock() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "17: (85) call bpf_rbtree_add_impl#70924 ; R6=ptr_node(non_own_ref) R10=fp0",
         "18: (18) r1 = 0xff5db78f01673000      ; R1=map_value(map=.data.A,ks=4,vs=24)",
@@ -195,7 +195,7 @@ def test_a_borrowed_pointer_after_the_unlock() -> None:
         "R6 invalid mem access 'scalar'",
     )
     assert path(diagnosis) == []
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "16: (bf) r6 = r0                      ; R6=ptr_node(non_own_ref) R10=fp0",
         "20: (85) call bpf_spin_unlock#94      ;",
@@ -215,7 +215,7 @@ def test_a_borrowed_pointer_after_the_unlock() -> None:
     ],
 )
 def test_which_register_an_argument_is_in(message: str, insn: int) -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (b7) r1 = 7                        ; R1=7",
         "1: (b7) r2 = 8                        ; R2=8",
@@ -227,7 +227,7 @@ def test_which_register_an_argument_is_in(message: str, insn: int) -> None:
 
 
 def test_a_region_begins_with_its_last_lock() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (85) call bpf_rcu_read_lock#100    ;",
         "1: (85) call bpf_rcu_read_unlock#101  ;",
@@ -253,7 +253,7 @@ def test_a_region_begins_with_its_last_lock() -> None:
     ],
 )
 def test_what_the_log_does_not_tell_is_said(lines: tuple[str, ...], told: str) -> None:
-    assert any(told in note for note in explained(*lines).notes)
+    assert any(told in note for note in explain_lines(*lines).notes)
 
 
 def test_a_loop_has_no_end_of_steps() -> None:
@@ -262,13 +262,15 @@ def test_a_loop_has_no_end_of_steps() -> None:
         for number in range(200)
         for line in ("1: (07) r6 += 1   ; R6=scalar()", f"2: (a5) if r6 < 0x{number + 9:x} goto pc-2   ; R6=scalar()")
     ]
-    diagnosis = explained(START, "0: (b7) r6 = 0   ; R6=0", *rounds, "3: (79) r0 = *(u64 *)(r6 +0)", "R6 !read_ok")
+    diagnosis = explain_lines(
+        START, "0: (b7) r6 = 0   ; R6=0", *rounds, "3: (79) r0 = *(u64 *)(r6 +0)", "R6 !read_ok"
+    )
     assert len(diagnosis.path) == 65
     assert "left out" in diagnosis.path[32].message
 
 
 def test_the_source_of_another_branch_is_not_taken() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "; if (x) @ prog.c:3",
         "0: (15) if r1 == 0x0 goto pc+3 4: R1=0 R10=fp0",

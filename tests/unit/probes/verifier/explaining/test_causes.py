@@ -7,7 +7,7 @@ import pytest
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 
-from .logs import explained
+from .logs import explain_lines
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,6 @@ from .logs import explained
     ],
 )
 def test_words_of_libbpf(message: str, rule: str) -> None:
-    diagnosis = explained(message)
+    diagnosis = explain_lines(message)
     assert diagnosis.rule == rule
     assert diagnosis.cause_class is CauseClass.ENVIRONMENT

@@ -22,7 +22,7 @@ LOG = LINES[2 : LINES.index("-- END PROG LOAD LOG --")]
 TRAILER = "processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0"
 
 
-def explained(*lines: str, errno: str | None = None) -> Diagnosis:
+def explain_lines(*lines: str, errno: str | None = None) -> Diagnosis:
     return explain_bytes("".join(f"{line}\n" for line in lines).encode(), errno)
 
 
@@ -69,7 +69,7 @@ def test_what_cilium_prints() -> None:
 
 
 def test_the_last_lines_only() -> None:
-    diagnosis = explained("R0 invalid mem access 'map_value_or_null' (21 line(s) omitted)", *LOG[-2:])
+    diagnosis = explain_lines("R0 invalid mem access 'map_value_or_null' (21 line(s) omitted)", *LOG[-2:])
     assert diagnosis.rule == "null-dereference"
     assert diagnosis.place.insn is None
     assert diagnosis.path == ()
@@ -83,7 +83,7 @@ def test_the_last_of_several_programs() -> None:
 
 
 def test_messages_on_the_line_of_an_instruction() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         "0: R1=ctx() R10=fp0",
         "1: (85) call bpf_get_prandom_u32#7    ; R0=scalar()",
         "2: (55) if r0 != 0x0 goto pc-2 1: R0=scalar(umin=1) R6=0 R10=fp0",
@@ -97,7 +97,7 @@ def test_messages_on_the_line_of_an_instruction() -> None:
 
 
 def test_a_leak_is_not_its_last_line() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         "0: R1=ctx() R10=fp0",
         "4: (85) call bpf_ringbuf_reserve#131  ; R0=ringbuf_mem_or_null(id=2,ref_obj_id=2,sz=8) refs=2",
         "5: (b7) r0 = 0                        ; R0=0 refs=2",
@@ -111,14 +111,14 @@ def test_a_leak_is_not_its_last_line() -> None:
 
 
 def test_bounds_are_told_by_their_own_message() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         "7: (85) call bpf_crypto_encrypt#100",
         "R2 min value is outside of the allowed memory range",
         "arg#1 arg#2 memory, len pair leads to invalid memory access",
         TRAILER,
     )
     assert diagnosis.rule == "bounds-minimum"
-    diagnosis = explained(
+    diagnosis = explain_lines(
         "7: (85) call bpf_crypto_encrypt#100",
         "R2 min value is negative, either use unsigned or 'var &= const'",
         "arg#1 arg#2 memory, len pair leads to invalid memory access",
@@ -137,7 +137,7 @@ def test_bounds_are_told_by_their_own_message() -> None:
     ],
 )
 def test_unknown_messages_are_repeated(message: str) -> None:
-    diagnosis = explained("7: (95) exit", message, TRAILER)
+    diagnosis = explain_lines("7: (95) exit", message, TRAILER)
     assert not diagnosis.recognised
     assert (diagnosis.category, diagnosis.problem, diagnosis.suggestion) == (None, None, None)
     assert diagnosis.message is not None
@@ -148,7 +148,7 @@ def test_unknown_messages_are_repeated(message: str) -> None:
 
 def test_remarks_are_no_messages() -> None:
     remark = "arg#0 reference type('UNKNOWN ') size cannot be determined: -22"
-    diagnosis = explained(remark, "0: R1=ctx() R10=fp0", "0: (95) exit", "R0 !read_ok", TRAILER)
+    diagnosis = explain_lines(remark, "0: R1=ctx() R10=fp0", "0: (95) exit", "R0 !read_ok", TRAILER)
     assert diagnosis.rule == "unreadable-register"
 
 
@@ -162,13 +162,13 @@ def test_remarks_are_no_messages() -> None:
     ],
 )
 def test_a_log_without_a_message_is_accepted(lines: tuple[str, ...]) -> None:
-    diagnosis = explained(*lines)
+    diagnosis = explain_lines(*lines)
     assert diagnosis.outcome is LogOutcome.ACCEPTED
     assert diagnosis.truncated is None
 
 
 def test_a_finished_log_of_a_load_that_failed_is_not_accepted() -> None:
-    diagnosis = explained(TRAILER, errno="EFAULT")
+    diagnosis = explain_lines(TRAILER, errno="EFAULT")
     assert diagnosis.outcome is LogOutcome.REJECTED
     assert not diagnosis.recognised
 
@@ -216,8 +216,8 @@ def test_cut_anywhere(size: int) -> None:
 
 def test_a_long_line() -> None:
     lines = ["7: (95) exit " + "x" * (3 << 20), "R0 !read_ok", TRAILER]
-    assert explained(*lines).rule == "unreadable-register"
-    assert not explained("7: (95) exit", "R1 " + "y" * (5 << 20), TRAILER).recognised
+    assert explain_lines(*lines).rule == "unreadable-register"
+    assert not explain_lines("7: (95) exit", "R1 " + "y" * (5 << 20), TRAILER).recognised
 
 
 def test_a_file_and_a_pipe_say_the_same(tmp_path: Path) -> None:

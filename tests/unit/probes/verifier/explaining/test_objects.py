@@ -7,7 +7,7 @@ import pytest
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 
-from .logs import START, check, explained
+from .logs import START, check, explain_lines
 
 
 @pytest.mark.parametrize(
@@ -39,11 +39,11 @@ from .logs import START, check, explained
     ],
 )
 def test_one_instruction(line: str, message: str, cause_class: CauseClass, word: str) -> None:
-    check(explained(START, line, message), cause_class, word)
+    check(explain_lines(START, line, message), cause_class, word)
 
 
 def test_map_value_and_size() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (85) call bpf_probe_read_user#112",
         "invalid access to map value, value_size=70 off=0 size=16383",

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis
 
-from .logs import START, check, explained
+from .logs import START, check, explain_lines
 
 END = "0: (61) r2 = *(u32 *)(r1 +80)          ; R1=ctx() R2=pkt_end()"
 
 
 def packet(*lines: str) -> Diagnosis:
-    return explained(START, END, "1: (61) r3 = *(u32 *)(r1 +76)          ; R1=ctx() R3=pkt(r=0)", *lines)
+    return explain_lines(START, END, "1: (61) r3 = *(u32 *)(r1 +76)          ; R1=ctx() R3=pkt(r=0)", *lines)
 
 
 def test_packet_not_compared() -> None:

@@ -7,12 +7,12 @@ import pytest
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 
-from .logs import START, check, explained
+from .logs import START, check, explain_lines
 
 
 @pytest.mark.parametrize("word", ["inv", "scalar"])
 def test_number_from_the_context(word: str) -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (79) r6 = *(u64 *)(r1 +112)        ; R1=ctx() R6=scalar()",
         "1: (69) r2 = *(u16 *)(r6 +20)",
@@ -23,7 +23,7 @@ def test_number_from_the_context(word: str) -> None:
 
 @pytest.mark.parametrize(("value", "words"), [(0, "that is NULL"), (16, "NULL and the offset of a field")])
 def test_constant_as_pointer(value: int, words: str) -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         f"0: (b7) r3 = {value}                    ; R3={value}",
         "1: (63) *(u32 *)(r3 +0) = r1",
@@ -33,7 +33,7 @@ def test_constant_as_pointer(value: int, words: str) -> None:
 
 
 def test_number_of_a_helper() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (85) call bpf_get_current_task#35   ; R0=scalar()",
         "1: (79) r1 = *(u64 *)(r0 +8)",
@@ -43,7 +43,7 @@ def test_number_of_a_helper() -> None:
 
 
 def test_slot_that_a_helper_has_written() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (b7) r6 = 0                        ; R6=0",
         "1: (7b) *(u64 *)(r10 -8) = r6         ; R6=0 R10=fp0 fp-8=0",
@@ -59,24 +59,24 @@ def test_slot_that_a_helper_has_written() -> None:
 
 
 def test_arguments_that_programs_do_not_have() -> None:
-    diagnosis = explained(START, "0: (bf) r6 = r3", "R3 !read_ok")
+    diagnosis = explain_lines(START, "0: (bf) r6 = r3", "R3 !read_ok")
     check(diagnosis, CauseClass.SOURCE, "Programs are called with one argument", "BPF_KPROBE()")
 
 
 def test_register_lost_in_a_call() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START, "0: (85) call bpf_ktime_get_ns#5        ; R0=scalar()", "1: (bf) r6 = r2", "R2 !read_ok"
     )
     check(diagnosis, CauseClass.SOURCE, "lost in the call of bpf_ktime_get_ns() (instruction 0)")
 
 
 def test_legacy_load() -> None:
-    diagnosis = explained(START, "0: (30) r0 = *(u8 *)skb[12]", "R6 !read_ok")
+    diagnosis = explain_lines(START, "0: (30) r0 = *(u8 *)skb[12]", "R6 !read_ok")
     check(diagnosis, CauseClass.SOURCE, "through R6")
 
 
 def test_read_again_after_the_check() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (bf) r6 = r1                       ; R1=ctx() R6=ctx()",
         "1: (79) r1 = *(u64 *)(r6 +184)        ; R1=sock_or_null(id=1) R6=ctx()",
@@ -89,7 +89,7 @@ def test_read_again_after_the_check() -> None:
 
 
 def test_null_not_compared_at_all() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         START,
         "0: (85) call bpf_map_lookup_elem#1    ; R0=map_value_or_null(id=1,ks=4,vs=8)",
         "1: (79) r1 = *(u64 *)(r0 +0)",
@@ -99,7 +99,7 @@ def test_null_not_compared_at_all() -> None:
 
 
 def test_copy_that_an_old_kernel_does_not_follow() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         "0: (85) call 1",
         "1: (bf) r7 = r0",
         "2: (15) if r0 == 0x0 goto pc+3",
@@ -112,7 +112,7 @@ def test_copy_that_an_old_kernel_does_not_follow() -> None:
 
 def test_nothing_is_made_up() -> None:
     """An excerpt without what made the value says so, and blames nobody."""
-    diagnosis = explained("7: (79) r1 = *(u64 *)(r6 +8)", "R6 invalid mem access 'scalar'")
+    diagnosis = explain_lines("7: (79) r1 = *(u64 *)(r6 +8)", "R6 invalid mem access 'scalar'")
     assert diagnosis.cause_class is CauseClass.UNKNOWN
     assert diagnosis.evidence is None
     assert "does not show what made it" in diagnosis.reason

@@ -38,14 +38,14 @@ TOLD = {
 }
 
 
-def explained(release: str, name: str) -> Diagnosis:
+def explain_recorded(release: str, name: str) -> Diagnosis:
     return explain_bytes(log(release, name), index(release)[name]["errno"])
 
 
 @pytest.mark.parametrize("name", TOLD)
 def test_the_reason_is_told(name: str) -> None:
     cause_class, words = TOLD[name]
-    diagnosis = explained("6.18.44", name)
+    diagnosis = explain_recorded("6.18.44", name)
     assert words in f"{diagnosis.reason} {diagnosis.suggestion}"
     assert diagnosis.cause_class is cause_class
     assert (diagnosis.evidence is None) == (cause_class is UNKNOWN)
@@ -60,7 +60,7 @@ def test_reason_of_other_kernels(name: str, release: str) -> None:
     record = index(release)[name]
     if "absent" in record or record["errno"] is None:
         return
-    diagnosis = explained(release, name)
+    diagnosis = explain_recorded(release, name)
     assert diagnosis.recognised
     assert diagnosis.suggestion
 
@@ -68,7 +68,9 @@ def test_reason_of_other_kernels(name: str, release: str) -> None:
 def test_a_message_without_a_newline_is_told_from_what_follows() -> None:
     """Some messages have no newline: the verifier's last line goes on behind them."""
     assert b"directlyprocessed 10 insns" in log("6.18.44", "exception-callback-called")
-    assert explained("6.18.44", "exception-callback-called").message == "insn 4 cannot call exception cb directly"
+    assert (
+        explain_recorded("6.18.44", "exception-callback-called").message == "insn 4 cannot call exception cb directly"
+    )
 
 
 def test_blame_beside_own_diagnostics() -> None:
@@ -78,7 +80,7 @@ def test_blame_beside_own_diagnostics() -> None:
         older = index("7.2.12")[name]
         if "errno" not in record or None in (record["errno"], older.get("errno")):
             continue
-        new, old = explained("7.3-rc7", name), explained("7.2.12", name)
+        new, old = explain_recorded("7.3-rc7", name), explain_recorded("7.2.12", name)
         if new.native and new.message == old.message:
             assert (new.cause_class, new.evidence) == (old.cause_class, old.evidence), name
             compared += 1

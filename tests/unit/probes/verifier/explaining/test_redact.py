@@ -6,11 +6,11 @@ from __future__ import annotations
 from kprobe_tool.probes.verifier.diagnosis import LogOutcome
 from kprobe_tool.probes.verifier.explaining.redact import HIDDEN, redact
 
-from .test_explain import TRAILER, explained
+from .test_explain import TRAILER, explain_lines
 
 
 def test_addresses_are_left_out() -> None:
-    diagnosis = explained(
+    diagnosis = explain_lines(
         "3: (18) r1 = 0xff340bac03de8c00       ; R1=map_ptr(ks=8,vs=16)",
         "4: (bf) r2 = r0              ; R2=scalar(umax=0xffffffff80000000,var_off=(0x0; 0xffffffffffffff00))",
         "5: (71) r0 = *(u8 *)(r2 +0)",

@@ -11,7 +11,7 @@ from kprobe_tool.probes.verifier.floor.features import Feature
 from tests.corpus.asm import assemble
 
 
-def decoded(text: str) -> list[instructions.DecodedInsn]:
+def decode_text(text: str) -> list[instructions.DecodedInsn]:
     return instructions.decode(assemble(text, lambda kind, name: 1))
 
 
@@ -46,7 +46,7 @@ def decoded(text: str) -> list[instructions.DecodedInsn]:
     ],
 )
 def test_each_instruction_needs_its_feature(text: str, wanted: list[Feature]) -> None:
-    (instruction,) = decoded(text)
+    (instruction,) = decode_text(text)
     assert list(instructions.of_instruction(instruction)) == wanted
 
 
@@ -65,7 +65,7 @@ def test_each_instruction_needs_its_feature(text: str, wanted: list[Feature]) ->
     ],
 )
 def test_loops_are_found(text: str, wanted: bool) -> None:
-    assert instructions.has_loop(decoded(text)) is wanted
+    assert instructions.has_loop(decode_text(text)) is wanted
 
 
 def test_instructions_are_taken_apart() -> None:

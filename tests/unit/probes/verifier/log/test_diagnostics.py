@@ -151,7 +151,7 @@ TEXTS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, 
 SENTENCES = st.lists(TEXTS, min_size=1, max_size=30).map(" ".join)
 
 
-def wrapped(text: str, first: str, following: str) -> list[str]:
+def wrap(text: str, first: str, following: str) -> list[str]:
     """Text as the kernel wraps it: at blanks, so that a line with its prefix has 100 columns at most."""
     lines: list[str] = []
     line = ""
@@ -169,7 +169,7 @@ def event(label: str, message: str, insn: int) -> list[str]:
     """An event without source, as the kernel writes it."""
     return [
         f"  insn {insn}",
-        *wrapped(f"{label}: {message}", "       | ^-- ", "       |     "),
+        *wrap(f"{label}: {message}", "       | ^-- ", "       |     "),
         "  Instruction context:",
         f"  >>> {insn} | (95) exit",
     ]
@@ -180,11 +180,11 @@ def event(label: str, message: str, insn: int) -> list[str]:
 )
 def test_what_is_written_is_read(events: list[tuple[str, str, int]], reason: str, suggestion: str) -> None:
     lines = ["", "Verification failed: Memory Safety: Access outside bounds", "", "Reason:"]
-    lines += wrapped(reason, "  ", "  ")
+    lines += wrap(reason, "  ", "  ")
     lines += ["", "At:", *event("error", reason, 7), "", "Causal path:"]
     for number, each in enumerate(events):
         lines += [*([""] if number else []), *event(*each)]
-    lines += ["", "Suggestion:", *wrapped(suggestion, "  ", "  "), ""]
+    lines += ["", "Suggestion:", *wrap(suggestion, "  ", "  "), ""]
     (block,) = (part for part in diagnostics.split(lines) if isinstance(part, diagnostics.Block))
     assert (block.reason, block.suggestion, block.at.message) == (reason, suggestion, reason)
     assert [(step.kind, step.message, step.place.insn) for step in block.path] == events

@@ -18,7 +18,7 @@ from ....fake_loads import LOG, SECOND, THREAD, load, message_call, pieces
 MS = 1_000_000
 
 
-def assembled(records: Sequence[bytes], now: int = SECOND) -> list[Attempt]:
+def assemble(records: Sequence[bytes], now: int = SECOND) -> list[Attempt]:
     assembler = Assembler()
     for record in records:
         assembler.add(record)
@@ -34,7 +34,7 @@ def long_log(size: int) -> bytes:
 def test_a_log_in_pieces(size: int, header_first: bool) -> None:
     log = long_log(size)
     head, rest = load(SECOND, log, log_size=1 << 20), list(pieces(SECOND, log)) if log else []
-    (attempt,) = assembled([head, *rest] if header_first else [*rest[::1], head])
+    (attempt,) = assemble([head, *rest] if header_first else [*rest[::1], head])
     assert attempt.log == log
     assert (attempt.load.length, attempt.load.captured) == (size, size)
 
@@ -42,7 +42,7 @@ def test_a_log_in_pieces(size: int, header_first: bool) -> None:
 def test_the_tail_comes_through_another_ring() -> None:
     log = long_log(100_000)
     tail, *chunks = pieces(SECOND, log)
-    (attempt,) = assembled([*chunks, tail, load(SECOND, log, log_size=1 << 20)])
+    (attempt,) = assemble([*chunks, tail, load(SECOND, log, log_size=1 << 20)])
     assert attempt.log == log
 
 
@@ -52,7 +52,7 @@ def test_pieces_of_two_threads() -> None:
         piece for pair in zip(pieces(SECOND, log), pieces(SECOND, other, thread=5), strict=True) for piece in pair
     ]
     heads = [load(SECOND, log, log_size=1 << 20), load(SECOND, other, log_size=1 << 20, thread=5)]
-    assert [attempt.log for attempt in assembled([*heads, *mixed])] == [log, other]
+    assert [attempt.log for attempt in assemble([*heads, *mixed])] == [log, other]
 
 
 def test_what_has_not_come_is_waited_for_and_not_for_ever() -> None:
@@ -72,13 +72,13 @@ def test_what_has_not_come_is_waited_for_and_not_for_ever() -> None:
 
 def test_a_record_that_is_too_short() -> None:
     with pytest.raises(ValueError, match="Buffer size too small"):
-        assembled([load(SECOND)[:-1]])
+        assemble([load(SECOND)[:-1]])
 
 
 def test_a_load_that_had_begun_before() -> None:
     raw = verifier_watch.header.from_buffer_copy(load(SECOND))
     raw.start = 0
-    (attempt,) = assembled([bytes(raw)])
+    (attempt,) = assemble([bytes(raw)])
     assert attempt.load.start is None
 
 
@@ -91,7 +91,7 @@ def messages_of(start: int) -> list[bytes]:
 
 def test_messages_make_up_a_log() -> None:
     start = SECOND - SECOND // 1000
-    (attempt,) = assembled([*messages_of(start), load(SECOND, messages=2)])
+    (attempt,) = assemble([*messages_of(start), load(SECOND, messages=2)])
     assert attempt.messages == b"R3 invalid mem access 'scalar'\nlast\n"
     assert attempt.messages_lost == 0
     found = explain_report(Report((attempt,)))
@@ -100,7 +100,7 @@ def test_messages_make_up_a_log() -> None:
 
 def test_messages_of_a_load_before_are_not_taken() -> None:
     start = SECOND - SECOND // 1000
-    (attempt,) = assembled([*messages_of(start - 5), message_call(start, b"mine\n"), load(SECOND, messages=1)])
+    (attempt,) = assemble([*messages_of(start - 5), message_call(start, b"mine\n"), load(SECOND, messages=1)])
     assert attempt.messages == b"mine\n"
 
 
@@ -108,7 +108,7 @@ def test_many_loads_before_anything_is_read() -> None:
     times = [number * SECOND for number in range(1, 8)]
     heads = [load(time, messages=1) for time in times]
     heard = [message_call(time - SECOND // 1000, b"%d\n", time) for time in times]
-    assert [each.messages for each in assembled([*heads, *heard], 8 * SECOND)] == [
+    assert [each.messages for each in assemble([*heads, *heard], 8 * SECOND)] == [
         b"%d\n" % (time % 2**32 - (time % 2**32 >> 31 << 32)) for time in times
     ]
 
@@ -137,11 +137,11 @@ def test_messages_of_accepted_loads_are_forgotten(monkeypatch: pytest.MonkeyPatc
 
 def attempt(time: int, log_size: int = 0, errno: int = errnos.EACCES, name: bytes = b"prog") -> Attempt:
     log = b"x" * min(log_size, 5)
-    (made,) = assembled([*pieces(time, log), load(time, log, log_size=log_size, errno=errno, name=name)])
+    (made,) = assemble([*pieces(time, log), load(time, log, log_size=log_size, errno=errno, name=name)])
     return made
 
 
-def folded(*given: Attempt) -> list[list[int]]:
+def join_retries(*given: Attempt) -> list[list[int]]:
     """The sizes of the logs in each report."""
     joiner = RetryJoiner()
     reports = [report for each in given for report in joiner.add(each)]
@@ -169,7 +169,7 @@ def folded(*given: Attempt) -> list[list[int]]:
     ],
 )
 def test_retries_are_one_report(given: list[Attempt], reports: list[list[int]]) -> None:
-    assert folded(*given) == reports
+    assert join_retries(*given) == reports
 
 
 def test_a_silent_load_is_reported_when_none_can_follow() -> None:
@@ -193,7 +193,7 @@ def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_line_that_was_cut_is_not_explained() -> None:
     head = load(SECOND, LOG, log_size=9999, captured=len(LOG) - 3, missing="limit")
-    (made,) = assembled([head, *pieces(SECOND, LOG[3:])])
+    (made,) = assemble([head, *pieces(SECOND, LOG[3:])])
     found = explain_report(Report((made,)))
     assert found.log == LOG[3:]
     assert found.diagnosis is not None
@@ -202,12 +202,12 @@ def test_the_line_that_was_cut_is_not_explained() -> None:
 
 def test_addresses_are_left_out() -> None:
     log = b"0: r1 = 0xffff888100a0b0c0\n" + LOG
-    (made,) = assembled([load(SECOND, log, log_size=9999), *pieces(SECOND, log)])
+    (made,) = assemble([load(SECOND, log, log_size=9999), *pieces(SECOND, log)])
     assert b"0xffff888100a0b0c0" in explain_report(Report((made,))).log
     assert b"0xffff888100a0b0c0" not in explain_report(Report((made,)), redacted=True).log
 
 
 def test_thread_and_process() -> None:
-    (made,) = assembled([load(SECOND)])
+    (made,) = assemble([load(SECOND)])
     assert (made.load.pid, made.load.tid, made.load.thread) == (4242, 4243, THREAD)
     assert (made.load.uid, made.load.gid) == (1001, 1000)

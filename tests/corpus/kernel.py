@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Loads programs of the corpus on the running kernel: maps, BTF ids and the privileges that each needs."""
+"""Load programs of the corpus on the running kernel: maps, BTF ids and the privileges that each needs."""
 
 from __future__ import annotations
 

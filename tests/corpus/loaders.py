@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Records what loaders print around a log, on the running kernel: python -m tests.corpus.loaders
+"""Record what loaders print around a log, on the running kernel: python -m tests.corpus.loaders
 
 libbpf by itself, bpftool, and bcc, each of a program that is rejected. Nothing is pinned: bpftool never gets to it.
 """

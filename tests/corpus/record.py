@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Records what kernels say about the corpus: tests.corpus.record [--lab RELEASE... | --unpacked DIR VERSION]
+"""Record what kernels say about the corpus: tests.corpus.record [--lab RELEASE... | --unpacked DIR VERSION]
 
 Of the running kernel, or of kernels that are booted in QEMU and record themselves: releases that the lab can have, or
 that of a package that was unpacked into a directory, whose version is told.

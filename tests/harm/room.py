@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs a command line in a room of its own and says what it left there: python room.py OPTIONS -- COMMAND...
+"""Run a command line in a room of its own and say what it left there: python room.py OPTIONS -- COMMAND...
 
 It becomes the parent of whatever the command leaves running, and, as root, puts empty file systems over the
 directories that programs write to, in a mount namespace of its own. The answer is a line of JSON on descriptor

@@ -11,7 +11,7 @@ from ..skips import skip
 
 
 def test_weak_symbols_are_not_implemented() -> None:
-    """They stand for system calls that are not there."""
+    """Weak symbols stand for system calls that are not there."""
     if platform.machine() != "x86_64":
         skip("other architectures have other names")
     with open("/proc/kallsyms", encoding="utf-8") as file:

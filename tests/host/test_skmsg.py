@@ -191,7 +191,7 @@ def test_missing_and_broken_btf_are_errors(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_without_namespaces_the_host_s_loopback_is_used(
     place: str | None, error: OSError | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where no network namespace can be made, as without CAP_SYS_ADMIN; else one of its own."""
+    """Without CAP_SYS_ADMIN none can be made; with it, the experiment has one of its own."""
 
     def refuse(flags: int) -> None:
         assert error is not None

@@ -108,7 +108,7 @@ def test_nobody_gets_one_line() -> None:
 
 
 def test_loads_of_bpftool_are_reported(watch: LoadWatch, tmp_path: Path) -> None:
-    """It loads with libbpf, which tries a second time with a log."""
+    """bpftool loads with libbpf, which tries a second time with a log."""
     if shutil.which("clang") is None or shutil.which("bpftool") is None:
         skip("clang and bpftool are needed")
     source = tmp_path / "refused.bpf.c"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Boots the guests of one test session: python -m tests.kernels.boots DIRECTORY ROOTDIR INIFILE ROLE...
+"""Boot the guests of one test session: python -m tests.kernels.boots DIRECTORY ROOTDIR INIFILE ROLE...
 
 DIRECTORY/ROLE/plan.json says which kernel and which tests; what happens is appended to events.jsonl beside it. A test
 that a guest died of is not tried again unless the guest hung. Ends when standard input does, and all guests with it:

@@ -68,7 +68,7 @@ def test_nobody_waits_for_a_process_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_guests_end_with_the_session(tmp_path: Path) -> None:
-    """However it ends, its end of the pipe is closed."""
+    """However the session ends, its end of the pipe is closed."""
     directory = tmp_path / KERNEL.role
     directory.mkdir()
     Plan(Kernel("0.0.0-none", "0", "sid", KERNEL.roles), ("test_a",)).write(directory / "plan.json")

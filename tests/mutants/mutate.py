@@ -87,7 +87,7 @@ def nodes(node: ast.AST, path: tuple[Step, ...], inside: bool = False) -> Iterat
 
 
 def substitute(module: ast.AST, path: tuple[Step, ...], replace: Callable[[ast.expr], ast.expr]) -> None:
-    """Replaces the expression at the end of ``path``."""
+    """Replace the expression at the end of ``path``."""
     node = module
     for name, index in path[:-1]:
         value = getattr(node, name)

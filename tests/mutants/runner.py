@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the tests of one module on each change of it.
+"""Run the tests of one module on each change of it.
 
 The tests are collected once; each change is made in a fork of that process, by giving the module's functions the
 changed code. Only the tests that execute the changed line are run, the quick ones first, up to the first failure.

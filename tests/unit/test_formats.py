@@ -114,7 +114,7 @@ def test_every_check_has_its_evidence_described() -> None:
 
 @pytest.mark.parametrize("each", CHECKS, ids=lambda each: each.id)
 def test_evidence_to_look_for_is_a_member_of_a_document(each: Check) -> None:
-    """What look_for names with an underscore, and is no function."""
+    """In look_for, a word with an underscore that is no function's name is a member."""
     members = {
         name for schema in SCHEMAS.values() for below in subschemas(schema) for name in below.get("properties", {})
     }

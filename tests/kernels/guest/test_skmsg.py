@@ -108,7 +108,7 @@ def test_controls_fail_as_the_release_must(expected: Expected, answer: Answer) -
 
 
 def test_the_page_cache_is_seen_and_not_written(expected: Expected, answer: Answer) -> None:
-    """Without an element of the file, an outcome would rest on nothing."""
+    """Without an element of the file an outcome would rest on nothing."""
     ran = [row for row in answer.json["results"] if row["evidence"]["records"]]
     assert ran
     assert all(row["evidence"]["content_unchanged"] for row in ran)

@@ -82,7 +82,7 @@ def test_every_function_is_watched(watch: MessageWatch, collect: Collect) -> Non
 
 
 def test_push_pop_and_pull_are_seen_when_done(watch: MessageWatch, collect: Collect) -> None:
-    """8 bytes more, and gone again."""
+    """The message grows by 8 bytes, and shrinks again."""
     with skmsg.connection("::1") as (client, peer):
         skmsg.use(watch.program, "push_pop_pull", client)
         watch.start(EVERYTHING)
@@ -101,7 +101,7 @@ def test_push_pop_and_pull_are_seen_when_done(watch: MessageWatch, collect: Coll
 
 
 def test_fentry_sees_the_same(watch: MessageWatch) -> None:
-    """All but the function of a module, which bcc does not reach by fentry."""
+    """Only the function of a module is missing, which bcc does not reach by fentry."""
     with MessageWatch(AttachMethod.FENTRY) as other, skmsg.connection() as (client, peer):
         skmsg.use(other.program, "push_pop_pull", client)
         other.start(EVERYTHING)
@@ -133,7 +133,7 @@ def test_pages_of_a_file_are_seen_in_ktls(watch: MessageWatch, collect: Collect)
 
 
 def test_every_element_of_a_full_record_is_seen(watch: MessageWatch, collect: Collect) -> None:
-    """It has MAX_MSG_FRAGS elements, one less than there are slots."""
+    """A full record has MAX_MSG_FRAGS elements, one less than there are slots."""
     with skmsg.connection() as (client, _):
         skmsg.encrypt(client)
         watch.start(EVERYTHING)
@@ -147,7 +147,7 @@ def test_every_element_of_a_full_record_is_seen(watch: MessageWatch, collect: Co
 
 
 def test_disabled_kprobes_are_a_reason(watch: MessageWatch, collect: Collect) -> None:
-    """They can be registered, and are never hit."""
+    """Kprobes that are disabled can be registered, and are never hit."""
     enabled = Path(kprobe.ENABLED)
     enabled.write_text("0")
     try:

@@ -79,7 +79,7 @@ def test_an_attr_without_log_true_size_is_read(watch: LoadWatch) -> None:
 
 
 def test_an_attr_in_memory_never_touched_is_read_at_the_end(watch: LoadWatch) -> None:
-    """It cannot be read when the call begins."""
+    """The attr cannot be read when the call begins."""
     watch.start(LoadFilter())
     seen = odd_loads.untouched(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {seen.pid})
@@ -96,7 +96,7 @@ def test_an_attr_that_is_nowhere_is_not_read(watch: LoadWatch) -> None:
 
 @pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
 def test_a_load_that_seccomp_refuses_is_reported(watch: LoadWatch, errno: int) -> None:
-    """Of such a system call only the end is seen."""
+    """Of a system call that seccomp refuses only the end is seen."""
     watch.start(LoadFilter())
     seen = odd_loads.behind_seccomp(errno)
     (report,), counters = collect(watch, {seen.pid})
@@ -107,7 +107,7 @@ def test_a_load_that_seccomp_refuses_is_reported(watch: LoadWatch, errno: int) -
 
 
 def test_pid_is_that_of_the_own_namespace() -> None:
-    """Processes of namespaces below have a number in it as well."""
+    """Processes of namespaces below have a number in our own as well."""
     one, by_pid, (below,) = odd_loads.in_new_pid_namespace(odd_loads.watched_in_pid_namespace)
     assert by_pid == [one]
     assert 1 < one < below < 100

@@ -75,7 +75,7 @@ def test_floor_is_what_the_kernels_say(ages: str) -> None:
 
 
 def test_guests_end_with_a_killed_command(ages: str) -> None:
-    """And what they were made of goes with them."""
+    """A killed command leaves no guest, and no directory of one."""
     before = guest_directories()
     process = subprocess.Popen(
         [*MATRIX, ages, "--kernels", KERNELS.split(",")[-1]],

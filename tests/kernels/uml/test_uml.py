@@ -100,7 +100,7 @@ def masks(row: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize("user", ["root", "nobody"])
 def test_masks_and_sizes_are_those_of_the_source(boot: Boot, user: str) -> None:
-    """For every user, and by every witness of the sizes."""
+    """The masks are the same for every user, and all witnesses of the sizes agree."""
     rows = boot.rows(user)
     for row in rows.values():
         assert (row["reachable"], row["check_fields"]) == ("yes", "yes")
@@ -136,5 +136,5 @@ def test_mask_and_call_differ_only_where_the_mask_has_more(boot: Boot) -> None:
 
 
 def test_host_tests_pass_in_it(boot: Boot) -> None:
-    """Those that an emulation passes on every kernel."""
+    """The tests that an emulation passes on every kernel."""
     assert boot.sections["pytest-status"].split()[0] == "0", boot.sections["pytest"]

@@ -41,7 +41,7 @@ def test_the_last_words_of_a_console_are_its_last_line(tmp_path: Path) -> None:
 
 
 def test_what_is_no_kernel_fails_with_a_reason(cache: Path, tmp_path: Path) -> None:
-    """And the process leaves nothing."""
+    """Each kernel has a reason of its own, and the process leaves nothing."""
     wanted = (Guest("first", str(tmp_path / "nowhere")), Guest("second", str(tmp_path)))
     with guests.events(GuestPlan(wanted, ("true",), (), 60.0)) as events:
         found = list(events)

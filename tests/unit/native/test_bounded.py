@@ -16,7 +16,7 @@ from ...processes import children
 
 
 def test_large_answers_come_in_the_order_of_their_items() -> None:
-    """They are larger than a pipe holds, and come from another process."""
+    """The answers are larger than a pipe holds, and come from another process."""
     found = list(bounded.run_each([1, 2, 3], lambda item: (os.getpid(), "x" * item * 300_000), 30))
     assert [item for item, _ in found] == [1, 2, 3]
     answers = [answer for _, answer in found if not isinstance(answer, OSError)]
@@ -46,7 +46,7 @@ def test_no_child_is_left() -> None:
 
 
 def test_a_child_that_dies_costs_its_item_only() -> None:
-    """As when it is killed for its memory."""
+    """As when a child is killed for its memory: the other items are answered."""
 
     def die(item: int) -> int:
         if item == 1:
@@ -67,7 +67,7 @@ def test_a_child_that_leaves_is_an_error() -> None:
 
 
 def test_a_bug_in_a_child_costs_its_item_only(capfd: pytest.CaptureFixture[str]) -> None:
-    """It is an error like a death, with its traceback on stderr; the same child goes on."""
+    """The item has an error, with a traceback on stderr; the same child goes on."""
 
     def divide(item: int) -> tuple[float, int]:
         return 1 / item, os.getpid()
@@ -90,7 +90,7 @@ def test_stdout_is_the_parent_s(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_child_that_cannot_be_killed_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one that is stuck in the kernel."""
+    """Nobody waits for a child that is stuck in the kernel."""
     pids: list[int] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: pids.append(pid))
     try:

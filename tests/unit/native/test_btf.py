@@ -120,7 +120,7 @@ def test_a_name_is_found_among_its_kind_only() -> None:
 
 
 def test_types_and_strings_of_a_module_refer_to_the_kernel_s() -> None:
-    """And to the module's own."""
+    """A module's types refer to the kernel's and to its own, and so do their names."""
     base_blob = example()
     base = Btf(base_blob.blob())
     module = Builder(first=base_blob.next, first_string=len(base_blob.strings))

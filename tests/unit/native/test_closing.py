@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is closed when its block ends."""
+"""Objects that are closed when their block ends."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_section_headers_where_no_file_has_any_are_refused() -> None:
 
 
 def test_sections_beyond_the_file_are_empty() -> None:
-    """And a table of symbols whose names are nowhere has no symbols."""
+    """A table of symbols whose names are nowhere has no symbols."""
     data = header(2, 0) + section(0, 3, 1 << 60, 1 << 60) + section(1 << 31, elf.SHT_SYMTAB, 0, 1 << 63, link=9)
     found = elf.sections(data)
     assert [each.name for each in found] == ["", ""]

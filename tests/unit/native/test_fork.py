@@ -77,7 +77,7 @@ def test_a_child_does_without_calls_it_does_not_need(name: str) -> None:
     ],
 )
 def test_a_child_that_cannot_be_set_up_is_one_error(name: str, printed: str) -> None:
-    """It is the parent's; the child prints nothing."""
+    """The error is the parent's; the child prints nothing."""
     denied.require()
     assert run(f"deny('{name}'); refused()").startswith(f"CannotStart {printed}")
 
@@ -124,13 +124,13 @@ def test_missing_memory_costs_its_item_only() -> None:
 
 
 def test_without_memory_maps_there_is_an_answer_or_one_error() -> None:
-    """It depends on the memory that Python has by then; there is no traceback."""
+    """Which of both depends on the memory that Python has by then; there is no traceback."""
     denied.require()
     assert run("import errno; deny('mmap', error=errno.ENOMEM); refused()").split()[0] in {"asked", "CannotStart"}
 
 
 def test_children_are_asked_where_sigchld_is_ignored() -> None:
-    """As some init systems and wrappers of cron jobs leave it."""
+    """Some init systems and wrappers of cron jobs leave it so."""
     assert run("ask()", lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)) == "asked"
 
 
@@ -141,7 +141,7 @@ def test_children_are_asked_in_a_thread_where_sigchld_is_ignored() -> None:
 
 
 def test_children_are_asked_with_many_descriptors_open() -> None:
-    """They are more than select(2) takes."""
+    """There are more of them than select(2) takes."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2048:
         pytest.skip("not so many open files here")

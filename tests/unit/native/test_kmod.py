@@ -86,7 +86,7 @@ def test_modules_alias_names_the_module(tree: Path) -> None:
 
 
 def test_without_modules_alias_the_target_is_unknown(tree: Path) -> None:
-    """It was taken for "nothing would be loaded" once."""
+    """A missing file was taken for "nothing would be loaded" once."""
     with pytest.raises(FileNotFoundError):
         target(tree, "6.13")
     # modprobe.d may settle it all the same.
@@ -116,7 +116,7 @@ def test_a_proc_of_processes_only_says_nothing_of_modules(tree: Path) -> None:
 
 
 def test_a_file_that_only_root_may_read_can_name_the_alias(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It was taken for "nothing would be loaded" once."""
+    """A file that may not be read was taken for "nothing would be loaded" once."""
     config_lines = kmod.config_lines
     monkeypatch.setattr(kmod, "config_lines", lambda: [*config_lines(), ("/etc/modprobe.d/secret.conf", [])])
     with pytest.raises(PermissionError, match="secret"):

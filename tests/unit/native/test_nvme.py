@@ -125,7 +125,7 @@ def test_an_empty_list_has_no_controllers(memory: Memory, tmp_path: Path, monkey
 def test_a_list_that_leads_nowhere_is_read_up_to_there(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As to a controller that was freed."""
+    """As where the list leads to a controller that was freed."""
     memory.put(RDMA + LAYOUT.subsys_entry, 0xDEAD000000000100)
     assert list(read_controllers(memory, tmp_path, monkeypatch)) == [1]
     memory.put(PCI + LAYOUT.subsys_entry, 0xDEAD000000000100)

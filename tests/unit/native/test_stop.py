@@ -26,7 +26,7 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
 
 
 def test_a_block_that_fails_does_not_swallow_the_signal() -> None:
-    """It fails because it was told to end: the signal is the reason, not the failure."""
+    """The block fails because it was told to end: the signal is the reason, not the failure."""
     with pytest.raises(KeyboardInterrupt), stop.flag():
         os.kill(os.getpid(), signal.SIGINT)
         raise OSError

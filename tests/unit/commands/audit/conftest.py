@@ -15,7 +15,7 @@ from .audits import OK, Answer
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Makes checks answer: all OK but those that are given."""
+    """Make checks answer: all OK but those that are given."""
 
     def answers(found: Mapping[str, Answer] | None = None, rest: Finding = OK) -> None:
         def evaluate(check: Check) -> Finding:

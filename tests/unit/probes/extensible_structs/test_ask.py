@@ -275,7 +275,7 @@ def test_all_calls_of_an_entry_must_be_there(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("name", table.NAMES)
 @pytest.mark.parametrize("errno", [errnos.EINVAL, errnos.ENOTTY, errnos.EBADF])
 def test_a_filter_that_answers_as_the_kernel_could_is_no_kernel(name: str, errno: int) -> None:
-    """Its errno is one of the kernel's, but the kernel does not give it to every question."""
+    """The errno is one of the kernel's, but the kernel does not answer every question with it."""
     recipe = table.entry(name).recipe
     reached = ask.ask_reach(table.entry(name), FakeProber(lambda call: answer_with(errno, call)), filtered=True)
     if errno in recipe.absent_errnos & recipe.second_errnos:
@@ -334,7 +334,7 @@ def test_bpf_is_disabled_for_the_unprivileged_by_sysctl(
 
 
 def test_without_proc_a_filter_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With /proc, no such line means a kernel without seccomp."""
+    """Where there is /proc, no such line means a kernel without seccomp."""
 
     def missing(name: str) -> None:
         raise FileNotFoundError(errnos.ENOENT, "No such file or directory", "/proc/self/status")

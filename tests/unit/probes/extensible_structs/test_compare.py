@@ -107,7 +107,7 @@ def test_the_level_is_told_in_a_sentence(flags: tuple[FlagReport, ...], release:
     ],
 )
 def test_flags_of_older_releases_that_are_absent_are_missing(since: str, method: ProbeMethod, missing: bool) -> None:
-    """Except those that /proc shows to be absent, which the configuration decides."""
+    """Those that /proc shows to be absent do not count: they are a matter of the configuration."""
     one = FlagReport("F", 1, since, FlagResult(Support.NO, method))
     assert compare.level([report(one)], "6.1").missing == (("openat2.flags.F",) if missing else ())
 

@@ -57,7 +57,7 @@ def death_by(by: int) -> CallAnswer:
 def test_a_filter_is_blamed_for_what_filters_answer_only(
     number: int, filtered: bool | None, reach: Reachability
 ) -> None:
-    """And only where there is a filter."""
+    """Where there is no filter, none is blamed."""
     reached = judge.judge_reach(OPENAT2, ReachAnswers(errno_answer(number), filtered=filtered))
     assert (reached.reach, reached.errno) == (reach, number)
     assert (reached.reason is None) is (reach is Reachability.YES)
@@ -115,7 +115,7 @@ def test_a_kernel_that_is_set_up_to_refuse_is_disabled(
 
 
 def test_an_errno_that_this_kernel_does_not_give_is_a_filter_s() -> None:
-    """If it is one that filters answer."""
+    """Only an errno that filters answer is taken for a filter's."""
     answers = ReachAnswers(errno_answer(errnos.EPERM), filtered=True, disabled=False)
     assert judge.judge_reach(table.entry("bpf"), answers).reach is Reachability.BLOCKED
     answers = ReachAnswers(errno_answer(errnos.EOPNOTSUPP), filtered=True, disabled=False)
@@ -246,7 +246,7 @@ STRUCT = btf.Struct("mnt_id_req", 32, (member("size", 0, 4), member("spare", 4, 
 def test_a_field_is_present_by_any_witness_of_the_size(
     field: Field, size: int | None, struct: btf.Struct | None, present: Support
 ) -> None:
-    """But what BTF calls spare is no field."""
+    """Any witness of the size will do; what BTF calls spare is no field."""
     assert Witnesses(Size(size), NO_MASKS, struct).present(field, 24) is present
 
 

@@ -39,7 +39,7 @@ REPORT = SyscallReport(
 
 
 def test_fields_are_those_of_the_declared_struct() -> None:
-    """Without padding; a field of which nothing is told came with the struct."""
+    """Padding is left out; a field of which nothing is told came with the struct."""
     found = fields(struct_fields(request), "5.0", {"mask": FieldFacts("6.1", MASK, "odd"), "signal": "6.2"})
     assert found == (
         Field("size", 0, 4, "5.0"),

@@ -24,7 +24,7 @@ def test_each_file_has_a_name() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_each_system_call_has_a_number(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For every machine that native/syscall.py knows."""
+    """Every machine that native/syscall.py knows has one."""
     entry = table.entry(name)
     for machine in syscall.OF_MACHINE:
         monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
@@ -90,7 +90,7 @@ def test_clone3_has_three_reasons_to_fail() -> None:
 
 
 def test_mount_setattr_is_never_all_zero() -> None:
-    """That would be a success."""
+    """An attr of zeros would be a success."""
     entry = table.entry("mount_setattr")
     for field in entry.fields:
         for flag in field.flags:

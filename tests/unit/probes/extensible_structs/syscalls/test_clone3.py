@@ -103,7 +103,7 @@ def test_flags_are_accepted_since_their_release(kernel: Clone3Kernel, name: str,
 
 
 def test_eagain_comes_after_the_flags_were_judged() -> None:
-    """As where there is no room for a process."""
+    """EAGAIN means that there is no room for a process."""
     prober = FakeProber(lambda call: answer_with(errnos.EAGAIN, call))
     assert ENTRY.recipe.ask_flag(prober, FLAGS, flag("CLONE_VM"), 88).accepted is Support.YES
 

@@ -33,7 +33,7 @@ def test_flags_of_every_field_are_accepted(field: Field, name: str) -> None:
 
 
 def test_the_mode_is_asked_in_one_call() -> None:
-    """And bit by bit where not all of it is accepted."""
+    """Where not all bits are accepted, each is asked alone."""
     prober = FakeProber(Openat2Kernel())
     found = ENTRY.recipe.ask_flags(prober, MODE, MODE.flags, 24)
     assert ({result.accepted for result in found.values()}, prober.calls) == ({Support.YES}, 1)
@@ -52,7 +52,7 @@ def test_the_mode_is_asked_in_one_call() -> None:
 
 
 def test_a_few_bits_of_the_mode_are_asked_together() -> None:
-    """With no other bit; and one alone is not asked twice."""
+    """They are asked with no other bit; a single one is not asked twice."""
     some = [flag for flag in MODE.flags if flag.name in {"S_ISUID", "S_ISGID"}]
     prober = FakeProber(Openat2Kernel())
     ENTRY.recipe.ask_flags(prober, MODE, some, 24)

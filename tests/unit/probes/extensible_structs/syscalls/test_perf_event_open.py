@@ -107,7 +107,7 @@ def test_an_errno_tells_what_is_known_and_what_is_refused(errno: int, support: S
 
 
 def test_no_larger_struct_is_claimed_than_there_is_memory_for() -> None:
-    """Of a kernel to come."""
+    """A kernel to come may have a larger struct."""
     flag = FIELDS["bits"].flags[0]
     call = ENTRY.recipe.flag_call(FIELDS["bits"], flag.value, 4096)
     memory = call.args[0]

@@ -110,7 +110,7 @@ def test_a_program_that_is_refused(counting: bcc.Object, capfd: pytest.CaptureFi
     assert capfd.readouterr() == ("", "")
 
 
-def test_no_such_tracepoint(counting: bcc.Object) -> None:
+def test_a_missing_tracepoint_is_an_error(counting: bcc.Object) -> None:
     program = counting.load("on_enter", bpf.BPF_PROG_TYPE_RAW_TRACEPOINT)
     with pytest.raises(FileNotFoundError):
         counting.attach_raw_tracepoint(program, "no_such_tracepoint")
@@ -155,7 +155,7 @@ def test_nothing_is_left_behind_by_a_kill(defines: dict[str, int]) -> None:
     assert not new_programs(before)
 
 
-def test_without_privilege() -> None:
+def test_nobody_is_told_of_cap_bpf() -> None:
     code = "from kprobe_tool.native import bcc\nbcc.Object('x.c')"
     done = subprocess.run(as_nobody([sys.executable, "-c", code]), check=False, capture_output=True, text=True)
     assert "BPF program x.c: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr

@@ -52,7 +52,7 @@ def test_commands_change_nothing(command: str, runner: Callable[..., subprocess.
     assert state() == before
 
 
-def test_without_rds() -> None:
+def test_rds_that_is_not_loaded_is_no_error() -> None:
     if registered():
         skip("RDS is loaded here")
     audit = run("audit", "-o", "json")
@@ -67,7 +67,7 @@ def test_without_rds() -> None:
     assert json.loads(answer.stdout)["results"] == []
 
 
-def test_no_rds_socket_without_rds() -> None:
+def test_no_rds_socket_is_made_without_rds() -> None:
     """Not even one that fails: the call alone is what loads the module."""
     if registered():
         skip("RDS is loaded here")

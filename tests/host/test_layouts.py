@@ -68,11 +68,11 @@ def test_our_structures_are_laid_out_as_the_kernel_s(types: btf.Btf, struct: typ
         assert (member.offset, member.size) == (place.offset, place.size), name
 
 
-def test_pointer_size(types: btf.Btf) -> None:
+def test_a_pointer_has_4_or_8_bytes(types: btf.Btf) -> None:
     assert types.pointer_size in {4, 8}
 
 
-def test_task_struct(types: btf.Btf) -> None:
+def test_task_struct_is_read_with_all_its_members(types: btf.Btf) -> None:
     """A large struct, with anonymous ones inside and bitfields."""
     task = types.struct("task_struct")
     assert task is not None

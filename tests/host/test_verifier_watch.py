@@ -32,7 +32,7 @@ from ..skips import skip
 from .conftest import MAX_LOG
 
 
-def test_three_loaders(watch: LoadWatch) -> None:
+def test_failing_loads_of_three_loaders_are_reported(watch: LoadWatch) -> None:
     """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
     watch.start(LoadFilter())
     by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
@@ -67,8 +67,8 @@ def test_own_loads_are_not_reported(watch: LoadWatch) -> None:
     assert reports == []
 
 
-def test_a_log_of_46_megabytes(watch: LoadWatch) -> None:
-    """The header, and of the log its end up to --max-log."""
+def test_a_log_of_46_megabytes_is_read_from_its_end(watch: LoadWatch) -> None:
+    """As much of it as --max-log says."""
     watch.start(LoadFilter())
     seen = loads.with_attr(loads.LONG.format(count=27_000), 2, 1 << 26)
     (report,), _ = collect(watch, {seen.pid})
@@ -84,7 +84,7 @@ def test_a_log_of_46_megabytes(watch: LoadWatch) -> None:
 
 
 @pytest.mark.parametrize("max_log", [0, 1, 2047, 2048, 2049, 2048 + 32768, 100_003, 16 << 20])
-def test_max_log(max_log: int, needs_bpf: None) -> None:
+def test_max_log_is_read_of_the_log_s_end(max_log: int, needs_bpf: None) -> None:
     with LoadWatch(max_log) as watch:
         watch.start(LoadFilter())
         seen = loads.with_attr(loads.LONG.format(count=503), 2, 1 << 20)
@@ -107,7 +107,7 @@ def test_the_longest_log_that_can_be_asked_for(needs_bpf: None) -> None:
     assert report.last.log == seen.log[-(16 << 20) :]
 
 
-def test_an_attr_without_log_true_size(watch: LoadWatch) -> None:
+def test_an_attr_without_log_true_size_is_read(watch: LoadWatch) -> None:
     """The end of the log is found all the same, here behind two megabytes."""
     watch.start(LoadFilter())
     seen = loads.with_attr(loads.LONG.format(count=1511), 2, 1 << 22, attr_size=loads.OLD_ATTR_SIZE)
@@ -139,8 +139,8 @@ def test_a_buffer_that_is_nowhere(watch: LoadWatch) -> None:
     assert load.captured == 0
 
 
-def test_an_attr_in_memory_never_touched(watch: LoadWatch) -> None:
-    """It cannot be read as the call begins, and can when it has ended."""
+def test_an_attr_in_memory_never_touched_is_read_at_the_end(watch: LoadWatch) -> None:
+    """The attr cannot be read when the call begins."""
     watch.start(LoadFilter())
     seen = odd_loads.untouched(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {seen.pid})
@@ -175,7 +175,7 @@ def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
     assert counters.seen == counters.emitted + counters.dropped
 
 
-def test_a_load_without_seccomp(watch: LoadWatch) -> None:
+def test_a_load_without_a_log_is_not_taken_for_seccomp_s(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     seen = loads.silently(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {seen.pid})
@@ -239,7 +239,7 @@ def test_loads_that_filters_leave_out_are_counted(watch: LoadWatch, filters: Loa
     assert counters.filtered >= (0 if shown else 3)
 
 
-def test_one_process(watch: LoadWatch) -> None:
+def test_one_process_is_watched(watch: LoadWatch) -> None:
     with loads.child(lambda: loads.here(3)) as one, loads.child(lambda: loads.here(3)) as other:
         watch.start(LoadFilter(pid=one.pid))
         for each in (other, one):
@@ -250,8 +250,8 @@ def test_one_process(watch: LoadWatch) -> None:
 
 
 @pytest.mark.parametrize("offset", [863_913_600, -1])
-def test_in_a_time_namespace(offset: int) -> None:
-    """BPF programs read the clock of the initial one."""
+def test_times_are_those_of_the_host_in_a_time_namespace(offset: int) -> None:
+    """BPF programs read the clock of the initial time namespace."""
     code = (
         "import sys; from kprobe_tool.probes.verifier.watching.watch import wall_clock;"
         "print(wall_clock(int(sys.argv[1])).timestamp())"
@@ -272,15 +272,15 @@ def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) ->
     assert 1970 <= wall_clock(time.monotonic_ns()).astimezone().year <= 9998
 
 
-def test_in_a_pid_namespace(needs_bpf: None) -> None:
-    """--pid means the numbers of our own namespace, in which processes of those below have one as well."""
+def test_pid_is_that_of_the_own_namespace(needs_bpf: None) -> None:
+    """Processes of namespaces below have a number in our own as well."""
     one, by_pid, (below,) = odd_loads.in_new_pid_namespace(odd_loads.watched_in_pid_namespace)
     assert by_pid == [one]
     assert 1 < one < below < 100
 
 
-def test_a_flood(watch: LoadWatch) -> None:
-    """Nobody reads meanwhile: what the rings have no room for is counted to the last one."""
+def test_loads_that_find_no_room_are_counted(watch: LoadWatch) -> None:
+    """Nobody reads meanwhile: what the rings have no room for is counted to the last load."""
     watch.start(LoadFilter(comm=odd_loads.FLOOD))
     seen = odd_loads.flood(20_011)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -303,7 +303,7 @@ def test_a_loader_that_is_killed(watch: LoadWatch) -> None:
     assert report.last.load.errno == errnos.EAGAIN
 
 
-def test_a_32_bit_system_call(watch: LoadWatch) -> None:
+def test_a_32_bit_system_call_is_reported(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     try:
         seen = odd_loads.by_int80(loads.REFUSED[0][0])
@@ -314,8 +314,8 @@ def test_a_32_bit_system_call(watch: LoadWatch) -> None:
     loads.assert_agrees(report, seen)
 
 
-def test_loaded_again(watch: LoadWatch) -> None:
-    """With the loader's own map, while it is there."""
+def test_a_load_without_a_log_is_loaded_again(watch: LoadWatch) -> None:
+    """The loader's own map is used, while it is there."""
 
     def load() -> SeenLoad:
         fd = bpf.bpf(loads.BPF_MAP_CREATE, loads.array_map())
@@ -344,7 +344,7 @@ def test_a_program_without_maps_is_loaded_again_when_its_loader_is_gone(watch: L
     assert explain_report(report).source is None
 
 
-def test_control_group(watch: LoadWatch) -> None:
+def test_the_control_group_of_a_loader_is_named(watch: LoadWatch) -> None:
     mount = cgroup.mount_point()
     if mount is None:
         skip("no version 2 hierarchy of control groups is mounted")

@@ -128,10 +128,10 @@ def test_the_pci_controller_grants_fewer_queues(target: Target) -> None:
 
 
 @pytest.mark.parametrize("way", ["kcore", "kprobe-event"])
-def test_pci_parameters_written_since(
+def test_pci_parameters_written_since_count_at_a_reset(
     target: Target, types: None, monkeypatch: pytest.MonkeyPatch, expected: Expected, way: str
 ) -> None:
-    """They count at a reset, and then for no more queues than were allocated when the device was found."""
+    """But for no more queues than were allocated when the device was found."""
     if way == "kprobe-event":
         monkeypatch.setattr(nvme, "from_kcore", closed)
     pci = pci_controller()
@@ -154,8 +154,8 @@ def test_pci_parameters_written_since(
         wait_until(lambda: attribute(pci, "state") == "live", "live again")
 
 
-def test_controller_that_hangs(target: Target, types: None) -> None:
-    """What queues are mapped cannot be read while a frozen queue drains, and that is what is said, by each check.
+def test_a_controller_that_hangs_is_unknown_to_each_check(target: Target, types: None) -> None:
+    """Which queues are mapped cannot be read while a frozen queue drains, and each check says so.
 
     A network that swallows everything keeps a request in flight; a change of the scheduler waits for it, and holds
     the lock that blk_mq_hw_sysfs_show() takes. Linux 6.1 does; later kernels freeze the queue before they take it.
@@ -206,8 +206,8 @@ def test_controller_that_hangs(target: Target, types: None) -> None:
     assert ids(row_of(tool("nvme-queues", "-o", "json"), controller)) == {STALE}
 
 
-def test_cpu_that_came_and_went(target: Target, types: None) -> None:
-    """A controller that got fewer because a CPU was offline at its reset, which nothing tells afterwards."""
+def test_a_cpu_that_came_and_went_leaves_fewer_queues(target: Target, types: None) -> None:
+    """The controller got fewer because a CPU was offline at its reset, and nothing tells so afterwards."""
     nqn = "nqn.2026-01.org.example:came-and-went"
     target.offer(nqn, "tcp")
     controller = target.connect(nqn, "tcp", reconnect_delay=1)
@@ -230,7 +230,7 @@ def test_cpu_that_came_and_went(target: Target, types: None) -> None:
     assert controller not in audit[FEWER]["evidence"]["controllers"]
 
 
-def test_two_paths(target: Target) -> None:
+def test_the_path_with_fewer_queues_is_found(target: Target) -> None:
     nqn = "nqn.2026-01.org.example:paths"
     target.offer(nqn, "rdma")
     target.offer(nqn, "tcp")
@@ -243,7 +243,7 @@ def test_two_paths(target: Target) -> None:
         assert "nvme-path-queues" in ids(row_of(answer, narrow))
 
 
-def test_query_controller(target: Target) -> None:
+def test_the_controller_s_own_limit_is_asked_for(target: Target) -> None:
     nqn = "nqn.2026-01.org.example:query"
     target.offer(nqn, "tcp", 2)
     controller = target.connect(nqn, "tcp")
@@ -270,7 +270,7 @@ def test_a_connecting_controller_is_told_at_once(target: Target) -> None:
     assert figures(row) == (4, (4, 0, 0))
 
 
-def test_cpu_offline_before_reset(target: Target, types: None) -> None:
+def test_a_cpu_offline_before_a_reset_is_found(target: Target, types: None) -> None:
     nqn = "nqn.2026-01.org.example:offline"
     target.offer(nqn, "tcp")
     controller = target.connect(nqn, "tcp", reconnect_delay=1)
@@ -303,7 +303,7 @@ def test_cpu_offline_before_reset(target: Target, types: None) -> None:
     assert ids(row_of(tool("nvme-queues", "-o", "json"), controller)) == set()
 
 
-def test_last_cpu_offline_before_reset(target: Target) -> None:
+def test_the_last_cpu_offline_before_a_reset_does_no_harm(target: Target) -> None:
     """The hctx past the next request is not connected before the CPUs are mapped anew: no finding, and no harm."""
     nqn = "nqn.2026-01.org.example:offline-last"
     target.offer(nqn, "tcp")
@@ -347,8 +347,10 @@ def test_smaller_grant_that_is_not_deadly(
     assert (figures(row), FEWER in ids(row)) == ((grant, mapped), True)
 
 
-def test_more_write_queues_than_cpus(target: Target, expect_complaint: Callable[[str], None]) -> None:
-    """What --simulate says: hctx 4 gets no CPU, and the kernel refuses to connect it (EXDEV)."""
+def test_more_write_queues_than_cpus_are_refused_as_simulated(
+    target: Target, expect_complaint: Callable[[str], None]
+) -> None:
+    """hctx 4 gets no CPU, and the kernel refuses to connect it (EXDEV)."""
     # Linux 6.6 to 6.12 also warn that there are more groups than CPUs.
     expect_complaint(r"WARNING: .* group_cpus_evenly")
     options = {"nr_io_queues": 2, "nr_write_queues": 6, "nr_poll_queues": 2}
@@ -361,7 +363,7 @@ def test_more_write_queues_than_cpus(target: Target, expect_complaint: Callable[
     assert newest["hctxs"][4] is None
 
 
-def test_discovery_controller(target: Target) -> None:
+def test_a_discovery_controller_has_no_findings(target: Target) -> None:
     target.offer("nqn.2026-01.org.example:discovery", "tcp")
     words = (
         "nqn=nqn.2014-08.org.nvmexpress.discovery,transport=tcp,hostid=5d3c9b0e-9f2a-4f0e-8d77-0c6a4f1f0a02,"
@@ -377,7 +379,7 @@ def test_discovery_controller(target: Target) -> None:
     assert (row["asked"]["value"], row["granted"], row["mapped"], ids(row)) == (0, 0, None, set())
 
 
-def test_map_and_table(target: Target) -> None:
+def test_map_and_table_show_what_was_granted(target: Target) -> None:
     nqn = "nqn.2026-01.org.example:map"
     target.offer(nqn, "rdma", 6)
     controller = target.connect(nqn, "rdma", **WRITE_POLL)

@@ -133,7 +133,7 @@ def test_the_kernel_bug_is_still_hidden(traffic: Traffic) -> None:
         assert {(values[2], values[3]) for values in rows} == {(bytes(4), bytes(4))}
 
 
-def test_sockets_of_each_namespace(traffic: Traffic) -> None:
+def test_sockets_have_their_namespace(traffic: Traffic) -> None:
     found = document("--all-netns", "--sockets")["results"]
     by_inode = {row["inum"]: row for row in found}
     for name, sock in traffic.sockets.items():
@@ -200,8 +200,8 @@ def test_filters_choose_among_the_rows(
     assert all(matches(row) for row in found)
 
 
-def test_filter_by_state(traffic: Traffic, tmp_path: Path) -> None:
-    """Of one answer of the kernel, since connections break and come back meanwhile: each state that is in it."""
+def test_connections_are_chosen_by_state(traffic: Traffic, tmp_path: Path) -> None:
+    """All states are those of one answer of the kernel, since connections break and come back meanwhile."""
     saved = str(tmp_path / "saved")
     everything = document("--netns", A, "-n", "--save", saved)["results"]
     assert everything
@@ -340,7 +340,7 @@ def test_kernels_that_answer_nonsense(traffic: Traffic, inject: str, words: list
     assert any(all(word in line for word in words) for line in lines), lines
 
 
-def test_output_to_a_full_disk_and_a_closed_pipe(traffic: Traffic) -> None:
+def test_a_full_disk_and_a_closed_pipe_end_the_output(traffic: Traffic) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run([*ARGV, "rds-info", "-o", "json"], check=False, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 2
@@ -352,8 +352,10 @@ def test_output_to_a_full_disk_and_a_closed_pipe(traffic: Traffic) -> None:
     assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_infiniband_over_soft_rdma(traffic: Traffic, expected: Expected, modprobe: Callable[..., None]) -> None:
-    """A connection that never comes up: its row has addresses and tos, the rest is zero."""
+def test_an_infiniband_connection_is_shown(
+    traffic: Traffic, expected: Expected, modprobe: Callable[..., None]
+) -> None:
+    """The connection never comes up: its row has addresses and tos, the rest is zero."""
     modprobe("rdma_rxe", "rds_rdma", "dummy")
     ip("link", "add", "kt-ib", "type", "dummy")
     ip("addr", "add", "10.78.0.1/24", "dev", "kt-ib")

@@ -60,6 +60,11 @@ def netns_names(ctx: click.Context) -> Iterable[str]:
 
 
 def controller_names(ctx: click.Context) -> Iterable[str]:
+    """Of the captured tree that stands before them, or else of this host."""
+    if tree := ctx.params.get("directory"):
+        return names_in(f"{tree}/class/nvme") or names_in(f"{tree}/sys/class/nvme")
+    if report := ctx.params.get("sosreport"):
+        return names_in(f"{report}/sys/class/nvme")
     return names_in(NVME)
 
 

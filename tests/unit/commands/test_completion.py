@@ -58,6 +58,15 @@ def test_names_of_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert completion.complete(completion.controller_names)(context, parameter, "") == []
 
 
+@pytest.mark.parametrize(
+    ("option", "below"),
+    [("--sysfs", "class/nvme"), ("--sysfs", "sys/class/nvme"), ("--from-sos", "sys/class/nvme")],
+)
+def test_controllers_of_a_captured_tree(option: str, below: str, tmp_path: Path) -> None:
+    (tmp_path / below / "nvme7").mkdir(parents=True)
+    assert offered(f"kprobe-tool nvme-queues {option} {tmp_path} n") == ["nvme7"]
+
+
 def test_fish_keeps_what_is_behind_a_comma() -> None:
     environment = {**os.environ, "_KPROBE_TOOL_COMPLETE": "fish_source"}
     script = subprocess.run(ARGV, env=environment, check=True, capture_output=True, text=True).stdout

@@ -36,8 +36,8 @@ SOURCES = ("sockets", "connections", "tcp", "ib", "send", "retrans", "recv", "co
 
 @dataclass(frozen=True)
 class Selection:
-    """What the command line asks for. ``chosen`` lists were named; ``wanted`` are those, or all that the filters are
-    about."""
+    """What the command line asks for. ``chosen`` lists were named; ``wanted`` are those of them, or of all, that the
+    filters are about."""
 
     netns: Sequence[str]
     all_netns: bool
@@ -275,9 +275,11 @@ def command(
         counter=counter,
     )
     chosen = [name for name in SOURCES if sources[name]]
-    wanted = chosen or [name for name in SOURCES if info_filter.concerns(name)]
+    shown = filter(info_filter.leaves_any, chosen) if chosen else filter(info_filter.concerns, SOURCES)
+    wanted = list(shown)
     if not wanted:
-        raise click.UsageError("no list of RDS has all that these filters look at")
+        what = "list that was chosen" if chosen else "list of RDS"
+        raise click.UsageError(f"no {what} has all that these filters look at")
     selection = Selection(netns, all_netns, chosen, wanted, info_filter, save)
     if from_file:
         from kprobe_tool.probes.rds import savefile

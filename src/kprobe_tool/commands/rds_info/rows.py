@@ -93,7 +93,7 @@ SECTIONS: Mapping[str, tuple[str, Sequence[Column]]] = {
             Column("HDR_REM", "hdr_rem", right=True, wide=True),
             Column("DATA_REM", "data_rem", right=True, wide=True),
             Column("SENT_NXT", "last_sent_nxt", right=True),
-            Column("EXPECTED_UNA", "last_expected_una", right=True),
+            Column("EXPECT_UNA", "last_expected_una", right=True),
             Column("SEEN_UNA", "last_seen_una", right=True),
         ),
     ),

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
@@ -61,6 +61,10 @@ class InfoFilter:
     def concerns(self, source: str) -> bool:
         """Whether the records of this list have all the fields that are looked at."""
         return all(source in lists for condition, lists in CONCERNED.items() if getattr(self, condition))
+
+    def leaves_any(self, source: str) -> bool:
+        """Whether a record of this list can match: ``counter`` leaves those of other lists alone."""
+        return replace(self, counter=()).concerns(source)
 
     def match(self, entry: InfoEntry) -> bool:
         record = entry.record

@@ -43,7 +43,8 @@ def test_leaking_kernels_have_a_warning(leaking: bool | None, words: list[str]) 
             ["--lport", "30770"],
             ["RDS sockets", "RDS/TCP connections", "Send queue", "Retransmit queue", "Receive queue"],
         ),
-        (["--counters", "--state", "down"], ["Counters"]),
+        (["--counters", "--connections", "--state", "down"], ["RDS connections"]),
+        (["--counters", "--sockets", "--counter", "conn*"], ["RDS sockets", "Counters"]),
     ],
 )
 def test_filters_show_what_they_concern(
@@ -59,3 +60,10 @@ def test_filters_show_what_they_concern(
 def test_filters_that_no_list_has_both_of(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rds-info", "--from", str(CAPTURE), "--state", "down", "--lport", "1"]) == ExitCode.CANNOT_RUN
     assert "no list of RDS has all that these filters look at" in capsys.readouterr().err
+
+
+def test_a_filter_that_does_not_concern_the_chosen_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["rds-info", "--from", str(CAPTURE), "--counters", "--laddr", "10.0.0.1"]) == ExitCode.CANNOT_RUN
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "no list that was chosen has all that these filters look at" in err

@@ -117,6 +117,11 @@ def test_lists_that_conditions_are_about() -> None:
         assert having == CONCERNED[condition], condition
 
 
+def test_counter_leaves_other_lists_alone() -> None:
+    assert all(InfoFilter(counter=("x",)).leaves_any(name) for name in LISTS)
+    assert [name for name in LISTS if InfoFilter(counter=("x",), state=("down",)).leaves_any(name)] == ["connections"]
+
+
 def test_what_a_filter_concerns() -> None:
     assert all(InfoFilter().concerns(name) for name in LISTS)
     assert [name for name in LISTS if InfoFilter(counter=("x",)).concerns(name)] == ["counters"]

@@ -142,7 +142,7 @@ def run(args: list[str]) -> int:
     except Error as error:
         return refuse(error, path, args, error.exit_code)
     except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx else PROGRAM
+        where = error.ctx.command_path if error.ctx else " ".join([PROGRAM, *path])
         return refuse(f"{error.format_message().rstrip('.')}; see '{where} --help'", path, args)
     except click.ClickException as error:
         return refuse(error.format_message(), path, args)

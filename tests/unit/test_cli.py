@@ -32,6 +32,10 @@ def test_without_arguments(capsys: pytest.CaptureFixture[str]) -> None:
         (["audt"], "kprobe-tool: no such command 'audt'; did you mean 'audit'?; see 'kprobe-tool --help'\n"),
         (["xyz"], "kprobe-tool: no such command 'xyz'; see 'kprobe-tool --help'\n"),
         (
+            ["audit", "--only"],
+            "kprobe-tool: audit: Option '--only' requires an argument; see 'kprobe-tool audit --help'\n",
+        ),
+        (
             ["rds-info", "--netns", "no\x1b[31msuch"],
             "kprobe-tool: rds-info: netns 'no\\x1b[31msuch': No such file or directory (ENOENT); "
             "'ip netns list' shows the names\n",

@@ -23,6 +23,11 @@ def escape_char(char: str) -> str:
     return f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}"
 
 
+def quantity(count: int, noun: str) -> str:
+    """``1 host``, ``2 hosts``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def width() -> int | None:
     """How many characters a line has: COLUMNS, or the terminal's. None in a pipe, where nothing is wrapped."""
     columns = os.environ.get("COLUMNS", "")

@@ -10,6 +10,7 @@ from kprobe_tool.checks import Severity, Status
 from kprobe_tool.commands.audit.run import WAIVED
 from kprobe_tool.commands.fleet.merge import Fleet, HostReport, Outlier
 from kprobe_tool.report.document import Column, Row, Table
+from kprobe_tool.report.text import quantity
 
 NAMED = 5
 """How many of the hosts that disagree with others are named; the rest are counted."""
@@ -107,7 +108,7 @@ def heading(fleet: Fleet) -> str:
     when = ""
     if times:
         when = f", asked at {times[0]}" if times[0] == times[-1] else f", asked between {times[0]} and {times[-1]}"
-    return f"{number(len(fleet.reports), 'host')}, {number(kernels, 'kernel')}{when}"
+    return f"{quantity(len(fleet.reports), 'host')}, {quantity(kernels, 'kernel')}{when}"
 
 
 def result(fleet: Fleet) -> str:
@@ -115,7 +116,7 @@ def result(fleet: Fleet) -> str:
     # Members of Severity are the worst first.
     found = ([severity for severity in Severity if report.count_affected(severity)] for report in fleet.reports)
     worst = Counter(severities[0] for severities in found if severities)
-    hosts = number(len(fleet.reports), "host")
+    hosts = quantity(len(fleet.reports), "host")
     if worst:
         parts = [f"{worst[severity]} {severity.value}" for severity in Severity if worst[severity]]
         text = f"RESULT: {worst.total()} of {hosts} affected, by the worst of each: {', '.join(parts)}."
@@ -124,9 +125,5 @@ def result(fleet: Fleet) -> str:
     if undecided := sum(count_unknown(report) > 0 for report in fleet.reports):
         text += f" On {undecided} a check could not tell."
     if fleet.errors:
-        text += f" {number(len(fleet.errors), 'report')} left out."
+        text += f" {quantity(len(fleet.errors), 'report')} left out."
     return text
-
-
-def number(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from kprobe_tool.report.text import quantity
+
 if TYPE_CHECKING:
     from kprobe_tool.probes.nvme.ask import Subject
     from kprobe_tool.probes.nvme.controllers import Cpus, Hctx
@@ -40,7 +42,7 @@ def draw(subject: Subject, cpus: Cpus) -> Iterator[str]:
     if path is None:
         yield f"{title}: no mapped queues"
         return
-    yield f"{title}: {len(path.hctxs)} hctxs of {path.device}"
+    yield f"{title}: {quantity(len(path.hctxs), 'hardware queue')} (hctx) of {path.device}"
     borrowed = borrowed_cpus(path.hctxs)
     online = None if cpus.online is None else frozenset(cpus.online)
     shown = sorted({*(cpus.possible or ()), *(cpu for hctx in path.hctxs for cpu in hctx.cpus)})

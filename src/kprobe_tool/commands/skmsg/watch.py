@@ -59,7 +59,7 @@ def lines(row: Row) -> Iterator[str]:
 
 
 ENDINGS = {
-    "count": "--count is reached",
+    "count": "done",
     "duration": "--duration is over",
     "signal": "stopped",
     "target-gone": "the process of --pid is gone",
@@ -100,9 +100,9 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
         shown = stack.enter_context(live(document, output, NONE))
         if not attached:
             summary = {**Counters().as_dict(), "exposed": 0, "ended": "not-started"}
-            means = "fentry (kprobes cannot be used)" if (method, watch.method) == (None, "fentry") else watch.method
-            reason = f"unknown, none of the functions it passes can be watched by {means}: {watch.hooks[0].reason}"
-            shown.finish(summary, [Error("sk_msg", reason)], None)
+            means = "fentry, nor by kprobes" if (method, watch.method) == (None, "fentry") else watch.method
+            reason = f"messages cannot be watched: no function that they pass can be attached to by {means}"
+            shown.finish(summary, [Error("sk_msg", f"{reason}: {watch.hooks[0].reason}")], None)
             return ExitCode.CANNOT_TELL if stopped() is None else ExitCode.after(stopped())
         if output is Output.TABLE:
             say(f"watching {', '.join(attached)} by {watch.method}; Ctrl-C ends")

@@ -19,6 +19,7 @@ from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row, Span, Table
 from kprobe_tool.report.output import Output, Progress, emit
+from kprobe_tool.report.text import quantity
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.load import LoadResult
@@ -53,7 +54,7 @@ def draw(result: LoadResult) -> Iterator[list[Span]]:
     yield [
         Span(f"{request.name}: "),
         Span("rejected", "red"),
-        Span(f" ({result.errno}), {request.insn_count} instructions"),
+        Span(f" ({result.errno}), {quantity(request.insn_count, 'instruction')}"),
     ]
     yield from picture(result.diagnosis)
     yield []
@@ -136,7 +137,7 @@ def command(
             rejected |= not result.accepted
             rows.append(load_row(result))
             pictures += draw(result)
-            progress.say(f"loading {path}: {len(rows)} programs verified")
+            progress.say(f"loading {path}: {quantity(len(rows), 'program')} verified")
             if save is not None:
                 write(save, result.log)
     if not rows:

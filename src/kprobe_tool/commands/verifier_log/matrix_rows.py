@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from kprobe_tool.report.document import Annotation, Column, Row, Table
+from kprobe_tool.report.text import quantity
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.floor.judge import ProgramFloor
@@ -151,8 +152,8 @@ def summary(changes: Sequence[Change], found: Sequence[Cell]) -> list[str]:
     accepted = sum(cell.accepted for cell in found)
     programs = len({cell.program for cell in found})
     kernels = len({(cell.release, cell.kernel) for cell in found})
-    words = (f"{programs} program{'s' * (programs != 1)}", f"{kernels} kernel{'s' * (kernels != 1)}")
-    return [*lines, f"{words[0]} on {words[1]}: {accepted} of {len(found)} loads accepted"]
+    asked = f"{quantity(programs, 'program')} on {quantity(kernels, 'kernel')}"
+    return [*lines, f"{asked}: {accepted} of {quantity(len(found), 'load')} accepted"]
 
 
 def remarks(found: Sequence[Cell], path: str) -> list[Annotation]:

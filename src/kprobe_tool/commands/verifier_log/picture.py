@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, Line, PathEvent, Place, Truncation
 from kprobe_tool.report.document import Annotation, Row, Span
+from kprobe_tool.report.text import quantity
 from kprobe_tool.report.text import width as terminal_width
 
 WIDTH = 100
@@ -156,7 +157,7 @@ def draw(diagnosis: Diagnosis, whole: bool) -> Iterator[list[Span]]:
             if not PATH_FIRST < number <= PATH_FIRST + left:
                 yield from event_lines(f"{number:>3}. {event.kind}", event)
             elif number == PATH_FIRST + left:
-                yield from wrap_labelled("note", f"{left} steps are left out here; -o wide has them")
+                yield from wrap_labelled("note", f"{quantity(left, 'step')} left out here; -o wide has all")
         yield []
     for note in diagnosis.notes:
         yield from wrap_labelled("note", note)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from kprobe_tool.report.document import Column, Row
+from kprobe_tool.report.text import quantity
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.log.stats import HotLine, Stats
@@ -92,9 +93,9 @@ def stats_line(stats: Stats) -> str:
     """The statistics in one line for people: ``338 instructions verified of 1000000, ...``."""
     parts = []
     if stats.insns_processed is not None:
-        parts.append(f"{stats.insns_processed} instructions verified (the limit is {stats.insns_limit})")
+        parts.append(f"{quantity(stats.insns_processed, 'instruction')} verified (the limit is {stats.insns_limit})")
     if stats.total_states is not None:
-        parts.append(f"{stats.total_states} states, {stats.peak_states} at most at a time")
+        parts.append(f"{quantity(stats.total_states, 'state')}, {stats.peak_states} at most at a time")
     if stats.stack_depth is not None:
         parts.append(f"stack of {stats.stack_depth} bytes")
     elif stats.subprograms:

@@ -21,7 +21,7 @@ from kprobe_tool.probes import host
 from kprobe_tool.report.document import Document, Row
 from kprobe_tool.report.live import live, note_reader
 from kprobe_tool.report.output import Output, say
-from kprobe_tool.report.text import escape
+from kprobe_tool.report.text import escape, quantity
 
 if TYPE_CHECKING:
     from kprobe_tool.probes.live import Limits
@@ -39,7 +39,7 @@ UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 LOG_MAX = 16 << 20
 LOG_DEFAULT = "256K"
 
-ENDINGS = {"count": "--count is reached", "duration": "--duration is over", "signal": "stopped"}
+ENDINGS = {"count": "done", "duration": "--duration is over", "signal": "stopped"}
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def headline(row: dict[str, Any]) -> str:
     if row["attr_read"]:
         name = f"'{escape(row['prog_name'])}'" if row["prog_name"] else "without a name"
         kind = row["prog_type"] + ("" if row["expected_attach_type"] is None else f"/{row['expected_attach_type']}")
-        program = f"{kind} {name} {row['insn_cnt']} insns"
+        program = f"{kind} {name} {quantity(row['insn_cnt'], 'insn')}"
     else:
         program = "unknown program"
     outcome = click.style("accepted", fg="green") if row["errno"] is None else click.style(row["errno"], fg="red")
@@ -164,9 +164,9 @@ def describe_missing(row: dict[str, Any]) -> Iterator[str]:
 
 
 def summary_line(summary: Row) -> str:
-    reports = summary["reports"]
+    reports = int(str(summary["reports"]))
     return (
-        f"{ENDINGS[str(summary['ended'])]}: {reports} report{'s' * (reports != 1)}; loads: {summary['seen']} seen, "
+        f"{ENDINGS[str(summary['ended'])]}: {quantity(reports, 'report')}; loads: {summary['seen']} seen, "
         f"{summary['emitted']} reported, {summary['dropped']} dropped, {summary['filtered']} filtered"
     )
 

@@ -210,7 +210,7 @@ def test_the_map_has_a_column_for_each_cpu(capsys: pytest.CaptureFixture[str], t
     code, out, err = run(capsys, "--map", "--sysfs", root)
     assert (code, err) == (ExitCode.FOUND, "")
     assert out.splitlines()[:7] == [
-        "nvme1 tcp live: 4 hctxs of nvme1c1n1",
+        "nvme1 tcp live: 4 hardware queues (hctx) of nvme1c1n1",
         "CPU         0",
         "offline      x",
         "hctx    0   D...",

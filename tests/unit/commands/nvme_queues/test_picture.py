@@ -27,7 +27,7 @@ def drawn(cpus: Cpus, *hctxs: Hctx) -> list[str]:
 
 def test_letters_of_types() -> None:
     assert drawn(FOUR, hctx(0, 0), hctx(1, 1, kind="read"), hctx(2, 2, kind="poll"), hctx(3, 3, kind=None)) == [
-        "nvme0 tcp live: 4 hctxs of nvme0c0n1",
+        "nvme0 tcp live: 4 hardware queues (hctx) of nvme0c0n1",
         "CPU         0",
         "hctx    0   D...",
         "hctx    1   .R..",
@@ -67,7 +67,7 @@ def test_no_queues() -> None:
 def test_several_controllers_and_the_legend() -> None:
     lines = list(pictures([subject(hctx(0, 0)), subject()], FOUR))
     assert [line for line in lines if line.startswith("nvme0")] == [
-        "nvme0 tcp live: 1 hctxs of nvme0c0n1",
+        "nvme0 tcp live: 1 hardware queue (hctx) of nvme0c0n1",
         "nvme0 tcp live: no mapped queues",
     ]
     assert tuple(lines[-2:]) == LEGEND

@@ -124,7 +124,7 @@ def test_a_kernel_that_cannot_be_watched(capsys: Capsys, monkeypatch: pytest.Mon
     code, out, err = run(capsys, "-o", output)
     assert code == ExitCode.CANNOT_TELL
     assert err.count("\n") == 1
-    assert "unknown, none of the functions" in err
+    assert "sk_msg: messages cannot be watched: no function that they pass" in err
     if output == "json":
         jsonschema.Draft202012Validator(SCHEMAS["skmsg-watch"]).validate(json.loads(out))
         assert json.loads(out)["summary"]["ended"] == "not-started"

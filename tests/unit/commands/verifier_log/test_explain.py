@@ -188,7 +188,7 @@ def test_a_long_path(capsys: Capsys, tmp_path: Path) -> None:
     assert len(numbers) == 16
     assert whole == list(range(1, len(whole) + 1))
     assert numbers == [*whole[:4], *whole[-12:]]
-    assert f"note: {len(whole) - 16} steps are left out here; -o wide has them\n" in short
+    assert f"note: {len(whole) - 16} steps left out here; -o wide has all\n" in short
 
 
 def test_exit_codes(capsys: Capsys, tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_count_ends_the_watch(capsys: Capsys) -> None:
         code, out, err = run(capsys, *args)
         assert code == ExitCode.OK
         assert len([line for line in out.splitlines() if line[0] != " "]) == 1
-        assert "--count is reached: 1 report; loads: 7 seen, 2 reported, 5 dropped" in err
+        assert "done: 1 report; loads: 7 seen, 2 reported, 5 dropped" in err
 
 
 def test_options_reach_the_kernel(capsys: Capsys) -> None:

@@ -16,9 +16,9 @@ CHECKS: tuple[Check, ...] = (
             "(in v6.12)",
         ),
         meaning=(
-            "Extensible system calls refuse a struct of more than a page with E2BIG. openat2(2) went on to read all "
-            "of it, so that a program which tests for E2BIG is told something else (EFAULT), and the kernel scans as "
-            "much memory as the caller says."
+            "A program that passes openat2(2) a struct of more than a page may be told EFAULT where it tests for "
+            "E2BIG, and the kernel reads as much memory as the caller says. Other system calls of this kind refuse "
+            "such a struct with E2BIG; openat2(2) went on to read all of it."
         ),
         look_for="errno is EFAULT where usize is two pages; a kernel with the fix answers E2BIG.",
         remedy=(

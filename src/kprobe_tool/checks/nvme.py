@@ -37,8 +37,8 @@ CHECKS: tuple[Check, ...] = (
             'Linux kernel commit 6486199378a5 ("nvme-tcp: fix queue mapping when queues count is limited")',
         ),
         meaning=(
-            "Linux v5.0 and v5.1 map CPUs to the queues that were asked for. Where the target grants fewer, some "
-            "CPUs are mapped to queues that do not exist, and connecting is a NULL dereference."
+            "The kernel crashes when it connects to a target that grants fewer queues than were asked for: Linux "
+            "v5.0 and v5.1 map CPUs to all queues asked for, also to those that do not exist (NULL dereference)."
         ),
         look_for="The kernel has no nvmf_set_io_queues() in /proc/kallsyms, and is v5.0 or v5.1.",
         remedy="Boot v5.2 or later. Until then ask for no more queues than the target grants (--nr-io-queues).",
@@ -55,9 +55,9 @@ CHECKS: tuple[Check, ...] = (
             'Linux kernel commit a249d3066de6 ("nvme-fabrics: add queue setup helpers")',
         ),
         meaning=(
-            "The controller has read or poll queues. When it reconnects or is reset and the target grants fewer "
-            "queues than now, the kernel keeps the old read and poll counts, maps CPUs to queues that do not exist, "
-            "and dies of a NULL dereference in blk_mq_map_swqueue(). Seen on 6.1, 6.12 and 7.2; no kernel up to 7.3 "
+            "The kernel crashes when a controller with read or poll queues reconnects or is reset and the target "
+            "grants fewer queues than now: it keeps the old read and poll counts and maps CPUs to queues that do not "
+            "exist (NULL dereference in blk_mq_map_swqueue()). Seen on 6.1, 6.12 and 7.2; no kernel up to 7.3 "
             "clears the counts. Which grants are deadly is computed, not tried (method model), and nothing that can "
             "be read of a running kernel shows a fix: on a later kernel the verdict is unknown."
         ),
@@ -81,9 +81,9 @@ CHECKS: tuple[Check, ...] = (
         needs=Needs(others=("an NVMe fabrics controller", "a namespace")),
         references=("block/blk-mq.c blk_mq_alloc_request_hctx()",),
         meaning=(
-            "All CPUs of a hardware queue are offline or isolated. I/O goes on, but after a reset or a lost "
-            "connection the queue cannot be connected (EXDEV), and the controller tries for ever or until "
-            "ctrl_loss_tmo."
+            "After a reset or a lost connection the controller does not come back: it tries for ever or until "
+            "ctrl_loss_tmo. Until then I/O goes on. All CPUs of a hardware queue are offline or isolated, and such a "
+            "queue cannot be connected (EXDEV)."
         ),
         look_for=(
             "hctxs lists the hardware queues without an online CPU, cpus the CPUs that would serve them. After a "
@@ -100,8 +100,8 @@ CHECKS: tuple[Check, ...] = (
         needs=Needs(others=("an NVMe controller", "a namespace")),
         references=("drivers/nvme/host/tcp.c nvme_tcp_configure_io_queues()",),
         meaning=(
-            "The kernel sets queue_count before it maps the queues anew. Where the two differ, a reconnect or reset "
-            "with another number of queues has failed, or is under way."
+            "A reconnect or reset with another number of queues has failed, or is under way: the kernel sets "
+            "queue_count first and maps the queues anew later, and here the two differ."
         ),
         look_for="granted and mapped differ; state tells whether the controller is connecting.",
         remedy="Look at the controller's state and at the kernel log for why it does not reconnect.",
@@ -130,8 +130,9 @@ CHECKS: tuple[Check, ...] = (
         needs=Needs(Root.SOMETIMES, others=("an NVMe controller", "a namespace")),
         references=("drivers/nvme/host/fabrics.c nvmf_map_queues()", "block/blk-mq.c blk_mq_map_swqueue()"),
         meaning=(
-            "The grant left no queue to poll. The kernel still accepts polled I/O (queue/io_poll is 1) and sends it "
-            "to default queue 0, which debugfs may then call a poll queue."
+            "Polled I/O is not polled: the target granted too few queues to leave one to poll. The kernel still "
+            "accepts such I/O (queue/io_poll is 1) and sends it to default queue 0, which debugfs may then call a "
+            "poll queue."
         ),
         look_for=(
             "asked counts the poll queues asked for; hctx_0_shown is what debugfs calls the queue that polled I/O "

@@ -281,7 +281,7 @@ def poll_queues(survey: Survey, subject: Subject) -> Finding:
     if polling is None:
         return unknown("poll queues were asked for; whether there are any is not known", ROOT)
     if polling:
-        return ok(f"poll queues: {polling}")
+        return ok(f"{count(polling, 'poll queue')} granted")
     return affected(
         "poll queues were asked for and none was granted: polled I/O goes to a default queue",
         asked=None if options is None else options.nr_poll_queues,

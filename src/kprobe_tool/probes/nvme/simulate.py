@@ -98,13 +98,20 @@ def simulate_algorithm(algorithm: Algorithm, question: Scenario) -> Simulation:
 
 def explain(outcome: ConnectOutcome, before: ConnectOutcome | None) -> str:
     if before is not None and before.crashes:
-        return f"the connect before already maps to hctx {before.missing[0]}, which does not exist: NULL dereference"
+        return (
+            "the kernel crashes at the connect before already (NULL dereference): CPUs are mapped to hctx "
+            f"{before.missing[0]}, which does not exist"
+        )
     if outcome.crashes:
-        why = "mapped as asked" if outcome.algorithm is Algorithm.REQUEST else "counts from before are stale"
-        return f"{why}: hctx {outcome.missing[0]} does not exist: NULL dereference"
+        why = (
+            "CPUs are mapped to all queues that were asked for"
+            if outcome.algorithm is Algorithm.REQUEST
+            else "read or poll queues are counted as at the connect before"
+        )
+        return f"the kernel crashes (NULL dereference): {why}, and hctx {outcome.missing[0]} does not exist"
     if None in outcome.types:
         # blk_mq_alloc_request_hctx() needs a CPU to send the Connect command from.
         return f"hctx {outcome.types.index(None)} gets no CPU, so that it cannot be connected (EXDEV)"
     if outcome.poll_on_zero:
-        return "no poll queue is left; hctx 0 gets all CPUs of the poll map and may show as poll"
+        return "no poll queue is left: polled I/O goes to hctx 0, which may be shown as a poll queue"
     return "every CPU is mapped to a queue that exists"

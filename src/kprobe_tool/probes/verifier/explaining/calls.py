@@ -199,7 +199,7 @@ def not_for_type(found: Found) -> Cause | None:
         f"{tracing} Where the program must be of its type, get the data in a program that has the helper and pass "
         "it through a map, or use a newer kernel ('bpftool feature probe' lists what each type may call).",
         CauseClass.ENVIRONMENT,
-        "the message names a helper that this type of program has not",
+        "the message names a helper that programs of this type do not have",
     )
 
 

@@ -48,8 +48,8 @@ UNSAID = {
     "EBADF": (
         Category.MALFORMED,
         "Bad file descriptor",
-        "One of the file descriptors in the attributes (BTF, attach target, token, array of descriptors) is none, or "
-        "is of another kind.",
+        "One of the file descriptors in the attributes (BTF, attach target, token, array of descriptors) is not "
+        "open, or is of another kind.",
         "Check that nothing was closed before the load.",
     ),
     "EFAULT": (
@@ -74,7 +74,7 @@ UNSAID = {
         Category.LIMIT,
         "Interrupted",
         "Checking was interrupted by a signal.",
-        "Load again; loaders are to repeat this.",
+        "Load again. Loaders do so by themselves, as libbpf does.",
     ),
 }
 """errno: (category, problem, reason, suggestion) for an empty log."""

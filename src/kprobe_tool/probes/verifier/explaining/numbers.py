@@ -91,7 +91,7 @@ def missing_bound(register: str, state: Value | None, found: Found) -> str:
     if low >= 0 and most >= VARIABLE_MAX:
         return (
             f"{what}{register} is not negative but may be as large as {most}: the upper bound is missing "
-            "(one from half a gigabyte up counts for none)."
+            "(half a gigabyte or more counts as no bound)."
         )
     if half is not None and half < VARIABLE_MAX:
         return (
@@ -174,8 +174,8 @@ def unknown_since(path: InsnPath, origin: Origin) -> str:
             continue
         if value(after).scalar and not is_bounded(value(after)):
             return (
-                f"Up to instruction {visit.insn} ({visit.text}) it was {describe_number(before)}; what that makes "
-                "of it is more than this kernel follows."
+                f"Up to instruction {visit.insn} ({visit.text}) it was {describe_number(before)}; this kernel "
+                "does not follow what that makes of it."
             )
     return ""
 

@@ -124,8 +124,8 @@ GROUPS = (
                     "JIT does not support function {func}() with {count} args": "7.3",
                 },
                 reason=(
-                    "The function {func}() has {count} parameters, more than this kernel or its compiler for this "
-                    "processor can pass."
+                    "The function {func}() has {count} parameters, more than this kernel or its JIT compiler for "
+                    "this processor can pass."
                 ),
                 suggestion="Pass a pointer to a structure instead of single values.",
             ),
@@ -142,7 +142,7 @@ GROUPS = (
                     "The function reads an argument that it got on the stack after it has begun to pass some of "
                     "its own, or has called a function: what it got may be overwritten by then."
                 ),
-                suggestion="Read all stack arguments first; a compiler that does not is to be mended.",
+                suggestion="Read all stack arguments first. If the source does, the fault is the compiler's.",
             ),
             KernelMessage(
                 rule="stack-argument-read",

@@ -10,7 +10,7 @@ import click
 import tabulate
 
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
-from kprobe_tool.report.text import escape, width, wrap_text
+from kprobe_tool.report.text import escape, width, wrap_items, wrap_text
 
 # Two blanks between columns are enough; two more behind each title, as tabulate has it, make the lines longer than
 # wrap_room() reckons.
@@ -24,7 +24,7 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
     """Lines of all tables of a document."""
     separator = document.heading is not None
     if document.heading is not None:
-        yield from (escape(line) for line in ([document.heading] if wide else wrap_text(document.heading, 0)))
+        yield from (escape(line) for line in ([document.heading] if wide else wrap_items(document.heading)))
     for table in (*document.tables, *document.aside):
         if separator:
             yield ""

@@ -52,3 +52,15 @@ def wrap_text(text: str, indent: int, first: str | None = None) -> list[str]:
         subsequent_indent=" " * indent,
         break_on_hyphens=False,
     )
+
+
+def wrap_items(text: str) -> list[str]:
+    """The lines of items that stand two blanks apart: broken between items where it can be."""
+    room = width()
+    lines: list[str] = []
+    for item in text.split("  "):
+        if lines and (room is None or len(lines[-1]) + 2 + len(item) <= room):
+            lines[-1] += f"  {item}"
+        else:
+            lines.append(item)
+    return [part for line in lines for part in wrap_text(line, 0)]

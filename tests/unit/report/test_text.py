@@ -3,7 +3,7 @@
 
 import pytest
 
-from kprobe_tool.report.text import escape
+from kprobe_tool.report.text import escape, quantity, wrap_items
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,16 @@ from kprobe_tool.report.text import escape
 )
 def test_nothing_that_a_terminal_obeys_is_left(text: str, shown: str) -> None:
     assert escape(text) == shown
+
+
+def test_items_are_kept_whole_where_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "web1  Linux 6.12.43 x86_64  not root  16 checks, 0.5 s"
+    monkeypatch.setenv("COLUMNS", "50")
+    assert wrap_items(text) == ["web1  Linux 6.12.43 x86_64  not root", "16 checks, 0.5 s"]
+    monkeypatch.setenv("COLUMNS", "24")
+    assert wrap_items("web1  one item of more than the width") == ["web1", "one item of more than", "the width"]
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 hosts"), (1, "1 host"), (2, "2 hosts")])
+def test_one_is_singular(count: int, text: str) -> None:
+    assert quantity(count, "host") == text

@@ -12,6 +12,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 RUN_PACKAGES := python3 python3-venv python3-bpfcc
 TEST_PACKAGES := $(RUN_PACKAGES) bpftool busybox-static chromium clang debian-archive-keyring file gcc iproute2 kmod \
 	libc6-dev mandoc qemu-system-x86 strace udev
+DEB_PACKAGES := build-essential debhelper dh-python dpkg-dev flit git pybuild-plugin-pyproject python3-all
 UML_PACKAGES := bc bison flex gcc libc6-dev make patch xz-utils
 
 # Left out where nothing is missing, so that a set-up machine needs neither root nor a network.
@@ -22,6 +23,10 @@ install = missing=$$(dpkg-query -W -f '$${Package} $${db:Status-Abbrev}\n' $(1) 
 		$(SUDO) apt-get update -q || echo 'apt-get update failed, going on with the lists there are' >&2; \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; \
 	fi
+
+# What is built from the checkout for others to install, and what it is built with.
+DIST := dist
+WHEELS := build/wheels
 
 FUZZ_INPUTS := 1000000
 FUZZ_GUIDED := verifier-logs verifier-stats rds-captures elf-objects btf
@@ -34,7 +39,8 @@ SOAK_ROUNDS := 20
 
 LOAD_SOCKETS := 60000
 
-.PHONY: run test test-fast test-anyhow test-uml soak harm load mutants fuzz drift shell clean run-packages test-packages
+.PHONY: run test test-fast test-anyhow test-uml soak harm load mutants fuzz drift shell clean run-packages test-packages \
+	sdist wheel pyz deb release
 
 # The audit, what this kernel understands of a system call, and why a verifier rejected a program.
 run: $(VENV)/.run
@@ -102,6 +108,19 @@ drift: $(VENV)/.test
 shell: $(VENV)/.test
 	$(VENV)/bin/python -m tests.kernels.shell $(KERNEL)
 
+# What users install, into DIST: what git tracks, as it is now, with the date of debian/changelog.
+sdist wheel pyz: $(WHEELS)/.fetched
+	$(VENV)/bin/python -m packages.build $(DIST) $@
+
+deb: $(WHEELS)/.fetched
+	@$(call install,$(DEB_PACKAGES))
+	$(VENV)/bin/python -m packages.build $(DIST) deb
+
+# All of it with checksums, byte by byte the same wherever it is built with the same tools.
+release: $(WHEELS)/.fetched
+	@$(call install,$(DEB_PACKAGES))
+	$(VENV)/bin/python -m packages.build $(DIST)
+
 run-packages:
 	@$(call install,$(RUN_PACKAGES))
 
@@ -123,5 +142,10 @@ $(VENV12)/.test: pyproject.toml tests/debian12.txt | test-packages
 	$(VENV12)/bin/pip install -q -e '.[test]' -c tests/debian12.txt
 	touch $@
 
+$(WHEELS)/.fetched: packages/pins.txt | $(VENV)/.run
+	rm -rf $(WHEELS)
+	$(VENV)/bin/pip download -q --require-hashes --no-deps --only-binary :all: -d $(WHEELS) -r packages/pins.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV12)
+	rm -rf $(VENV) $(VENV12) build $(DIST)

@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from kprobe_tool import files
@@ -22,10 +23,12 @@ from kprobe_tool.report.document import SCHEMA_VERSION
 
 REPORT_MAX = 1 << 22
 """Bytes of a report that will be looked at. One of today has 30,000."""
-CHECKS_MAX = 1000
+CHECKS_MAX = 100
 """Checks in a report; there are twenty today."""
 NAME_MAX = 255
 """Characters of a name: host names and kernel releases are 64 at most."""
+ID_MAX = 64
+"""Characters of the name of a check; the longest of today has 30."""
 CHECK_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
@@ -97,10 +100,11 @@ class Fleet:
         kernels: dict[tuple[str, str, str], list[HostReport]] = {}
         for report in self.reports:
             kernels.setdefault(report.kernel, []).append(report)
+        checks = list(self.severities())
         return [
             outlier
             for kernel, reports in sorted(kernels.items())
-            for check in self.severities()
+            for check in checks
             if (outlier := compare(check, kernel, reports)) is not None
         ]
 
@@ -173,7 +177,7 @@ def parse(document: Any, path: str) -> HostReport:
     host = document["host"]
     hostname, release, build, arch = (name(host[key]) for key in ("hostname", "release", "version", "arch"))
     time = host["time"]
-    if not isinstance(time, str) or not TIME.fullmatch(time):
+    if not isinstance(time, str) or not TIME.fullmatch(time) or not is_date(time):
         raise ValueError("'time' is no time")
     rows = document["results"]
     if not isinstance(rows, list) or len(rows) > CHECKS_MAX:
@@ -182,13 +186,24 @@ def parse(document: Any, path: str) -> HostReport:
     severities: dict[str, Severity] = {}
     for row in rows:
         check = row["id"]
-        if not isinstance(check, str) or len(check) > NAME_MAX or not CHECK_ID.fullmatch(check):
+        if not isinstance(check, str) or len(check) > ID_MAX or not CHECK_ID.fullmatch(check):
             raise ValueError("'id' is no name of a check")
+        if check in buckets:
+            raise ValueError(f"check '{check}' is in it twice")
         status = Status(row["status"])
         counted_apart = row["waived"] is not None and status in {Status.AFFECTED, Status.UNKNOWN}
         buckets[sys.intern(check)] = WAIVED if counted_apart else status.value
         severities[sys.intern(check)] = Severity(row["severity"])
     return HostReport(path, hostname, release, build, arch, time, buckets, severities)
+
+
+def is_date(time: str) -> bool:
+    """Whether there is such a day and such a time: a report from the 99th would be newer than any other."""
+    try:
+        datetime.fromisoformat(time)
+    except ValueError:
+        return False
+    return True
 
 
 def name(value: object) -> str:

@@ -3,7 +3,9 @@
 
 import copy
 import json
+import sys
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -114,12 +116,18 @@ def broken(change: str) -> str:
             document["host"]["release"] = {"6": 1}
         case "a time that is none":
             document["host"]["time"] = "yesterday"
+        case "a day that is none":
+            document["host"]["time"] = "9999-99-99T99:99:99Z"
         case "a status that is none":
             document["results"][0]["status"] = "fine"
         case "a severity that is none":
             document["results"][0]["severity"] = "dire"
         case "an id that is none":
             document["results"][0]["id"] = "\x1b[31mred"
+        case "an id that is too long":
+            document["results"][0]["id"] = "a" * 65
+        case "a check that is in it twice":
+            document["results"].append(document["results"][0])
         case "no results":
             document["results"] = {}
         case "too many results":
@@ -144,9 +152,12 @@ def broken(change: str) -> str:
         "a name that is too long",
         "a name that is no text",
         "a time that is none",
+        "a day that is none",
         "a status that is none",
         "a severity that is none",
         "an id that is none",
+        "an id that is too long",
+        "a check that is in it twice",
         "no results",
         "too many results",
         "a result that is none",
@@ -162,6 +173,29 @@ def test_what_is_no_report_is_left_out(tmp_path: Path, change: str) -> None:
     fleet = merge.merge([str(bad), *write(tmp_path, report("b"))])
     assert [found.hostname for found in fleet.reports] == ["b"]
     assert [error.subject for error in fleet.errors] == [str(bad)]
+
+
+def count_calls(hosts: int) -> int:
+    """How many functions, of Python and of C, finding the outliers of hosts with a kernel each calls."""
+    reports = [merge.parse(report("a", release=f"6.1.{number}"), "a.json") for number in range(hosts)]
+    fleet = merge.Fleet(tuple(reports), ())
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        fleet.outliers()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def test_every_host_has_a_kernel_of_its_own() -> None:
+    assert count_calls(200) < 5 * count_calls(50)
 
 
 def test_a_report_that_is_too_large(tmp_path: Path) -> None:

@@ -13,6 +13,9 @@ RUN_PACKAGES := python3 python3-venv python3-bpfcc
 TEST_PACKAGES := $(RUN_PACKAGES) bpftool busybox-static chromium clang debian-archive-keyring file gcc iproute2 kmod \
 	libc6-dev mandoc qemu-system-x86 strace udev
 DEB_PACKAGES := build-essential debhelper dh-python dpkg-dev flit git pybuild-plugin-pyproject python3-all
+HOSTS_PACKAGES := ansible-core openssh-client
+# Unpacked below the virtual environment, not installed: that would start their servers.
+UNPACKED_PACKAGES := libwrap0 openssh-server
 UML_PACKAGES := bc bison flex gcc libc6-dev make patch xz-utils
 
 # Left out where nothing is missing, so that a set-up machine needs neither root nor a network.
@@ -39,8 +42,8 @@ SOAK_ROUNDS := 20
 
 LOAD_SOCKETS := 60000
 
-.PHONY: run test test-fast test-anyhow test-uml soak harm load mutants fuzz drift shell clean run-packages test-packages \
-	sdist wheel pyz deb release
+.PHONY: run test test-fast test-anyhow test-uml test-hosts soak harm load mutants fuzz drift shell clean \
+	run-packages test-packages sdist wheel pyz deb release
 
 # The audit, what this kernel understands of a system call, and why a verifier rejected a program.
 run: $(VENV)/.run
@@ -69,6 +72,11 @@ test-uml: $(VENV)/.test
 	@$(call install,$(UML_PACKAGES))
 	$(VENV)/bin/python -m tests.kernels.uml.build
 	KPROBE_TOOL_UML=1 $(VENV)/bin/pytest tests/kernels/uml
+
+# The Ansible collection over ssh to fifteen sshds on this machine, and fleet on a report each of 10,000 hosts.
+test-hosts: $(VENV)/.unpacked
+	@$(call install,$(HOSTS_PACKAGES))
+	KPROBE_TOOL_HOSTS=1 $(VENV)/bin/pytest tests/hosts
 
 # Each experiment SOAK_ROUNDS times on each kernel, idle and beside a load, and how often each check said what.
 soak: $(VENV)/.test
@@ -145,6 +153,14 @@ $(VENV12)/.test: pyproject.toml tests/debian12.txt | test-packages
 $(WHEELS)/.fetched: packages/pins.txt | $(VENV)/.run
 	rm -rf $(WHEELS)
 	$(VENV)/bin/pip download -q --require-hashes --no-deps --only-binary :all: -d $(WHEELS) -r packages/pins.txt
+	touch $@
+
+$(VENV)/.unpacked: | $(VENV)/.test
+	rm -rf $(VENV)/unpacked
+	mkdir $(VENV)/unpacked
+	$(SUDO) apt-get update -q || echo 'apt-get update failed, going on with the lists there are' >&2
+	cd $(VENV)/unpacked && apt-get download -q $(UNPACKED_PACKAGES) && \
+		for package in *.deb; do dpkg -x $$package . || exit 1; done && rm *.deb
 	touch $@
 
 clean:

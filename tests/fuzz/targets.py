@@ -102,7 +102,7 @@ def rds_records(data: bytes, files: Files) -> None:
     option = list(OPTIONS.values())[data[0] % len(OPTIONS)] if data else OPTIONS["RDS_INFO_SOCKETS"]
     size = int.from_bytes(data[1:3], "little")
     option.check_record_size(size)
-    rows = [vars(record) for record in InfoAnswer(option, size, data[3:]).records()]
+    rows = [record._asdict() for record in InfoAnswer(option, size, data[3:]).records()]
     table = Table([Column(name, name) for name in rows[0]] if rows else [], rows)
     for output in COMMON:
         unharmful(render(Document("rds-info", {}, [table]), output))
@@ -152,7 +152,7 @@ def verifier_log(data: bytes, files: Files) -> None:
     document = Document("verifier-log", {}, [Table((), rows)])
     for output in (Output.JSON, Output.JSONL):
         unharmful(render(document, output))
-    unharmful(render(replace(document, tables=[], picture=list(picture(diagnosis))), Output.TABLE))
+    unharmful(render(document._replace(tables=[], picture=list(picture(diagnosis))), Output.TABLE))
 
 
 def verifier_stats(data: bytes, files: Files) -> None:

@@ -8,7 +8,7 @@ series are from Debian's changelogs of the kernel, which name the upstream relea
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Release = tuple[int, ...]
 """(6, 12, 43); a release candidate of v7.3 is (7, 3)."""
@@ -19,8 +19,7 @@ def parse(release: str) -> Release:
     return tuple(int(part) for part in release.split("."))
 
 
-@dataclass(frozen=True)
-class KernelChange:
+class KernelChange(NamedTuple):
     """A change of the kernel, and where it is.
 
     ``mainline`` is the first release of Linus's tree that has it, and so does every later one; ``stable`` the first
@@ -46,8 +45,7 @@ class KernelChange:
         return f"v{self.mainline}; stable kernels from {' and '.join((', '.join(most), last)) if most else last} on"
 
 
-@dataclass(frozen=True)
-class Affected:
+class Affected(NamedTuple):
     """The releases on which a check finds something: ``since`` one of mainline, until the one with the ``fix``."""
 
     since: str

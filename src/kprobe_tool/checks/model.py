@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 
@@ -48,8 +49,7 @@ class Root(StrEnum):
     ALWAYS = "always"
 
 
-@dataclass(frozen=True)
-class Needs:
+class Needs(NamedTuple):
     """What a check needs to be able to tell. Where that is missing it is ``unknown`` or ``not-applicable``.
 
     ``modules`` must be loaded: no check loads one. ``others`` is for people.
@@ -83,8 +83,7 @@ class Finding:
             raise ValueError("an unknown finding must say what would settle it")
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(NamedTuple):
     """One row of the table. ``function`` is ``module:name`` of a function that takes the id and gives a Finding.
 
     ``title`` and ``meaning`` tell what it is to be affected, ``look_for`` how the evidence shows it, ``remedy`` what

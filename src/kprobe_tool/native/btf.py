@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from struct import iter_unpack, unpack_from
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native.libc import text
@@ -88,8 +88,7 @@ DEPTH_MAX = 32
 """Types refer to types; the kernel's own verifier of BTF allows as many levels (MAX_RESOLVE_DEPTH)."""
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """One member of a struct or union, those of anonymous structs and unions included.
 
     ``offset`` is in bytes from the start of the outermost struct, ``size`` in bytes (None for an incomplete type);
@@ -104,8 +103,7 @@ class Member:
     type_id: int
 
 
-@dataclass(frozen=True)
-class Struct:
+class Struct(NamedTuple):
     """A struct or union: ``size`` in bytes, members in the order of declaration."""
 
     name: str

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from struct import error as struct_error
 from struct import unpack_from
 from sys import byteorder
+from typing import NamedTuple
 
 from kprobe_tool.native.libc import text
 
@@ -39,8 +40,7 @@ IDENT_SIZE = 20
 NAME_MAX = 256
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """Elf64_Ehdr: where the tables are, in bytes of the file, and how many entries of which size they have."""
 
     machine: int
@@ -53,8 +53,7 @@ class Header:
     shstrndx: int
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """A PT_LOAD: ``size`` bytes of the file from ``offset`` on are at ``address`` of the memory."""
 
     address: int
@@ -84,8 +83,7 @@ class Section:
         return self.file[self.offset : self.offset + self.size]
 
 
-@dataclass(frozen=True)
-class Symbol:
+class Symbol(NamedTuple):
     """``value`` and ``size`` are bytes in the section with the number ``section``."""
 
     name: str
@@ -96,8 +94,7 @@ class Symbol:
     size: int
 
 
-@dataclass(frozen=True)
-class Relocation:
+class Relocation(NamedTuple):
     """At ``offset`` bytes of the section that it is for, something of the symbol with the number ``symbol``."""
 
     offset: int

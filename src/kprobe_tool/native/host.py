@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from kprobe_tool.native.libc import announce, text
 
@@ -21,8 +21,7 @@ PROC_PID_INIT_INO = 0xEFFFFFFC
 """linux/proc_ns.h: the inode of the initial pid namespace, whose pids BPF programs see."""
 
 
-@dataclass(frozen=True)
-class Host:
+class Host(NamedTuple):
     """Identity of the host and the kernel that answered."""
 
     hostname: str

@@ -7,9 +7,9 @@ import errno as errnos
 import fnmatch
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from kprobe_tool.native.host import PROC_PID_INIT_INO
 from kprobe_tool.native.libc import announce
@@ -59,8 +59,7 @@ def on_disk(module: str, release: str) -> bool:
     return any(name.partition(".")[0].replace("-", "_") == module for name in files)
 
 
-@dataclass(frozen=True)
-class AliasTarget:
+class AliasTarget(NamedTuple):
     """What modprobe would do about an alias, and which file says so.
 
     ``blocked`` is what keeps it from loading the module: a line of modprobe.d (blacklist, or install of something

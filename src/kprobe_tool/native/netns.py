@@ -14,8 +14,7 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from kprobe_tool.native import bounded, syscall
 from kprobe_tool.native.libc import announce, libc, oserror, text
@@ -66,8 +65,7 @@ class nsfs_file_handle(ctypes.Structure):
     )
 
 
-@dataclass(frozen=True)
-class Netns:
+class Netns(NamedTuple):
     """One network namespace and one way to open it: a path, or an id of listns(2)."""
 
     dev: int

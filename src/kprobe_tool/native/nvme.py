@@ -11,8 +11,8 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from kprobe_tool.native import btf, tracefs
 from kprobe_tool.native.kcore import Kcore
@@ -32,8 +32,7 @@ HCTX_MAX_TYPES = 3
 NVME_QUIRK_SHARED_TAGS = 1 << 13
 
 
-@dataclass(frozen=True)
-class RunningFabrics:
+class RunningFabrics(NamedTuple):
     """One fabrics controller as the kernel has it.
 
     The options are those it was connected with. ``io_queues`` are the counts of default, read and poll queues that
@@ -51,8 +50,7 @@ class RunningFabrics:
     max_hw_queues: int | None = None
 
 
-@dataclass(frozen=True)
-class RunningPci:
+class RunningPci(NamedTuple):
     """One PCI controller as the kernel has it.
 
     ``nr_write_queues`` and ``nr_poll_queues`` are the module parameters as its last reset found them,
@@ -67,8 +65,7 @@ class RunningPci:
     shared_tags: bool
 
 
-@dataclass(frozen=True)
-class Transport:
+class Transport(NamedTuple):
     """Offsets from ``struct nvme_ctrl`` inside a transport's own controller, which may be negative.
 
     ``io_queues`` is None where it has none. ``limit`` is the chain of offsets to what limits the host's request, each
@@ -79,8 +76,7 @@ class Transport:
     limit: tuple[int, ...] | None
 
 
-@dataclass(frozen=True)
-class PciDevice:
+class PciDevice(NamedTuple):
     """Offsets from ``struct nvme_ctrl`` inside ``struct nvme_dev``, which may be negative, and of the quirks."""
 
     nr_write_queues: int
@@ -89,8 +85,7 @@ class PciDevice:
     quirks: int
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """Offsets in bytes, by the running kernel's BTF."""
 
     driver_data: int

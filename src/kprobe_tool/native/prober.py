@@ -13,8 +13,8 @@ import resource
 import signal as signals
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from kprobe_tool.native import syscall
 from kprobe_tool.native.child import Child, Died, Request
@@ -26,16 +26,14 @@ from kprobe_tool.native.fork import CannotStart
 NO_CORE = 1
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """What a pointer argument points to. ``pointers`` are (offset, bytes): pointers inside, and their memory."""
 
     data: bytes
     pointers: tuple[tuple[int, bytes], ...] = ()
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """One raw system call: its name and up to six arguments, each a number or the memory behind a pointer.
 
     ``forks``: where it returns 0, the caller is a new process that nobody wanted, which exits at once. ``opens``:
@@ -48,8 +46,7 @@ class Call:
     opens: bool = False
 
 
-@dataclass(frozen=True)
-class CallAnswer:
+class CallAnswer(NamedTuple):
     """What came back: ``errno`` 0 is success and ``value`` its result.
 
     ``memory`` is what each Memory argument holds afterwards, then what each pointer inside of them does. ``signal``

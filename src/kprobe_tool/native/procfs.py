@@ -7,7 +7,7 @@ import errno as errnos
 import os
 import re
 from collections.abc import Iterator, Set
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.native.libc import text
 
@@ -15,8 +15,7 @@ KALLSYMS = "/proc/kallsyms"
 KALLSYMS_LINE_MAX = 1024
 
 
-@dataclass(frozen=True)
-class Process:
+class Process(NamedTuple):
     """A process by number and name (``comm``, at most 15 bytes, chosen by the process itself).
 
     ``netns`` is the inode of its network namespace, None where that may not be seen.

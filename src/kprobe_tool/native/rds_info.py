@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import c_char, c_uint8, c_uint32, c_uint64
-from dataclasses import MISSING, dataclass, fields
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from kprobe_tool.native.records import be16, be32, in6_addr
 
@@ -168,16 +167,14 @@ class rds6_info_rdma_connection(ctypes.Structure):
     )
 
 
-@dataclass(frozen=True)
-class Counter:
+class Counter(NamedTuple):
     """``struct rds_info_counter``: one statistic, summed over all CPUs, of the whole host."""
 
     name: str
     value: int
 
 
-@dataclass(frozen=True)
-class Connection:
+class Connection(NamedTuple):
     """``struct rds_info_connection`` or ``rds6_info_connection``. Sequence numbers are path 0's only."""
 
     next_tx_seq: int
@@ -189,8 +186,7 @@ class Connection:
     tos: int | None = None
 
 
-@dataclass(frozen=True)
-class QueuedMessage:
+class QueuedMessage(NamedTuple):
     """``struct rds_info_message`` or ``rds6_info_message``. ``len`` is in bytes."""
 
     seq: int
@@ -203,8 +199,7 @@ class QueuedMessage:
     tos: int | None = None
 
 
-@dataclass(frozen=True)
-class RdsSocket:
+class RdsSocket(NamedTuple):
     """``struct rds_info_socket`` or ``rds6_info_socket``. Buffers are in bytes, half of what the kernel charges."""
 
     sndbuf: int
@@ -216,8 +211,7 @@ class RdsSocket:
     inum: int
 
 
-@dataclass(frozen=True)
-class TcpSocket:
+class TcpSocket(NamedTuple):
     """``struct rds_info_tcp_socket`` or ``rds6_info_tcp_socket``: one TCP connection under an RDS path."""
 
     local_addr: str
@@ -232,8 +226,7 @@ class TcpSocket:
     tos: int | None = None
 
 
-@dataclass(frozen=True)
-class RdmaConnection:
+class RdmaConnection(NamedTuple):
     """``struct rds_info_rdma_connection`` or ``rds6_info_rdma_connection``."""
 
     src_addr: str
@@ -256,8 +249,7 @@ RECORD_SIZE_MAX = 4096
 """No structure of this ABI is near a page; a larger record size is no answer of an RDS kernel."""
 
 
-@dataclass(frozen=True)
-class InfoOption:
+class InfoOption(NamedTuple):
     """One RDS_INFO_* option: its number, the structure of its rows, and what a row becomes."""
 
     name: str
@@ -270,7 +262,7 @@ class InfoOption:
 
         The first version ended with the last field that has no default; later ones only grew.
         """
-        required = [field.name for field in fields(self.record) if field.default is MISSING]
+        required = [name for name in self.record._fields if name not in self.record._field_defaults]
         places = [getattr(self.struct, name) for name in required]
         if not max(place.offset + place.size for place in places) <= size <= RECORD_SIZE_MAX:
             raise ValueError(f"{self.name} in records of {size} bytes")

@@ -11,8 +11,7 @@ from __future__ import annotations
 import ctypes
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kprobe_tool.native.libc import text
 
@@ -61,8 +60,7 @@ def records(struct: type[ctypes.Structure], size: int, data: bytes) -> Iterator[
         }
 
 
-@dataclass(frozen=True)
-class StructField:
+class StructField(NamedTuple):
     """Where a field of a declared structure lies: ``offset`` and ``size`` in bytes."""
 
     name: str

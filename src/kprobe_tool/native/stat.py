@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 from ctypes import c_uint16, c_uint32, c_uint64
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.native.libc import libc, oserror
 
@@ -52,8 +52,7 @@ class statx(ctypes.Structure):
 libc.statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.POINTER(statx))
 
 
-@dataclass(frozen=True)
-class FileStatus:
+class FileStatus(NamedTuple):
     """What identifies a file, and what kind it is (``st_mode``)."""
 
     dev: int

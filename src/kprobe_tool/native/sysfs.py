@@ -12,8 +12,8 @@ import errno as errnos
 import os
 import stat
 from collections.abc import Set
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from kprobe_tool.native.libc import announce, text
 
@@ -29,8 +29,7 @@ ENTRIES_MAX = 1 << 16
 """Names read from one directory."""
 
 
-@dataclass(frozen=True)
-class CpuList:
+class CpuList(NamedTuple):
     """CPU numbers in order. ``cut`` says that the kernel had no room for more in the page it wrote."""
 
     cpus: tuple[int, ...]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from kprobe_tool.native import host
@@ -11,7 +10,7 @@ from kprobe_tool.native import host
 
 def identity() -> dict[str, object]:
     """``hostname release version arch boot_id`` of the running kernel, and the ``time`` in UTC (RFC 3339)."""
-    return {**asdict(host.host()), "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return {**host.host()._asdict(), "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 def as_root() -> bool:

@@ -7,7 +7,6 @@ import errno as errnos
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import host, netns
@@ -33,7 +32,7 @@ def current() -> Netns:
     """The namespace this process runs in, with its ip-netns(8) name where it has one."""
     here = netns.current()
     names = {space.identity: space.name for space in netns.of_ip_netns()}
-    return replace(here, name=names.get(here.identity))
+    return here._replace(name=names.get(here.identity))
 
 
 def resolve(spec: str) -> Netns:
@@ -100,8 +99,7 @@ def find_all() -> tuple[list[Netns], list[Error]]:
             if earlier is None:
                 found[space.identity] = space
             else:
-                found[space.identity] = replace(
-                    earlier,
+                found[space.identity] = earlier._replace(
                     name=earlier.name or space.name,
                     pid=earlier.pid if earlier.pid is not None else space.pid,
                 )

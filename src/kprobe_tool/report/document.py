@@ -7,8 +7,7 @@ A row is the JSON object that scripts will see; a column says which part of it p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kprobe_tool import __version__
 from kprobe_tool.errors import Error, PluginState
@@ -19,8 +18,7 @@ SCHEMA_VERSION = 1
 Row = Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """One column of a table.
 
     ``value`` is a row's key or a function of the row. ``wide`` columns show only in the wide table, ``right`` ones
@@ -45,8 +43,7 @@ class Rows(Protocol):
     def __iter__(self) -> Iterator[Row]: ...
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """Rows of one kind. ``empty`` is what people read where there are none."""
 
     columns: Sequence[Column]
@@ -55,8 +52,7 @@ class Table:
     empty: str = "none"
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of a line that people read, in one style."""
 
     text: str
@@ -64,8 +60,7 @@ class Span:
     bold: bool = False
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """A gauge for Prometheus: its samples are (labels, value)."""
 
     name: str
@@ -73,18 +68,16 @@ class Metric:
     samples: Sequence[tuple[Mapping[str, str], int]]
 
 
-@dataclass(frozen=True)
-class Plugin:
+class Plugin(NamedTuple):
     """What a monitoring plugin says: a sentence, figures, and lines of detail."""
 
     state: PluginState
     text: str
-    figures: Mapping[str, int] = field(default_factory=dict)
+    figures: Mapping[str, int] = {}
     details: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Annotation:
+class Annotation(NamedTuple):
     """A remark about a line of source, for code hosts and editors. ``level`` is error or warning."""
 
     level: str
@@ -96,8 +89,7 @@ class Annotation:
     column: int | None = None
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """One command's answer. ``name`` is that of its schema.
 
     ``host`` identifies who was asked. ``more`` holds further top-level JSON members. ``aside`` tables, the lines of
@@ -111,7 +103,7 @@ class Document:
     host: Mapping[str, object]
     tables: Sequence[Table]
     errors: Sequence[Error] = ()
-    more: Mapping[str, object] = field(default_factory=dict)
+    more: Mapping[str, object] = {}
     aside: Sequence[Table] = ()
     picture: Sequence[Sequence[Span]] = ()
     summary: Sequence[str] = ()

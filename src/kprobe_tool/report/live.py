@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TextIO
 
 import click
@@ -71,7 +70,7 @@ class Live:
         read ``last_line``, on stderr."""
         if self.output is Output.JSON:
             more = {**self.document.more, "summary": summary}
-            emit(replace(self.document, tables=[Table((), self.spool)], errors=errors, more=more), self.output)
+            emit(self.document._replace(tables=[Table((), self.spool)], errors=errors, more=more), self.output)
             return
         if self.output is Output.JSONL:
             for error in errors:

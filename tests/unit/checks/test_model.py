@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import errno as errnos
-from dataclasses import replace
 
 import pytest
 
@@ -13,7 +12,7 @@ from kprobe_tool.checks.model import Needs, Root
 from kprobe_tool.errors import Error
 
 NEEDS = Needs(Root.ALWAYS, ("rds",), ("a tail wind",))
-CHECK = replace(CHECKS[0], id="made-up", needs=NEEDS, function=f"{__name__}:ask")
+CHECK = CHECKS[0]._replace(id="made-up", needs=NEEDS, function=f"{__name__}:ask")
 failure: Exception | None = None
 
 

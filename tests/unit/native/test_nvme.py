@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import struct
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,7 +109,7 @@ def test_queues_of_a_pci_controller_are_read(memory: Memory, tmp_path: Path, mon
 def test_the_limit_of_an_fc_controller_is_read(
     memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    layout = replace(LAYOUT, transports={"fc": Transport(io_queues=None, limit=(-0x20, 0x00, 0x08))})
+    layout = LAYOUT._replace(transports={"fc": Transport(io_queues=None, limit=(-0x20, 0x00, 0x08))})
     monkeypatch.setattr(nvme, "layout", lambda transports: layout)
     file = memory.save(tmp_path / "kcore")
     monkeypatch.setattr(nvme, "Kcore", lambda: kcore.Kcore(file))

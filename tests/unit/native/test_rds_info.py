@@ -71,7 +71,7 @@ def test_sizes_that_kernels_had_are_read(name: str, size: int, tos: int | None) 
     option = rds_info.OPTIONS[name]
     option.check_record_size(size)
     (record,) = rds.InfoAnswer(option, size, bytes(size)).records()
-    assert vars(record)["tos"] == tos
+    assert record._asdict()["tos"] == tos
 
 
 @pytest.mark.parametrize("size", [-1, 0, 1, 24, rds_info.RECORD_SIZE_MAX + 1])

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kprobe_tool import files
 from kprobe_tool.checks import Status
@@ -15,8 +14,7 @@ FILE_MAX = 1 << 26
 """Bytes of a file that will be looked at."""
 
 
-@dataclass(frozen=True)
-class StatusChange:
+class StatusChange(NamedTuple):
     """A check whose status is another than it was: ``before`` is None where it is new, ``now`` where it is gone."""
 
     id: str
@@ -31,8 +29,7 @@ class StatusChange:
         return {"id": self.id, "change": self.kind, "before": self.before, "now": self.now}
 
 
-@dataclass(frozen=True)
-class Baseline:
+class Baseline(NamedTuple):
     """An earlier run: who was asked and when, and the status of each check."""
 
     hostname: str

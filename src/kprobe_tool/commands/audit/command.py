@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -174,6 +173,6 @@ def document_of(
         return audited.document()
     from kprobe_tool.commands.audit.monitoring import metrics, plugin
 
-    return replace(
-        audited.document(), metrics=metrics(audited), plugin=plugin(audited, fail_on), one_line=audited.one_line()
+    return audited.document()._replace(
+        metrics=metrics(audited), plugin=plugin(audited, fail_on), one_line=audited.one_line()
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kprobe_tool.checks import Check, Finding, Root, Severity, Status
 from kprobe_tool.commands.findings import FailOn, exit_code, finding_row
@@ -22,8 +21,7 @@ BUCKETS = (*(status.value for status in Status), WAIVED)
 """What a verdict is counted as; a waived one that is affected or unknown, as that only."""
 
 
-@dataclass(frozen=True)
-class AuditedCheck:
+class AuditedCheck(NamedTuple):
     """A check, what it found, and the decision to live with it, if there is one."""
 
     check: Check
@@ -46,8 +44,7 @@ def count(results: Iterable[AuditedCheck]) -> dict[str, int]:
     return {bucket: counts[bucket] for bucket in BUCKETS}
 
 
-@dataclass(frozen=True)
-class AuditRun:
+class AuditRun(NamedTuple):
     """``left_out`` are the checks that were not run, ``root`` is whether this was root, ``expired`` the waivers that
     are not heeded any more, ``seconds`` how long it took."""
 

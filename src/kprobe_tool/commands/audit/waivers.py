@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 from kprobe_tool import files
 from kprobe_tool.errors import Error
@@ -25,8 +25,7 @@ FILE_MAX = 1 << 20
 KEYS = ("id", "reason", "until")
 
 
-@dataclass(frozen=True)
-class Waiver:
+class Waiver(NamedTuple):
     """One check whose finding is not counted up to and including the day ``until``."""
 
     id: str

@@ -55,8 +55,8 @@ def draw(subject: Subject, cpus: Cpus) -> Iterator[str]:
                 yield f"{'offline':12}{states}".rstrip()
         for hctx in path.hctxs:
             if any(cpu in block for cpu in hctx.cpus):
-                yield row(hctx, block, online, borrowed if hctx.index == path.hctxs[0].index else frozenset())
-    empty = [str(hctx.index) for hctx in path.hctxs if not hctx.cpus]
+                yield row(hctx, block, online, borrowed if hctx.queue_num == path.hctxs[0].queue_num else frozenset())
+    empty = [str(hctx.queue_num) for hctx in path.hctxs if not hctx.cpus]
     if empty:
         yield f"no CPU: hctx {', '.join(empty)}"
 
@@ -85,4 +85,4 @@ def row(hctx: Hctx, block: range, online: frozenset[int] | None, borrowed: froze
             cells.append(letter if online is None or cpu in online else letter.lower())
     dead = online is not None and not online.intersection(hctx.cpus)
     mark = "!" if dead else ">" if hctx.cut else " "
-    return f"hctx {hctx.index:>4} {mark} {''.join(cells)}"
+    return f"hctx {hctx.queue_num:>4} {mark} {''.join(cells)}"

@@ -119,7 +119,7 @@ SIMULATION_COLUMNS = (
 
 def hctx_row(hctx: Hctx) -> Row:
     return {
-        "index": hctx.index,
+        "index": hctx.queue_num,
         "type": hctx.type,
         "shown": hctx.shown,
         "cpus": hctx.cpus,

@@ -7,8 +7,7 @@ import errno
 import itertools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 from click.core import ParameterSource
@@ -34,8 +33,7 @@ PORT = click.IntRange(0, 65535)
 SOURCES = ("sockets", "connections", "tcp", "ib", "send", "retrans", "recv", "counters")
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(NamedTuple):
     """What the command line asks for. ``chosen`` lists were named; ``wanted`` are those of them, or of all, that the
     filters are about."""
 
@@ -86,7 +84,7 @@ def ask(selection: Selection) -> Document:
     # A file is for questions that nobody has put yet.
     lists = selection.chosen or (SOURCES if selection.save else selection.wanted)
     found = capture(spaces, options_of(lists))
-    found = replace(found, errors=[*errors, *found.errors])
+    found = found._replace(errors=[*errors, *found.errors])
     if selection.save:
         savefile.save(selection.save, found, identity)
     return document_of(found, identity, selection, {"rds": status.evidence()})
@@ -158,7 +156,7 @@ def with_deltas(document: Document, wanted: Sequence[str], previous: dict[str, i
     sources = document.more["sources"]
     if not document.tables or not isinstance(sources, Mapping):
         return document
-    return replace(document, tables=tables(found, sources, wanted, deltas=True))
+    return document._replace(tables=tables(found, sources, wanted, deltas=True))
 
 
 @click.command(

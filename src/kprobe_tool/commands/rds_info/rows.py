@@ -14,7 +14,7 @@ def entry_row(entry: InfoEntry) -> Row:
     fields of the kernel's structure, ``state`` and ``sending`` of connections, and ``pid comm holders`` of the
     processes that hold the socket."""
     space, record = entry.netns, entry.record
-    row: dict[str, object] = {"source": entry.source, "netns": None, **vars(record)}
+    row: dict[str, object] = {"source": entry.source, "netns": None, **record._asdict()}
     if space is not None:
         row["netns"] = {"name": space.name, "inode": space.inode, "pid": space.pid}
     if entry.state is not None:

@@ -7,7 +7,7 @@ import errno as errnos
 import platform
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from kprobe_tool.native import btf, emulator, host, procfs
 from kprobe_tool.native.prober import Prober
@@ -43,8 +43,7 @@ User Mode Linux does not do as its machine does.
 """
 
 
-@dataclass(frozen=True)
-class Implementation:
+class Implementation(NamedTuple):
     """Whether the running kernel has a system call (None: nothing tells), and is one for another machine."""
 
     present: bool | None
@@ -97,12 +96,12 @@ def ask_reach(entry: SyscallEntry, prober: Prober, filtered: bool | None) -> Rea
     answers = ReachAnswers(first, filtered=filtered)
     if first.signal is None and first.errno == errnos.ENOSYS:
         found = find_implementation(entry)
-        answers = replace(answers, implemented=found.present, emulated=found.emulated)
+        answers = answers._replace(implemented=found.present, emulated=found.emulated)
     elif first.signal is None and filtered is not False:
         if first.errno in recipe.reach_errnos | recipe.absent_errnos:
-            answers = replace(answers, second=prober.ask(recipe.second_call()))
+            answers = answers._replace(second=prober.ask(recipe.second_call()))
         elif first.errno in recipe.disabled_errnos:
-            answers = replace(answers, disabled=recipe.is_disabled())
+            answers = answers._replace(disabled=recipe.is_disabled())
     return judge.judge_reach(entry, answers)
 
 
@@ -178,8 +177,8 @@ class Inquiry:
             reasons=tuple(self.reasons),
         )
         if report.sizes_agree is False:
-            return replace(
-                report, reasons=(*report.reasons, "the sizes that BTF, CHECK_FIELDS and the call itself give differ")
+            return report._replace(
+                reasons=(*report.reasons, "the sizes that BTF, CHECK_FIELDS and the call itself give differ")
             )
         return report
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.probes.extensible_structs.model import FlagReport, ProbeMethod, Reachability, Support, SyscallReport
 
@@ -18,8 +18,7 @@ def version(text: str) -> Version:
     return tuple(int(part) for part in match[0].split(".")) if match else ()
 
 
-@dataclass(frozen=True)
-class Level:
+class Level(NamedTuple):
     """The newest release that one of the accepted flags came with, and how that fits what uname(2) says.
 
     ``beyond`` are accepted flags of later releases, ``missing`` those of this or earlier ones that are refused though
@@ -76,8 +75,7 @@ def is_independent_of_release(flag: FlagReport) -> bool:
     return flag.always_refused or flag.result.method is ProbeMethod.PROCFS or flag.result.in_mask is Support.YES
 
 
-@dataclass(frozen=True)
-class Required:
+class Required(NamedTuple):
     """What became of one required name."""
 
     name: str
@@ -137,8 +135,7 @@ def combined_result(required: Sequence[Required]) -> Support:
 Scalar = str | int | None
 
 
-@dataclass(frozen=True)
-class Difference:
+class Difference(NamedTuple):
     """One answer that two hosts give differently; None is no answer at all. ``settled`` is False where one of them
     does not know, so that it may be no difference."""
 

@@ -7,7 +7,7 @@ import errno as errnos
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native import btf
@@ -41,8 +41,7 @@ SPARE = re.compile("_*(spare|pad|reserved)")
 """How kernel structs name the room that later fields take."""
 
 
-@dataclass(frozen=True)
-class ReachAnswers:
+class ReachAnswers(NamedTuple):
     """All that is known of a first question.
 
     ``first`` is the answer to it; ``second`` that to another question, which the kernel answers with another errno
@@ -60,8 +59,7 @@ class ReachAnswers:
     emulated: bool = False
 
 
-@dataclass(frozen=True)
-class ReachResult:
+class ReachResult(NamedTuple):
     """Whether calls get to the kernel's implementation, the errno that says so, and the reason."""
 
     reach: Reachability
@@ -69,8 +67,7 @@ class ReachResult:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
-class CheckFieldsResult:
+class CheckFieldsResult(NamedTuple):
     """What became of CHECK_FIELDS: the page as the kernel rewrote it, when it did."""
 
     support: CheckFields
@@ -204,8 +201,7 @@ def failed_control(control: Control, answer: CallAnswer) -> str | None:
     return f"flags not tried: a call with {control.what} answers {answer_name(answer)}, not {wanted}{needs}"
 
 
-@dataclass(frozen=True)
-class Witnesses:
+class Witnesses(NamedTuple):
     """What tells of the struct as a whole: its size by probing, CHECK_FIELDS, BTF (None where it is not there)."""
 
     size: Size
@@ -281,7 +277,7 @@ def judge_field(
         if present is Support.NO:
             result = FlagResult(Support.NO, ProbeMethod.SIZE, in_mask=Support.NO)
         if mask is not None:
-            result = replace(result, in_mask=Support.YES if mask & flag.value == flag.value else Support.NO)
+            result = result._replace(in_mask=Support.YES if mask & flag.value == flag.value else Support.NO)
         if flag in field.flags or Support.YES in {result.accepted, result.in_mask}:
             reports.append(FlagReport(flag.name, flag.value, flag.since or None, result, flag.always_refused))
     method = ProbeMethod.CHECK_FIELDS

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from kprobe_tool.native.records import StructField
 
@@ -51,8 +51,7 @@ class ProbeMethod(StrEnum):
     WRITE_BACK = "write-back"
 
 
-@dataclass(frozen=True)
-class Flag:
+class Flag(NamedTuple):
     """A named bit (or value) of a field, and the release that brought it.
 
     ``tried_with`` are further bits of the same field to try it with where the kernel refuses it alone.
@@ -66,8 +65,7 @@ class Flag:
     always_refused: bool = False
 
 
-@dataclass(frozen=True)
-class Field:
+class Field(NamedTuple):
     """A field of the struct, or an argument beside it (``offset`` None). ``flags`` are empty where it is no mask."""
 
     name: str
@@ -87,8 +85,7 @@ class Field:
         return 8 * self.size
 
 
-@dataclass(frozen=True)
-class FieldFacts:
+class FieldFacts(NamedTuple):
     """What a declared structure does not say of one of its fields."""
 
     since: str
@@ -118,8 +115,7 @@ def flags_since(since: str, values: Mapping[str, int]) -> tuple[Flag, ...]:
     return tuple(Flag(name, value, since) for name, value in values.items())
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """sizeof the struct as the kernel has it, in bytes, and how that was found out; None where it was not."""
 
     value: int | None = None
@@ -127,8 +123,7 @@ class Size:
     reason: str | None = None
 
 
-@dataclass(frozen=True)
-class FlagResult:
+class FlagResult(NamedTuple):
     """What one bit is worth. ``errno`` is the deciding answer's, None where no call decided."""
 
     accepted: Support
@@ -138,8 +133,7 @@ class FlagResult:
     in_mask: Support = Support.UNKNOWN
 
 
-@dataclass(frozen=True)
-class FlagReport:
+class FlagReport(NamedTuple):
     """One flag and its two answers; ``since`` is None for a bit without a name."""
 
     name: str
@@ -149,8 +143,7 @@ class FlagReport:
     always_refused: bool = False
 
 
-@dataclass(frozen=True)
-class FieldReport:
+class FieldReport(NamedTuple):
     """One field: is it in the kernel's struct, which bits of it are good."""
 
     name: str
@@ -164,8 +157,7 @@ class FieldReport:
     flags: tuple[FlagReport, ...] = ()
 
 
-@dataclass(frozen=True)
-class SyscallReport:
+class SyscallReport(NamedTuple):
     """All that was found out about one system call."""
 
     syscall: str

@@ -12,7 +12,7 @@ import signal
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
@@ -25,8 +25,7 @@ FILL = b"\xaa"
 BEYOND = b"\xff"
 
 
-@dataclass(frozen=True)
-class Control:
+class Control(NamedTuple):
     """A call whose failure is known beforehand; with any other answer nothing that follows would mean anything."""
 
     call: Call

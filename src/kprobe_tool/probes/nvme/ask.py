@@ -7,7 +7,7 @@ import errno as errnos
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bounded, nvme_ioctl, procfs
@@ -23,8 +23,7 @@ QUERY_MS = 5000
 """Milliseconds a controller gets to answer an admin command; the reading process gets a second more."""
 
 
-@dataclass(frozen=True)
-class Subject:
+class Subject(NamedTuple):
     """One controller, with what it takes to judge it. ``nsqa`` is how many queues it says it has, where queried."""
 
     controller: Controller
@@ -32,8 +31,7 @@ class Subject:
     nsqa: int | None = None
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(NamedTuple):
     """``algorithm`` is None for a captured tree, where nothing says which kernel it came from, and where there is no
     fabrics controller. ``release`` is the running kernel's, None for a captured tree. ``paths`` are granted queues by
     controller, by subsystem NQN. ``notes`` say why options could not be read from the kernel, to root."""
@@ -91,7 +89,7 @@ def add_log(controller: Controller, logged: LoggedQueues | None) -> Controller:
     problems = tuple(problem for problem in controller.problems if problem.errno != errnos.ENOENT)
     transport = controller.transport or (logged.transport if logged else None)
     paths_read = controller.paths_read and controller.path is not None
-    return replace(controller, transport=transport, logged=logged, paths_read=paths_read, problems=problems)
+    return controller._replace(transport=transport, logged=logged, paths_read=paths_read, problems=problems)
 
 
 def survey_tree(

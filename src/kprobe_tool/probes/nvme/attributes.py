@@ -11,7 +11,6 @@ import errno as errnos
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bounded
@@ -116,8 +115,8 @@ def read_controllers(tree: Tree, wanted: Sequence[str], seconds: float = SECONDS
             )
             # A problem that kept both from being read is reported once.
             problems = {each.subject: each for each in (*queues.problems, *controller.problems)}
-            yield replace(
-                controller, paths=queues.paths, paths_read=queues.paths_read, problems=tuple(problems.values())
+            yield controller._replace(
+                paths=queues.paths, paths_read=queues.paths_read, problems=tuple(problems.values())
             )
 
 
@@ -205,7 +204,7 @@ class ControllerReader:
             queue_count=self.read_number(directory, "queue_count"),
             born=born,
         )
-        return replace(controller, problems=self.find_vanished(directory) or tuple(self.problems))
+        return controller._replace(problems=self.find_vanished(directory) or tuple(self.problems))
 
     def find_directory(self) -> str:
         """Raises OSError."""
@@ -359,7 +358,7 @@ def with_types(path: NvmePath) -> NvmePath:
         return path
     shown = [hctx.shown for hctx in hctxs if hctx.shown is not None]
     types: list[HctxType] | None
-    if len(shown) == len(hctxs) and hctxs[0].index == 0:
+    if len(shown) == len(hctxs) and hctxs[0].queue_num == 0:
         types, source = correct_types(shown), TypeSource.DEBUGFS
     elif any(hctx.cut for hctx in hctxs):
         return path
@@ -367,5 +366,5 @@ def with_types(path: NvmePath) -> NvmePath:
         types, source = deduce_types([hctx.cpus for hctx in hctxs], path.io_poll), TypeSource.CPU_LISTS
     if types is None:
         return path
-    typed = tuple(replace(hctx, type=kind) for hctx, kind in zip(hctxs, types, strict=True))
-    return replace(path, hctxs=typed, type_source=source)
+    typed = tuple(hctx._replace(type=kind) for hctx, kind in zip(hctxs, types, strict=True))
+    return path._replace(hctxs=typed, type_source=source)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool import files
 from kprobe_tool.errors import FileError
@@ -21,8 +21,7 @@ CONFIG_MAX = 1 << 20
 COUNTS = ("nr_io_queues", "nr_write_queues", "nr_poll_queues")
 
 
-@dataclass(frozen=True)
-class Configuration:
+class Configuration(NamedTuple):
     """Queue counts that a file wants for connections, those of COUNTS that it sets."""
 
     file: str

@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.nvme.split import HctxType, Split
 from kprobe_tool.probes.nvme.types import TypeSource
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Why something of a controller is not known: an OSError, or text that makes no sense (no errno)."""
 
     subject: str
@@ -23,15 +22,14 @@ class Problem:
         return Error(self.subject, self.reason, errno=self.errno)
 
 
-@dataclass(frozen=True, slots=True)
-class Hctx:
+class Hctx(NamedTuple):
     """``struct blk_mq_hw_ctx``. ``shown`` is the type that debugfs shows, ``type`` the true one, None where unknown.
 
     ``cut``: the kernel's page was full and ``cpus`` may lack some. ``submitters`` are the CPUs whose software queues
     feed it, from debugfs, None where that is closed: isolated CPUs are among them, and not among ``cpus``.
     """
 
-    index: int
+    queue_num: int
     cpus: tuple[int, ...]
     cut: bool
     nr_tags: int | None
@@ -40,8 +38,7 @@ class Hctx:
     submitters: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NvmePath:
+class NvmePath(NamedTuple):
     """The block device that queues hang on: the hidden one of a controller under multipath, otherwise the disk.
 
     ``io_poll`` is ``queue/io_poll``: poll queues were asked for. ``type_source`` is None where no type is known.
@@ -54,12 +51,11 @@ class NvmePath:
     type_source: TypeSource | None = None
     complete: bool = True
 
-    def count(self, kind: HctxType) -> int | None:
+    def queues_of(self, kind: HctxType) -> int | None:
         return None if self.type_source is None else sum(1 for hctx in self.hctxs if hctx.type == kind)
 
 
-@dataclass(frozen=True, slots=True)
-class LoggedQueues:
+class LoggedQueues(NamedTuple):
     """What the kernel log says of a controller's last connect. ``granted`` was logged before the queues were mapped,
     ``split`` after; None where it was not. ``transport`` is known of PCI controllers only."""
 
@@ -68,8 +64,7 @@ class LoggedQueues:
     split: Split | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Controller:
+class Controller(NamedTuple):
     """``struct nvme_ctrl`` as its attributes show it. None is an attribute that is missing or makes no sense.
 
     ``paths_read`` is False where its block devices could not be looked at, so that no path means nothing. ``born`` is
@@ -115,7 +110,7 @@ class Controller:
         """Mapped queues by type, from its path or as logged; None where there are none or types are not known."""
         path = self.path
         if path is not None and path.complete:
-            counts = path.count("default"), path.count("read"), path.count("poll")
+            counts = path.queues_of("default"), path.queues_of("read"), path.queues_of("poll")
             default, read, poll = counts
             return None if default is None or read is None or poll is None else Split(default, read, poll)
         return None if self.logged is None else self.logged.split
@@ -125,8 +120,7 @@ class Controller:
         return self.transport in {"rdma", "tcp", "fc", "loop"}
 
 
-@dataclass(frozen=True)
-class Cpus:
+class Cpus(NamedTuple):
     """CPUs of the host that the queues are spread over; None where the list is missing or makes no sense.
 
     ``born`` are the numbers that kernfs gave to the directories ``cpuN/topology`` of the online CPUs. These numbers
@@ -137,7 +131,7 @@ class Cpus:
 
     possible: tuple[int, ...] | None
     online: tuple[int, ...] | None
-    born: Mapping[int, int] = field(default_factory=dict)
+    born: Mapping[int, int] = {}
 
     def cpus_online_since(self, controller: Controller) -> int:
         """How many CPUs have been online ever since this controller was made, as far as is known: 1 at least."""
@@ -146,8 +140,7 @@ class Cpus:
         return max(1, sum(number < controller.born for number in self.born.values()))
 
 
-@dataclass(frozen=True)
-class Parameters:
+class Parameters(NamedTuple):
     """nvme.ko's ``write_queues`` and ``poll_queues`` now; None where the module is not there."""
 
     write_queues: int | None

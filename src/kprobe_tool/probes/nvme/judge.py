@@ -187,12 +187,12 @@ def hctx_offline_cpus(survey: Survey, subject: Subject) -> Finding:
     else:
         certain = following is not None
     reached = len(path.hctxs) if following is None else min(len(path.hctxs), following)
-    stuck = [hctx for hctx in lost if hctx.index < reached]
+    stuck = [hctx for hctx in lost if hctx.queue_num < reached]
     if stuck and following is not None:
         return affected(
             f"it cannot reconnect after a reset or a lost connection until a CPU of {hctx_names(stuck)} is online: "
             "all of them are offline (EXDEV)",
-            hctxs=[hctx.index for hctx in stuck],
+            hctxs=[hctx.queue_num for hctx in stuck],
             cpus=sorted({cpu for hctx in lost for cpu in hctx.cpus}),
             state=controller.state,
         )
@@ -207,7 +207,7 @@ def hctx_offline_cpus(survey: Survey, subject: Subject) -> Finding:
 
 
 def hctx_names(hctxs: Sequence[Hctx]) -> str:
-    return ("queue " if len(hctxs) == 1 else "queues ") + spans([hctx.index for hctx in hctxs])
+    return ("queue " if len(hctxs) == 1 else "queues ") + spans([hctx.queue_num for hctx in hctxs])
 
 
 def queue_count(survey: Survey, subject: Subject) -> Finding:
@@ -225,7 +225,7 @@ def queue_count(survey: Survey, subject: Subject) -> Finding:
         cpus = survey.cpus.possible
         if path.type_source is None or cpus is None:
             return unknown("whether the queues that are not mapped are those without a CPU is not known", ROOT)
-        if any(path.count(kind) == len(cpus) for kind in ("default", "read", "poll")):
+        if any(path.queues_of(kind) == len(cpus) for kind in ("default", "read", "poll")):
             return ok(f"{granted - mapped} of {count(granted, 'queue')} not mapped: there are more than CPUs")
     return affected(
         f"{count(granted, 'queue')} granted, {mapped} mapped: a reset or reconnect failed or is under way "
@@ -277,7 +277,7 @@ def poll_queues(survey: Survey, subject: Subject) -> Finding:
         return unknown("whether poll queues were asked for is not known: there is no queue/io_poll", ROOT)
     if not wanted:
         return not_applicable("no poll queues were asked for")
-    polling = path.count("poll")
+    polling = path.queues_of("poll")
     if polling is None:
         return unknown("poll queues were asked for; whether there are any is not known", ROOT)
     if polling:
@@ -303,11 +303,11 @@ def cpu_balance(survey: Survey, subject: Subject) -> Finding:
     defaults = default_cpus(path)
     if len(defaults) < 2:
         return not_applicable("it has 1 default queue")
-    if any(hctx.cut for hctx in path.hctxs if hctx.index in defaults and hctx.submitters is None):
+    if any(hctx.cut for hctx in path.hctxs if hctx.queue_num in defaults and hctx.submitters is None):
         return unknown("the kernel cut the list of CPUs of a queue short", ROOT)
     counts = {index: len(cpus) for index, cpus in defaults.items()}
     hidden: set[int] = set()
-    if any(hctx.submitters is None for hctx in path.hctxs if hctx.index in defaults):
+    if any(hctx.submitters is None for hctx in path.hctxs if hctx.queue_num in defaults):
         if survey.cpus.possible is None:
             return unknown("which CPUs there are is not known", "a readable devices/system/cpu/possible in sysfs")
         hidden = set(survey.cpus.possible).difference(*defaults.values())
@@ -334,12 +334,12 @@ def best_minimum(counts: Mapping[int, int], more: int) -> int:
 def default_cpus(path: NvmePath) -> dict[int, set[int]]:
     """CPUs of each default hctx; those that an untouched poll map has put on hctx 0 are not its own."""
     cpus = [set(hctx.cpus if hctx.submitters is None else hctx.submitters) for hctx in path.hctxs]
-    defaults = {hctx.index: each for hctx, each in zip(path.hctxs, cpus, strict=True) if hctx.type == "default"}
+    defaults = {hctx.queue_num: each for hctx, each in zip(path.hctxs, cpus, strict=True) if hctx.type == "default"}
     types = [hctx.type for hctx in path.hctxs if hctx.type is not None]
     if poll_on_zero([tuple(each) for each in cpus], types):
         for index, each in defaults.items():
-            if index != path.hctxs[0].index:
-                defaults[path.hctxs[0].index] -= each
+            if index != path.hctxs[0].queue_num:
+                defaults[path.hctxs[0].queue_num] -= each
     return defaults
 
 

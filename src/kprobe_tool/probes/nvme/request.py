@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from typing import NamedTuple
 
 from kprobe_tool.native import kcore, nvme
 from kprobe_tool.native.sysfs import Tree
@@ -38,8 +38,7 @@ class RequestSource(StrEnum):
 FROM_KERNEL = frozenset({RequestSource.KCORE, RequestSource.KPROBE_EVENT})
 
 
-@dataclass(frozen=True)
-class QueueRequest:
+class QueueRequest(NamedTuple):
     """``value`` I/O queues, the best guess, None where nothing is known; what was asked for lies between ``at_least``
     and ``at_most``, None where that has no bound. ``doubt`` says in words what keeps the three from being one.
 
@@ -69,8 +68,7 @@ class QueueRequest:
         return self.options if self.source in FROM_KERNEL else None
 
 
-@dataclass(frozen=True)
-class ConnectOptions:
+class ConnectOptions(NamedTuple):
     """Options of one fabrics controller, and how they are known."""
 
     source: RequestSource
@@ -81,22 +79,20 @@ class ConnectOptions:
     io_queues: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True)
-class PciOptions:
+class PciOptions(NamedTuple):
     """What the last reset of a PCI controller found, and how that is known."""
 
     source: RequestSource
     options: nvme.RunningPci
 
 
-@dataclass(frozen=True)
-class Context:
+class Context(NamedTuple):
     """What a host says for all its controllers. ``running`` is by instance; ``configured`` is most specific first."""
 
     cpus: Cpus
     parameters: Parameters
     algorithm: Algorithm | None = None
-    running: Mapping[int, ConnectOptions | PciOptions] = field(default_factory=dict)
+    running: Mapping[int, ConnectOptions | PciOptions] = {}
     configured: Sequence[Configuration] = ()
 
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.nvme.split import Algorithm, ConnectOutcome, Options, connect, request
@@ -20,8 +20,7 @@ LARGEST = 65535
 HINT = "as in io=8,write=2,poll=2,granted=4"
 
 
-@dataclass(frozen=True)
-class Scenario:
+class Scenario(NamedTuple):
     """A request: queue counts, CPUs, completion vectors of an RDMA device (None: as many as needed), and the grants
     of now and of the connect before (None: all that was asked; no connect before)."""
 
@@ -43,11 +42,10 @@ class Scenario:
         return self.cpus or max(self.io, self.write, self.poll)
 
     def as_dict(self) -> dict[str, object]:
-        return {**asdict(self), "cpus": self.enough_cpus}
+        return {**self._asdict(), "cpus": self.enough_cpus}
 
 
-@dataclass(frozen=True)
-class Simulation:
+class Simulation(NamedTuple):
     algorithm: Algorithm
     kernels: str
     outcome: ConnectOutcome
@@ -59,7 +57,7 @@ def parse(text: str) -> Scenario:
     values: dict[str, int] = {}
     for part in text.split(","):
         name, _, value = part.partition("=")
-        if name not in Scenario.__dataclass_fields__ or name in values:
+        if name not in Scenario._fields or name in values:
             raise Error(
                 f"--simulate '{text}'", f"'{part}' is not one of its fields, or stands there twice", hint=HINT
             )

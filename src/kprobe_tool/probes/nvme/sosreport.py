@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import islice
 
 from kprobe_tool.errors import Error
@@ -76,7 +75,7 @@ def parse_kernel_log(lines: Iterable[str]) -> dict[str, LoggedQueues]:
         elif match["pci"]:
             found[name] = LoggedQueues(transport="pcie")
         elif match["created"]:
-            found[name] = replace(queues, granted=int(match["created"]), split=None)
+            found[name] = queues._replace(granted=int(match["created"]), split=None)
         else:
             split = Split(int(match["default"]), int(match["read"]), int(match["poll"]))
             granted = queues.granted if match["mapped"] else split.total

@@ -9,9 +9,8 @@ not exist can be told from one that does not. blk_mq_map_swqueue() dereferences 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 HctxType = Literal["default", "read", "poll"]
 
@@ -33,8 +32,7 @@ class Algorithm(StrEnum):
     ("nvme-fabrics: add queue setup helpers") (in v6.5). Completion vectors count no more."""
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(NamedTuple):
     """The queue counts of ``struct nvmf_ctrl_options`` (drivers/nvme/host/fabrics.h)."""
 
     nr_io_queues: int
@@ -42,8 +40,7 @@ class Options:
     nr_poll_queues: int = 0
 
 
-@dataclass(frozen=True)
-class Split:
+class Split(NamedTuple):
     """``io_queues[HCTX_MAX_TYPES]`` of a controller."""
 
     default: int = 0
@@ -55,8 +52,7 @@ class Split:
         return self.default + self.read + self.poll
 
 
-@dataclass(frozen=True)
-class QueueMap:
+class QueueMap(NamedTuple):
     """``struct blk_mq_queue_map`` of one type. ``cleared`` is a map that the driver left alone: every CPU of it is
     on hctx 0, whatever ``nr_queues`` says."""
 
@@ -66,8 +62,7 @@ class QueueMap:
     cleared: bool = False
 
 
-@dataclass(frozen=True)
-class ConnectOutcome:
+class ConnectOutcome(NamedTuple):
     """What one connect does. ``asked`` is what Set Features (Number of Queues) is sent, ``nr_hw_queues`` what the
     controller grants of it. ``types`` are the types of the hctxs that some CPU is mapped to, None for the others;
     ``missing`` are hctxs that a CPU is mapped to and that do not exist: the kernel dies on the first."""

@@ -7,8 +7,8 @@ import errno as errnos
 import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.native import link, netns, procfs, rds, rds_info, sched
@@ -23,8 +23,7 @@ STRANGER_DEADLINE = 20.0
 """Seconds for a process in a namespace of its own to open a socket; an emulated machine takes one or two."""
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """What the kernel answered one RDS socket: raw answers, and the errno's name for each option that gave none.
 
     ``netns`` is None where the rows can be those of any namespace and must be attributed. ``own_inodes`` are the
@@ -37,8 +36,7 @@ class Reading:
     own_inodes: frozenset[int] = frozenset()
 
 
-@dataclass(frozen=True)
-class Capture:
+class Capture(NamedTuple):
     """Everything read in one go.
 
     ``selected`` are the namespaces asked for. ``leaking``: whether this kernel shows rows across namespaces, None
@@ -51,8 +49,8 @@ class Capture:
     readings: Sequence[Reading]
     selected: Sequence[Netns]
     leaking: bool | None = None
-    local_addresses: Mapping[int, frozenset[str]] = field(default_factory=dict)
-    holders: Mapping[int, Sequence[Process]] = field(default_factory=dict)
+    local_addresses: Mapping[int, frozenset[str]] = {}
+    holders: Mapping[int, Sequence[Process]] = {}
     errors: Sequence[Error] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.native import rds_info
 from kprobe_tool.native.netns import Netns
@@ -18,8 +18,7 @@ End = tuple[str | None, int | None]
 """An address and a port; None where a record of its kind has none."""
 
 
-@dataclass(frozen=True)
-class InfoEntry:
+class InfoEntry(NamedTuple):
     """One record of the list ``source``.
 
     ``netns`` is None for counters, which are the host's, and where nothing proves whose a record is. ``processes``
@@ -148,7 +147,7 @@ def sort_key(entry: InfoEntry) -> tuple[object, ...]:
     """By list and namespace, then by what a reader looks a record up by; the other fields only break ties."""
     record = entry.record
     seq = record.seq if isinstance(record, QueuedMessage) else None
-    fields = [*local_end(record), *remote_end(record), seq, *vars(record).values()]
+    fields = [*local_end(record), *remote_end(record), seq, *record]
     return ORDER[entry.source], entry.netns.inode if entry.netns else 0, [sortable(field) for field in fields]
 
 

@@ -13,8 +13,8 @@ import errno as errnos
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import procfs, rds, rds_info
@@ -28,8 +28,7 @@ SYMBOLS = ("rds_sock_count", "rds_tcp_tc_count", "rds6_tcp_tc_count")
 """Host-wide counters (net/rds/af_rds.c, net/rds/tcp.c) that the fix removed. A second witness, never the verdict."""
 
 
-@dataclass(frozen=True)
-class OptionAnswer:
+class OptionAnswer(NamedTuple):
     """What one RDS_INFO_* option gave to the observer: its rows, how many of them are its own, and how many rows
     the zero-length probe stands for; or the errno's name."""
 
@@ -39,8 +38,7 @@ class OptionAnswer:
     errno: str | None = None
 
 
-@dataclass(frozen=True)
-class DeliveryAttempt:
+class DeliveryAttempt(NamedTuple):
     """A message from the observer to the owner's 127.0.0.1, its sender kept open to the end.
 
     ``arrived`` at the owner; ``errno`` of sendto(2); ``queued`` is how often the message was still seen in its
@@ -56,8 +54,7 @@ class DeliveryAttempt:
     owner_control: bool
 
 
-@dataclass(frozen=True)
-class IsolationExperiment:
+class IsolationExperiment(NamedTuple):
     """Everything that was seen.
 
     ``canary_rows`` are, by option, rows that were there to leak, before the observer read and after. ``bind_errno``

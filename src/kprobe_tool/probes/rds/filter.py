@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native.rds_info import Counter
@@ -40,8 +40,7 @@ CONCERNED = {
 """The lists whose records have the field that a condition looks at."""
 
 
-@dataclass(frozen=True)
-class InfoFilter:
+class InfoFilter(NamedTuple):
     """Every condition that is set must hold; an entry that has no such field does not meet it.
 
     The values of one condition are alternatives. ``pid`` matches any process that holds the socket, ``counter``
@@ -64,7 +63,7 @@ class InfoFilter:
 
     def leaves_any(self, source: str) -> bool:
         """Whether a record of this list can match: ``counter`` leaves those of other lists alone."""
-        return replace(self, counter=()).concerns(source)
+        return self._replace(counter=()).concerns(source)
 
     def match(self, entry: InfoEntry) -> bool:
         record = entry.record

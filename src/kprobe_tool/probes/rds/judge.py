@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from kprobe_tool.checks import Finding, Status
 from kprobe_tool.probes.rds.experiment import IsolationExperiment, OptionAnswer
@@ -22,8 +22,7 @@ class Isolation(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-@dataclass(frozen=True)
-class OptionResult:
+class OptionResult(NamedTuple):
     """One RDS_INFO_* option: rows the observer saw, how many were its own, rows by the zero-length probe, and rows
     that were there to leak. None where the option could not be read."""
 
@@ -36,7 +35,7 @@ class OptionResult:
     errno: str | None = None
 
     def as_dict(self) -> dict[str, object]:
-        return {**vars(self), "outcome": self.outcome.value}
+        return {**self._asdict(), "outcome": self.outcome.value}
 
 
 def judge_option(optname: str, answer: OptionAnswer, canary_rows: int) -> OptionResult:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kprobe_tool.native import rds_info
 from kprobe_tool.native.rds import InfoAnswer
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
     from kprobe_tool.probes.rds.ask import Reading
 
 
-@dataclass(frozen=True)
-class InfoList:
+class InfoList(NamedTuple):
     """One list the kernel keeps. The RDS6 option lists IPv4 and IPv6 and is asked first; the older one knows the
     ``tos`` of connections, and is all there is before Linux v4.19. ``module`` must be loaded for it to exist."""
 
@@ -80,7 +78,7 @@ def records(info_list: InfoList, answers: Mapping[str, InfoAnswer]) -> Iterator[
             if isinstance(record, QueuedMessage) and info_list.name in {"send", "retrans"}:
                 # __rds_inc_msg_cp() reads the IPv4 address from the first bytes of an IPv4-mapped one (every
                 # kernel up to v7.3), which gives 0.0.0.0: no address is better than that one.
-                yield replace(record, laddr=None, faddr=None)
+                yield record._replace(laddr=None, faddr=None)
             else:
                 yield record
 
@@ -104,7 +102,7 @@ def with_tos(records: Sequence[Record], older: Sequence[Record]) -> Iterator[Rec
     }
     for record in records:
         if isinstance(record, Connection | TcpSocket):
-            yield replace(record, tos=next(queues.get(identity(record), repeat(None))))
+            yield record._replace(tos=next(queues.get(identity(record), repeat(None))))
         else:
             yield record
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.checks import Finding, Method, Status
 from kprobe_tool.errors import Error
@@ -15,8 +15,7 @@ ALIAS = "net-pf-21"
 """What sock_create() asks modprobe for (net/socket.c, MODULE_ALIAS_NETPROTO(PF_RDS))."""
 
 
-@dataclass(frozen=True)
-class Presence:
+class Presence(NamedTuple):
     """``registered`` alone decides whether a socket may be opened; the rest is for the reader.
 
     ``autoload`` is what a socket() call of any user would load, None when nothing answers to the alias;

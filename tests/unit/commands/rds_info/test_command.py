@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What rds-info says about rows that may be anybody's."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def test_the_options_are_the_lists() -> None:
 def test_leaking_kernels_have_a_warning(leaking: bool | None, words: list[str]) -> None:
     capture, host = savefile.load(str(CAPTURE))
     selection = Selection((), False, (), SOURCES, InfoFilter())
-    document = document_of(replace(capture, leaking=leaking), host, selection, {})
+    document = document_of(capture._replace(leaking=leaking), host, selection, {})
     assert document.more["leaking"] is leaking
     assert len(document.warnings) == len(words)
     assert all(word in warning for word, warning in zip(words, document.warnings, strict=True))

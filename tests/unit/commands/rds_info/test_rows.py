@@ -16,7 +16,7 @@ def test_a_socket_has_its_holders() -> None:
     assert row == {
         "source": "sockets",
         "netns": {"name": "blue", "inode": 4026531840, "pid": None},
-        **vars(SOCKET),
+        **SOCKET._asdict(),
         "pid": 3,
         "comm": "a",
         "holders": [3, 9],

@@ -9,7 +9,6 @@ it, and in full where the kernel wrote into it.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -69,8 +68,15 @@ def answer_of(call: Call, row: Row) -> CallAnswer:
 
 def report_row(report: SyscallReport) -> Row:
     """A report as data that JSON can have."""
-    row: Row = json.loads(json.dumps(dataclasses.asdict(report)))
+    row: Row = json.loads(json.dumps(with_names(report)))
     return row
+
+
+def with_names(value: object) -> object:
+    """A record, and what it is made of, as a mapping of its fields."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return {name: with_names(each) for name, each in value._asdict().items()}
+    return [with_names(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 class Recorder(Prober):

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from kprobe_tool.probes.extensible_structs import compare
@@ -115,8 +113,8 @@ def test_flags_of_older_releases_that_are_absent_are_missing(since: str, method:
 def test_require_of_what_is_not_reachable_says_why() -> None:
     blocked = report(OLD, reachable=Reachability.BLOCKED)
     assert compare.require(blocked, "OLD").reason == "blocked"
-    assert compare.require(replace(blocked, reasons=("EPERM", "more")), "OLD").reason == "EPERM; more"
-    unprobed = replace(report(flag("F", "7.2", Support.UNKNOWN)), reasons=("not probed",))
+    assert compare.require(blocked._replace(reasons=("EPERM", "more")), "OLD").reason == "EPERM; more"
+    unprobed = report(flag("F", "7.2", Support.UNKNOWN))._replace(reasons=("not probed",))
     assert compare.require(unprobed, "F").reason == "not probed"
 
 

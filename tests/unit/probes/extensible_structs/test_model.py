@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import replace
 
 import pytest
 
@@ -71,5 +70,5 @@ def test_flags_may_share_their_release() -> None:
 def test_two_witnesses_of_the_size_must_agree(
     size: int | None, check_fields: int | None, btf: int | None, agree: bool | None
 ) -> None:
-    report = replace(REPORT, size=Size(size), size_check_fields=check_fields, size_btf=btf)
+    report = REPORT._replace(size=Size(size), size_check_fields=check_fields, size_btf=btf)
     assert report.sizes_agree is agree

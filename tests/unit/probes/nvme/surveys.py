@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from kprobe_tool.checks import Finding, Status
@@ -34,8 +33,8 @@ def with_options(survey: Survey, options: Options, value: int, following: int, *
 
 
 def with_request(survey: Survey, request: QueueRequest, **fields: Any) -> Survey:
-    subject = replace(survey.subjects[0], request=request, **fields)
-    return replace(survey, subjects=(subject, *survey.subjects[1:]))
+    subject = survey.subjects[0]._replace(request=request, **fields)
+    return survey._replace(subjects=(subject, *survey.subjects[1:]))
 
 
 def survey_of(controller: Controller, *others: Controller, **fields: Any) -> Survey:

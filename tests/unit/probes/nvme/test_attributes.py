@@ -50,7 +50,7 @@ def read(root: Path) -> list[Controller]:
 
 def queue_counts(controller: Controller) -> tuple[int | None, ...]:
     assert controller.path is not None
-    return tuple(controller.path.count(kind) for kind in ("default", "read", "poll"))
+    return tuple(controller.path.queues_of(kind) for kind in ("default", "read", "poll"))
 
 
 @pytest.mark.parametrize("debugfs", [True, False], ids=["root", "nobody"])
@@ -123,7 +123,7 @@ def test_hostile_cpu_list(tmp_path: Path, content: bytes) -> None:
     (found,) = read(tmp_path)
     assert [problem.subject for problem in found.problems] == ["nvme0: nvme0c0n1/mq/1/cpu_list"]
     assert found.path is not None
-    assert [hctx.index for hctx in found.path.hctxs] == [0]
+    assert [hctx.queue_num for hctx in found.path.hctxs] == [0]
     # With one hctx missing the others allow no conclusion.
     assert found.path.type_source is None
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,7 +132,7 @@ def test_controller_that_cannot_be_read_is_unknown() -> None:
 def test_queues_that_cannot_be_read_are_unknown(check_id: str) -> None:
     assert status(survey_of(QUEUES_NOT_READ), check_id) is Status.UNKNOWN
     # One queue of four that could not be read must not pass for three mapped.
-    torn = make_controller(paths=(replace(ONE_EACH, hctxs=ONE_EACH.hctxs[:3], complete=False),))
+    torn = make_controller(paths=(ONE_EACH._replace(hctxs=ONE_EACH.hctxs[:3], complete=False),))
     assert status(survey_of(torn), check_id) is Status.UNKNOWN
     # Another namespace of the same controller could be read, and has the same queues.
     both = make_controller(paths=(*torn.paths, ONE_EACH), paths_read=False)
@@ -163,9 +162,9 @@ def test_a_shortfall_oopses_by_the_rule_of_the_kernel(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "tcp-all")))
     assert findings_of(survey)[OOPS].status is Status.UNKNOWN
     for fixed in (Algorithm.TRANSPORT, Algorithm.FABRICS):
-        finding = findings_of(replace(survey, algorithm=fixed))[OOPS]
+        finding = findings_of(survey._replace(algorithm=fixed))[OOPS]
         assert (finding.status, finding.method) == (Status.OK, Method.SYMBOL)
-    finding = findings_of(replace(survey, algorithm=Algorithm.REQUEST))[OOPS]
+    finding = findings_of(survey._replace(algorithm=Algorithm.REQUEST))[OOPS]
     assert (finding.status, finding.method) == (Status.AFFECTED, Method.VERSION)
 
 
@@ -193,11 +192,11 @@ def test_smaller_grants_that_are_deadly_are_told(tmp_path: Path) -> None:
 )
 def test_stale_grants_of_a_newer_kernel(tmp_path: Path, release: str, expected: Status) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
-    assert status(replace(survey, release=release), STALE) is expected
+    assert status(survey._replace(release=release), STALE) is expected
 
 
 def test_stale_grants_without_types() -> None:
-    untyped = replace(ONE_EACH, type_source=None, hctxs=tuple(replace(each, type=None) for each in ONE_EACH.hctxs))
+    untyped = ONE_EACH._replace(type_source=None, hctxs=tuple(each._replace(type=None) for each in ONE_EACH.hctxs))
     for check_id in (STALE, BALANCE):
         assert status(survey_of(make_controller(paths=(untyped,))), check_id) is Status.UNKNOWN
     assert status(survey_of(make_controller()), STALE) is Status.OK
@@ -235,10 +234,10 @@ def test_path_that_cannot_be_read() -> None:
     assert status(survey_of(make_controller()), PATHS) is Status.NOT_APPLICABLE
     assert status(survey_of(make_controller(), fewer), PATHS) is Status.OK
     assert status(survey_of(fewer, make_controller()), PATHS) is Status.AFFECTED
-    assert status(survey_of(make_controller(), replace(NOT_READ, name="nvme2")), PATHS) is Status.UNKNOWN
+    assert status(survey_of(make_controller(), NOT_READ._replace(name="nvme2")), PATHS) is Status.UNKNOWN
     half = make_controller(name="nvme2", queue_count=None)
     assert status(survey_of(make_controller(), half), PATHS) is Status.UNKNOWN
-    assert status(survey_of(make_controller(), replace(half, subsysnqn="nqn.other")), PATHS) is Status.NOT_APPLICABLE
+    assert status(survey_of(make_controller(), half._replace(subsysnqn="nqn.other")), PATHS) is Status.NOT_APPLICABLE
     # It is affected whatever the third says.
     assert status(survey_of(fewer, make_controller(), half), PATHS) is Status.AFFECTED
 
@@ -278,7 +277,7 @@ def test_what_settles_whether_more_was_asked_for() -> None:
     """Who has the options from the kernel already is not sent to root again."""
     guess = QueueRequest(4, RequestSource.CONFIGURATION, doubt="perhaps")
     assert findings_of(with_request(survey_of(make_controller()), guess))[GRANTED].settle == judge.ROOT
-    known = replace(guess, source=RequestSource.KCORE, options=Options(4))
+    known = guess._replace(source=RequestSource.KCORE, options=Options(4))
     assert "a new connection" in str(findings_of(with_request(survey_of(make_controller()), known))[GRANTED].settle)
 
 
@@ -286,7 +285,7 @@ def test_stale_grants_by_the_rule_of_the_kernel(tmp_path: Path) -> None:
     """v5.0 maps CPUs to what was asked for: any smaller grant is deadly."""
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
     grants = {
-        algorithm: findings_of(replace(survey, algorithm=algorithm))[STALE].evidence["deadly_grants"]
+        algorithm: findings_of(survey._replace(algorithm=algorithm))[STALE].evidence["deadly_grants"]
         for algorithm in (None, *Algorithm)
     }
     assert grants == {

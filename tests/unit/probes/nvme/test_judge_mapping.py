@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,9 +52,9 @@ def test_last_hctx_offline(tmp_path: Path) -> None:
 
 def test_offline_with_a_cut_list() -> None:
     """CPUs that the kernel had no room for may be online."""
-    offline = replace(FOUR, online=(0,))
+    offline = FOUR._replace(online=(0,))
     cut = path_of(hctx(0, 0), hctx(1, 1, cut=True))
-    survey = replace(survey_of(make_controller(paths=(cut,), queue_count=3)), cpus=offline)
+    survey = survey_of(make_controller(paths=(cut,), queue_count=3))._replace(cpus=offline)
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
 
@@ -63,7 +62,7 @@ def test_offline_of_unknown_types() -> None:
     """Where neither options nor types are known, what the next connect reaches is not."""
     hctxs = (hctx(0, 0, 1, kind=None), hctx(1, 2, 3, kind=None))
     path = NvmePath("nvme0c0n1", hctxs)
-    survey = replace(survey_of(make_controller(paths=(path,), queue_count=3)), cpus=replace(FOUR, online=(0, 1)))
+    survey = survey_of(make_controller(paths=(path,), queue_count=3))._replace(cpus=FOUR._replace(online=(0, 1)))
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
 
@@ -86,7 +85,7 @@ def test_isolated_queue_cannot_reconnect() -> None:
         ("pcie", 9, path_of(hctx(0, 0, 1), *(hctx(n, n - 1, kind="read") for n in (1, 2, 3, 4))), Status.OK),
         # Some CPUs share a queue, so those that are not mapped are not for want of CPUs.
         ("pcie", 9, path_of(hctx(0, 0, 1), hctx(1, 2, 3)), Status.AFFECTED),
-        ("pcie", 9, replace(ONE_EACH, type_source=None), Status.UNKNOWN),
+        ("pcie", 9, ONE_EACH._replace(type_source=None), Status.UNKNOWN),
     ],
 )
 def test_queues_that_are_not_mapped_are_told(transport: str, granted: int, path: NvmePath, expected: Status) -> None:
@@ -95,7 +94,7 @@ def test_queues_that_are_not_mapped_are_told(transport: str, granted: int, path:
 
 
 def test_queue_count_without_cpus() -> None:
-    survey = replace(survey_of(make_controller(transport="pcie", queue_count=9)), cpus=Cpus(None, None))
+    survey = survey_of(make_controller(transport="pcie", queue_count=9))._replace(cpus=Cpus(None, None))
     assert status(survey, COUNT) is Status.UNKNOWN
 
 
@@ -117,14 +116,14 @@ def test_poll_queues_without_debugfs_or_io_poll(tmp_path: Path) -> None:
     ],
 )
 def test_poll_queues_asked_for(io_poll: bool | None, options: Options | None, expected: Status) -> None:
-    survey = survey_of(make_controller(paths=(replace(ONE_EACH, io_poll=io_poll),)))
+    survey = survey_of(make_controller(paths=(ONE_EACH._replace(io_poll=io_poll),)))
     if options:
         survey = with_options(survey, options, 4, 4)
     finding = findings_of(survey)[POLL]
     assert finding.status is expected
     if expected is Status.AFFECTED:
         assert finding.evidence == {"asked": options.nr_poll_queues if options else None, "hctx_0_shown": None}
-    untyped = replace(ONE_EACH, io_poll=True, type_source=None)
+    untyped = ONE_EACH._replace(io_poll=True, type_source=None)
     assert status(survey_of(make_controller(paths=(untyped,))), POLL) is Status.UNKNOWN
 
 
@@ -164,10 +163,10 @@ def test_balance_with_isolated_cpus(path: NvmePath, expected: Status) -> None:
 
 def test_balance_by_debugfs() -> None:
     """Root sees to which queue the isolated CPUs 2 and 3 submit."""
-    fair = path_of(replace(hctx(0, 0, 1), submitters=(0, 1)), replace(hctx(1), submitters=(2, 3)))
+    fair = path_of(hctx(0, 0, 1)._replace(submitters=(0, 1)), hctx(1)._replace(submitters=(2, 3)))
     assert status(survey_of(make_controller(paths=(fair,))), BALANCE) is Status.OK
     # By the lists alone: one CPU each.
-    unfair = path_of(replace(hctx(0, 0), submitters=(0, 2, 3)), replace(hctx(1, 1), submitters=(1,)))
+    unfair = path_of(hctx(0, 0)._replace(submitters=(0, 2, 3)), hctx(1, 1)._replace(submitters=(1,)))
     finding = findings_of(survey_of(make_controller(paths=(unfair,))))[BALANCE]
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"cpus_per_queue": {0: 3, 1: 1}})
 
@@ -182,7 +181,7 @@ def test_balance_of_a_kernel_with_isolated_cpus(tmp_path: Path) -> None:
 
 
 def test_balance_without_possible_cpus() -> None:
-    survey = replace(survey_of(make_controller()), cpus=Cpus(None, (0, 1, 2, 3)))
+    survey = survey_of(make_controller())._replace(cpus=Cpus(None, (0, 1, 2, 3)))
     assert status(survey, BALANCE) is Status.UNKNOWN
 
 
@@ -194,14 +193,14 @@ def test_balance_without_the_untouched_poll_map(tmp_path: Path) -> None:
 
 def test_unknown_online_cpus(tmp_path: Path) -> None:
     trees.controller(tmp_path)
-    survey = replace(survey_host(str(tmp_path)), cpus=Cpus(None, None))
+    survey = survey_host(str(tmp_path))._replace(cpus=Cpus(None, None))
     assert findings_of(survey)[OFFLINE].status is Status.UNKNOWN
 
 
 def test_one_cut_list_among_those_offline() -> None:
     """Hctx 0 is without an online CPU for certain; hctx 1 may not be, so which the next connect stops at is open."""
     path = path_of(hctx(0, 0), hctx(1, 1, cut=True), hctx(2, 2))
-    survey = replace(survey_of(make_controller(paths=(path,), queue_count=4)), cpus=replace(FOUR, online=(2,)))
+    survey = survey_of(make_controller(paths=(path,), queue_count=4))._replace(cpus=FOUR._replace(online=(2,)))
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
 
@@ -209,12 +208,12 @@ def test_offline_reached_by_what_is_asked_for_with_fewer_cpus() -> None:
     """One read and three write queues, two CPUs left: three are asked for next, and hctx 2 has CPUs 2 and 3."""
     reading = hctx(3, 0, 1, 2, 3, kind="read")
     path = path_of(hctx(0, 0), hctx(1, 1), hctx(2, 2, 3), reading)
-    survey = replace(survey_of(make_controller(paths=(path,))), cpus=replace(FOUR, online=(0, 1)))
+    survey = survey_of(make_controller(paths=(path,)))._replace(cpus=FOUR._replace(online=(0, 1)))
     finding = findings_of(survey)[OFFLINE]
     assert finding.status is Status.AFFECTED
     assert "until a CPU of queue 2 is online" in finding.reason
     both = path_of(hctx(0, 0), hctx(1, 1), hctx(2, 2), hctx(3, 3))
-    survey = replace(survey_of(make_controller(paths=(both,))), cpus=replace(FOUR, online=(0, 1)))
+    survey = survey_of(make_controller(paths=(both,)))._replace(cpus=FOUR._replace(online=(0, 1)))
     assert (
         "until a CPU of queues 2-3 is online" in findings_of(with_options(survey, Options(4), 4, 4))[OFFLINE].reason
     )
@@ -227,8 +226,8 @@ def test_queues_beyond_the_cpus_in_words() -> None:
 
 
 def test_one_poll_queue_is_asked_for() -> None:
-    first = replace(hctx(0, 0, 1, 2, 3), shown="poll")
-    path = replace(path_of(first, replace(hctx(1, 2, 3), shown="default")), io_poll=False)
+    first = hctx(0, 0, 1, 2, 3)._replace(shown="poll")
+    path = path_of(first, hctx(1, 2, 3)._replace(shown="default"))._replace(io_poll=False)
     finding = findings_of(with_options(survey_of(make_controller(paths=(path,))), Options(2, 0, 1), 3, 3))[POLL]
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"asked": 1, "hctx_0_shown": "poll"})
 
@@ -247,7 +246,7 @@ def test_one_poll_queue_is_asked_for() -> None:
         (path_of(hctx(0, 0, 1, 2), hctx(1, 3)), Status.AFFECTED, "1 to 3 CPUs for each default queue"),
         # Of hctx 1 debugfs says nothing, so the isolated CPU 3 may be its.
         (
-            path_of(replace(hctx(0, 0, 1), submitters=(0, 1)), hctx(1, 2)),
+            path_of(hctx(0, 0, 1)._replace(submitters=(0, 1)), hctx(1, 2)),
             Status.UNKNOWN,
             "which queues serve 1 CPU (3), isolated from the lists, is not known",
         ),

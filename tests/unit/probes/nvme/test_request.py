@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ from . import trees
 
 FOUR = Cpus(possible=(0, 1, 2, 3), online=(0, 1, 2, 3))
 THREE = Cpus(possible=(0, 1, 2, 3), online=(0, 2, 3), born={0: 1, 2: 3, 3: 4})
-STEADY = replace(FOUR, born={0: 1, 1: 2, 2: 3, 3: 4})
+STEADY = FOUR._replace(born={0: 1, 1: 2, 2: 3, 3: 4})
 
 
 def fabrics(granted: int = 4, transport: str = "tcp", **fields: Any) -> Controller:
@@ -100,7 +99,7 @@ def test_pci_without_its_module() -> None:
     assert (found.value, found.source, found.exact) == (None, None, False)
     none = Cpus(possible=None, online=None)
     assert find_request(pci(), Context(none, Parameters(0, 0))).value is None
-    assert find_request(pci(), replace(pci_context(shared_tags=False), cpus=none)).value is None
+    assert find_request(pci(), pci_context(shared_tags=False)._replace(cpus=none)).value is None
 
 
 def test_inference_is_labelled() -> None:

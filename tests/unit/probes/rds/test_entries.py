@@ -3,7 +3,6 @@
 
 import ctypes
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ def test_without_the_rds6_options(capture: Capture) -> None:
     queues = [entry.record for entry in found if entry.source in {"send", "retrans"}]
     assert queues
     assert {(local_end(record)[0], remote_end(record)[0]) for record in queues} == {(None, None)}
-    assert all(vars(entry.record)["tos"] is not None for entry in found if entry.source in {"connections", "tcp"})
+    assert all(entry.record._asdict()["tos"] is not None for entry in found if entry.source in {"connections", "tcp"})
     assert {entry.source for entry in found} >= {"sockets", "recv", "counters"}
 
 
@@ -93,7 +92,7 @@ def test_leaking_kernels_are_attributed() -> None:
     assert {entry.netns.name for entry in found if entry.netns} == {"kt-a", "kt-b"}
     # Asked for one namespace, the other's rows are left out.
     one = [space for space in capture.selected if space.name == "kt-a"]
-    only = replace(capture, selected=one)
+    only = capture._replace(selected=one)
     left = [entry for entry in entries(only, LISTS) if entry.source == "tcp"]
     assert left == [entry for entry in found if entry.netns and entry.netns.name == "kt-a"]
 
@@ -103,19 +102,19 @@ def test_where_nothing_is_known_of_leaks_only_proof_counts() -> None:
     capture, _ = savefile.load(str(next(path for path in CAPTURES if path.stem.startswith("6.12.43"))))
     (reading, *_) = capture.readings
     asked = next(space for space in capture.selected if space.name == "kt-a")
-    unknown = Capture([replace(reading, netns=None)], [asked], None)
+    unknown = Capture([reading._replace(netns=None)], [asked], None)
     assert {entry.netns for entry in entries(unknown, LISTS)} == {None}
     # A socket that a process of the namespace holds is proof.
     ours = next(entry.record for entry in entries(capture, ["sockets"]) if entry.netns == asked)
-    inode = vars(ours)["inum"]
-    held = replace(unknown, holders={inode: [Process(7, "ours", asked.inode)]})
+    inode = ours._asdict()["inum"]
+    held = unknown._replace(holders={inode: [Process(7, "ours", asked.inode)]})
     proven = [entry for entry in entries(held, LISTS) if entry.netns == asked]
     assert ours in [entry.record for entry in proven]
     assert all(entry.processes for entry in proven)
     # One that processes of two namespaces hold is none, and one of another namespace is not shown.
-    both = replace(unknown, holders={inode: [Process(7, "ours", asked.inode), Process(8, "theirs", 1)]})
+    both = unknown._replace(holders={inode: [Process(7, "ours", asked.inode), Process(8, "theirs", 1)]})
     assert not [entry for entry in entries(both, LISTS) if entry.netns == asked]
-    theirs = replace(unknown, holders={inode: [Process(8, "theirs", 1)]})
+    theirs = unknown._replace(holders={inode: [Process(8, "theirs", 1)]})
     assert ours not in [entry.record for entry in entries(theirs, LISTS)]
 
 
@@ -159,8 +158,8 @@ def test_only_connections_send() -> None:
     """A flag of connections, and of nothing else."""
     connection = Connection(1, 1, "10.0.0.1", "10.0.0.2", "tcp", 5, None)
     assert InfoEntry("connections", None, connection).sending is True
-    assert InfoEntry("connections", None, replace(connection, flags=4)).sending is False
-    assert InfoEntry("connections", None, replace(connection, flags=0)).sending is False
+    assert InfoEntry("connections", None, connection._replace(flags=4)).sending is False
+    assert InfoEntry("connections", None, connection._replace(flags=0)).sending is False
     assert InfoEntry("sockets", None, RdsSocket(1, "::", "::", 0, 0, 1, 7)).sending is None
 
 

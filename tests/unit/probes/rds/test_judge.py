@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the experiment's answers mean. The experiment itself runs in booted kernels."""
 
-from dataclasses import replace
-
 import pytest
 
 from kprobe_tool.checks import Status
@@ -83,19 +81,19 @@ def test_each_list_counts_for_the_verdicts(
     ("attempt", "status", "delivered"),
     [
         (DROPPED, OK, False),
-        (replace(DROPPED, arrived=True), AFFECTED, True),
+        (DROPPED._replace(arrived=True), AFFECTED, True),
         # What arrived, arrived, whatever else went wrong.
         (DeliveryAttempt(True, None, None, False, False), AFFECTED, True),
         # Each of these was an "ok" once: the message had not been handed over, or nothing could be.
-        (replace(DROPPED, queued=1), UNKNOWN, None),
-        (replace(DROPPED, queued=None), UNKNOWN, None),
-        (replace(DROPPED, sender_control=False), UNKNOWN, None),
-        (replace(DROPPED, owner_control=False), UNKNOWN, None),
-        (replace(DROPPED, errno="EAGAIN"), UNKNOWN, None),
+        (DROPPED._replace(queued=1), UNKNOWN, None),
+        (DROPPED._replace(queued=None), UNKNOWN, None),
+        (DROPPED._replace(sender_control=False), UNKNOWN, None),
+        (DROPPED._replace(owner_control=False), UNKNOWN, None),
+        (DROPPED._replace(errno="EAGAIN"), UNKNOWN, None),
     ],
 )
 def test_delivery_is_judged_by_its_controls(attempt: DeliveryAttempt, status: Status, delivered: bool | None) -> None:
-    finding = finding_of("rds-netns-delivery", replace(experiment_of({}), delivery=attempt))
+    finding = finding_of("rds-netns-delivery", experiment_of({})._replace(delivery=attempt))
     assert finding.status is status
     assert finding.evidence["delivered"] is delivered
 
@@ -104,7 +102,7 @@ def test_delivery_is_judged_by_its_controls(attempt: DeliveryAttempt, status: St
     ("errno", "status", "taken"), [(None, OK, False), ("EADDRINUSE", AFFECTED, True), ("EACCES", UNKNOWN, None)]
 )
 def test_a_taken_address_is_affected(errno: str | None, status: Status, taken: bool | None) -> None:
-    finding = finding_of("rds-bind-netns", replace(experiment_of({}), bind_errno=errno))
+    finding = finding_of("rds-bind-netns", experiment_of({})._replace(bind_errno=errno))
     assert finding.status is status
     assert finding.evidence["bind_taken"] is taken
 

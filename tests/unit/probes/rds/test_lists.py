@@ -54,15 +54,15 @@ def test_only_messages_that_wait_to_be_sent_have_no_address() -> None:
     raw = bytes(rds_info.rds_info_message(laddr=HERE, faddr=THERE))
     answers = {option.name: InfoAnswer(option, len(raw), raw)}
     (record,) = records(LISTS["recv"], answers)
-    assert (vars(record)["laddr"], vars(record)["faddr"]) == ("127.0.0.1", "127.0.0.2")
+    assert (record._asdict()["laddr"], record._asdict()["faddr"]) == ("127.0.0.1", "127.0.0.2")
     for name in ("send", "retrans"):
         option = LISTS[name].v4
         (record,) = records(LISTS[name], {option.name: InfoAnswer(option, len(raw), raw)})
-        assert (vars(record)["laddr"], vars(record)["faddr"]) == (None, None)
+        assert (record._asdict()["laddr"], record._asdict()["faddr"]) == (None, None)
     option = LISTS["sockets"].v4
     raw = bytes(rds_info.rds_info_socket(bound_addr=HERE))
     (record,) = records(LISTS["sockets"], {option.name: InfoAnswer(option, len(raw), raw)})
-    assert vars(record)["bound_addr"] == "127.0.0.1"
+    assert record._asdict()["bound_addr"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
@@ -99,7 +99,7 @@ def connection(tos: int | None, faddr: str = "10.0.0.2", seq: int = 1) -> Connec
 def test_tos_comes_from_the_older_option(
     newer: list[Connection], older: list[Connection], tos: list[int | None]
 ) -> None:
-    assert [vars(record)["tos"] for record in with_tos(newer, older)] == tos
+    assert [record._asdict()["tos"] for record in with_tos(newer, older)] == tos
 
 
 def test_other_records_pass_unchanged() -> None:

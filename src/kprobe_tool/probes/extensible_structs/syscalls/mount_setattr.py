@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno as errnos
 from collections.abc import Sequence
-from dataclasses import replace
 
 from kprobe_tool.native import mount
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
@@ -53,7 +52,7 @@ ATTR_CLR = (
     *RESTRICTIONS,
     Flag("MOUNT_ATTR__ATIME", mount.MOUNT_ATTR__ATIME, "5.12"),
     NODIRATIME,
-    replace(IDMAP, always_refused=True),
+    IDMAP._replace(always_refused=True),
     NOSYMFOLLOW,
 )
 PROPAGATION = flags_since(

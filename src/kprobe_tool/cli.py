@@ -8,7 +8,6 @@ import io
 import os
 import re
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
@@ -39,7 +38,7 @@ COMMANDS = {
     "verifier-log": ("kprobe_tool.commands.verifier_log", "Explain what the BPF verifier says about a program."),
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
-PLUGIN = re.compile(r"(?<!\S)(-[qv]*o *|--output[= ])nrpe(?!\S)")
+PLUGIN = r"(?<!\S)(-[qv]*o *|--output[= ])nrpe(?!\S)"
 """In a command line, also one that click refuses: a monitoring system is waiting for a plugin's answer."""
 COMPLETING = "_KPROBE_TOOL_COMPLETE"
 """Set by the shell that wants completion, as click reads it."""
@@ -163,6 +162,8 @@ def run(args: list[str]) -> int:
             raise
         return ExitCode.BROKEN_PIPE if stop.code == 1 else ExitCode.CANNOT_RUN
     except Exception:  # a bug; Python's own exit code for it is 1, which would read as FOUND
+        import traceback
+
         with contextlib.suppress(OSError):
             traceback.print_exc()
         return refuse("this is a bug in kprobe-tool, please report it with the lines above", path, args)
@@ -175,7 +176,7 @@ def refuse(
     # Where stderr is what fails, the exit code alone tells.
     with contextlib.suppress(OSError):
         say(reason, " ".join(path))
-    if not PLUGIN.search(" ".join(args)):
+    if not re.search(PLUGIN, " ".join(args)):
         return code
     from kprobe_tool.report import nrpe
 

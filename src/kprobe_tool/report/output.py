@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from enum import StrEnum
 from importlib import import_module
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import click
 
-from kprobe_tool import files
 from kprobe_tool.errors import Error
-from kprobe_tool.report.document import Document
 from kprobe_tool.report.text import escape
+
+if TYPE_CHECKING:
+    from kprobe_tool.report.document import Document
 
 PROGRAM = "kprobe-tool"
 CHUNK = 1024
@@ -59,6 +61,8 @@ def emit(document: Document, output: Output, *, path: str | None = None, quiet: 
     """
     lines = iter(render(document, output))
     if path is not None:
+        from kprobe_tool import files
+
         files.replace(path, map(click.unstyle, lines), mode=0o644)
     while chunk := list(itertools.islice(lines, CHUNK)):
         click.echo("\n".join(chunk))

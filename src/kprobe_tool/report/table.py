@@ -7,14 +7,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 import click
-import tabulate
 
 from kprobe_tool.report.document import Column, Document, Row, Span, Table
 from kprobe_tool.report.text import escape, width, wrap_items, wrap_text
-
-# Two blanks between columns are enough; two more behind each title, as tabulate has it, make the lines longer than
-# wrap_room() reckons.
-tabulate.MIN_PADDING = 0
 
 WRAP_MIN = 24
 """A wrapped column narrower than this is unreadable; the line is longer then."""
@@ -55,6 +50,12 @@ def style(span: Span) -> str:
 
 
 def grid(table: Table, *, wide: bool) -> list[str]:
+    # Not for a document whose tables are empty.
+    import tabulate
+
+    # Two blanks between columns are enough; two more behind each title, as tabulate has it, make the lines longer
+    # than wrap_room() reckons.
+    tabulate.MIN_PADDING = 0
     columns = [column for column in table.columns if wide or not column.wide]
     cells = [[cell(column.of(row)) for column in columns] for row in table.rows]
     room = None if wide else wrap_room(columns, cells)

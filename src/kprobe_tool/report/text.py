@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import textwrap
-import unicodedata
 
 UNPRINTABLE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 """Unicode categories that move the cursor, change the direction of writing, or stand for nothing."""
@@ -15,6 +14,9 @@ def escape(text: str) -> str:
     """Text from outside with everything that a terminal would obey written as ``\\xNN`` or ``\\uNNNN``."""
     if text.isascii() and text.isprintable():
         return text
+    # Most text has no need of it.
+    import unicodedata
+
     return "".join(escape_char(char) if unicodedata.category(char) in UNPRINTABLE else char for char in text)
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 PARTS = {
-    "test_signals::test_to_the_end": "Run to the end, with the host compared before and after",
-    "test_signals::test_signals": "SIGINT, SIGTERM and SIGKILL at points spread over a run",
+    "test_signals::test_a_run_to_the_end_changes_nothing": "Run to the end, with the host compared before and after",
+    "test_signals::test_a_signal_changes_nothing": "SIGINT, SIGTERM and SIGKILL at points spread over a run",
     "test_denials": "One system call refused, with EPERM and with ENOSYS, for each that the command makes",
     "test_environments": "Closed and full streams, limits, no /proc, no /sys, hidden processes, other roots, "
     "containers, users, hostile words",

@@ -99,7 +99,7 @@ def undisturbed(invocation: Invocation) -> Claims:
 
 @pytest.mark.parametrize("errno", ERRNOS)
 @pytest.mark.parametrize("invocation", ASKED, ids=str)
-def test_refused(invocation: Invocation, errno: str, tmp_path: Path) -> None:
+def test_a_refused_call_changes_no_verdict(invocation: Invocation, errno: str, tmp_path: Path) -> None:
     whole = undisturbed(invocation)
     wrong = []
     for call in used(invocation, tmp_path):

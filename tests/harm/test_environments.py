@@ -132,7 +132,9 @@ def here(environment: Environment) -> None:
 
 @pytest.mark.parametrize("invocation", ASKED, ids=str)
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda environment: environment.name)
-def test_environment(environment: Environment, invocation: Invocation, undisturbed: Undisturbed) -> None:
+def test_an_odd_environment_changes_no_verdict(
+    environment: Environment, invocation: Invocation, undisturbed: Undisturbed
+) -> None:
     here(environment)
     if invocation not in undisturbed:
         undisturbed[invocation] = claims(run(invocation.arguments).stdout)
@@ -153,7 +155,7 @@ def test_environment(environment: Environment, invocation: Invocation, undisturb
 
 
 @pytest.mark.parametrize("invocation", ASKED, ids=str)
-def test_isolated_interpreter(invocation: Invocation, undisturbed: Undisturbed) -> None:
+def test_an_isolated_interpreter_changes_no_verdict(invocation: Invocation, undisturbed: Undisturbed) -> None:
     if invocation not in undisturbed:
         undisturbed[invocation] = claims(run(invocation.arguments).stdout)
     done = run(invocation.arguments, tool=(sys.executable, "-I", "-m", "kprobe_tool"))
@@ -163,7 +165,7 @@ def test_isolated_interpreter(invocation: Invocation, undisturbed: Undisturbed) 
 
 
 @pytest.mark.parametrize("invocation", ASKED, ids=str)
-def test_in_a_container(invocation: Invocation, undisturbed: Undisturbed) -> None:
+def test_a_container_changes_no_verdict(invocation: Invocation, undisturbed: Undisturbed) -> None:
     """Root with Docker's default capabilities and system calls."""
     if os.geteuid() != 0:
         skip("dropping capabilities needs root")
@@ -184,7 +186,7 @@ def test_in_a_container(invocation: Invocation, undisturbed: Undisturbed) -> Non
     assert not {name: pair for name, pair in different.items() if "reachab" not in name and "absent" not in pair}
 
 
-def test_as_nobody() -> None:
+def test_nobody_gets_an_answer_or_a_reason() -> None:
     """Every command answers or says what it lacks."""
     for invocation in ASKED:
         prefix = as_nobody([])
@@ -216,7 +218,7 @@ HOSTILE = ("\x1b[31m", "\udcff\udcfe", "a\nb", "\u202etxt", "x" * 70000, "-", "-
     ],
     ids=" ".join,
 )
-def test_hostile_words(command: tuple[str, ...], word: str) -> None:
+def test_hostile_words_do_not_reach_the_terminal(command: tuple[str, ...], word: str) -> None:
     done = run([*command, word])
     assert done.code in {0, 2, 3}, (done.code, done.stderr)
     assert "Traceback" not in done.stderr

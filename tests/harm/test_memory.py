@@ -16,7 +16,7 @@ DATA = range(8, 80, 2) if FULL else (20, 30, 36, 50, 90)
 
 @pytest.mark.parametrize("command", WATCHES, ids=" ".join)
 @pytest.mark.parametrize("limit", ["as", "data"])
-def test_bcc_has_not_enough(command: tuple[str, str], limit: str) -> None:
+def test_too_little_memory_for_bcc_is_one_line(command: tuple[str, str], limit: str) -> None:
     """Where LLVM gets no memory it aborts, and dlopen() tells of files that it could not map."""
     wrong = []
     for size in SPACE if limit == "as" else DATA:

@@ -19,7 +19,7 @@ RELEASE = "6.18."
 
 
 @pytest.mark.parametrize("command", ROWS)
-def test_least_privilege(command: str) -> None:
+def test_each_capability_of_the_table_is_needed(command: str) -> None:
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         skip("giving capabilities to nobody takes root and setpriv")
     if not platform.release().startswith(RELEASE):

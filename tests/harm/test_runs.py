@@ -16,6 +16,6 @@ def test_patience_begins_when_others_have_ended(others_end: float) -> None:
     assert not patience.lasts(BEGIN + others_end + GONE_AFTER + 1, others=False)
 
 
-def test_others_have_not_for_ever() -> None:
+def test_others_are_not_waited_for_without_end() -> None:
     patience = Patience(BEGIN)
     assert not all(patience.lasts(BEGIN + second, others=True) for second in range(int(OTHERS + GONE_AFTER) + 2))

@@ -59,7 +59,7 @@ def interrupted(invocation: Invocation, number: signal.Signals, after: float) ->
 
 
 @pytest.mark.parametrize("invocation", [each for each in INVOCATIONS if not each.endless], ids=str)
-def test_to_the_end(invocation: Invocation) -> None:
+def test_a_run_to_the_end_changes_nothing(invocation: Invocation) -> None:
     before = snapshot()
     done = run(invocation.arguments)
     assert done.code in {0, 1, 3}, done.stderr
@@ -70,7 +70,7 @@ def test_to_the_end(invocation: Invocation) -> None:
 
 @of_invocations
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
-def test_signals(invocation: Invocation, number: signal.Signals) -> None:
+def test_a_signal_changes_nothing(invocation: Invocation, number: signal.Signals) -> None:
     before = snapshot()
     seconds = ENDLESS if invocation.endless else undisturbed(invocation).seconds
     for point in range(POINTS):

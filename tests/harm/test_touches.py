@@ -78,7 +78,7 @@ def test_the_man_page_names_it(command: str) -> None:
         assert text.startswith("Nothing")
 
 
-def test_words_are_of_touches() -> None:
+def test_every_word_explains_a_touch() -> None:
     """None is there for what no command does any more."""
     words: dict[str, list[str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))["words"]
     touches = frozenset().union(*written_down().values())

@@ -57,7 +57,7 @@ def counting(defines: dict[str, int]) -> Iterator[bcc.Object]:
         yield made
 
 
-def test_sees_what_a_process_does(counting: bcc.Object) -> None:
+def test_a_program_sees_what_a_process_does(counting: bcc.Object) -> None:
     ring = counting.ring_buffer("events")
     counting.attach_raw_tracepoint(counting.load("on_enter", bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), "sys_enter")
     for _ in range(7):
@@ -93,7 +93,7 @@ def test_a_full_ring_counts_what_it_drops(counting: bcc.Object) -> None:
     assert 2700 < sum(map(len, kept)) < 2740
 
 
-def test_a_program_that_does_not_compile(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_program_that_does_not_compile_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Error, match="use of undeclared identifier 'no_such_name'"):
         bcc.Object(str(SOURCES / "broken.c"))
     assert capfd.readouterr() == ("", "")
@@ -104,7 +104,7 @@ def test_a_field_of_another_size_does_not_compile(defines: dict[str, int]) -> No
         bcc.Object(str(SOURCES / "narrow.c"), defines)
 
 
-def test_a_program_that_is_refused(counting: bcc.Object, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_program_that_is_refused_is_an_error(counting: bcc.Object, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(Error, match="refused: R0 !read_ok"):
         counting.load("refused", bpf.BPF_PROG_TYPE_RAW_TRACEPOINT)
     assert capfd.readouterr() == ("", "")
@@ -116,7 +116,7 @@ def test_a_missing_tracepoint_is_an_error(counting: bcc.Object) -> None:
         counting.attach_raw_tracepoint(program, "no_such_tracepoint")
 
 
-def test_a_field_that_no_kernel_has() -> None:
+def test_a_field_that_no_kernel_has_is_an_error() -> None:
     with pytest.raises(Error, match=r"no task_struct\.a or task_struct\.b\.c in this kernel"):
         btf.fields({"X": ("task_struct.a", "task_struct.b.c")}, btf.vmlinux())
 

@@ -97,7 +97,7 @@ def test_max_log_is_read_of_the_log_s_end(max_log: int, needs_bpf: None) -> None
     assert load.missing == ("limit" if 0 < max_log < len(seen.log) else None)
 
 
-def test_the_longest_log_that_can_be_asked_for(needs_bpf: None) -> None:
+def test_the_longest_log_comes_whole(needs_bpf: None) -> None:
     """All 16 MiB come while nobody reads."""
     with LoadWatch(16 << 20) as watch:
         watch.start(LoadFilter())
@@ -118,7 +118,7 @@ def test_an_attr_without_log_true_size_is_read(watch: LoadWatch) -> None:
     assert report.last.log == seen.log[-MAX_LOG:]
 
 
-def test_a_buffer_that_is_too_small(watch: LoadWatch) -> None:
+def test_an_attempt_with_more_room_follows_one_with_too_little(watch: LoadWatch) -> None:
     """ENOSPC: the next attempt, with more room, is the one that counts."""
     watch.start(LoadFilter())
     seen = loads.growing(loads.LONG.format(count=97), 1000, 1 << 20)
@@ -128,7 +128,7 @@ def test_a_buffer_that_is_too_small(watch: LoadWatch) -> None:
     assert counters.emitted >= 2
 
 
-def test_a_buffer_that_is_nowhere(watch: LoadWatch) -> None:
+def test_a_buffer_that_is_nowhere_gives_no_log(watch: LoadWatch) -> None:
     """The kernel cannot write there, and neither can we read."""
     watch.start(LoadFilter())
     seen = loads.with_attr(loads.REFUSED[0][0], 1, loads.LOG_SIZE, address=4096)
@@ -149,7 +149,7 @@ def test_an_attr_in_memory_never_touched_is_read_at_the_end(watch: LoadWatch) ->
     assert (load.attr_read, load.name, load.start is not None) == (True, "untouched", True)
 
 
-def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
+def test_an_attr_that_is_nowhere_is_reported_as_unread(watch: LoadWatch) -> None:
     """Nothing is known of the program, and that is said."""
     watch.start(LoadFilter())
     seen = odd_loads.nowhere()
@@ -163,7 +163,7 @@ def test_an_attr_that_is_nowhere(watch: LoadWatch) -> None:
 
 
 @pytest.mark.parametrize("errno", [errnos.EPERM, errnos.ENOSYS])
-def test_a_load_that_seccomp_refuses(watch: LoadWatch, errno: int) -> None:
+def test_a_load_that_seccomp_refuses_is_reported(watch: LoadWatch, errno: int) -> None:
     """The system call never begins, and its end is seen."""
     watch.start(LoadFilter())
     seen = odd_loads.behind_seccomp(errno)
@@ -183,7 +183,7 @@ def test_a_load_without_a_log_is_not_taken_for_seccomp_s(watch: LoadWatch) -> No
     assert "seccomp" not in "".join(describe_missing(dict(report_row(watch, explain_report(report)))))
 
 
-def test_a_log_that_changes(watch: LoadWatch) -> None:
+def test_a_log_that_changes_while_it_is_read_stays_within_its_buffer(watch: LoadWatch) -> None:
     """Whatever stands there, it is bounded by the buffer; nobody reads meanwhile, so the rings may be too small."""
     watch.start(LoadFilter())
     seen = odd_loads.while_scribbled(307)
@@ -196,7 +196,7 @@ def test_a_log_that_changes(watch: LoadWatch) -> None:
         assert load.missing == ("room" if load.captured < load.length else None)
 
 
-def test_silent_loads(watch: LoadWatch) -> None:
+def test_loads_without_a_log_are_reported_one_by_one(watch: LoadWatch) -> None:
     """Nothing tells that they belong together, so each is reported."""
     watch.start(LoadFilter())
     seen = loads.silently(loads.REFUSED[0][0], 17)
@@ -209,7 +209,7 @@ def test_silent_loads(watch: LoadWatch) -> None:
         assert found.diagnosis.errno == "EACCES"
 
 
-def test_accepted_loads(watch: LoadWatch) -> None:
+def test_accepted_loads_are_reported_where_all_are_asked_for(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     seen = loads.silently(loads.FINE)
     assert seen.errno == 0
@@ -266,7 +266,7 @@ def test_times_are_those_of_the_host_in_a_time_namespace(offset: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [10**6, 253_402_300_800, -(10**12), 10**18])
-def test_a_clock_that_is_wrong(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_that_is_wrong_gives_a_date_all_the_same(seconds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A time of day that no datetime can hold is none that it could be."""
     monkeypatch.setattr(time, "time_ns", lambda: seconds * 10**9)
     assert 1970 <= wall_clock(time.monotonic_ns()).astimezone().year <= 9998
@@ -295,7 +295,7 @@ def test_loads_that_find_no_room_are_counted(watch: LoadWatch) -> None:
     assert after - before < 64 << 10
 
 
-def test_a_loader_that_is_killed(watch: LoadWatch) -> None:
+def test_a_load_of_a_killed_loader_is_reported(watch: LoadWatch) -> None:
     """The verifier gives up, and that is what is reported."""
     watch.start(LoadFilter())
     child = odd_loads.killed(loads.LONG.format(count=480_000))

@@ -18,7 +18,7 @@ from kprobe_tool.errors import Error, ExitCode, FileError
 ARGV = [sys.executable, "-m", "kprobe_tool"]
 
 
-def test_without_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_arguments_are_a_wrong_question(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([]) == ExitCode.CANNOT_RUN
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -96,7 +96,7 @@ def test_errors_are_one_line(args: list[str], line: str, capsys: pytest.CaptureF
         (["audit", "--color"], ["--color", "", "audit"]),
     ],
 )
-def test_order_of_a_command_line(args: list[str], order: list[str]) -> None:
+def test_options_of_the_program_are_moved_to_the_front(args: list[str], order: list[str]) -> None:
     assert cli.reorder_options(args) == order
 
 
@@ -110,7 +110,7 @@ def test_versions_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"\d+\.\d+(\.\d+)*", found["click"])
 
 
-def test_options_before_and_behind_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_may_stand_before_and_behind_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["-o", "json", "explain", "rds-bind-netns"]) == ExitCode.OK
     assert json.loads(capsys.readouterr().out)["document"] == "explain"
     assert cli.run(["explain", "--color", "always", "rds-bind-netns"]) == ExitCode.OK
@@ -186,7 +186,7 @@ def test_full_disk_is_an_error(args: list[str]) -> None:
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
-def test_any_locale(locale: str) -> None:
+def test_errors_are_one_line_in_any_locale(locale: str) -> None:
     environment = {**os.environ, "LC_ALL": locale, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     name = "caf\u00e9-\u6f22"
     done = subprocess.run(
@@ -224,7 +224,7 @@ def test_json_stays_json_in_colour() -> None:
 @pytest.mark.parametrize(
     ("environment", "coloured"), [({"TERM": "xterm"}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False)]
 )
-def test_colour_on_a_terminal(environment: dict[str, str], coloured: bool) -> None:
+def test_colour_is_for_terminals_that_can(environment: dict[str, str], coloured: bool) -> None:
     ours, theirs = pty.openpty()
     plain = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     subprocess.run([*ARGV, "explain", "rds-bind-netns"], check=True, stdout=theirs, env={**plain, **environment})

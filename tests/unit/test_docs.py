@@ -33,7 +33,7 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (DOCS / target).exists(), target
 
 
-def test_commands_and_checks() -> None:
+def test_commands_and_checks_are_named_as_they_are() -> None:
     text = (DOCS / "kernel-findings.md").read_text()
     commands = re.findall(r"`kprobe-tool ([a-z-]+)", text)
     assert commands

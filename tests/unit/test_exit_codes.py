@@ -207,7 +207,7 @@ def test_the_table_is_that_of_the_pages() -> None:
 
 
 @pytest.mark.parametrize(("command", "code"), list(LINES), ids=str)
-def test_exit_code(command: str, code: int, tmp_path: Path, monkeypatch: Patch) -> None:
+def test_each_line_gives_its_exit_code(command: str, code: int, tmp_path: Path, monkeypatch: Patch) -> None:
     arguments = list(LINES[command, code](tmp_path, monkeypatch))
     assert " ".join(arguments).startswith(command)
     assert run(arguments) == code

@@ -48,7 +48,7 @@ def test_what_is_no_file_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("directory", ["no/such", "x"])
-def test_no_such_directory(directory: str, tmp_path: Path) -> None:
+def test_a_missing_directory_is_an_error(directory: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_text("")
     path = str(tmp_path / directory / "y")
     with pytest.raises(Error) as caught:
@@ -104,7 +104,7 @@ def test_killed_while_it_writes_nothing_is_left(call: str, tmp_path: Path) -> No
     assert (path.read_text(), os.listdir(tmp_path)) == ("old", ["x"])
 
 
-def test_a_file_system_without_nameless_files(tmp_path: Path) -> None:
+def test_a_file_system_without_nameless_files_is_served(tmp_path: Path) -> None:
     """The first open is that of the directory, the second has O_TMPFILE."""
     path = tmp_path / "x"
     path.write_text("old")

@@ -37,6 +37,6 @@ def test_short_help_is_the_command_s_own(path: tuple[str, ...]) -> None:
 
 
 @of_commands
-def test_help_of_each_command(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_command_has_help(path: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([*path, "--help"]) == 0
     assert capsys.readouterr().out.startswith(f"Usage: kprobe-tool {' '.join(path)} ")

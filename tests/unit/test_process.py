@@ -86,17 +86,17 @@ def test_full_disk_is_no_verdict(args: list[str]) -> None:
         assert done.stderr.splitlines()[-1].endswith(b"standard output: No space left on device (ENOSPC)")
 
 
-def test_full_disk_behind_stderr() -> None:
+def test_a_full_disk_behind_stderr_keeps_the_exit_code() -> None:
     with open("/dev/full", "wb") as full:
         done = run(["rds-info", "--bogus"], stderr=full.fileno())
     assert (done.returncode, done.stdout) == (ExitCode.CANNOT_RUN, b"")
 
 
-def test_all_streams_closed() -> None:
+def test_closed_streams_keep_the_exit_code() -> None:
     assert run_in_shell(["audit"], "<&- >&- 2>&-").returncode == ExitCode.CANNOT_RUN
 
 
-def test_stdout_that_cannot_be_written() -> None:
+def test_stdout_that_cannot_be_written_is_one_line() -> None:
     with open("/dev/null", "rb") as null:
         done = run(["explain", "rds-bind-netns"], stdout=null.fileno())
     assert done.returncode == ExitCode.CANNOT_RUN
@@ -110,7 +110,7 @@ def test_closed_stdin_is_of_no_matter() -> None:
     assert done.stderr == b"kprobe-tool: verifier-log explain: standard input: closed\n"
 
 
-def test_a_plugin_without_stdout() -> None:
+def test_a_plugin_without_stdout_is_not_ok() -> None:
     assert run_in_shell(["audit", "-o", "nrpe"], ">&-").returncode not in {PluginState.OK, PluginState.WARNING}
 
 
@@ -130,14 +130,16 @@ def run_and_signal(args: list[str], moment: str, number: int, tmp_path: Path) ->
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["click", "kprobe_tool.cli", "kprobe_tool.report.output"])
-def test_signal_while_importing(moment: str, number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_while_importing_is_silent(moment: str, number: signal.Signals, tmp_path: Path) -> None:
     done = run_and_signal(["--version"], moment, number, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("args", COMMAND_LINES.values(), ids=list(COMMAND_LINES))
-def test_signal_while_the_command_is_imported(args: list[str], number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_while_the_command_is_imported_is_silent(
+    args: list[str], number: signal.Signals, tmp_path: Path
+) -> None:
     done = run_and_signal(args, "kprobe_tool.commands.options", number, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")
 
@@ -145,7 +147,9 @@ def test_signal_while_the_command_is_imported(args: list[str], number: signal.Si
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("moment", ["os.fork", "child"])
 @pytest.mark.parametrize("args", [["audit"], ["check-fields", "openat2"], ["doctor"]], ids=" ".join)
-def test_signal_around_a_fork(args: list[str], moment: str, number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_around_a_fork_is_silent(
+    args: list[str], moment: str, number: signal.Signals, tmp_path: Path
+) -> None:
     done = run_and_signal(args, moment, number, tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (-number, b"", b"")
 
@@ -170,7 +174,7 @@ def test_ignored_signals_stay_so() -> None:
     assert done.returncode in {ExitCode.OK, ExitCode.FOUND}, done.stderr
 
 
-def test_too_little_memory() -> None:
+def test_too_little_memory_is_one_line() -> None:
     code = (
         "import sys\n"
         "from kprobe_tool import cli\n"

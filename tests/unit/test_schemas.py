@@ -124,7 +124,7 @@ def test_enumerations_are_those_of_the_code() -> None:
 
 
 @of_commands
-def test_this_host(name: str, capsys: Capsys) -> None:
+def test_answers_of_this_host_fit_their_schemas(name: str, capsys: Capsys) -> None:
     check_command(capsys, name, *COMMAND_LINES[name])
 
 

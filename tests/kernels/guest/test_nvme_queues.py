@@ -99,7 +99,7 @@ def closed(*args: object) -> dict[int, nvme.RunningFabrics | nvme.RunningPci]:
     raise PermissionError(1, "closed for this test", "/proc/kcore")
 
 
-def test_kprobe_event_where_kcore_is_closed(target: Target, types: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kprobe_event_says_the_same_as_kcore(target: Target, types: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second way to the options: the same figures, and nothing left behind."""
     nqn = "nqn.2026-01.org.example:kprobe"
     target.offer(nqn, "rdma", 6)
@@ -329,7 +329,7 @@ def test_the_last_cpu_offline_before_a_reset_does_no_harm(target: Target) -> Non
     ],
     ids=["write-poll", "plain"],
 )
-def test_smaller_grant_that_is_not_deadly(
+def test_a_smaller_grant_that_is_not_deadly_is_survived(
     target: Target, options: dict[str, int], grant: int, mapped: tuple[int, int, int]
 ) -> None:
     """A reset with fewer queues, of those that the model lets live. The others would be the guest's end."""

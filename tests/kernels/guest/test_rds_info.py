@@ -60,7 +60,7 @@ def test_structures_are_the_kernel_s_own(traffic: Traffic) -> None:
 
 
 @pytest.mark.parametrize("source", LAYOUTS)
-def test_agrees_with_the_raw_buffers(traffic: Traffic, kernel: Kernel, expected: Expected, source: str) -> None:
+def test_rows_agree_with_the_raw_buffers(traffic: Traffic, kernel: Kernel, expected: Expected, source: str) -> None:
     """Field by field. An unfixed kernel tells both namespaces' rows to each, so there the whole host is compared."""
     optname, layout, fields = LAYOUTS[source]
     leaking = expected.affected("rds-info-netns-leak")
@@ -90,7 +90,7 @@ def test_agrees_with_the_raw_buffers(traffic: Traffic, kernel: Kernel, expected:
 
 
 @pytest.mark.parametrize("source", C_FORMATS)
-def test_agrees_with_the_c_tool(traffic: Traffic, expected: Expected, source: str) -> None:
+def test_rows_agree_with_the_c_tool(traffic: Traffic, expected: Expected, source: str) -> None:
     optname, layout = C_FORMATS[source]
     name, sock = (B, traffic.sockets["b4"])
     for _ in range(20):
@@ -257,7 +257,9 @@ def test_nobody_sees_only_its_own_namespace(traffic: Traffic, as_nobody: Run) ->
     assert len(refused.stderr.splitlines()) == 1
 
 
-def test_rows_that_may_be_anybodys(traffic: Traffic, expected: Expected, as_nobody: Run) -> None:
+def test_rows_are_nobodys_where_a_leak_cannot_be_excluded(
+    traffic: Traffic, expected: Expected, as_nobody: Run
+) -> None:
     """Where no second namespace may be made nobody knows whether the kernel leaks: no row is taken for ours."""
     limit = Path("/proc/sys/user/max_user_namespaces")
     before = limit.read_text()
@@ -274,7 +276,7 @@ def test_rows_that_may_be_anybodys(traffic: Traffic, expected: Expected, as_nobo
     assert foreign == ({A4, B4, A6, B6} if expected.affected("rds-info-netns-leak") else set())
 
 
-def test_ways_to_name_a_namespace(traffic: Traffic) -> None:
+def test_a_namespace_has_many_names(traffic: Traffic) -> None:
     inode = os.stat(f"/run/netns/{A}").st_ino
     child = in_netns(A, lambda: subprocess.Popen(["sleep", "600"]))
     try:
@@ -287,7 +289,7 @@ def test_ways_to_name_a_namespace(traffic: Traffic) -> None:
         child.wait()
 
 
-def test_a_namespace_behind_an_open_file_only(traffic: Traffic, kernel: Kernel) -> None:
+def test_a_namespace_behind_an_open_file_only_is_found(traffic: Traffic, kernel: Kernel) -> None:
     """No name, no process, no mount: found through the file that keeps it."""
     name = "kt-hidden"
     ip("netns", "add", name)
@@ -328,7 +330,9 @@ INJECTIONS = [
 
 
 @pytest.mark.parametrize(("inject", "words", "code"), INJECTIONS, ids=[row[0] for row in INJECTIONS])
-def test_kernels_that_answer_nonsense(traffic: Traffic, inject: str, words: list[str], code: int) -> None:
+def test_a_kernel_that_answers_nonsense_is_one_line(
+    traffic: Traffic, inject: str, words: list[str], code: int
+) -> None:
     """No kernel does this by itself, so strace does it to a real process on a real kernel."""
     argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=socket,getsockopt", "-e", f"inject={inject}"]
     done = subprocess.run([*argv, *ARGV, "rds-info", "-k"], check=False, capture_output=True, text=True)

@@ -172,7 +172,7 @@ def test_nothing_is_left_after_a_kill(answer: Answer) -> None:
     assert wait_until_gone(before)
 
 
-def test_a_kernel_that_has_no_ktls(expected: Expected) -> None:
+def test_plain_tcp_is_judged_without_ktls(expected: Expected) -> None:
     """Plain TCP can be asked all the same."""
     if has_ktls():
         pytest.skip("this kernel has kTLS")

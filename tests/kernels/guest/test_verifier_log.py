@@ -127,7 +127,7 @@ def test_only_programs_that_print_switch_the_trace_event_on() -> None:
     event.write_text("0")
 
 
-def test_stats_of_a_load(kernel: Kernel, tmp_path: Path) -> None:
+def test_stats_of_a_saved_log_are_those_of_its_load(kernel: Kernel, tmp_path: Path) -> None:
     if not procfs.kernel_symbols({"bpf_loop"}):
         pytest.skip(f"{kernel.release} has no bpf_loop(), which the program calls")
     log = tmp_path / "log"

@@ -51,7 +51,7 @@ def test_a_release_newer_than_those_compared_is_news(release: str, news: int) ->
     assert is_news(parse(release)) == bool(news)
 
 
-def test_releases_in_words() -> None:
+def test_releases_are_told_in_words() -> None:
     assert KernelChange("", "7.2").releases == "v7.2"
     assert KernelChange("", "7.2", ("6.1.3",)).releases == "v7.2; stable kernels from 6.1.3 on"
     assert KernelChange("", "7.2", ("6.1.3", "6.12.4", "7.1.5")).releases == (

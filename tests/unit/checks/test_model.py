@@ -40,14 +40,16 @@ def ask(check_id: str) -> object:
         (Error("rds", "not there"), "rds: not there", f"what it needs: {NEEDS}"),
     ],
 )
-def test_what_cannot_be_asked(error: Exception, reason: str, settle: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_asked_is_unknown(
+    error: Exception, reason: str, settle: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(f"{__name__}.failure", error)
     finding = evaluate(CHECK)
     assert (finding.status, finding.settle) == (Status.UNKNOWN, settle)
     assert finding.reason.startswith(reason)
 
 
-def test_a_function_that_gives_no_finding() -> None:
+def test_a_function_that_gives_no_finding_is_a_bug() -> None:
     with pytest.raises(TypeError, match="no finding"):
         CHECK.run()
 
@@ -58,6 +60,6 @@ def test_unknown_names_a_way_out() -> None:
     assert Finding(Status.OK, "why").settle is None
 
 
-def test_needs_in_words() -> None:
+def test_needs_are_told_in_words() -> None:
     assert str(NEEDS) == "root, module rds, a tail wind"
     assert str(Needs(Root.SOMETIMES)) == "nothing"

@@ -45,7 +45,7 @@ def test_what_fits_is_offered(line: str, values: list[str]) -> None:
     assert offered(line) == values
 
 
-def test_names_of_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_completed_from_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("blue", "Black", "red"):
         (tmp_path / name).touch()
     monkeypatch.setattr(completion, "NAMED_NETNS", str(tmp_path))
@@ -62,7 +62,7 @@ def test_names_of_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ("option", "below"),
     [("--sysfs", "class/nvme"), ("--sysfs", "sys/class/nvme"), ("--from-sos", "sys/class/nvme")],
 )
-def test_controllers_of_a_captured_tree(option: str, below: str, tmp_path: Path) -> None:
+def test_controllers_of_a_captured_tree_are_offered(option: str, below: str, tmp_path: Path) -> None:
     (tmp_path / below / "nvme7").mkdir(parents=True)
     assert offered(f"kprobe-tool nvme-queues {option} {tmp_path} n") == ["nvme7"]
 

@@ -26,7 +26,7 @@ LOW, MEDIUM, HIGH = (of_severity[severity] for severity in (Severity.LOW, Severi
         ([(HIGH, UNKNOWN), (LOW, AFFECTED)], "0011 00"),
     ],
 )
-def test_exit_codes(found: list[tuple[Check, Finding]], codes: str) -> None:
+def test_severities_become_exit_codes(found: list[tuple[Check, Finding]], codes: str) -> None:
     """Of high, medium, low, unknown; and of those that severities do not matter to."""
     levels = [FailOn.HIGH, FailOn.MEDIUM, FailOn.LOW, FailOn.UNKNOWN, FailOn.CHANGED, FailOn.NEVER]
     assert [exit_code(found, level) for level in levels] == [ExitCode(int(code)) for code in codes if code != " "]

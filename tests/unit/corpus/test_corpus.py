@@ -41,7 +41,7 @@ def rejected_programs(release: str) -> list[Program]:
     return [program for program in PROGRAMS if index(release).get(program.name, {}).get("errno")]
 
 
-def test_six_kernels() -> None:
+def test_the_corpus_is_of_six_kernels() -> None:
     assert RELEASES == ["5.10.262", "6.1.192", "6.12.43", "6.18.44", "7.2.12", "7.3-rc7"]
 
 
@@ -114,7 +114,7 @@ def test_every_c_program_is_a_function() -> None:
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_what_loaders_print(name: str) -> None:
+def test_what_loaders_print_is_explained_like_the_log_alone(name: str) -> None:
     """Whatever stands around a log, it is explained like the log alone."""
     program = next(program for program in PROGRAMS if program.name == LOADERS[name]["program"])
     diagnosis = explain_bytes((SURROUNDED / f"{name}.txt").read_bytes())

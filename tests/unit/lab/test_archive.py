@@ -55,7 +55,7 @@ def test_the_next_best_kernel_serves_where_one_cannot_be_had(tmp_path: Path) -> 
     assert mirror.is_cached(newest)
 
 
-def test_a_series_that_the_mirror_only_lists(tmp_path: Path) -> None:
+def test_the_second_newest_of_a_series_is_tried_and_no_other_series(tmp_path: Path) -> None:
     """Suites go to the attic before their lists do: the second newest is tried, and no other series."""
     half = Mirror(tmp_path / "half", archive(), there=r"5\.10\.0-45")
     oldest = half.fetch_best(kernel_for(half, "newest-5.10"))

@@ -33,7 +33,7 @@ kprobe_tool.cli.main()
 
 
 @pytest.mark.parametrize(("forks", "systems"), [(1, 0), (2, 1), (3, 2)])
-def test_no_process_to_be_had(forks: int, systems: int) -> None:
+def test_systems_without_a_process_are_unknown(forks: int, systems: int) -> None:
     """From some child on there is none: what was answered before stays, the rest is unknown."""
     denied.require()
     done = subprocess.run(

@@ -102,5 +102,5 @@ def test_a_reader_that_stops_closes_the_ring() -> None:
     assert program.ring.closed
 
 
-def test_as_dict() -> None:
+def test_counters_become_a_summary() -> None:
     assert Counters(5, 4, 1).as_dict() == {"seen": 5, "emitted": 4, "dropped": 1, "filtered": 0, "missed": 0}

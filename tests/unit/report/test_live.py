@@ -42,7 +42,7 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == "kprobe-tool: beware\nkprobe-tool: x: odd\n"
 
 
-def test_json_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_without_rows_is_a_document(capsys: pytest.CaptureFixture[str]) -> None:
     with live(Document("test", {}, []), Output.JSON, "none") as shown:
         shown.finish({}, [], None)
     assert json.loads(capsys.readouterr().out)["results"] == []
@@ -66,7 +66,7 @@ def test_people_are_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == "kprobe-tool: beware\nkprobe-tool: 3 rows\nkprobe-tool: x: odd\n"
 
 
-def test_a_reader_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_that_is_gone_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "w") as out:
         monkeypatch.setattr(sys, "stdout", out)

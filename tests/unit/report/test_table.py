@@ -39,7 +39,7 @@ def test_empty_table_says_so() -> None:
     assert list(table.render(document([])))[-1] == "  none"
 
 
-def test_nothing_raw_in_a_title() -> None:
+def test_nothing_raw_is_in_a_title() -> None:
     """A file's name may be one, where statistics of several are shown."""
     raw = "\x1b]0;x\x07\n\u202e"
     lines = list(table.render(Document("x", {}, [Table([], [], title=raw, empty="none")])))

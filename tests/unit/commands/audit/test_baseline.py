@@ -72,7 +72,9 @@ def test_what_changed_since_the_baseline_is_told(kernel: Callable[..., None], tm
     ]
 
 
-def test_baseline_of_the_same(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
+def test_a_baseline_of_the_same_host_has_no_changes(
+    kernel: Callable[..., None], tmp_path: Path, capsys: Capsys
+) -> None:
     path = tmp_path / "before.json"
     assert run_audit(capsys, "--write", str(path), "-o", "json")[:2] == (0, "")
     time.sleep(1)
@@ -82,7 +84,7 @@ def test_baseline_of_the_same(kernel: Callable[..., None], tmp_path: Path, capsy
     assert document(capsys, "--baseline", str(path), "--skip", "rds")["baseline"]["changes"] == []
 
 
-def test_baseline_of_another_host(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
+def test_a_baseline_of_another_host_is_a_warning(kernel: Callable[..., None], tmp_path: Path, capsys: Capsys) -> None:
     before = document(capsys)
     before["host"]["hostname"] = "other\x1b[31m"
     path = tmp_path / "before.json"

@@ -66,7 +66,7 @@ def test_a_check_that_fails_costs_its_own_row(kernel: Callable[..., None], capfd
     assert children() <= before
 
 
-def test_no_process_to_check_in(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+def test_a_check_without_a_process_is_unknown(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     """That is unknown for the check that it was for, and the others are tried all the same."""
     forks = iter([None, None])
     fork = os.fork

@@ -22,7 +22,7 @@ from .audits import (
 
 @pytest.mark.parametrize("path", ["/dev/null", "/nonexistent/x", "/proc/x"])
 @pytest.mark.parametrize("output", [Output.PROMETHEUS, Output.NRPE])
-def test_targets_that_cannot_be_written(
+def test_a_file_that_cannot_be_written_is_one_line(
     output: Output, path: str, kernel: Callable[..., None], capsys: Capsys
 ) -> None:
     code, out, err = run_audit(capsys, "-o", output.value, "--write", path)

@@ -57,7 +57,9 @@ def test_nothing_is_wrapped_in_a_pipe(
     assert out.count(long) == out.count("word " * 60) and out.count(long) > len(CHECKS)
 
 
-def test_what_people_read(kernel: Callable[..., None], capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_read_findings_counts_and_a_verdict(
+    kernel: Callable[..., None], capsys: Capsys, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The whole of it: findings by status and severity, counts, and the verdict as the last line."""
     when = {"hostname": "vm", "release": "6.12.43", "arch": "x86_64", "time": "2026-11-21T11:52:07Z"}
     monkeypatch.setattr(host, "identity", lambda: when)

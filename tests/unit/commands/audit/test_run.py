@@ -60,7 +60,7 @@ def test_checks_can_be_chosen_by_cve(kernel: Callable[..., None], capsys: Capsys
 
 
 @pytest.mark.parametrize("root", [True, False])
-def test_what_root_would_add(
+def test_what_root_may_settle_is_counted(
     root: bool, kernel: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
     never = next(check.id for check in CHECKS if check.needs.root is Root.NEVER)

@@ -40,7 +40,7 @@ def test_same_name_same_word() -> None:
     )
 
 
-def test_a_host_called_like_a_word_of_ours(
+def test_a_host_name_that_is_one_of_our_words_redacts_no_other(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     who = host.identity()

@@ -37,7 +37,7 @@ def no_calls(monkeypatch: pytest.MonkeyPatch) -> None:
         (["openat2", "--diff", "/nonexistent"], "No such file or directory (ENOENT)"),
     ],
 )
-def test_bad_input(args: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_arguments_are_one_line(args: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["check-fields", *args]) == ExitCode.CANNOT_RUN
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -59,14 +59,14 @@ def test_bad_input(args: list[str], said: str, capsys: pytest.CaptureFixture[str
         b"[" * 100000,
     ],
 )
-def test_saved_answer_that_is_none(content: bytes, tmp_path: Path) -> None:
+def test_what_is_no_saved_answer_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
     path.write_bytes(content)
     with pytest.raises(Error, match="not the output of 'kprobe-tool check-fields"):
         check_fields.load(str(path))
 
 
-def test_saved_answer(tmp_path: Path) -> None:
+def test_a_saved_answer_is_read(tmp_path: Path) -> None:
     path = tmp_path / "saved.json"
     path.write_text(
         json.dumps({"document": "check-fields", "results": [{"syscall": "openat2", "size": 24, "fields": []}]})
@@ -84,5 +84,7 @@ def test_saved_answer(tmp_path: Path) -> None:
         ([], [Error("file", "no answer for x")], ExitCode.CANNOT_TELL),
     ],
 )
-def test_diff_exit(differences: list[Difference], errors: list[Error], code: ExitCode) -> None:
+def test_the_exit_code_of_a_diff_is_that_of_its_differences(
+    differences: list[Difference], errors: list[Error], code: ExitCode
+) -> None:
     assert check_fields.diff_exit(differences, errors) is code

@@ -15,7 +15,7 @@ from .test_merge import report, write
 Capsys = pytest.CaptureFixture[str]
 
 
-def test_for_people(tmp_path: Path, capsys: Capsys) -> None:
+def test_people_read_checks_outliers_and_hosts(tmp_path: Path, capsys: Capsys) -> None:
     reports = [report(f"web{number}", rds_netns_delivery="ok") for number in range(8)]
     reports.append(report("web8", rds_netns_delivery="affected"))
     paths = write(tmp_path, *reports)
@@ -65,7 +65,7 @@ def test_many_hosts_are_not_all_named(names: list[str], text: str) -> None:
         ([None], [], ExitCode.CANNOT_RUN),
     ],
 )
-def test_exit_code(
+def test_exit_codes_are_those_of_the_worst_host(
     tmp_path: Path, capsys: Capsys, statuses: list[str | None], options: list[str], code: ExitCode
 ) -> None:
     """None is a report that cannot be read."""
@@ -77,7 +77,7 @@ def test_exit_code(
     assert capsys.readouterr().err.count("\n") == statuses.count(None)
 
 
-def test_for_scripts(tmp_path: Path, capsys: Capsys) -> None:
+def test_scripts_read_hosts_outliers_and_errors(tmp_path: Path, capsys: Capsys) -> None:
     reports = [report("a", rds_netns_delivery="ok"), report("b", rds_netns_delivery="unknown"), {}]
     run(["fleet", "-o", "json", *write(tmp_path, *reports)])
     document = json.loads(capsys.readouterr().out)
@@ -91,6 +91,6 @@ def test_for_scripts(tmp_path: Path, capsys: Capsys) -> None:
     assert [error["subject"] for error in document["errors"]] == [str(tmp_path / "2.json")]
 
 
-def test_a_directory_that_is_not_there(tmp_path: Path, capsys: Capsys) -> None:
+def test_a_missing_directory_is_an_error(tmp_path: Path, capsys: Capsys) -> None:
     assert run(["fleet", str(tmp_path / "none")]) == ExitCode.CANNOT_RUN
     assert "No such file or directory (ENOENT)" in capsys.readouterr().err

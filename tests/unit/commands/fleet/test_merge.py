@@ -70,7 +70,7 @@ def test_the_newest_report_of_a_host_counts(tmp_path: Path, order: tuple[int, in
     assert "left out: of host 'a'" in str(fleet.errors[0])
 
 
-def test_a_report_that_is_given_twice(tmp_path: Path) -> None:
+def test_a_report_that_is_given_twice_counts_once(tmp_path: Path) -> None:
     (path,) = write(tmp_path, report("a"))
     fleet = merge.merge([path, path])
     assert len(fleet.reports) == 1
@@ -95,7 +95,7 @@ def test_of_two_that_are_as_frequent_the_worse_is_named(tmp_path: Path) -> None:
     assert outlier.others == {"a": "affected"}
 
 
-def test_a_directory(tmp_path: Path) -> None:
+def test_a_directory_stands_for_the_reports_in_it(tmp_path: Path) -> None:
     write(tmp_path, report("a"), report("b"))
     (tmp_path / "notes.txt").write_text("no report")
     assert [found.hostname for found in merge.merge([str(tmp_path)]).reports] == ["a", "b"]
@@ -198,7 +198,7 @@ def test_every_host_has_a_kernel_of_its_own() -> None:
     assert count_calls(200) < 5 * count_calls(50)
 
 
-def test_a_report_that_is_too_large(tmp_path: Path) -> None:
+def test_a_report_that_is_too_large_is_refused(tmp_path: Path) -> None:
     bad = tmp_path / "bad.json"
     bad.write_bytes(b" " * (merge.REPORT_MAX + 1))
     with pytest.raises(FileError, match="larger than 4 MiB"):

@@ -100,7 +100,7 @@ def test_a_sosreport_is_read(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         ("rdma-all", "unknown", ExitCode.CANNOT_TELL),
     ],
 )
-def test_fail_on(
+def test_fail_on_decides_the_exit_code(
     *, capsys: pytest.CaptureFixture[str], tmp_path: Path, tree: str, level: str | None, expected: ExitCode
 ) -> None:
     options = [] if level is None else ["--fail-on", level]
@@ -109,7 +109,7 @@ def test_fail_on(
         assert run(capsys, "--sysfs", root, *options, *more)[0] == expected
 
 
-def test_one_controller(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_controller_is_shown_alone_or_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = str(trees.plant(tmp_path, NEWEST, "rdma-two-paths"))
     _, out, _ = run(capsys, "nvme2", "--sysfs", root, "-o", "json")
     assert [row["controller"] for row in document(out)["results"]] == ["nvme2"]
@@ -135,7 +135,7 @@ def test_problem_is_told_and_the_rest_is_shown(capsys: pytest.CaptureFixture[str
     assert [error["subject"] for error in found["errors"]] == ["nvme0: queue_count"]
 
 
-def test_no_controller(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_host_without_controllers_is_no_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "class").mkdir()
     assert run(capsys, "--sysfs", str(tmp_path)) == (ExitCode.OK, "no NVMe controller\n", "")
     assert run(capsys, "--sysfs", str(tmp_path), "--map") == (ExitCode.OK, "no NVMe controller\n", "")
@@ -188,7 +188,7 @@ def test_simulate_asks_every_range_of_kernels(capsys: pytest.CaptureFixture[str]
     assert found["results"][0]["missing_hctxs"] == [4, 5, 6, 7, 8, 9, 12, 13]
 
 
-def test_simulated_reconnect(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_simulated_reconnect_crashes_as_kernels_did(capsys: pytest.CaptureFixture[str]) -> None:
     """The reconnect that oopsed 6.1.192, 6.12.43 and 7.2.12."""
     _, out, _ = run(capsys, "--simulate", "io=2,write=2,poll=2,cpus=4,previous=6,granted=3", "-o", "json")
     newest = document(out)["results"][-1]
@@ -196,7 +196,7 @@ def test_simulated_reconnect(capsys: pytest.CaptureFixture[str]) -> None:
     assert newest["crash"]
 
 
-def test_simulated_queue_without_a_cpu(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_simulated_queue_without_a_cpu_cannot_be_connected(capsys: pytest.CaptureFixture[str]) -> None:
     """The request limits write queues to the CPUs, nvmf_set_io_queues() does not."""
     _, out, _ = run(capsys, "--simulate", "io=2,write=6,poll=2,cpus=4", "-o", "json")
     newest = document(out)["results"][-1]
@@ -220,14 +220,14 @@ def test_the_map_has_a_column_for_each_cpu(capsys: pytest.CaptureFixture[str], t
     ]
 
 
-def test_map_of_an_untouched_poll_map(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_untouched_poll_map_is_marked(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     root = str(trees.plant(tmp_path, "6.12.43+deb12-amd64", "rdma-write-poll-fewer"))
     _, out, _ = run(capsys, "--map", "--sysfs", root)
     assert out.splitlines()[2:5] == ["hctx    0   DD++", "hctx    1   ..DD", "hctx    2   R..."]
 
 
 @pytest.mark.parametrize("queues", [8, 128])
-def test_map_of_128_cpus(capsys: pytest.CaptureFixture[str], tmp_path: Path, queues: int) -> None:
+def test_the_map_of_128_cpus_fits_80_columns(capsys: pytest.CaptureFixture[str], tmp_path: Path, queues: int) -> None:
     """Readable on a terminal of 80 columns: two blocks of 64, and each hctx where it has CPUs."""
     lists = tuple(", ".join(str(cpu) for cpu in range(128) if cpu % queues == index) for index in range(queues))
     trees.controller(tmp_path, queue_count=queues + 1, lists=lists)
@@ -244,7 +244,7 @@ def test_map_of_128_cpus(capsys: pytest.CaptureFixture[str], tmp_path: Path, que
 MEGABYTE = 1 << 20
 
 
-def test_thousand_controllers_in_little_memory(tmp_path: Path) -> None:
+def test_a_thousand_controllers_take_little_memory(tmp_path: Path) -> None:
     """1,000 controllers with 128 queues each, as JSON: under 100 MB, the reading child included."""
     numbers = ",".join(map(str, range(128)))
     first = trees.controller(tmp_path, queue_count=129, lists=tuple(numbers.split(",")))

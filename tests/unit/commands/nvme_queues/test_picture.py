@@ -25,7 +25,7 @@ def drawn(cpus: Cpus, *hctxs: Hctx) -> list[str]:
     return list(draw(subject(*hctxs), cpus))
 
 
-def test_letters_of_types() -> None:
+def test_each_type_has_a_letter() -> None:
     assert drawn(FOUR, hctx(0, 0), hctx(1, 1, kind="read"), hctx(2, 2, kind="poll"), hctx(3, 3, kind=None)) == [
         "nvme0 tcp live: 4 hardware queues (hctx) of nvme0c0n1",
         "CPU         0",
@@ -60,11 +60,11 @@ def test_a_queue_without_cpus_is_named_below() -> None:
     assert drawn(FOUR, hctx(0, 0, 1, 2, 3), hctx(1), hctx(2))[-1] == "no CPU: hctx 1, 2"
 
 
-def test_no_queues() -> None:
+def test_no_queues_are_one_line() -> None:
     assert drawn(FOUR) == ["nvme0 tcp live: no mapped queues"]
 
 
-def test_several_controllers_and_the_legend() -> None:
+def test_one_legend_is_below_all_controllers() -> None:
     lines = list(pictures([subject(hctx(0, 0)), subject()], FOUR))
     assert [line for line in lines if line.startswith("nvme0")] == [
         "nvme0 tcp live: 1 hardware queue (hctx) of nvme0c0n1",

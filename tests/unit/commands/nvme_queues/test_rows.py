@@ -64,7 +64,7 @@ def test_cells_show_their_part_of_a_row(cell: Callable[[Row], object], row: Row,
         (Controller("nvme0"), None),
     ],
 )
-def test_mapped_row(controller: Controller, expected: Row | None) -> None:
+def test_mapped_queues_are_counted_by_type(controller: Controller, expected: Row | None) -> None:
     assert mapped_row(controller) == expected
 
 
@@ -76,7 +76,7 @@ def test_rows_are_made_as_often_as_they_are_looked_at() -> None:
         assert [row["controller"] for row in found] == ["nvme0", "nvme1"]
 
 
-def test_findings_one_a_row() -> None:
+def test_each_finding_has_a_row() -> None:
     controllers: list[Row] = [
         {"controller": "nvme0", "findings": [{"id": "a"}, {"id": "b"}]},
         {"controller": "x", "findings": []},

@@ -138,13 +138,13 @@ def test_a_watched_counter_has_its_delta() -> None:
 
 
 @pytest.mark.parametrize("blocked", [None, "blacklist rds (/etc/modprobe.d/rds.conf)"])
-def test_what_a_socket_would_load(blocked: str | None) -> None:
+def test_evidence_of_an_autoload_fits_the_schema(blocked: str | None) -> None:
     presence = Presence(False, (), AliasTarget("rds", "/lib/modules/6.12/modules.alias", blocked))
     schema = SCHEMAS["rds-info"]
     check(part(schema, schema["$defs"]["presence"]), presence.evidence())
 
 
-def test_where_it_cannot_be_found_out_what_a_socket_would_load() -> None:
+def test_evidence_of_an_unknown_autoload_fits_the_schemas() -> None:
     presence = Presence(False, (), None, Error("/lib/modules/6.12/modules.alias", errno=2))
     for name in ("rds-info", "rds-info-leak-check", "audit"):
         check(part(SCHEMAS[name], SCHEMAS[name]["$defs"]["presence"]), presence.evidence())

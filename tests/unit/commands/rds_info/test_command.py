@@ -56,12 +56,12 @@ def test_filters_show_what_they_concern(
     assert ("every network namespace" in err) == (titles != ["Counters"])
 
 
-def test_filters_that_no_list_has_both_of(capsys: pytest.CaptureFixture[str]) -> None:
+def test_filters_that_no_list_has_together_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rds-info", "--from", str(CAPTURE), "--state", "down", "--lport", "1"]) == ExitCode.CANNOT_RUN
     assert "no list of RDS has all that these filters look at" in capsys.readouterr().err
 
 
-def test_a_filter_that_does_not_concern_the_chosen_list(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_filter_that_does_not_concern_the_chosen_list_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["rds-info", "--from", str(CAPTURE), "--counters", "--laddr", "10.0.0.1"]) == ExitCode.CANNOT_RUN
     out, err = capsys.readouterr()
     assert out == ""

@@ -92,7 +92,7 @@ def test_every_outcome_is_tried() -> None:
     assert {result.outcome for result in judge.judge_options(EXPERIMENTS["everything"])} == set(judge.Isolation)
 
 
-def test_leak_check_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+def test_a_leak_check_that_cannot_be_run_says_why(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     loaded = Presence(True, ("rds",), None)
     monkeypatch.setattr(presence_module, "presence", lambda: loaded)
     monkeypatch.setattr(rds_checks, "presence", lambda: loaded)

@@ -24,7 +24,7 @@ def test_a_socket_has_its_holders() -> None:
     assert (netns_cell(row), holder_cell(row)) == ("blue", "3/a")
 
 
-def test_socket_of_nobody_we_know() -> None:
+def test_a_socket_may_have_no_known_holder() -> None:
     row = entry_row(InfoEntry("sockets", None, SOCKET, []))
     assert (row["netns"], row["pid"], row["comm"], row["holders"]) == (None, None, None, [])
     assert (netns_cell(row), holder_cell(row)) == (None, None)

@@ -32,7 +32,9 @@ def namespace(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("namespace", [True, False], indirect=True)
-def test_whose_namespace_it_was(namespace: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_connections_in_the_namespace_of_the_host_are_a_warning(
+    namespace: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Where unshare(2) is refused, the connections are made among those of the host: it says so."""
     assert run(["skmsg", "check", "-o", "json"]) == 1
     out, err = capsys.readouterr()
@@ -41,7 +43,9 @@ def test_whose_namespace_it_was(namespace: bool, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize("path", SKMSG, ids=lambda path: path.stem)
-def test_skmsg_check(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+def test_each_capture_gives_a_document_that_fits_its_schema(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
+) -> None:
     seen = experiment.experiment_of(json.loads(path.read_text(encoding="utf-8")))
     monkeypatch.setattr(experiment, "attempt", lambda: seen)
     document = check_command(capsys, "skmsg-check", "skmsg", "check")
@@ -57,7 +61,7 @@ def test_skmsg_check(path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capsys
                 check(SCHEMAS["skmsg-check"], {**document, "results": [wrong]})
 
 
-def test_skmsg_checks_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
+def test_a_check_that_cannot_be_run_says_what_settles_it(monkeypatch: pytest.MonkeyPatch, capsys: Capsys) -> None:
     error = Error("BPF on sockets", errno=1, hint="run as root")
     monkeypatch.setattr(experiment, "attempt", lambda: error)
     audit = check_command(capsys, "audit", "audit", "--only", "skmsg")

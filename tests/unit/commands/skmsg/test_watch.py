@@ -31,7 +31,7 @@ def run(capsys: Capsys, *args: str) -> tuple[int, str, str]:
     return code, out, err
 
 
-def test_machine_readable(capsys: Capsys) -> None:
+def test_a_document_counts_its_rows_and_fits_its_schema(capsys: Capsys) -> None:
     document = check_command(capsys, "skmsg-watch", "skmsg", "watch", *SHORT)
     total = len(CAPTURE["records"])
     assert len(document["results"]) == total
@@ -63,7 +63,7 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert ended == [*watch.ENDINGS, "not-started"]
 
 
-def test_for_people(capsys: Capsys) -> None:
+def test_people_see_messages_and_their_elements(capsys: Capsys) -> None:
     code, out, err = run(capsys, *SHORT)
     assert code == ExitCode.OK
     lines = out.splitlines()
@@ -119,7 +119,9 @@ def test_what_cannot_be_watched_is_said(capsys: Capsys, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("output", ["table", "json", "jsonl"])
-def test_a_kernel_that_cannot_be_watched(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, output: str) -> None:
+def test_a_kernel_that_cannot_be_watched_is_one_line(
+    capsys: Capsys, monkeypatch: pytest.MonkeyPatch, output: str
+) -> None:
     monkeypatch.setattr(Fake, "unwatched", {function.name: "it has none" for function in FUNCTIONS})
     code, out, err = run(capsys, "-o", output)
     assert code == ExitCode.CANNOT_TELL
@@ -134,7 +136,7 @@ def test_a_kernel_that_cannot_be_watched(capsys: Capsys, monkeypatch: pytest.Mon
         assert out == ""
 
 
-def test_no_such_process(capsys: Capsys) -> None:
+def test_a_missing_process_is_one_line(capsys: Capsys) -> None:
     code, out, err = run(capsys, "--pid", str(1 << 22))
     assert (code, out) == (ExitCode.CANNOT_RUN, "")
     assert err == "kprobe-tool: skmsg watch: pid 4194304: No such process (ESRCH)\n"

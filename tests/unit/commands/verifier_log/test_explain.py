@@ -39,7 +39,7 @@ def error_line(capsys: Capsys, *args: str) -> str:
     return captured.err
 
 
-def test_like_a_compiler(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_read_an_answer_like_a_compiler_s(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert shown(capsys, LOG) == (
         "error[Register Type Safety]: Invalid dereference\n"
@@ -68,7 +68,7 @@ def test_like_a_compiler(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     "path", sorted(LOGS.glob("*/[a-m]*.txt"))[::5], ids=lambda path: f"{path.parent.name}-{path.stem}"
 )
-def test_hundred_columns(path: Path, capsys: Capsys) -> None:
+def test_no_line_exceeds_100_columns(path: Path, capsys: Capsys) -> None:
     code = run(["verifier-log", "explain", str(path), "--errno", "EINVAL"])
     assert code in {ExitCode.OK, ExitCode.CANNOT_TELL}
     lines = capsys.readouterr().out.splitlines()
@@ -85,7 +85,7 @@ def test_colours_change_no_text(capsys: Capsys, monkeypatch: pytest.MonkeyPatch)
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == shown(capsys, LOG)
 
 
-def test_source_from_the_object_file(capsys: Capsys) -> None:
+def test_source_is_taken_from_the_object_file(capsys: Capsys) -> None:
     (row,) = json.loads(shown(capsys, LOG, "--object", OBJECT, "-o", "json"))["results"]
     place = row["place"]
     assert (place["line"], place["column"], place["source"]) == (13, 9, "\t*value += 1;")
@@ -101,7 +101,7 @@ def test_the_caret_is_under_the_column(capsys: Capsys) -> None:
     assert lines[mark].index("^") == lines[mark - 1].index("+=")
 
 
-def test_one_of_several_programs(capsys: Capsys) -> None:
+def test_one_of_several_programs_must_be_named(capsys: Capsys) -> None:
     """Nothing in a bare log tells which program of the object it is about."""
     log, several = str(DATA / "two-programs-6.18.txt"), str(DATA / "two-programs.o")
     assert "the log does not say which program; it has first, second" in error_line(capsys, log, "--object", several)
@@ -111,7 +111,7 @@ def test_one_of_several_programs(capsys: Capsys) -> None:
     assert "it has no program 'third'" in error_line(capsys, log, "--object", several, "--prog", "third")
 
 
-def test_lines_that_the_compiler_made(capsys: Capsys, tmp_path: Path) -> None:
+def test_lines_that_the_compiler_made_are_those_before_them(capsys: Capsys, tmp_path: Path) -> None:
     """They are called 0: the nearest real line before them is shown."""
     log = tmp_path / "log"
     log.write_text(
@@ -137,18 +137,18 @@ def test_lines_that_the_compiler_made(capsys: Capsys, tmp_path: Path) -> None:
         ([LOG, "-o", "xml"], "'xml' is not one of"),
     ],
 )
-def test_what_cannot_be_run(args: list[str], told: str, capsys: Capsys) -> None:
+def test_bad_arguments_are_one_line(args: list[str], told: str, capsys: Capsys) -> None:
     assert told in error_line(capsys, *args)
 
 
-def test_an_object_file_of_another_program(capsys: Capsys, tmp_path: Path) -> None:
+def test_an_object_file_of_another_program_is_one_line(capsys: Capsys, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text(Path(LOG).read_text(encoding="utf-8").replace("'count'", "'other'"), encoding="utf-8")
     assert "it has no program 'other'; it has count" in error_line(capsys, str(log), "--object", OBJECT)
 
 
 @pytest.mark.parametrize("size", range(0, Path(OBJECT).stat().st_size, 97))
-def test_an_object_file_cut_anywhere(size: int, capsys: Capsys, tmp_path: Path) -> None:
+def test_an_object_file_cut_anywhere_is_read_or_refused(size: int, capsys: Capsys, tmp_path: Path) -> None:
     path = tmp_path / "cut.o"
     path.write_bytes(Path(OBJECT).read_bytes()[:size])
     assert run(["verifier-log", "explain", LOG, "--object", str(path)]) in {ExitCode.OK, ExitCode.CANNOT_RUN}
@@ -156,7 +156,7 @@ def test_an_object_file_cut_anywhere(size: int, capsys: Capsys, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("place", range(0, Path(OBJECT).stat().st_size, 13))
-def test_an_object_file_with_wrong_bytes(place: int, capsys: Capsys, tmp_path: Path) -> None:
+def test_an_object_file_with_wrong_bytes_is_read_or_refused(place: int, capsys: Capsys, tmp_path: Path) -> None:
     data = bytearray(Path(OBJECT).read_bytes())
     data[place : place + 4] = b"\xff" * len(data[place : place + 4])
     path = tmp_path / "wrong.o"
@@ -165,7 +165,7 @@ def test_an_object_file_with_wrong_bytes(place: int, capsys: Capsys, tmp_path: P
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_many_diagnoses(capsys: Capsys, tmp_path: Path) -> None:
+def test_many_diagnoses_are_cut_short(capsys: Capsys, tmp_path: Path) -> None:
     log = tmp_path / "log"
     block = (LOGS / "7.3-rc7" / "leak-two.txt").read_text(encoding="utf-8")
     block = block[block.index("Unreleased") : block.index("BPF_EXIT")]
@@ -175,7 +175,7 @@ def test_many_diagnoses(capsys: Capsys, tmp_path: Path) -> None:
     assert shown(capsys, str(log), "-o", "wide").count("error[") == 20
 
 
-def test_a_long_path(capsys: Capsys, tmp_path: Path) -> None:
+def test_a_long_path_is_cut_in_the_middle(capsys: Capsys, tmp_path: Path) -> None:
     log = tmp_path / "long"
     steps = "".join(f"{number}: (07) r2 += 1 ; R2_w={number}\n" for number in range(1, 31))
     log.write_text(
@@ -191,7 +191,7 @@ def test_a_long_path(capsys: Capsys, tmp_path: Path) -> None:
     assert f"note: {len(whole) - 16} steps left out here; -o wide has all\n" in short
 
 
-def test_exit_codes(capsys: Capsys, tmp_path: Path) -> None:
+def test_exit_codes_are_those_of_the_outcome(capsys: Capsys, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("7: (95) exit\nsomething new\nprocessed 9 insns (limit 1000000)\n", encoding="utf-8")
     assert "unrecognised message: something new" in shown(capsys, str(log), code=ExitCode.CANNOT_TELL)
@@ -227,7 +227,7 @@ def test_addresses_are_redacted(capsys: Capsys) -> None:
     assert not re.search(r"= 0xff[0-9a-f]{14}", shown(capsys, path, "-o", "json", "--redact"))
 
 
-def test_a_million_lines(tmp_path: Path) -> None:
+def test_a_million_lines_take_half_a_second_and_little_memory(tmp_path: Path) -> None:
     """51 MB are explained in half a second and 60 MB, the start of the interpreter included."""
     log = tmp_path / "log"
     lines = [
@@ -262,13 +262,13 @@ def test_a_million_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 80])
-def test_as_wide_as_the_terminal(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+def test_lines_are_as_wide_as_the_terminal(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     widths = [len(line) for line in shown(capsys, LOG).splitlines()]
     assert columns - 20 < max(widths) <= columns
 
 
-def test_fail_on(capsys: Capsys, tmp_path: Path) -> None:
+def test_fail_on_decides_the_exit_code(capsys: Capsys, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("0: (bf) r6 = r3\nR3 !read_ok\nprocessed 1 insns (limit 1000000)\n", encoding="utf-8")
     shown(capsys, str(log), code=ExitCode.OK)

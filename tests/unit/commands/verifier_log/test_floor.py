@@ -51,7 +51,7 @@ def test_people_are_told_what_forces_the_release(capsys: Capsys) -> None:
     assert "BTF_KIND_INT" in capsys.readouterr().out
 
 
-def test_a_licence_that_does_not_do(tmp_path: Path, capsys: Capsys) -> None:
+def test_a_licence_that_is_not_compatible_is_a_warning(tmp_path: Path, capsys: Capsys) -> None:
     path = tmp_path / "proprietary.o"
     data = Path(object_file("memory")).read_bytes()
     assert data.count(b"GPL\0") == 1
@@ -63,7 +63,7 @@ def test_a_licence_that_does_not_do(tmp_path: Path, capsys: Capsys) -> None:
     assert "bpf_snprintf" in err
 
 
-def test_what_is_not_known(tmp_path: Path, capsys: Capsys) -> None:
+def test_a_helper_that_is_not_known_makes_the_floor_unknown(tmp_path: Path, capsys: Capsys) -> None:
     """A helper of a number that no kernel has yet."""
     path = tmp_path / "new.o"
     data = Path(object_file("printing")).read_bytes()
@@ -77,7 +77,7 @@ def test_what_is_not_known(tmp_path: Path, capsys: Capsys) -> None:
 
 
 @pytest.mark.parametrize("name", ["/nonexistent", "/dev/null", "/etc/passwd", "/proc/self/exe"])
-def test_no_object(name: str, capsys: Capsys) -> None:
+def test_what_is_no_object_is_one_line(name: str, capsys: Capsys) -> None:
     assert run(["verifier-log", "floor", name]) == ExitCode.CANNOT_RUN
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1

@@ -28,14 +28,14 @@ def lines(path: str, *programs: str) -> list[Json]:
 
 
 @pytest.mark.usefixtures("rejected")
-def test_programs_between_host_and_done() -> None:
+def test_programs_stand_between_host_and_done() -> None:
     host, *programs, done = lines(str(OBJECT))
     assert host["host"]["release"] == os.uname().release
     assert [each["program"]["program"] for each in programs] == ["count"]
     assert done == {"done": True}
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_before_done(tmp_path: Path) -> None:
     _, error, done = lines(str(tmp_path / "none.o"))
     assert error["error"]["program"] is None
     assert error["error"]["errno"] == "ENOENT"
@@ -43,7 +43,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("rejected")
-def test_a_program_that_is_not_in_it() -> None:
+def test_a_missing_program_is_an_error_before_done() -> None:
     _, error, done = lines(str(OBJECT), "nobody")
     assert "nobody" in error["error"]["subject"] + error["error"]["reason"]
     assert done == {"done": True}

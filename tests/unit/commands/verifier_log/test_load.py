@@ -51,7 +51,9 @@ def answer_of(release: str, name: str) -> bpf.LoadAnswer:
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_every_answer(release: str, instructions: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
+def test_every_answer_is_told_as_explain_tells_its_log(
+    release: str, instructions: str, monkeypatch: Monkeypatch, capsys: Capsys
+) -> None:
     """Each is a valid document, that says of the log what explain does."""
     argv = ["verifier-log", "load", instructions, "--raw", "--type", "xdp"]
     for name, record in index(release).items():
@@ -102,7 +104,7 @@ def test_people_read_the_figures(instructions: str, monkeypatch: Monkeypatch, ca
     assert "stack of 48 bytes" in out
 
 
-def test_what_is_asked(instructions: str, monkeypatch: Monkeypatch, tmp_path: Path) -> None:
+def test_options_become_what_the_kernel_is_asked(instructions: str, monkeypatch: Monkeypatch, tmp_path: Path) -> None:
     asked = []
 
     def load(program: bpf.Program, level: int) -> bpf.LoadAnswer:
@@ -120,7 +122,7 @@ def test_what_is_asked(instructions: str, monkeypatch: Monkeypatch, tmp_path: Pa
     assert saved.read_bytes() == b"processed 2 insns"
 
 
-def test_several_programs(object_file: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
+def test_several_programs_give_rows_and_errors(object_file: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
     """One accepted, one rejected, one whose map cannot be made, one of no type: rows and errors, and exit code 2."""
     programs = tuple(
         ObjectProgram(name, section, kind, 2)
@@ -163,7 +165,7 @@ def test_several_programs(object_file: str, monkeypatch: Monkeypatch, capsys: Ca
     assert "has no program 'god'; did you mean 'good'?" in capsys.readouterr().err
 
 
-def test_an_object_without_programs(object_file: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
+def test_an_object_without_programs_is_one_line(object_file: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
     monkeypatch.setattr(libbpf, "programs", lambda path: ())
     assert run(["verifier-log", "load", object_file]) == ExitCode.CANNOT_RUN
     assert "holds no BPF program" in capsys.readouterr().err
@@ -190,7 +192,7 @@ def test_an_object_without_programs(object_file: str, monkeypatch: Monkeypatch, 
         ),
     ],
 )
-def test_no_privilege(
+def test_missing_privilege_says_which(
     capabilities: frozenset[str],
     lockdown: str | None,
     disabled: str,
@@ -211,7 +213,7 @@ def test_no_privilege(
     assert words in err
 
 
-def test_no_privilege_seen_by_the_verifier(instructions: str, monkeypatch: Monkeypatch) -> None:
+def test_eperm_of_the_verifier_is_a_rejection(instructions: str, monkeypatch: Monkeypatch) -> None:
     """EPERM with a log is the verifier's: the program is rejected."""
     monkeypatch.setattr(bpf, "load", lambda program, level: answer_of("7.3-rc7", "calls-unprivileged"))
     assert run(["verifier-log", "load", instructions, "--raw", "--type", "xdp"]) == ExitCode.FOUND
@@ -232,7 +234,7 @@ def test_no_privilege_seen_by_the_verifier(instructions: str, monkeypatch: Monke
         (b"\xb7" * 9, ["--raw", "--type", "xdp"], "9 bytes; an instruction has 8"),
     ],
 )
-def test_bad_input(content: bytes, argv: list[str], words: str, tmp_path: Path, capsys: Capsys) -> None:
+def test_bad_input_is_one_line(content: bytes, argv: list[str], words: str, tmp_path: Path, capsys: Capsys) -> None:
     path = tmp_path / "input"
     path.write_bytes(content)
     assert run(["verifier-log", "load", str(path), *argv]) == ExitCode.CANNOT_RUN
@@ -242,7 +244,7 @@ def test_bad_input(content: bytes, argv: list[str], words: str, tmp_path: Path, 
     assert len(err.splitlines()) == 1 or "Usage" in err
 
 
-def test_no_such_file(tmp_path: Path, capsys: Capsys) -> None:
+def test_a_missing_file_is_one_line(tmp_path: Path, capsys: Capsys) -> None:
     for path in (tmp_path / "none", tmp_path):
         assert run(["verifier-log", "load", str(path)]) == ExitCode.CANNOT_RUN
     err = capsys.readouterr().err
@@ -250,7 +252,9 @@ def test_no_such_file(tmp_path: Path, capsys: Capsys) -> None:
     assert "EISDIR" in err
 
 
-def test_a_log_that_cannot_be_written(instructions: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
+def test_a_log_that_cannot_be_written_is_an_error(
+    instructions: str, monkeypatch: Monkeypatch, capsys: Capsys
+) -> None:
     monkeypatch.setattr(bpf, "load", lambda program, level: bpf.LoadAnswer(0, b"x", True, None))
     argv = ["verifier-log", "load", instructions, "--raw", "--type", "xdp", "--log", "/nonexistent/log"]
     assert run(argv) == ExitCode.CANNOT_RUN

@@ -65,7 +65,7 @@ def test_json_has_a_row_for_each_program_and_kernel(prepare_object: PrepareObjec
 
 
 @pytest.mark.parametrize("source", ["memory", "objects"])
-def test_every_format(source: str, prepare_object: PrepareObject, capsys: Capsys) -> None:
+def test_every_format_fits_its_schema(source: str, prepare_object: PrepareObject, capsys: Capsys) -> None:
     path = prepare_object(source)
     assert call(path, "-o", "jsonl") == ExitCode.OK
     check_lines(SCHEMAS["verifier-log-matrix"], capsys.readouterr().out.splitlines())
@@ -92,7 +92,7 @@ def test_people_are_told_what_kernels_judge_differently(prepare_object: PrepareO
     assert "rejected: environment" in row and "accepted (" in row
 
 
-def test_example_of_the_manual(prepare_object: PrepareObject, capsys: Capsys) -> None:
+def test_the_manual_shows_what_these_kernels_say(prepare_object: PrepareObject, capsys: Capsys) -> None:
     """What the page shows is what these kernels said; of the reason it has the end."""
     call(prepare_object())
     shown = " ".join(capsys.readouterr().out.split())
@@ -136,7 +136,7 @@ def test_changes_since_a_baseline_are_told(prepare_object: PrepareObject, tmp_pa
     assert "not the output of 'kprobe-tool verifier-log matrix -o json'" in capsys.readouterr().err
 
 
-def test_a_kernel_without_an_answer(prepare_object: PrepareObject, capsys: Capsys) -> None:
+def test_a_kernel_without_an_answer_costs_its_own_rows(prepare_object: PrepareObject, capsys: Capsys) -> None:
     """The others are told all the same."""
     path = prepare_object("accepted", KernelAnswers("newest", failure="it did not boot: no memory"))
     assert call(path, "-o", "json") == ExitCode.CANNOT_TELL
@@ -148,7 +148,7 @@ def test_a_kernel_without_an_answer(prepare_object: PrepareObject, capsys: Capsy
     assert call(path, "--require", "5.10.262") == ExitCode.FOUND
 
 
-def test_nothing_to_boot_with(monkeypatch: Monkeypatch, capsys: Capsys) -> None:
+def test_a_machine_without_qemu_is_one_line(monkeypatch: Monkeypatch, capsys: Capsys) -> None:
     monkeypatch.setattr(boot, "missing", lambda: ["QEMU (package qemu-system-x86)"])
     assert run(["verifier-log", "matrix", str(OBJECT)]) == ExitCode.CANNOT_RUN
     assert capsys.readouterr().err == (
@@ -157,7 +157,9 @@ def test_nothing_to_boot_with(monkeypatch: Monkeypatch, capsys: Capsys) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nonexistent", "/dev/null", "/etc/passwd", "/proc/self/exe"])
-def test_no_object(path: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:
+def test_what_is_no_object_is_found_before_anything_boots(
+    path: str, monkeypatch: Monkeypatch, capsys: Capsys
+) -> None:
     """Found before anything boots."""
 
     def never(question: MatrixRequest, loader: Loader, say: Say) -> list[KernelAnswers]:

@@ -28,7 +28,7 @@ def run(capsys: Capsys, *args: str) -> tuple[int, str, str]:
     return code, out, err
 
 
-def test_machine_readable(capsys: Capsys) -> None:
+def test_a_document_counts_its_reports_and_fits_its_schema(capsys: Capsys) -> None:
     document = check_command(capsys, "verifier-log-watch", "verifier-log", "watch", *SHORT)
     assert document["summary"] == {
         "seen": 7,
@@ -87,7 +87,7 @@ def test_people_see_who_loads_what(capsys: Capsys) -> None:
     assert "4 reports; loads: 7 seen, 5 reported, 2 dropped, 3 filtered" in err
 
 
-def test_the_whole_explanation(capsys: Capsys) -> None:
+def test_explain_shows_the_whole_explanation(capsys: Capsys) -> None:
     _, out, _ = run(capsys, "--explain", *SHORT)
     assert "    error[Register Type Safety]: Unreadable register" in out
 
@@ -133,7 +133,7 @@ def test_options_reach_the_kernel(capsys: Capsys) -> None:
         (["--pid", "x"], "'x' is not a valid integer range"),
     ],
 )
-def test_wrong_usage(capsys: Capsys, args: list[str], said: str) -> None:
+def test_wrong_usage_is_one_line(capsys: Capsys, args: list[str], said: str) -> None:
     code, out, err = run(capsys, *args)
     assert (code, out) == (ExitCode.CANNOT_RUN, "")
     assert said in err
@@ -149,13 +149,15 @@ def test_enumerations_are_those_of_the_code() -> None:
     assert bpf.PROG_TYPES[verifier_watch.CGROUP_SKB] == "cgroup_skb"
 
 
-def test_another_machine(monkeypatch: pytest.MonkeyPatch, real_watch: type[watch.LoadWatch]) -> None:
+def test_a_machine_whose_registers_are_not_known_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, real_watch: type[watch.LoadWatch]
+) -> None:
     monkeypatch.setattr(watch, "MACHINE", "sparc64")
     with pytest.raises(Error, match=r"where sparc64 keeps the arguments of bpf\(2\) is not known here"):
         real_watch(0)
 
 
-def test_without_privilege(monkeypatch: pytest.MonkeyPatch, real_watch: type[watch.LoadWatch]) -> None:
+def test_missing_privilege_is_an_error(monkeypatch: pytest.MonkeyPatch, real_watch: type[watch.LoadWatch]) -> None:
     monkeypatch.setattr(watch, "MACHINE", "x86_64")
     monkeypatch.setattr(host, "effective_capabilities", frozenset)
     with pytest.raises(Error, match=r"loads of BPF programs: Operation not permitted \(EPERM\); needs CAP_BPF"):

@@ -64,7 +64,7 @@ def test_captured_trees_are_read_as_the_kernel_logged(tmp_path: Path, release: s
     assert sorted({cpu for hctx in found.path.hctxs for cpu in hctx.cpus}) == [0, 1, 2, 3]
 
 
-def test_two_paths(tmp_path: Path) -> None:
+def test_two_paths_share_a_subsystem(tmp_path: Path) -> None:
     first, second = read(trees.plant(tmp_path, "6.12.43+deb12-amd64", "rdma-two-paths"))
     assert (first.transport, first.granted, second.transport, second.granted) == ("rdma", 4, "tcp", 1)
     assert first.subsysnqn == second.subsysnqn
@@ -73,19 +73,19 @@ def test_two_paths(tmp_path: Path) -> None:
     assert first.path.device == "nvme1c1n1"
 
 
-def test_no_nvme(tmp_path: Path) -> None:
+def test_a_tree_without_nvme_has_no_controllers(tmp_path: Path) -> None:
     (tmp_path / "class").mkdir()
     assert read(tmp_path) == []
 
 
-def test_no_tree(tmp_path: Path) -> None:
+def test_what_is_no_tree_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Error, match="No such file"):
         attributes.open_tree(str(tmp_path / "none"))
     with pytest.raises(Error, match="copy of /sys"):
         attributes.open_tree(str(tmp_path))
 
 
-def test_tree_with_sys_inside(tmp_path: Path) -> None:
+def test_a_tree_may_have_sys_inside(tmp_path: Path) -> None:
     trees.controller(tmp_path / "sys")
     assert [each.name for each in read(tmp_path)] == ["nvme0"]
 
@@ -101,7 +101,7 @@ HOSTILE: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_attribute(tmp_path: Path, content: bytes) -> None:
+def test_a_hostile_attribute_costs_itself_only(tmp_path: Path, content: bytes) -> None:
     """One problem, at this attribute of this controller; all else is read."""
     directory = trees.controller(tmp_path)
     trees.controller(tmp_path, "nvme1")
@@ -117,7 +117,7 @@ def test_hostile_attribute(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", [b"0-3\n", b"0,1\n", b"1, 0\n", b"0, x\n", b"0, 99999999\n", b"0, " * (1 << 18)])
-def test_hostile_cpu_list(tmp_path: Path, content: bytes) -> None:
+def test_a_hostile_cpu_list_costs_its_hctx_and_the_types(tmp_path: Path, content: bytes) -> None:
     directory = trees.controller(tmp_path)
     (directory / "nvme0c0n1/mq/1/cpu_list").write_bytes(content)
     (found,) = read(tmp_path)
@@ -128,7 +128,7 @@ def test_hostile_cpu_list(tmp_path: Path, content: bytes) -> None:
     assert found.path.type_source is None
 
 
-def test_attributes_that_are_no_files(tmp_path: Path) -> None:
+def test_attributes_that_are_no_files_are_named_and_not_followed(tmp_path: Path) -> None:
     """A FIFO nobody writes to, a link out of the tree, a loop, a directory: said, not followed and not waited for."""
     directory = trees.controller(tmp_path)
     outside = tmp_path.parent / "outside"
@@ -151,7 +151,7 @@ def test_attributes_that_are_no_files(tmp_path: Path) -> None:
     ]
 
 
-def test_links_of_controllers(tmp_path: Path) -> None:
+def test_bad_links_of_controllers_are_a_problem_each(tmp_path: Path) -> None:
     """A loop, one that points nowhere, one that climbs out of the tree: a problem each, and the good one is read."""
     trees.controller(tmp_path)
     for name, target in {"nvme1": "nvme1", "nvme2": "../../devices/none", "nvme3": "../../../../../../etc"}.items():
@@ -163,7 +163,9 @@ def test_links_of_controllers(tmp_path: Path) -> None:
     assert [problem.errno for problem in outside.problems] == [errno.ENOENT]
 
 
-def test_vanishes_while_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_controller_that_goes_while_it_is_read_is_one_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a removed device's attributes give; one line, not one for each attribute."""
     trees.controller(tmp_path)
     trees.controller(tmp_path, "nvme1")
@@ -180,7 +182,9 @@ def test_vanishes_while_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert second.problems == ()
 
 
-def test_directory_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_that_goes_while_it_is_read_is_one_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = trees.controller(tmp_path)
     whole = Tree.read
 
@@ -194,7 +198,7 @@ def test_directory_vanishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert [problem.reason for problem in found.problems] == ["went away while it was read"]
 
 
-def test_stuck_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stuck_controller_costs_its_own_queues_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A read that does not come back costs its own controller's answer and nobody else's."""
     for name in ("nvme0", "nvme1", "nvme2"):
         trees.controller(tmp_path, name)
@@ -216,7 +220,7 @@ def test_stuck_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert (second.transport, second.path, second.paths_read) == ("tcp", None, False)
 
 
-def test_attributes_that_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attributes_that_hang_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trees.controller(tmp_path)
     whole = Tree.read
 
@@ -263,7 +267,7 @@ def test_live_directories_have_numbers(tmp_path: Path, monkeypatch: pytest.Monke
     tree.close()
 
 
-def test_cut_cpu_list(tmp_path: Path) -> None:
+def test_a_cpu_list_that_fills_a_page_is_cut(tmp_path: Path) -> None:
     """CPUs 0 to 1019 fill the page of 4 KiB that the kernel writes into: the last hctx may have more."""
     cut = "0"
     cpu = 0
@@ -279,7 +283,7 @@ def test_cut_cpu_list(tmp_path: Path) -> None:
     assert found.path.type_source is None
 
 
-def test_only_listed_attributes(tmp_path: Path) -> None:
+def test_only_listed_attributes_can_be_read(tmp_path: Path) -> None:
     """Those that send commands when they are read cannot be, by any caller."""
     directory = trees.controller(tmp_path)
     trees.file(directory, "nvme0c0n1/nuse", "1\n")

@@ -25,7 +25,7 @@ def test_the_worst_counts(tmp_path: Path) -> None:
     assert "errors" not in finding.evidence
 
 
-def test_no_controller(tmp_path: Path) -> None:
+def test_a_host_without_controllers_is_not_applicable(tmp_path: Path) -> None:
     (tmp_path / "class").mkdir()
     assert checks.worst_finding(PATHS, survey_host(str(tmp_path))).status is Status.NOT_APPLICABLE
 

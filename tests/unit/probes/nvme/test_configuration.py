@@ -36,7 +36,7 @@ def etc(root: Path, **files: str) -> str:
     return str(root)
 
 
-def test_config_json(tmp_path: Path) -> None:
+def test_config_json_is_read(tmp_path: Path) -> None:
     for document in (CONFIG_JSON, {"hosts": CONFIG_JSON}):
         found = read_configurations(etc(tmp_path, nvme__config_json=json.dumps(document)))
         path = str(tmp_path / "nvme/config.json")
@@ -46,7 +46,7 @@ def test_config_json(tmp_path: Path) -> None:
         ]
 
 
-def test_discovery_conf(tmp_path: Path) -> None:
+def test_discovery_conf_is_read(tmp_path: Path) -> None:
     content = (
         "# comment -i 9\n--transport=tcp --traddr=10.77.0.1 --nr-io-queues=2 -W 1\n-t rdma -a 10.77.0.2\n'broken\n"
     )
@@ -54,7 +54,7 @@ def test_discovery_conf(tmp_path: Path) -> None:
     assert (found.transport, found.counts) == ("tcp", {"nr_io_queues": 2, "nr_write_queues": 1})
 
 
-def test_stacd_conf(tmp_path: Path) -> None:
+def test_stacd_conf_is_read(tmp_path: Path) -> None:
     content = "[Global]\n#nr-io-queues=9\nnr-io-queues = 2\nnr-poll-queues=1\n[Controllers]\nnr-write-queues=7\n"
     (found,) = read_configurations(etc(tmp_path, stas__stacd_conf=content))
     assert found.counts == {"nr_io_queues": 2, "nr_poll_queues": 1}
@@ -70,5 +70,5 @@ def test_broken_config_json_configures_nothing(tmp_path: Path, content: str) -> 
 
 
 @pytest.mark.parametrize("value", ["-1", "0", "many", "٣", "", "1.5"])
-def test_counts_that_are_none(tmp_path: Path, value: str) -> None:
+def test_counts_that_are_no_numbers_configure_nothing(tmp_path: Path, value: str) -> None:
     assert read_configurations(etc(tmp_path, stas__stacd_conf=f"[Global]\nnr-io-queues={value}\n")) == []

@@ -145,7 +145,7 @@ def test_without_a_namespace_there_is_nothing_to_ask(check_id: str) -> None:
 
 
 @pytest.mark.parametrize("transport", ["pcie", "fc", "loop", "apple-nvme"])
-def test_transports_without_the_bugs(transport: str) -> None:
+def test_transports_without_the_bugs_are_not_applicable(transport: str) -> None:
     survey = survey_of(make_controller(transport=transport))
     assert status(survey, OOPS) is Status.NOT_APPLICABLE
     assert status(survey, STALE) is Status.NOT_APPLICABLE
@@ -154,7 +154,7 @@ def test_transports_without_the_bugs(transport: str) -> None:
 
 @pytest.mark.parametrize("check_id", [GRANTED, PATHS])
 @pytest.mark.parametrize("fields", [{"cntrltype": "discovery"}, {"cntrltype": "admin"}])
-def test_controllers_without_io_queues(check_id: str, fields: dict[str, str]) -> None:
+def test_controllers_without_io_queues_are_not_applicable(check_id: str, fields: dict[str, str]) -> None:
     assert status(survey_of(make_controller(queue_count=1, **fields)), check_id) is Status.NOT_APPLICABLE
 
 
@@ -190,12 +190,12 @@ def test_smaller_grants_that_are_deadly_are_told(tmp_path: Path) -> None:
         ("later", Status.UNKNOWN),
     ],
 )
-def test_stale_grants_of_a_newer_kernel(tmp_path: Path, release: str, expected: Status) -> None:
+def test_stale_grants_are_judged_by_the_release(tmp_path: Path, release: str, expected: Status) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
     assert status(survey._replace(release=release), STALE) is expected
 
 
-def test_stale_grants_without_types() -> None:
+def test_stale_grants_are_unknown_without_types() -> None:
     untyped = ONE_EACH._replace(type_source=None, hctxs=tuple(each._replace(type=None) for each in ONE_EACH.hctxs))
     for check_id in (STALE, BALANCE):
         assert status(survey_of(make_controller(paths=(untyped,))), check_id) is Status.UNKNOWN
@@ -228,7 +228,7 @@ def test_deadly_grants_need_no_options(*, cpus: int, io: int, write: int, poll: 
         assert inferred == known
 
 
-def test_path_that_cannot_be_read() -> None:
+def test_a_path_that_cannot_be_read_is_unknown() -> None:
     """A controller that hangs may be another path with more queues."""
     fewer = make_controller(name="nvme1", queue_count=3)
     assert status(survey_of(make_controller()), PATHS) is Status.NOT_APPLICABLE
@@ -242,7 +242,7 @@ def test_path_that_cannot_be_read() -> None:
     assert status(survey_of(fewer, make_controller(), half), PATHS) is Status.AFFECTED
 
 
-def test_unreadable_queue_count(tmp_path: Path) -> None:
+def test_an_unreadable_queue_count_is_unknown(tmp_path: Path) -> None:
     directory = trees.controller(tmp_path)
     (directory / "queue_count").unlink()
     survey = survey_host(str(tmp_path))
@@ -250,7 +250,7 @@ def test_unreadable_queue_count(tmp_path: Path) -> None:
     assert len(survey.errors) == 1
 
 
-def test_numbers_in_words() -> None:
+def test_numbers_are_told_in_words() -> None:
     assert judge.spans([1, 2, 3, 5, 7, 8]) == "1-3, 5, 7-8"
     assert judge.spans([]) == ""
     assert [judge.count(number, "queue") for number in (0, 1, 2)] == ["0 queues", "1 queue", "2 queues"]
@@ -265,7 +265,7 @@ def test_numbers_in_words() -> None:
         (64, "the limit is the host's: the controller has 64 queues"),
     ],
 )
-def test_whose_limit_in_words(nsqa: int | None, words: str) -> None:
+def test_the_reason_tells_whose_limit_it_is(nsqa: int | None, words: str) -> None:
     finding = findings_of(with_options(survey_of(make_controller(queue_count=3)), Options(4), 4, 4, nsqa=nsqa))[
         GRANTED
     ]
@@ -273,7 +273,7 @@ def test_whose_limit_in_words(nsqa: int | None, words: str) -> None:
     assert finding.method is Method.PROBE
 
 
-def test_what_settles_whether_more_was_asked_for() -> None:
+def test_only_who_lacks_the_options_is_sent_to_root() -> None:
     """Who has the options from the kernel already is not sent to root again."""
     guess = QueueRequest(4, RequestSource.CONFIGURATION, doubt="perhaps")
     assert findings_of(with_request(survey_of(make_controller()), guess))[GRANTED].settle == judge.ROOT
@@ -281,7 +281,7 @@ def test_what_settles_whether_more_was_asked_for() -> None:
     assert "a new connection" in str(findings_of(with_request(survey_of(make_controller()), known))[GRANTED].settle)
 
 
-def test_stale_grants_by_the_rule_of_the_kernel(tmp_path: Path) -> None:
+def test_stale_grants_follow_the_rule_of_the_kernel(tmp_path: Path) -> None:
     """v5.0 maps CPUs to what was asked for: any smaller grant is deadly."""
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-poll")))
     grants = {
@@ -299,7 +299,7 @@ def test_stale_grants_by_the_rule_of_the_kernel(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "reason"), [(1, "nvme0: {}"), (2, "nvme0: {} (and 1 more)"), (3, "nvme0: {} (and 2 more)")]
 )
-def test_how_many_controllers_share_a_verdict(number: int, reason: str) -> None:
+def test_controllers_that_share_a_verdict_are_counted(number: int, reason: str) -> None:
     controllers = [make_controller(name=f"nvme{each}", transport="pcie") for each in range(number)]
     verdict = checks.worst_finding(OOPS, survey_of(*controllers))
     assert verdict.reason == reason.format("concerns nvme-rdma and nvme-tcp only")

@@ -34,7 +34,7 @@ from .surveys import (
 )
 
 
-def test_last_hctx_offline(tmp_path: Path) -> None:
+def test_an_hctx_with_offline_cpus_only_is_judged_by_what_is_asked_for_next(tmp_path: Path) -> None:
     """CPU 3 offline, and three queues asked for next: hctx 3 is mapped anew before it is connected.
 
     Where the options are not known, write queues that were not granted may be asked for as well, and reach it.
@@ -50,7 +50,7 @@ def test_last_hctx_offline(tmp_path: Path) -> None:
     assert status(with_options(survey, Options(4), 4, 4), OFFLINE) is Status.AFFECTED
 
 
-def test_offline_with_a_cut_list() -> None:
+def test_a_cut_list_leaves_unknown_whether_its_cpus_are_online() -> None:
     """CPUs that the kernel had no room for may be online."""
     offline = FOUR._replace(online=(0,))
     cut = path_of(hctx(0, 0), hctx(1, 1, cut=True))
@@ -58,7 +58,7 @@ def test_offline_with_a_cut_list() -> None:
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
 
-def test_offline_of_unknown_types() -> None:
+def test_unknown_types_leave_unknown_what_the_next_connect_reaches() -> None:
     """Where neither options nor types are known, what the next connect reaches is not."""
     hctxs = (hctx(0, 0, 1, kind=None), hctx(1, 2, 3, kind=None))
     path = NvmePath("nvme0c0n1", hctxs)
@@ -98,7 +98,7 @@ def test_queue_count_without_cpus() -> None:
     assert status(survey, COUNT) is Status.UNKNOWN
 
 
-def test_poll_queues_without_debugfs_or_io_poll(tmp_path: Path) -> None:
+def test_poll_queues_are_judged_without_debugfs_and_io_poll(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-write-poll")))
     assert findings_of(survey)[POLL].status is Status.OK
     survey = survey_host(str(trees.plant(tmp_path / "none", NEWEST, "rdma-all")))
@@ -115,7 +115,9 @@ def test_poll_queues_without_debugfs_or_io_poll(tmp_path: Path) -> None:
         (False, Options(4, 0, 2), Status.AFFECTED),
     ],
 )
-def test_poll_queues_asked_for(io_poll: bool | None, options: Options | None, expected: Status) -> None:
+def test_poll_queues_that_were_asked_for_must_poll(
+    io_poll: bool | None, options: Options | None, expected: Status
+) -> None:
     survey = survey_of(make_controller(paths=(ONE_EACH._replace(io_poll=io_poll),)))
     if options:
         survey = with_options(survey, options, 4, 4)
@@ -156,12 +158,12 @@ def test_cpus_that_share_a_queue_are_counted(tmp_path: Path) -> None:
         (path_of(hctx(0, 0, 1, 2, cut=True), hctx(1, 3)), Status.UNKNOWN),
     ],
 )
-def test_balance_with_isolated_cpus(path: NvmePath, expected: Status) -> None:
+def test_balance_allows_for_isolated_cpus(path: NvmePath, expected: Status) -> None:
     survey = survey_of(make_controller(queue_count=len(path.hctxs) + 1, paths=(path,)))
     assert status(survey, BALANCE) is expected
 
 
-def test_balance_by_debugfs() -> None:
+def test_debugfs_decides_the_balance() -> None:
     """Root sees to which queue the isolated CPUs 2 and 3 submit."""
     fair = path_of(hctx(0, 0, 1)._replace(submitters=(0, 1)), hctx(1)._replace(submitters=(2, 3)))
     assert status(survey_of(make_controller(paths=(fair,))), BALANCE) is Status.OK
@@ -171,7 +173,7 @@ def test_balance_by_debugfs() -> None:
     assert (finding.status, finding.evidence) == (Status.AFFECTED, {"cpus_per_queue": {0: 3, 1: 1}})
 
 
-def test_balance_of_a_kernel_with_isolated_cpus(tmp_path: Path) -> None:
+def test_balance_beside_isolated_cpus_needs_debugfs(tmp_path: Path) -> None:
     """Two CPUs each, of which one queue's are isolated and in no list; who may not see debugfs cannot tell."""
     for debugfs, expected in ((True, Status.OK), (False, Status.UNKNOWN)):
         root = trees.plant(tmp_path / str(debugfs), trees.ISOLATED, "pci", debugfs=debugfs)
@@ -180,31 +182,31 @@ def test_balance_of_a_kernel_with_isolated_cpus(tmp_path: Path) -> None:
         assert status(survey, BALANCE) is expected
 
 
-def test_balance_without_possible_cpus() -> None:
+def test_balance_is_unknown_without_the_possible_cpus() -> None:
     survey = survey_of(make_controller())._replace(cpus=Cpus(None, (0, 1, 2, 3)))
     assert status(survey, BALANCE) is Status.UNKNOWN
 
 
-def test_balance_without_the_untouched_poll_map(tmp_path: Path) -> None:
+def test_an_untouched_poll_map_does_not_count_for_the_balance(tmp_path: Path) -> None:
     """All CPUs on hctx 0 are the poll map's, which has no queue: its own are what no other default queue has."""
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-write-poll-fewer")))
     assert findings_of(survey)[BALANCE].status is Status.OK
 
 
-def test_unknown_online_cpus(tmp_path: Path) -> None:
+def test_offline_is_unknown_without_the_online_cpus(tmp_path: Path) -> None:
     trees.controller(tmp_path)
     survey = survey_host(str(tmp_path))._replace(cpus=Cpus(None, None))
     assert findings_of(survey)[OFFLINE].status is Status.UNKNOWN
 
 
-def test_one_cut_list_among_those_offline() -> None:
+def test_one_cut_list_among_those_offline_makes_it_unknown() -> None:
     """Hctx 0 is without an online CPU for certain; hctx 1 may not be, so which the next connect stops at is open."""
     path = path_of(hctx(0, 0), hctx(1, 1, cut=True), hctx(2, 2))
     survey = survey_of(make_controller(paths=(path,), queue_count=4))._replace(cpus=FOUR._replace(online=(2,)))
     assert status(survey, OFFLINE) is Status.UNKNOWN
 
 
-def test_offline_reached_by_what_is_asked_for_with_fewer_cpus() -> None:
+def test_fewer_cpus_ask_for_fewer_queues_and_may_reach_an_offline_hctx() -> None:
     """One read and three write queues, two CPUs left: three are asked for next, and hctx 2 has CPUs 2 and 3."""
     reading = hctx(3, 0, 1, 2, 3, kind="read")
     path = path_of(hctx(0, 0), hctx(1, 1), hctx(2, 2, 3), reading)
@@ -219,7 +221,7 @@ def test_offline_reached_by_what_is_asked_for_with_fewer_cpus() -> None:
     )
 
 
-def test_queues_beyond_the_cpus_in_words() -> None:
+def test_queues_beyond_the_cpus_are_counted() -> None:
     finding = findings_of(survey_of(make_controller(transport="pcie", queue_count=10)))[COUNT]
     assert (finding.status, finding.method) == (Status.OK, Method.PROBE)
     assert finding.reason == "5 of 9 queues not mapped: there are more than CPUs"
@@ -254,7 +256,7 @@ def test_one_poll_queue_is_asked_for() -> None:
         (path_of(hctx(0, 0, 1, 2, 3), hctx(1, 2, 3)), Status.OK, "2 CPUs for each default queue"),
     ],
 )
-def test_balance_in_words(path: NvmePath, expected: Status, reason: str) -> None:
+def test_the_reason_tells_the_cpus_of_each_queue(path: NvmePath, expected: Status, reason: str) -> None:
     finding = findings_of(survey_of(make_controller(paths=(path,))))[BALANCE]
     assert (finding.status, finding.reason) == (expected, reason)
 
@@ -263,5 +265,5 @@ def test_balance_in_words(path: NvmePath, expected: Status, reason: str) -> None
     ("counts", "more", "minimum"),
     [({0: 4, 1: 0}, 2, 2), ({0: 1, 1: 1}, 1, 1), ({0: 1, 1: 1}, 2, 2), ({0: 1, 1: 3}, 0, 1)],
 )
-def test_best_minimum(counts: dict[int, int], more: int, minimum: int) -> None:
+def test_cpus_without_a_queue_go_where_there_are_fewest(counts: dict[int, int], more: int, minimum: int) -> None:
     assert judge.best_minimum(counts, more) == minimum

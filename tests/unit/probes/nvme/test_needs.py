@@ -32,7 +32,7 @@ def test_a_controller_that_has_no_queues_needs_none() -> None:
 @pytest.mark.parametrize(
     ("transport", "expected"), [("rdma", True), ("tcp", True), ("pcie", False), ("fc", False), ("loop", False)]
 )
-def test_rdma_or_tcp(transport: str, expected: bool) -> None:
+def test_only_rdma_and_tcp_are_rdma_or_tcp(transport: str, expected: bool) -> None:
     assert needs.is_rdma_or_tcp(make_controller(transport=transport)) is expected
 
 
@@ -47,7 +47,7 @@ def test_a_kernel_log_that_says_how_queues_were_mapped_is_of_rdma_or_tcp() -> No
     ("function", "what"),
     [(needs.transport_of, "transport"), (needs.granted_of, "queue_count"), (needs.mapped_path, "queues")],
 )
-def test_what_is_not_there(function: object, what: str) -> None:
+def test_what_is_not_there_says_what_would_settle_it(function: object, what: str) -> None:
     """A copy that lacks it asks for a better copy, a controller that hangs for one that does not."""
     assert callable(function)
     with pytest.raises(needs.NotRead, match=f"what was captured does not have its {what}") as caught:

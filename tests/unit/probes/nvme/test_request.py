@@ -70,7 +70,7 @@ def test_pci_with_one_queue_may_share_tags() -> None:
     assert "shares tags" in (found.doubt or "")
 
 
-def test_pci_as_the_last_reset_found_it() -> None:
+def test_a_pci_request_is_that_of_the_last_reset() -> None:
     found = find_request(pci(), pci_context(shared_tags=False))
     assert (bounds(found), found.exact, found.doubt, found.source) == ((4, 4, 4), True, None, RequestSource.KCORE)
     assert found.running_options == Options(4)
@@ -89,12 +89,12 @@ def test_pci_as_the_last_reset_found_it() -> None:
     assert found.doubt
 
 
-def test_pci_that_shares_tags() -> None:
+def test_a_pci_controller_that_shares_tags_asks_for_one_queue() -> None:
     found = find_request(pci(2), pci_context(shared_tags=True))
     assert (bounds(found), found.next) == ((1, 1, 1), 1)
 
 
-def test_pci_without_its_module() -> None:
+def test_a_pci_request_is_unknown_without_parameters_or_cpus() -> None:
     found = find_request(pci(), Context(FOUR, Parameters(None, None)))
     assert (found.value, found.source, found.exact) == (None, None, False)
     none = Cpus(possible=None, online=None)
@@ -152,7 +152,7 @@ def test_options_of_a_running_controller_are_exact(
         (Cpus(None, (0, 1, 2, 3), {0: 1, 1: 2, 2: 3, 3: 4}), 2, (4, 4, None), 4),
     ],
 )
-def test_cpus_that_come_and_go(
+def test_cpus_that_come_and_go_widen_the_bounds(
     *, cpus: Cpus, granted: int, expected: tuple[int, int, int | None], following: int
 ) -> None:
     found = find_request(fabrics(granted, born=100), running(cpus=cpus, options=Options(4)))
@@ -161,7 +161,7 @@ def test_cpus_that_come_and_go(
     assert (found.doubt is None) == found.exact
 
 
-def test_completion_vectors() -> None:
+def test_completion_vectors_count_where_the_transport_limits() -> None:
     def ask(algorithm: Algorithm, vectors: int | None) -> QueueRequest:
         context = running(algorithm, cpus=STEADY, options=Options(4, 4), num_comp_vectors=vectors)
         return find_request(fabrics(2, "rdma", born=100), context)
@@ -174,7 +174,7 @@ def test_completion_vectors() -> None:
     assert bounds(ask(Algorithm.FABRICS, None)) == (8, 8, 8)
 
 
-def test_rule_that_is_not_known() -> None:
+def test_a_rule_that_is_not_known_widens_the_bounds() -> None:
     found = find_request(fabrics(2, born=100), running(None, cpus=STEADY, options=Options(4)))
     assert (bounds(found), found.next) == ((2, 4, 4), None)
     # The newest one is the guess: v5.0 would have asked for two.
@@ -184,7 +184,7 @@ def test_rule_that_is_not_known() -> None:
     assert bounds(found) == (0, 4, 4)
 
 
-def test_fc_port_limits() -> None:
+def test_the_port_limits_an_fc_request() -> None:
     """128 CPUs and an HBA with 16 queues: 16 are asked for, and nothing is missing."""
     cpus = Cpus(tuple(range(128)), tuple(range(128)), dict.fromkeys(range(128), 1))
     known = running(cpus=cpus, options=Options(128), max_hw_queues=16)
@@ -203,7 +203,7 @@ def test_discovery_controllers_ask_for_none(fields: dict[str, str]) -> None:
     assert (found.options, found.next) == (Options(0), 0)
 
 
-def test_administrative_controller() -> None:
+def test_an_administrative_controller_asks_for_no_queue_or_like_any_other() -> None:
     """New kernels ask it for no queue; one that has some was asked like any other."""
     context = running(cpus=STEADY, options=Options(4))
     assert bounds(find_request(fabrics(0, cntrltype="admin", born=100), context)) == (0, 0, 0)
@@ -236,7 +236,7 @@ def test_configurations_are_found_by_address() -> None:
         (Algorithm.FABRICS, 0, (None, 4, None)),
     ],
 )
-def test_configured_by_the_rule_of_the_kernel(
+def test_what_is_configured_follows_the_rule_of_the_kernel(
     algorithm: Algorithm | None, granted: int, expected: tuple[int | None, int, None]
 ) -> None:
     found = [Configuration("discovery.conf", {"nr_io_queues": 1, "nr_write_queues": 3})]
@@ -244,7 +244,7 @@ def test_configured_by_the_rule_of_the_kernel(
     assert bounds(find_request(fabrics(granted), context)) == expected
 
 
-def test_whose_options_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_of_known_transports_only_are_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
 
     def from_kcore(address: int, transports: object) -> dict[int, nvme.RunningFabrics]:
@@ -266,7 +266,7 @@ def test_whose_options_are_looked_for(tmp_path: Path, monkeypatch: pytest.Monkey
     tree.close()
 
 
-def test_other_ways_where_one_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kprobe_event_is_asked_where_kcore_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """kcore, then the kprobe event; what contradicts sysfs is not believed, and root is told why nothing was read."""
 
     def closed(*args: object) -> dict[int, nvme.RunningFabrics]:

@@ -27,7 +27,7 @@ def test_scenarios_are_parsed() -> None:
         *(f"io={LARGEST + 1}", "io=\u0664", "io=4,", "io= 4", "options=4"),
     ],
 )
-def test_what_is_no_request(text: str) -> None:
+def test_what_is_no_request_is_refused(text: str) -> None:
     with pytest.raises(Error):
         parse(text)
 
@@ -38,7 +38,7 @@ def test_cpus_that_are_not_told_limit_nothing() -> None:
     assert parse("io=2,write=9").as_dict()["cpus"] == 9
 
 
-def test_one_row_an_algorithm_oldest_first() -> None:
+def test_each_algorithm_has_a_row_the_oldest_first() -> None:
     found = simulate(parse("io=4"))
     assert [each.algorithm for each in found] == list(Algorithm)
     assert [each.kernels for each in found] == [KERNELS[algorithm] for algorithm in Algorithm]
@@ -61,7 +61,7 @@ def test_fewer_kill_the_first_kernels_only() -> None:
     assert all("poll" in reason for reason in others)
 
 
-def test_a_smaller_grant_at_a_reconnect() -> None:
+def test_a_smaller_grant_at_a_reconnect_keeps_older_counts() -> None:
     """Counts from the connect before stay where a smaller grant does not set them."""
     newest = reasons("io=2,write=2,poll=2,cpus=4,previous=6,granted=3")[-1]
     assert "read or poll queues are counted as at the connect before, and hctx " in newest

@@ -62,11 +62,11 @@ def test_the_last_connect_in_a_log_counts() -> None:
         "nvme nvme99999999: creating 4",
     ],
 )
-def test_lines_that_say_nothing(line: str) -> None:
+def test_lines_that_say_nothing_are_passed_over(line: str) -> None:
     assert parse_kernel_log([line]) == {}
 
 
-def test_log_alone(tmp_path: Path) -> None:
+def test_the_log_alone_predicts_the_crash(tmp_path: Path) -> None:
     """What it predicts is the oops that 6.1.192 died of; what it does not say is unknown, not fine."""
     survey = survey_sosreport(sosreport(tmp_path))
     pci, tcp = (subject.controller for subject in survey.subjects)
@@ -99,7 +99,7 @@ def test_a_recorded_sosreport_is_judged(tmp_path: Path) -> None:
     assert survey.errors == ()
 
 
-def test_sysfs_without_controllers(tmp_path: Path) -> None:
+def test_sysfs_without_controllers_leaves_the_log(tmp_path: Path) -> None:
     """sos 4.0 copies the parameters of modules, and nothing of /sys/class: the log is all there is of controllers."""
     trees.file(tmp_path, LOGS[0], LOG)
     trees.file(tmp_path, "sys/module/nvme/parameters/poll_queues", "1\n")
@@ -108,7 +108,7 @@ def test_sysfs_without_controllers(tmp_path: Path) -> None:
     assert statuses(survey, 1)["nvme-stale-io-queues"] is Status.AFFECTED
 
 
-def test_log_and_sysfs(tmp_path: Path) -> None:
+def test_controllers_are_those_of_sysfs_where_it_has_them(tmp_path: Path) -> None:
     """sos collects the controllers of fabrics without their queues; whoever is in the log only is gone."""
     directory = sosreport(tmp_path)
     trees.file(tmp_path, "sys/class/nvme-fabrics/ctl/nvme1/transport", "tcp\n")
@@ -130,11 +130,11 @@ def test_queues_in_sysfs_come_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", LOGS)
-def test_places_of_the_log(tmp_path: Path, name: str) -> None:
+def test_the_log_is_found_in_each_of_its_places(tmp_path: Path, name: str) -> None:
     assert len(survey_sosreport(sosreport(tmp_path, name=name)).subjects) == 2
 
 
-def test_no_sosreport(tmp_path: Path) -> None:
+def test_what_is_no_sosreport_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(Error, match=r"ENOENT"):
         survey_sosreport(str(tmp_path / "missing"))
     archive = trees.file(tmp_path, "sosreport.tar.xz", b"\xfd7zXZ")

@@ -38,7 +38,9 @@ LOGGED = [
 
 @pytest.mark.parametrize("algorithm", FIXED)
 @pytest.mark.parametrize(("options", "limit", "mapped"), LOGGED)
-def test_logged_by_kernels(algorithm: Algorithm, options: Options, limit: int, mapped: Split) -> None:
+def test_the_split_is_that_which_kernels_logged(
+    algorithm: Algorithm, options: Options, limit: int, mapped: Split
+) -> None:
     outcome = connect(algorithm, options, granted=limit, cpus=4, comp_vectors=4)
     assert outcome.io_queues == mapped
     assert not outcome.crashes
@@ -46,7 +48,7 @@ def test_logged_by_kernels(algorithm: Algorithm, options: Options, limit: int, m
     assert outcome.types == ("default",) * mapped.default + ("read",) * mapped.read + ("poll",) * mapped.poll
 
 
-def test_shrink_that_oopsed() -> None:
+def test_the_shrink_that_oopsed_lacks_queues() -> None:
     """6.1.192, 6.12.43 and 7.2.12: "mapped 2/2/2", three granted, "mapped 1/2/2", dead in blk_mq_map_swqueue()."""
     for algorithm in FIXED:
         before = connect(algorithm, Options(2, 2, 2), granted=128, cpus=4)
@@ -56,7 +58,7 @@ def test_shrink_that_oopsed() -> None:
         assert after.missing == (3, 4)
 
 
-def test_request_algorithm() -> None:
+def test_the_request_algorithm_dies_of_any_shortfall() -> None:
     """v5.0: any shortfall is deadly, also without write and poll queues; with write queues even a full grant is."""
     assert connect(Algorithm.REQUEST, Options(4), granted=4, cpus=4).missing == ()
     assert connect(Algorithm.REQUEST, Options(4), granted=3, cpus=4).missing == (3,)
@@ -65,7 +67,7 @@ def test_request_algorithm() -> None:
     assert full.missing == (4, 5)
 
 
-def test_request_algorithm_with_more_write_queues_than_others() -> None:
+def test_the_request_algorithm_counts_no_more_write_queues_than_read_queues() -> None:
     """v5.0: no more write queues than read queues, which READ counts once more."""
     options = Options(1, 3, 2)
     assert request(Algorithm.REQUEST, options, 4) == 4
@@ -81,11 +83,11 @@ def test_request_algorithm_with_more_write_queues_than_others() -> None:
         (Algorithm.FABRICS, Options(4, 0, 2), 4),
     ],
 )
-def test_where_the_poll_queues_begin(algorithm: Algorithm, options: Options, offset: int) -> None:
+def test_the_poll_queues_begin_where_the_algorithm_says(algorithm: Algorithm, options: Options, offset: int) -> None:
     assert connect(algorithm, options, granted=99, cpus=4).maps[2] == QueueMap("poll", 2, offset)
 
 
-def test_poll_map_without_queues() -> None:
+def test_a_poll_map_without_queues_stays_as_it_was() -> None:
     """It stays as it was allocated, with all hardware queues of that time, also when fewer are granted later."""
     first = connect(Algorithm.FABRICS, Options(4, 2, 2), granted=6, cpus=4)
     cleared = QueueMap("poll", 6, 0, cleared=True)
@@ -103,12 +105,12 @@ def test_completion_vectors_count_before_v6_5() -> None:
     assert connect(Algorithm.FABRICS, Options(4, 4), granted=99, cpus=4, comp_vectors=1).io_queues == Split(4, 4, 0)
 
 
-def test_nothing_to_split() -> None:
+def test_no_queue_at_all_is_no_split() -> None:
     with pytest.raises(ValueError, match="no queue"):
         connect(Algorithm.FABRICS, Options(4), granted=0, cpus=4)
 
 
-def test_deadly_grants() -> None:
+def test_deadly_grants_are_listed() -> None:
     assert deadly_grants(Algorithm.FABRICS, Options(2, 2, 2), Split(2, 2, 2), 6, cpus=4) == (1, 2, 3, 4)
     assert deadly_grants(Algorithm.FABRICS, Options(4), Split(4), 4, cpus=4) == ()
 
@@ -165,7 +167,9 @@ def test_shrinking_is_deadly_with_read_or_poll_queues_only(
 
 
 @given(options_of, counts, counts)
-def test_request_algorithm_without_write_queues(options: Options, granted: int, cpus: int) -> None:
+def test_the_request_algorithm_without_write_queues_dies_exactly_of_a_shortfall(
+    options: Options, granted: int, cpus: int
+) -> None:
     """v5.0 and v5.1 without write queues die exactly of a shortfall."""
     options = Options(options.nr_io_queues, 0, options.nr_poll_queues)
     outcome = connect(Algorithm.REQUEST, options, granted=granted, cpus=cpus)

@@ -19,7 +19,7 @@ def test_poll_on_hctx_0_is_default() -> None:
     assert correct_types(["default", "poll"]) == ["default", "poll"]
 
 
-def test_untouched_poll_map() -> None:
+def test_an_untouched_poll_map_is_deduced() -> None:
     """6.12.43, io=4 write=2 poll=2, six granted: "mapped 2/4/0", hctx 0 with all CPUs."""
     lists = [EVERY, (2, 3), (0,), (1,), (2,), (3,)]
     types = deduce_types(lists, io_poll=True)
@@ -33,32 +33,32 @@ def test_two_answers_are_none() -> None:
     assert deduce_types([EVERY, (0,), (1,), (2,), (3,)], io_poll=False) == ["default", *["read"] * 4]
 
 
-def test_one_queue() -> None:
+def test_one_queue_is_the_default_one() -> None:
     """Poll queues were asked for, and one queue was granted."""
     for io_poll in (True, False):
         assert deduce_types([EVERY], io_poll=io_poll) == ["default"]
 
 
-def test_untouched_poll_map_beside_lists_that_no_map_gives() -> None:
+def test_lists_that_no_map_gives_have_no_types_beside_an_untouched_poll_map() -> None:
     """Two default queues with the same CPU; two maps behind the default one, of which none can be poll."""
     assert deduce_types([EVERY, (2,), (2,), EVERY], io_poll=True) is None
     assert deduce_types([EVERY, (2, 3), EVERY, EVERY], io_poll=True) is None
 
 
-def test_untouched_poll_map_beside_a_queue_of_isolated_cpus() -> None:
+def test_an_untouched_poll_map_may_stand_beside_a_queue_of_isolated_cpus() -> None:
     assert poll_on_zero([EVERY, (2,), ()], ["default"] * 3)
     assert not poll_on_zero([(0, 1), (2,), ()], ["default"] * 3)
     assert not poll_on_zero([EVERY, (2,)], ["default", "read"])
 
 
-def test_queue_of_isolated_cpus_only() -> None:
+def test_a_queue_of_isolated_cpus_only_leaves_the_types_open() -> None:
     """CPU 3 is isolated, there are four default and two read queues: whether the hctx without CPUs ends a map or
     begins the next one is open. If it were read as the latter, three queues would pass for default."""
     assert deduce_types([(0,), (1,), (2,), (), (0, 1), (2,)], io_poll=False) is None
     assert deduce_types([(0,), (1,), (), (0, 1), (), (0,), (1,)], io_poll=True) is None
 
 
-def test_lists_that_no_map_gives() -> None:
+def test_lists_that_no_map_gives_have_no_types() -> None:
     assert deduce_types([(0, 1), (1, 2)], io_poll=False) is None
     assert deduce_types([(), ()], io_poll=False) is None
     assert deduce_types([(0,), (1,)], io_poll=None) is None
@@ -74,7 +74,9 @@ def test_lists_that_no_map_gives() -> None:
     granted=st.integers(1, 40),
     random=st.randoms(use_true_random=False),
 )
-def test_agrees_with_the_model(*, cpus: int, io: int, write: int, poll: int, granted: int, random: Random) -> None:
+def test_deduced_types_are_those_of_the_model(
+    *, cpus: int, io: int, write: int, poll: int, granted: int, random: Random
+) -> None:
     """Lay the model's maps out over CPUs in any order, as blk_mq_map_swqueue() does, and read them back."""
     outcome = connect(Algorithm.FABRICS, Options(min(io, cpus), write, poll), granted=granted, cpus=cpus)
     lists: list[set[int]] = [set() for _ in range(outcome.nr_hw_queues)]

@@ -16,7 +16,7 @@ def verdicts(monkeypatch: pytest.MonkeyPatch, done: IsolationExperiment | Error,
     return {evaluate(check).status for check in CHECKS if check.system == "rds"}
 
 
-def test_an_experiment_that_cannot_be_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_experiment_that_cannot_be_run_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     present = Presence(True, ("rds",), None)
     assert verdicts(monkeypatch, Error("leak check", "no", hint="root"), present) == {Status.UNKNOWN}
 

@@ -63,7 +63,7 @@ def test_order_does_not_depend_on_the_kernel_s(capture: Capture) -> None:
     assert entries(other, names) == entries(capture, names)
 
 
-def test_without_the_rds6_options(capture: Capture) -> None:
+def test_kernels_without_the_rds6_options_show_ipv4_only(capture: Capture) -> None:
     """As before Linux v4.19: IPv4 only, and no address at all instead of the kernel's 0.0.0.0."""
     old = Capture(
         [
@@ -142,14 +142,14 @@ def socket_capture(holders: dict[int, list[Process]]) -> Capture:
     return Capture([Reading(space, answers, {})], [space], False, {}, holders)
 
 
-def test_holders_lowest_pid_first() -> None:
+def test_holders_are_in_the_order_of_their_pids() -> None:
     holders = [Process(3, "a"), Process(9, "b")]
     (entry,) = entries(socket_capture({77: holders}), ["sockets"])
     assert entry.processes == holders
     assert entry.netns == Netns(4, 4026531840, name="blue")
 
 
-def test_a_socket_of_nobody_we_know() -> None:
+def test_a_socket_without_a_known_holder_has_no_process() -> None:
     (entry,) = entries(socket_capture({}), ["sockets"])
     assert entry.processes == ()
 
@@ -179,7 +179,7 @@ def message_capture(netns: Netns | None, *, bound_port: int, **fields: Any) -> C
 BLUE = Netns(4, 4026531840, name="blue")
 
 
-def test_whose_message_it_is() -> None:
+def test_a_message_belongs_to_the_socket_of_its_port() -> None:
     """By the socket that is bound to its port; one that is bound to none has no messages."""
     (entry,) = entries(message_capture(BLUE, bound_port=4000), ["recv"])
     assert entry.processes == [Process(3, "a", 5)]
@@ -196,6 +196,6 @@ def test_counters_are_shown_once() -> None:
     assert [entry.netns for entry in found] == [None]
 
 
-def test_order_of_numbers_addresses_and_nothing() -> None:
+def test_nothing_comes_before_numbers_and_numbers_before_text() -> None:
     values = ["10.0.0.10", "infiniband", 7, 0, None, "::1", "10.0.0.9", 10]
     assert sorted(values, key=sortable) == [None, 0, 7, 10, "infiniband", "10.0.0.9", "10.0.0.10", "::1"]

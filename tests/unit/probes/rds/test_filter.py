@@ -83,7 +83,7 @@ def test_counter_names_are_for_counters() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "10.0.0", "10.0.0.0/33", "fd00::/x"])
-def test_what_is_no_network(text: str) -> None:
+def test_what_is_no_network_is_refused(text: str) -> None:
     with pytest.raises(Error, match="an address or a prefix"):
         network(text)
 
@@ -111,7 +111,7 @@ FIELDS = {
 }
 
 
-def test_lists_that_conditions_are_about() -> None:
+def test_conditions_concern_the_lists_that_have_their_fields() -> None:
     assert list(RECORDS) == list(LISTS)
     for condition, names in FIELDS.items():
         having = {
@@ -128,7 +128,7 @@ def test_counter_leaves_other_lists_alone() -> None:
     assert [name for name in LISTS if InfoFilter(counter=("x",), state=("down",)).leaves_any(name)] == ["connections"]
 
 
-def test_what_a_filter_concerns() -> None:
+def test_a_filter_concerns_the_lists_that_all_its_conditions_do() -> None:
     assert all(InfoFilter().concerns(name) for name in LISTS)
     assert [name for name in LISTS if InfoFilter(counter=("x",)).concerns(name)] == ["counters"]
     assert [name for name in LISTS if InfoFilter(lport=(1,), pid=(1,)).concerns(name)] == [

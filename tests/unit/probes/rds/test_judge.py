@@ -31,7 +31,9 @@ OK, AFFECTED, UNKNOWN = Status.OK, Status.AFFECTED, Status.UNKNOWN
         ("RDS_INFO_SOCKETS", OptionAnswer(0, 0, 2), 2, "count-leaks"),
     ],
 )
-def test_judge_option(optname: str, answer: OptionAnswer, canary: int, outcome: str) -> None:
+def test_each_answer_of_an_option_has_its_outcome(
+    optname: str, answer: OptionAnswer, canary: int, outcome: str
+) -> None:
     assert judge_option(optname, answer, canary).outcome == outcome
 
 
@@ -115,5 +117,5 @@ def test_a_taken_address_is_affected(errno: str | None, status: Status, taken: b
         ({"rds_sock_count": "rds"}, "has rds_sock_count, which the fix removed"),
     ],
 )
-def test_second_witness(symbols: dict[str, str | None] | None, words: str) -> None:
+def test_symbols_are_a_second_witness(symbols: dict[str, str | None] | None, words: str) -> None:
     assert words in second_witness(symbols)

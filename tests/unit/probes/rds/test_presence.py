@@ -37,13 +37,13 @@ def test_without_rds_the_finding_says_why(
     assert finding.method is Method.CONFIG
 
 
-def test_what_settles_it() -> None:
+def test_what_settles_it_is_what_the_host_can_do() -> None:
     """Loading it where that is known to be possible, and looking elsewhere where it is not."""
     assert "'modprobe rds'" in str(Presence(False, (), TARGET).finding().settle)
     assert "on the host, not in a container" in str(Presence(False, (), None, UNREADABLE).finding().settle)
 
 
-def test_a_host_without_modules_alias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_modules_alias_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(procfs, "protocols", frozenset)
     monkeypatch.setattr(kmod, "MODULES", str(tmp_path))
     monkeypatch.setattr(kmod, "MODPROBE_DIRECTORIES", ())
@@ -62,7 +62,7 @@ def test_registered_is_all_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.autoload, found.autoload_error) == (None, None)
 
 
-def test_which_of_its_modules_are_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_modules_that_are_loaded_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(procfs, "protocols", lambda: frozenset({"RDS"}))
     monkeypatch.setattr(kmod, "is_loaded", lambda module: module != "rds_rdma")
     assert presence().modules == ("rds", "rds_tcp")

@@ -24,7 +24,7 @@ CAPTURED = json.loads(next(path for path in CAPTURES if path.stem.startswith("6.
 
 
 @pytest.mark.parametrize("path", CAPTURES, ids=lambda path: path.stem)
-def test_round_trip(path: Path, tmp_path: Path) -> None:
+def test_a_capture_is_read_as_it_was_saved(path: Path, tmp_path: Path) -> None:
     capture, host = savefile.load(str(path))
     target = tmp_path / "again.json"
     savefile.save(str(target), capture, host)
@@ -61,11 +61,11 @@ def refusal_of(document: Any, tmp_path: Path) -> str:
     ],
     ids=range(11),
 )
-def test_what_is_no_capture(text: str, tmp_path: Path) -> None:
+def test_what_is_no_capture_is_refused(text: str, tmp_path: Path) -> None:
     assert refusal_of(text, tmp_path)
 
 
-def test_binary_and_directory(tmp_path: Path) -> None:
+def test_binary_files_and_directories_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(bytes(range(256)) * 10)
     with pytest.raises(Error, match="not a capture"):
@@ -177,7 +177,7 @@ def test_special_files_are_not_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_sources_that_were_not_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_that_were_not_saved_are_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = copy.deepcopy(CAPTURED)
     for reading in document["readings"]:
         reading["answers"] = [answer for answer in reading["answers"] if "SOCKETS" in answer["optname"]]

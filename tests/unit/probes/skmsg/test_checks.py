@@ -30,7 +30,7 @@ def test_checks_and_tests_belong_together() -> None:
     assert {case.check for case in CASES} == set(IDS)
 
 
-def test_what_was_tried_on_tcp_alone() -> None:
+def test_tcp_alone_gives_a_verdict_where_ktls_is_not_in_use() -> None:
     """The kernel copies on TCP, and kTLS is not in use: the first is an answer, so the verdict is one."""
     done = recorded(CLOSED)
     tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
@@ -40,7 +40,7 @@ def test_what_was_tried_on_tcp_alone() -> None:
     assert (finding.status, finding.method) == (Status.NOT_APPLICABLE, Method.PROBE)
 
 
-def test_kept_and_closed_in_one_reason() -> None:
+def test_one_reason_tells_what_was_kept_and_what_is_refused() -> None:
     """The first case that was kept speaks for all of them; what the kernel refuses comes after."""
     done = recorded(FIXED)
     finding = checks.finding(done, "skmsg-push-pop-copy")

@@ -149,7 +149,7 @@ def test_one_page_among_copies_is_no_copy(done: CopyBitExperiment, run: Run) -> 
 
 
 @pytest.mark.parametrize(("done", "run"), [each for each in EXPOSED if each[1].case.byte], ids=name)
-def test_a_range_within_an_element(done: CopyBitExperiment, run: Run) -> None:
+def test_a_range_within_an_element_begins_as_far_into_the_page(done: CopyBitExperiment, run: Run) -> None:
     """It begins as far into the page as into the element."""
     last, byte = last_of(run), run.case.byte
     file = next(element for element in last.sg.elements if (element.dev, element.ino) == (done.dev, done.ino))
@@ -174,7 +174,7 @@ def test_a_range_within_an_element(done: CopyBitExperiment, run: Run) -> None:
         (True, 0, CaseOutcome.AFFECTED),
     ],
 )
-def test_either_sign_of_a_stale_bit(
+def test_either_sign_of_a_stale_bit_decides(
     done: CopyBitExperiment, run: Run, copy: bool, length: int, outcome: CaseOutcome
 ) -> None:
     last = last_of(run)
@@ -188,7 +188,7 @@ def test_either_sign_of_a_stale_bit(
     ("kind", "outcome"),
     [(PageKind.KERNEL, CaseOutcome.OK), (PageKind.NONE, CaseOutcome.UNKNOWN), (PageKind.CACHE, CaseOutcome.UNKNOWN)],
 )
-def test_what_took_the_place_of_the_file(
+def test_what_took_the_place_of_the_file_decides(
     done: CopyBitExperiment, run: Run, kind: PageKind, outcome: CaseOutcome
 ) -> None:
     last = last_of(run)
@@ -206,7 +206,7 @@ def test_a_slot_that_was_not_used_again_is_no_verdict(done: CopyBitExperiment, r
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *STALE, *KEPT, *GONE], ids=name)
-def test_what_keeps_a_test_from_telling(done: CopyBitExperiment, run: Run) -> None:
+def test_an_incomplete_run_is_unknown(done: CopyBitExperiment, run: Run) -> None:
     failed = [replace(record, error=-12) if record.after else record for record in run.records]
     for broken in (
         replace(run, failure="send: Connection reset by peer (ECONNRESET)"),
@@ -222,7 +222,7 @@ def test_what_keeps_a_test_from_telling(done: CopyBitExperiment, run: Run) -> No
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT, *GONE], ids=name)
-def test_content_that_changed(done: CopyBitExperiment, run: Run) -> None:
+def test_content_that_changed_is_affected(done: CopyBitExperiment, run: Run) -> None:
     assert judge(done, replace(run, unchanged=False)).outcome is CaseOutcome.AFFECTED
 
 
@@ -240,7 +240,7 @@ def without_tls(*, loaded: bool | None) -> CopyBitExperiment:
     return replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=loaded)
 
 
-def test_without_tls() -> None:
+def test_without_tls_the_cases_of_ktls_are_not_applicable() -> None:
     done = without_tls(loaded=False)
     assert outcomes(done, SocketKind.KTLS) == {"not-applicable"}
     finding = checks.finding(done, "skmsg-tls-split-copy")
@@ -251,7 +251,7 @@ def test_without_tls() -> None:
 
 
 @pytest.mark.parametrize("loaded", [True, None], ids=["without-cipher", "cannot-be-seen"])
-def test_ktls_that_was_not_tried(loaded: bool | None) -> None:
+def test_ktls_that_was_not_tried_is_unknown(loaded: bool | None) -> None:
     done = without_tls(loaded=loaded)
     assert outcomes(done, SocketKind.KTLS) == {"unknown"}
     finding = checks.finding(done, "skmsg-tls-split-copy")
@@ -272,13 +272,13 @@ def test_only_the_three_controls_close_it(controls: Controls) -> None:
     assert outcomes(done, SocketKind.KTLS) == {"unknown"}
 
 
-def test_what_the_controls_of_an_odd_ktls_said() -> None:
+def test_the_reason_has_what_the_controls_of_an_odd_ktls_said() -> None:
     done = replace(recorded(FIXED), controls=Controls(None, "ENOMEM", "EINVAL"))
     (reason,) = {each.reason for each in results(done) if each.socket is SocketKind.KTLS}
     assert "tls: ok, sockmap_then_tls: ENOMEM, tls_then_sockmap: EINVAL" in reason
 
 
-def test_which_helper_failed() -> None:
+def test_the_helper_that_failed_is_named() -> None:
     """The one of the last step before the record."""
     done, run = next((done, run) for done, run in [*KEPT, *GONE] if run.case.name == "push+pull")
     for after, helper in ((1, "bpf_msg_push_data"), (2, "bpf_msg_pull_data")):
@@ -286,7 +286,7 @@ def test_which_helper_failed() -> None:
         assert judge(done, replace(run, records=records)).reason == f"{helper}() fails (ENOMEM)"
 
 
-def test_the_symbol_says_what_the_kernel_has(done: CopyBitExperiment) -> None:
+def test_a_symbol_says_whether_the_kernel_has_the_statement(done: CopyBitExperiment) -> None:
     found = statement(done)
     assert found["method"] == "symbol"
     assert found["present"] is done.merge_open_record

@@ -52,7 +52,7 @@ def test_events_add_up(path: Path) -> None:
 
 
 @of_captures
-def test_exposed_elements(path: Path) -> None:
+def test_elements_of_the_page_cache_without_a_copy_bit_are_exposed(path: Path) -> None:
     exposed = Counter(event.hook for event in events(path) if event.sg.exposed)
     expected = {
         "sk_psock_msg_verdict": 1,
@@ -66,7 +66,7 @@ def test_exposed_elements(path: Path) -> None:
             assert element.exposed == (element.kind is PageKind.CACHE and not element.copy)
 
 
-def test_a_kernel_without_btf(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_without_btf_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent() -> None:
         raise FileNotFoundError(2, "No such file or directory", "/sys/kernel/btf/vmlinux")
 
@@ -75,7 +75,7 @@ def test_a_kernel_without_btf(monkeypatch: pytest.MonkeyPatch) -> None:
         MessageWatch()
 
 
-def test_machines_whose_registers_are_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_machines_whose_registers_are_not_known_use_fentry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kprobe, "available", lambda: True)
     monkeypatch.setattr(watch, "KPROBE_MACHINES", frozenset({os.uname().machine}))
     assert watch.default_method() is AttachMethod.KPROBE
@@ -83,12 +83,12 @@ def test_machines_whose_registers_are_not_known(monkeypatch: pytest.MonkeyPatch)
     assert watch.default_method() is AttachMethod.FENTRY
 
 
-def test_no_such_process() -> None:
+def test_a_missing_process_is_an_error() -> None:
     with pytest.raises(Error, match=r"^pid 4194304: No such process \(ESRCH\)$"):
         TargetProcess(1 << 22)
 
 
-def test_in_another_pid_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_of_another_pid_namespace_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The programs see the numbers of the initial one."""
     monkeypatch.setattr(watch, "PROC_PID_INIT_INO", 1)
     with pytest.raises(Error, match="initial pid namespace"):

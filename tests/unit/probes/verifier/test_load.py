@@ -11,7 +11,7 @@ from ....bpffs import BCC_PINS
 
 
 @pytest.mark.parametrize("declaration", BCC_PINS.values(), ids=BCC_PINS)
-def test_pinned_tables(declaration: str) -> None:
+def test_a_pinned_table_is_found(declaration: str) -> None:
     assert pinned_table(f"/* two\nlines */ // and\n{declaration}\n") == 3
 
 
@@ -25,7 +25,7 @@ def test_pinned_tables(declaration: str) -> None:
         'bpf_trace_printk("BPF: //%d", 1);',
     ],
 )
-def test_other_tables(source: str) -> None:
+def test_other_tables_are_not_taken_for_pinned(source: str) -> None:
     assert pinned_table(source) is None
 
 

@@ -10,11 +10,11 @@ from kprobe_tool.probes.verifier.prog_types import name_of, number_of
 
 
 @pytest.mark.parametrize("name", ["xdp", "XDP", "BPF_PROG_TYPE_XDP", "6"])
-def test_one_type(name: str) -> None:
+def test_one_type_has_many_spellings(name: str) -> None:
     assert number_of(name) == 6
 
 
-def test_aliases_and_numbers() -> None:
+def test_aliases_and_numbers_are_types() -> None:
     assert number_of("tc") == number_of("sched_cls") == 3
     assert number_of("0") == 0
     assert number_of("4294967295") == (1 << 32) - 1
@@ -32,6 +32,6 @@ def test_aliases_and_numbers() -> None:
         ("unspec", "there are|did you mean"),
     ],
 )
-def test_no_type(name: str, hint: str) -> None:
+def test_what_is_no_type_gets_a_hint(name: str, hint: str) -> None:
     with pytest.raises(Error, match=hint):
         number_of(name)

@@ -97,7 +97,7 @@ def essence(diagnosis: Diagnosis) -> Diagnosis:
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 @pytest.mark.parametrize(("release", "name"), LOGS)
-def test_any_wrapping(release: str, name: str, wrapping: str) -> None:
+def test_any_wrapping_is_taken_off(release: str, name: str, wrapping: str) -> None:
     text = bare(release, name)
     wrapped = WRAPPINGS[wrapping](text)
     assert wrapped != text.encode()
@@ -107,7 +107,7 @@ def test_any_wrapping(release: str, name: str, wrapping: str) -> None:
 
 
 @pytest.mark.parametrize(("release", "name"), LOGS)
-def test_two_logs(release: str, name: str) -> None:
+def test_the_last_of_two_logs_is_explained(release: str, name: str) -> None:
     """The last one is told, and the one before it besides; the same one again is the same."""
     text = bare(release, name)
     first, second = explain_bytes(bare("6.12.43", "helper-null-key").encode()), explain_bytes(text.encode())
@@ -145,7 +145,7 @@ def test_two_logs(release: str, name: str) -> None:
         ('msg="load program: invalid argument: unknown opcode 8d"', "unknown opcode 8d", None, "EINVAL"),
     ],
 )
-def test_one_line_for_all(line: str, message: str, insn: int | None, errno: str | None) -> None:
+def test_one_line_is_enough(line: str, message: str, insn: int | None, errno: str | None) -> None:
     diagnosis = explain_bytes(f"{line}\n".encode())
     assert (diagnosis.message, diagnosis.place.insn, diagnosis.errno) == (message, insn, errno)
     assert diagnosis.recognised

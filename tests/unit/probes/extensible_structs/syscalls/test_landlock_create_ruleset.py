@@ -44,7 +44,7 @@ def accepted_rights(field: str, abi: int) -> set[str]:
     return {flag.name for flag, result in results.items() if result.accepted is Support.YES}
 
 
-def test_rights_of_each_abi() -> None:
+def test_each_abi_has_its_rights() -> None:
     """Linux's Documentation/userspace-api/landlock.rst, "Previous limitations"."""
     assert len(accepted_rights("handled_access_fs", 1)) == 13
     assert accepted_rights("handled_access_fs", 2) - accepted_rights("handled_access_fs", 1) == {

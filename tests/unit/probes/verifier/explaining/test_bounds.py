@@ -44,7 +44,7 @@ UNBOUNDED = (
     ],
     ids=["copy", "half", "signed", "again"],
 )
-def test_lost_bounds(lines: tuple[str, ...], at: int, told: str) -> None:
+def test_a_lost_bound_is_on_the_path(lines: tuple[str, ...], at: int, told: str) -> None:
     diagnosis = explain_lines(*LOAD, *lines, *USE, *UNBOUNDED)
     lost = [step for step in diagnosis.path if step.kind == "lost-bound"]
     assert [step.place.insn for step in lost] == [at]

@@ -14,7 +14,7 @@ def path(diagnosis: Diagnosis) -> list[tuple[str, int | None]]:
     return [(step.kind, step.place.insn) for step in diagnosis.path]
 
 
-def test_copies_arithmetic_and_the_stack() -> None:
+def test_a_path_follows_copies_arithmetic_and_the_stack() -> None:
     diagnosis = explain_lines(
         START,
         "0: (61) r2 = *(u32 *)(r1 +0)          ; R1=ctx() R2=pkt(r=0)",
@@ -36,7 +36,7 @@ def test_copies_arithmetic_and_the_stack() -> None:
     assert [line.number for line in diagnosis.place.instruction_context] == [4, 5, 6]
 
 
-def test_branches_from_the_beginning_of_the_thread() -> None:
+def test_branches_of_the_whole_walk_are_on_the_path() -> None:
     diagnosis = explain_lines(
         START,
         "0: (15) if r1 == 0x0 goto pc+9        ; R1=ctx()",
@@ -91,7 +91,7 @@ OLD = (
 )
 
 
-def test_the_format_of_old_kernels() -> None:
+def test_the_format_of_old_kernels_is_followed() -> None:
     """Up to 5.17: all registers in a line of their own before each instruction, numbers are inv."""
     diagnosis = explain_lines(*OLD)
     assert (diagnosis.rule, diagnosis.place.insn) == ("scalar-dereference", 6)
@@ -156,7 +156,7 @@ def test_results_come_from_the_callee() -> None:
         ("bpf_ringbuf_submit#132", "ringbuf_mem(ref_obj_id=2,sz=8)", "gives reference 2 back"),
     ],
 )
-def test_what_makes_a_number_of_a_pointer(call: str, before: str, told: str) -> None:
+def test_a_call_may_make_a_number_of_a_pointer(call: str, before: str, told: str) -> None:
     diagnosis = explain_lines(
         START,
         f"0: (bf) r6 = r2                       ; R2={before} R6={before}",
@@ -169,7 +169,7 @@ def test_what_makes_a_number_of_a_pointer(call: str, before: str, told: str) -> 
     assert told in diagnosis.path[-1].message
 
 
-def test_a_reference_that_is_given_back_twice() -> None:
+def test_a_reference_that_is_given_back_is_followed_to_its_end() -> None:
     """As Linux v7.3 writes it: a pointer has an id, and the references are in a list."""
     diagnosis = explain_lines(
         START,
@@ -185,7 +185,7 @@ def test_a_reference_that_is_given_back_twice() -> None:
     assert diagnosis.path[2].message == "bpf_task_release() gives reference 2 back, so R6 is no pointer any more"
 
 
-def test_a_borrowed_pointer_after_the_unlock() -> None:
+def test_a_borrowed_pointer_ends_with_the_unlock() -> None:
     diagnosis = explain_lines(
         START,
         "17: (85) call bpf_rbtree_add_impl#70924 ; R6=ptr_node(non_own_ref) R10=fp0",
@@ -214,7 +214,7 @@ def test_a_borrowed_pointer_after_the_unlock() -> None:
         ("R3 must be referenced or trusted", 2),
     ],
 )
-def test_which_register_an_argument_is_in(message: str, insn: int) -> None:
+def test_an_argument_names_its_register(message: str, insn: int) -> None:
     diagnosis = explain_lines(
         START,
         "0: (b7) r1 = 7                        ; R1=7",

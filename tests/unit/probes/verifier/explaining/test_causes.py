@@ -19,7 +19,7 @@ from .logs import explain_lines
         ("<invalid CO-RE relocation>", "core-not-resolved"),
     ],
 )
-def test_words_of_libbpf(message: str, rule: str) -> None:
+def test_words_of_libbpf_tell_the_cause(message: str, rule: str) -> None:
     diagnosis = explain_lines(message)
     assert diagnosis.rule == rule
     assert diagnosis.cause_class is CauseClass.ENVIRONMENT

@@ -26,7 +26,7 @@ def test_an_unusual_errno_of_an_empty_log_is_unrecognised() -> None:
     assert "EXDEV" in diagnosis.reason
 
 
-def test_refused_after_the_verifier() -> None:
+def test_a_program_may_be_refused_after_the_verifier() -> None:
     text = f"libbpf: prog 'p': BPF program load failed: -524\n0: (95) exit\n{TRAILER}\n"
     diagnosis = explain_bytes(text.encode())
     assert diagnosis.problem == "Refused after verification"

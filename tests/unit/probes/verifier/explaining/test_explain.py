@@ -37,7 +37,7 @@ def check_null(diagnosis: Diagnosis) -> None:
     assert [step.place.insn for step in diagnosis.path] == [6]
 
 
-def test_what_bpftool_prints() -> None:
+def test_what_bpftool_prints_is_explained() -> None:
     diagnosis = explain_bytes(LIBBPF.encode())
     check_null(diagnosis)
     assert (diagnosis.program, diagnosis.errno, diagnosis.truncated) == ("count", "EACCES", None)
@@ -57,18 +57,18 @@ def test_what_bpftool_prints() -> None:
         "\x1b[31m{}\x1b[0m\n",
     ],
 )
-def test_what_stands_before_each_line(around: str) -> None:
+def test_what_stands_before_each_line_is_left_out(around: str) -> None:
     check_null(explain_bytes("".join(around.format(line) for line in LOG).encode()))
 
 
-def test_what_cilium_prints() -> None:
+def test_what_cilium_prints_is_explained() -> None:
     text = "load program: permission denied:\n" + "".join(f"\t{line}\n" for line in LOG)
     diagnosis = explain_bytes(text.encode())
     check_null(diagnosis)
     assert diagnosis.errno == "EACCES"
 
 
-def test_the_last_lines_only() -> None:
+def test_the_last_lines_alone_are_explained() -> None:
     diagnosis = explain_lines("R0 invalid mem access 'map_value_or_null' (21 line(s) omitted)", *LOG[-2:])
     assert diagnosis.rule == "null-dereference"
     assert diagnosis.place.insn is None
@@ -76,13 +76,13 @@ def test_the_last_lines_only() -> None:
     assert any("no instructions" in note for note in diagnosis.notes)
 
 
-def test_the_last_of_several_programs() -> None:
+def test_the_last_of_several_programs_is_explained() -> None:
     other = LIBBPF.replace("'count'", "'other'").replace("R0 invalid mem access 'map_value_or_null'", "R2 !read_ok")
     diagnosis = explain_bytes((LIBBPF + other).encode())
     assert (diagnosis.program, diagnosis.rule) == ("other", "unreadable-register")
 
 
-def test_messages_on_the_line_of_an_instruction() -> None:
+def test_a_message_may_stand_on_the_line_of_an_instruction() -> None:
     diagnosis = explain_lines(
         "0: R1=ctx() R10=fp0",
         "1: (85) call bpf_get_prandom_u32#7    ; R0=scalar()",
@@ -201,20 +201,20 @@ def test_the_beginning_is_lost(errno: str | None) -> None:
     [b"", b"\n\n", b"hello\n", b"\x7fELF\x02\x01\x01" + bytes(range(256)) * 40, b"#!/bin/sh\nexit 1\n" * 100],
     ids=["empty", "blank", "word", "binary", "script"],
 )
-def test_what_is_no_log(data: bytes) -> None:
+def test_what_is_no_log_is_refused(data: bytes) -> None:
     with pytest.raises(Error):
         explain_bytes(data)
 
 
 @pytest.mark.parametrize("size", range(0, len(LIBBPF), 61))
-def test_cut_anywhere(size: int) -> None:
+def test_a_log_cut_anywhere_has_a_reason(size: int) -> None:
     """At both ends, in the middle of a line, of a character."""
     data = LIBBPF.replace("count", "größe").encode()
     for part in (data[:size], data[size:]):
         assert explain_bytes(part, "EACCES").reason
 
 
-def test_a_long_line() -> None:
+def test_a_long_line_is_passed_over() -> None:
     lines = ["7: (95) exit " + "x" * (3 << 20), "R0 !read_ok", TRAILER]
     assert explain_lines(*lines).rule == "unreadable-register"
     assert not explain_lines("7: (95) exit", "R1 " + "y" * (5 << 20), TRAILER).recognised

@@ -38,11 +38,11 @@ from .logs import START, check, explain_lines
         ("0: (05) goto pc-1", "infinite loop detected at insn 0", CauseClass.SOURCE, "counter"),
     ],
 )
-def test_one_instruction(line: str, message: str, cause_class: CauseClass, word: str) -> None:
+def test_one_instruction_is_enough_for_a_cause(line: str, message: str, cause_class: CauseClass, word: str) -> None:
     check(explain_lines(START, line, message), cause_class, word)
 
 
-def test_map_value_and_size() -> None:
+def test_a_size_beyond_a_map_value_says_what_to_compare() -> None:
     diagnosis = explain_lines(
         START,
         "0: (85) call bpf_probe_read_user#112",

@@ -14,7 +14,7 @@ def packet(*lines: str) -> Diagnosis:
     return explain_lines(START, END, "1: (61) r3 = *(u32 *)(r1 +76)          ; R1=ctx() R3=pkt(r=0)", *lines)
 
 
-def test_packet_not_compared() -> None:
+def test_a_packet_that_is_not_compared_is_the_cause() -> None:
     diagnosis = packet(
         "2: (71) r0 = *(u8 *)(r3 +9)",
         "invalid access to packet, off=9 size=1, R3(id=0,off=0,r=0)",
@@ -23,7 +23,7 @@ def test_packet_not_compared() -> None:
     check(diagnosis, CauseClass.SOURCE, "No comparison with data_end", "if (data + 10 > data_end)")
 
 
-def test_packet_compared_one_byte_short() -> None:
+def test_a_comparison_that_is_one_byte_short_is_the_cause() -> None:
     diagnosis = packet(
         "2: (bf) r4 = r3                       ; R3=pkt(r=0) R4=pkt(r=0)",
         "3: (07) r4 += 14                      ; R4=pkt(off=14,r=0)",
@@ -35,7 +35,7 @@ def test_packet_compared_one_byte_short() -> None:
     check(diagnosis, CauseClass.SOURCE, "1 byte is missing", "instruction 4", "if (data + 15 > data_end)")
 
 
-def test_packet_offset_too_large() -> None:
+def test_an_offset_that_may_be_too_large_is_the_cause() -> None:
     diagnosis = packet(
         "2: (69) r5 = *(u16 *)(r10 -8)         ; R5=scalar(umax=65535,var_off=(0x0; 0xffff))",
         "3: (0f) r3 += r5                      ; R3=pkt(id=1,r=0,umax=65535,var_off=(0x0; 0xffff))",
@@ -49,7 +49,7 @@ def test_packet_offset_too_large() -> None:
     check(diagnosis, CauseClass.VERIFIER_LIMIT, "65535", "if (R3 + 2 > data_end)")
 
 
-def test_packet_sum_made_twice() -> None:
+def test_a_sum_that_is_made_twice_is_the_compiler_s() -> None:
     diagnosis = packet(
         "2: (bf) r6 = r3                       ; R3=pkt(r=0) R6=pkt(r=0)",
         "3: (0f) r6 += r7                      ; R6=pkt(id=1,r=0,umax=60) R7=scalar(umax=60)",
@@ -65,7 +65,7 @@ def test_packet_sum_made_twice() -> None:
     check(diagnosis, CauseClass.COMPILER, "made it again", "barrier_var")
 
 
-def test_packet_counted_two_short() -> None:
+def test_old_kernels_count_two_bytes_short() -> None:
     """Up to v5.15 a comparison with >= is taken to prove two bytes less than it does."""
     diagnosis = packet(
         "2: (0f) r3 += r5                      ; R3=pkt(id=1,r=0,umax=60)",

@@ -11,7 +11,7 @@ from .logs import START, check, explain_lines
 
 
 @pytest.mark.parametrize("word", ["inv", "scalar"])
-def test_number_from_the_context(word: str) -> None:
+def test_a_number_from_the_context_is_no_pointer(word: str) -> None:
     diagnosis = explain_lines(
         START,
         "0: (79) r6 = *(u64 *)(r1 +112)        ; R1=ctx() R6=scalar()",
@@ -22,7 +22,7 @@ def test_number_from_the_context(word: str) -> None:
 
 
 @pytest.mark.parametrize(("value", "words"), [(0, "that is NULL"), (16, "NULL and the offset of a field")])
-def test_constant_as_pointer(value: int, words: str) -> None:
+def test_a_constant_is_no_pointer(value: int, words: str) -> None:
     diagnosis = explain_lines(
         START,
         f"0: (b7) r3 = {value}                    ; R3={value}",
@@ -32,7 +32,7 @@ def test_constant_as_pointer(value: int, words: str) -> None:
     check(diagnosis, CauseClass.SOURCE, words)
 
 
-def test_number_of_a_helper() -> None:
+def test_a_number_of_a_helper_is_no_pointer() -> None:
     diagnosis = explain_lines(
         START,
         "0: (85) call bpf_get_current_task#35   ; R0=scalar()",
@@ -42,7 +42,7 @@ def test_number_of_a_helper() -> None:
     check(diagnosis, CauseClass.SOURCE, "bpf_get_current_task() returned a number", "bpf_get_current_task_btf()")
 
 
-def test_slot_that_a_helper_has_written() -> None:
+def test_a_slot_that_a_helper_has_written_is_no_pointer() -> None:
     diagnosis = explain_lines(
         START,
         "0: (b7) r6 = 0                        ; R6=0",
@@ -58,24 +58,24 @@ def test_slot_that_a_helper_has_written() -> None:
     assert [event.place.insn for event in diagnosis.path] == [4, 5]
 
 
-def test_arguments_that_programs_do_not_have() -> None:
+def test_programs_have_one_argument() -> None:
     diagnosis = explain_lines(START, "0: (bf) r6 = r3", "R3 !read_ok")
     check(diagnosis, CauseClass.SOURCE, "Programs are called with one argument", "BPF_KPROBE()")
 
 
-def test_register_lost_in_a_call() -> None:
+def test_a_call_takes_the_register() -> None:
     diagnosis = explain_lines(
         START, "0: (85) call bpf_ktime_get_ns#5        ; R0=scalar()", "1: (bf) r6 = r2", "R2 !read_ok"
     )
     check(diagnosis, CauseClass.SOURCE, "lost in the call of bpf_ktime_get_ns() (instruction 0)")
 
 
-def test_legacy_load() -> None:
+def test_a_legacy_load_needs_r6() -> None:
     diagnosis = explain_lines(START, "0: (30) r0 = *(u8 *)skb[12]", "R6 !read_ok")
     check(diagnosis, CauseClass.SOURCE, "through R6")
 
 
-def test_read_again_after_the_check() -> None:
+def test_a_pointer_that_is_read_again_is_not_checked() -> None:
     diagnosis = explain_lines(
         START,
         "0: (bf) r6 = r1                       ; R1=ctx() R6=ctx()",
@@ -88,7 +88,7 @@ def test_read_again_after_the_check() -> None:
     check(diagnosis, CauseClass.SOURCE, "instruction 3 reads the same place again", "local variable")
 
 
-def test_null_not_compared_at_all() -> None:
+def test_a_pointer_that_may_be_null_must_be_compared() -> None:
     diagnosis = explain_lines(
         START,
         "0: (85) call bpf_map_lookup_elem#1    ; R0=map_value_or_null(id=1,ks=4,vs=8)",
@@ -98,7 +98,7 @@ def test_null_not_compared_at_all() -> None:
     check(diagnosis, CauseClass.SOURCE)
 
 
-def test_copy_that_an_old_kernel_does_not_follow() -> None:
+def test_old_kernels_do_not_follow_copies() -> None:
     diagnosis = explain_lines(
         "0: (85) call 1",
         "1: (bf) r7 = r0",

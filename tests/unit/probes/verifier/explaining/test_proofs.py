@@ -55,7 +55,7 @@ def test_the_reason_is_told(name: str) -> None:
     "release", [release for release in RELEASES if not release.startswith(("5.", "6.18.", "7.3"))]
 )
 @pytest.mark.parametrize("name", TOLD)
-def test_reason_of_other_kernels(name: str, release: str) -> None:
+def test_other_kernels_get_a_reason_too(name: str, release: str) -> None:
     """The same is told, where these kernels have the program and say it in another way."""
     record = index(release)[name]
     if "absent" in record or record["errno"] is None:
@@ -73,7 +73,7 @@ def test_a_message_without_a_newline_is_told_from_what_follows() -> None:
     )
 
 
-def test_blame_beside_own_diagnostics() -> None:
+def test_the_cause_does_not_depend_on_the_kernel_s_own_diagnostics() -> None:
     """Whose fault it is does not depend on whether the kernel explains itself: the log is the same."""
     compared = 0
     for name, record in index("7.3-rc7").items():

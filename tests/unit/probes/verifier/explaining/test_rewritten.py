@@ -55,7 +55,7 @@ def test_the_place_is_in_the_file_that_the_user_wrote(log: bytes) -> None:
     assert [line.number for line in place.source_context] == [8, 10, 11, 12]
 
 
-def test_a_line_that_was_written_anew() -> None:
+def test_a_line_that_was_written_anew_is_found_by_its_number() -> None:
     """Only the numbers tell which line it was: one behind that with the key."""
     diagnosis = restore_lines(explain_bytes(LOG), "prog.c", SOURCE, LOG)
     (event,) = diagnosis.path
@@ -63,7 +63,7 @@ def test_a_line_that_was_written_anew() -> None:
     assert event.place.source == "u64 *value = counts.lookup(&key);"
 
 
-def test_a_file_of_something_else() -> None:
+def test_lines_of_another_file_stay_as_they_are() -> None:
     """Nothing is said of lines that are not the file's: those of a header, or of a file that has changed."""
     other = LOG.replace(b"main.c", b"helpers.h")
     assert restore_lines(explain_bytes(other), "prog.c", SOURCE, other) == explain_bytes(other)

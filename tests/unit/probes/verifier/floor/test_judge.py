@@ -36,7 +36,7 @@ def release_of(program: Program) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
-def test_agreement_with_kernels(program: Program) -> None:
+def test_kernels_agree_with_the_floor(program: Program) -> None:
     """Whoever took it is no older, and where something of it was not there the kernel is older."""
     needed = release_of(program)
     for release in RELEASES:
@@ -75,7 +75,7 @@ def test_an_object_has_a_floor() -> None:
     assert {program.program.prog_type for program in found.programs} <= set(table.PROGRAM_TYPES)
 
 
-def test_programs_of_an_object() -> None:
+def test_programs_of_an_object_have_floors_of_their_own() -> None:
     """Each alone, with all maps of the object, and the functions that it calls."""
     found = judge.floor(str(object_file("memory")))
     programs = {each.program.name: each for each in found.programs}
@@ -92,7 +92,7 @@ def test_programs_of_an_object() -> None:
     assert found.licence.compatible
 
 
-def test_what_kfuncs_need() -> None:
+def test_kfuncs_need_their_release_and_licence() -> None:
     found = judge.floor(str(object_file("res_locks")))
     assert found.load.release == "6.15"
     assert "bpf_res_spin_lock" in {use.name for use in found.load.forced}
@@ -134,7 +134,7 @@ def test_what_is_no_object_is_refused(tmp_path: Path) -> None:
             judge.floor(str(path))
 
 
-def test_cut_and_broken_objects(tmp_path: Path) -> None:
+def test_cut_and_broken_objects_are_refused_or_read(tmp_path: Path) -> None:
     """Whatever is wrong with the bytes is told as such."""
     whole = OBJECT.read_bytes()
     path = tmp_path / "object"

@@ -67,7 +67,7 @@ def the_block() -> diagnostics.Block:
     return block
 
 
-def test_every_section() -> None:
+def test_every_section_is_read() -> None:
     block = the_block()
     assert (block.category, block.problem) == ("Resource Lifetime Safety", "Unreleased resource")
     assert block.reason == (
@@ -84,13 +84,13 @@ def test_every_section() -> None:
     assert block.at.message == "owned resource (id=2) still needs release"
 
 
-def test_active_lock() -> None:
+def test_an_active_lock_is_read() -> None:
     (lock,) = the_block().lock
     assert (lock.kind, lock.place.insn, lock.place.file, lock.place.line) == ("acquired", 2, "prog.c", 9)
     assert lock.message == "active bpf_spin_lock has verifier identity 3"
 
 
-def test_causal_path() -> None:
+def test_the_causal_path_is_read() -> None:
     acquired, omitted, branch = the_block().path
     assert (acquired.kind, acquired.message, acquired.place.insn) == ("acquired", "owned resource (id=2)", 4)
     assert omitted == PathEvent("note", "12 intermediate causal-history events omitted", Place())
@@ -98,14 +98,14 @@ def test_causal_path() -> None:
     assert branch.message == "took the true branch of this conditional, goto followed"
 
 
-def test_what_stands_around_a_block() -> None:
+def test_what_stands_around_a_block_stays_text() -> None:
     parts = diagnostics.split(SOURCE.splitlines())
     texts = [part for part in parts if isinstance(part, str) and part]
     assert texts[0] == "Unreleased reference id=2 alloc_insn=4"
     assert texts[1] == "BPF_EXIT instruction in main prog would lead to reference leak"
 
 
-def test_several_blocks() -> None:
+def test_several_blocks_are_one_diagnosis_and_others() -> None:
     diagnosis = explain_bytes((SOURCE[: SOURCE.index("BPF_EXIT")] + SOURCE.replace("id=2", "id=7")).encode())
     assert diagnosis.native
     assert diagnosis.message == "Unreleased reference id=2 alloc_insn=4"
@@ -115,7 +115,7 @@ def test_several_blocks() -> None:
     assert "BPF_EXIT instruction in main prog would lead to reference leak" in diagnosis.details
 
 
-def test_thousands_of_blocks() -> None:
+def test_thousands_of_blocks_give_a_hundred_diagnoses_at_most() -> None:
     block = SOURCE[SOURCE.index("Verification") : SOURCE.index("BPF_EXIT")]
     diagnosis = explain_bytes((block * 3000 + SOURCE).encode())
     assert diagnosis.native
@@ -123,14 +123,14 @@ def test_thousands_of_blocks() -> None:
 
 
 @pytest.mark.parametrize("size", range(0, len(SOURCE), 37))
-def test_cut_anywhere(size: int) -> None:
+def test_a_block_cut_anywhere_has_a_reason(size: int) -> None:
     for part in diagnostics.split(SOURCE[:size].splitlines()):
         assert isinstance(part, str | diagnostics.Block)
     tail = SOURCE[size:].encode()
     assert explain_bytes(tail, "EINVAL").reason
 
 
-def test_without_its_beginning() -> None:
+def test_a_block_without_its_beginning_is_not_recognised() -> None:
     diagnosis = explain_bytes(SOURCE[SOURCE.index("Causal path:") : SOURCE.index("BPF_EXIT")].encode(), "ENOSPC")
     assert diagnosis.native
     assert not diagnosis.recognised
@@ -140,7 +140,7 @@ def test_without_its_beginning() -> None:
     assert diagnosis.truncated is not None
 
 
-def test_without_a_problem() -> None:
+def test_a_block_without_a_problem_has_its_category() -> None:
     block = diagnostics.block(["Verification failed: Verifier Error", "", "Reason:", "  x"])
     assert (block.category, block.problem, block.reason) == ("Verifier Error", None, "x")
     assert block.at.place == Place()

@@ -18,7 +18,7 @@ from ....corpus.test_corpus import RELEASES, log
 FUNCTIONS = "accepted-with-functions"
 
 
-def test_before_global_functions_were_counted() -> None:
+def test_old_kernels_tell_no_depth_of_the_stack() -> None:
     found = stats(log("6.1.192", f"{FUNCTIONS}.stats"))
     assert (found.insns_processed, found.insns_limit, found.total_states, found.peak_states) == (177, 1000000, 4, 4)
     assert found.verification_time_us == 3567
@@ -28,14 +28,14 @@ def test_before_global_functions_were_counted() -> None:
     assert found.subprograms[3] == Subprogram(3, None, None, None, None, 16)
 
 
-def test_with_roots() -> None:
+def test_root_functions_have_a_total() -> None:
     found = stats(log("7.2.12", f"{FUNCTIONS}.stats"))
     assert found.stack_depth == 48
     assert found.subprograms[0] == Subprogram(0, None, "main", None, 329, 32)
     assert found.subprograms[3].insns_total is None
 
 
-def test_with_a_line_for_each_function() -> None:
+def test_each_function_has_a_line() -> None:
     found = stats(log("7.3-rc7", f"{FUNCTIONS}.stats"))
     assert found.stack_depth == 48
     assert found.subprograms == (
@@ -46,13 +46,13 @@ def test_with_a_line_for_each_function() -> None:
     )
 
 
-def test_a_function_without_a_name() -> None:
+def test_a_function_may_have_no_name() -> None:
     line = b"subprog 0 (<unknown>) main insns_self 1 insns_total 2 stack 3\nprocessed 1 insns (limit 2) "
     assert stats(line).subprograms == (Subprogram(0, None, "main", 1, 2, 3),)
 
 
 @pytest.mark.parametrize("release", RELEASES)
-def test_nothing_but_the_count_without_statistics(release: str) -> None:
+def test_a_log_without_statistics_has_the_count_only(release: str) -> None:
     found = stats(log(release, "accepted-at-once"))
     assert found.insns_processed == 2
     assert (found.verification_time_us, found.stack_depth, found.subprograms) == (None, None, ())
@@ -69,7 +69,7 @@ def test_every_instruction_is_counted_at_level_2(release: str, name: str) -> Non
     assert [line.insns for line in found.lines] == sorted((line.insns for line in found.lines), reverse=True)
 
 
-def test_hottest_line() -> None:
+def test_the_hottest_line_comes_first() -> None:
     new = stats(log("6.12.43", f"{FUNCTIONS}.stats2")).lines[0]
     assert new == HotLine("accepted.bpf.c", 12, "sum += table[(from + i) & 63];", 256)
     old = stats(log("6.1.192", f"{FUNCTIONS}.stats2")).lines[0]
@@ -82,7 +82,7 @@ def test_the_last_attempt_counts() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0" * 100, b"hello\n", b"; a line\n", b"processed insns (limit 1)"])
-def test_what_is_no_log(data: bytes) -> None:
+def test_what_is_no_log_is_refused(data: bytes) -> None:
     with pytest.raises(Error, match="no statistics"):
         of_log(data, "x")
 
@@ -108,7 +108,7 @@ def test_a_line_without_end_is_told_without_reading_all_of_it(tmp_path: Path) ->
     assert time.process_time() - begin < 2
 
 
-def test_a_pipe_without_end() -> None:
+def test_a_pipe_without_end_is_given_up() -> None:
     """The reader gives up at a limit, and does not fill the memory."""
     reading, writing = os.pipe()
     with subprocess.Popen(["cat", "/dev/zero"], stdout=writing) as cat:
@@ -121,7 +121,7 @@ def test_a_pipe_without_end() -> None:
         cat.wait()
 
 
-def test_a_pipe() -> None:
+def test_a_pipe_is_read_like_a_file() -> None:
     """As a shell's <(command) gives it: written and closed before it is read, here."""
     data = log("6.18.44", "accepted-with-branches")
     reading, writing = os.pipe()

@@ -7,7 +7,7 @@ from kprobe_tool.probes.verifier.matrix import judge
 from kprobe_tool.probes.verifier.matrix.ask import KernelAnswers
 
 
-def test_answers_that_are_not_whole() -> None:
+def test_answers_that_are_not_whole_are_a_failure() -> None:
     """What else a guest writes is passed over; one that dies is told with where it got to."""
     found = KernelAnswers("newest")
     for line in ("not JSON", "[1]", '{"other": 1}', '{"host": {"release": "7.3"}}'):
@@ -23,7 +23,7 @@ def test_answers_that_are_not_whole() -> None:
     assert judge.cells([silent], {}) == []
 
 
-def test_what_is_wrong_with_the_file() -> None:
+def test_what_is_wrong_with_the_file_is_a_failure() -> None:
     found = KernelAnswers("newest", release="7.3", done=True)
     found.errors.append({"program": None, "subject": "x.c", "reason": "line 3: no", "errno": "EINVAL", "hint": None})
     found.finish()

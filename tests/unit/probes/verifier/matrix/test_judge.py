@@ -36,7 +36,7 @@ def test_floor_is_what_kernels_show(source: str) -> None:
             assert number(release) > number(cell.release), cell
 
 
-def test_order_and_changes() -> None:
+def test_releases_are_in_order_and_changes_have_evidence() -> None:
     found = matrix("accepted")
     releases = [cell.release for cell in found if cell.program == "accepted_with_functions"]
     assert releases == RELEASES
@@ -57,7 +57,7 @@ def test_what_a_log_says_stays() -> None:
     assert judge.with_floor(CauseClass.UNKNOWN, None, floor, "5.16.20")[0] is CauseClass.ENVIRONMENT
 
 
-def test_a_kfunc_that_is_not_there() -> None:
+def test_a_kfunc_that_is_not_there_is_the_environment_s() -> None:
     """libbpf puts something else in place of its call, of which 6.1 said only that R0 was lost in it."""
     floors = {each.program.name: each for each in floor_judge.floor(str(object_file("objects"))).programs}
     floor = floors["task_used_after_release"]
@@ -125,6 +125,6 @@ def test_a_tenth_more_instructions_is_a_difference(
         None,
     ],
 )
-def test_no_baseline(rows: object) -> None:
+def test_what_is_no_baseline_is_refused(rows: object) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
         judge.earlier_rows({"results": rows})

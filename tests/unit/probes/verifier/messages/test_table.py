@@ -95,7 +95,7 @@ def test_every_category_has_rows() -> None:
 
 
 @pytest.mark.parametrize("site", SITES, ids=[f"{site['function']}-{n}" for n, site in enumerate(SITES)])
-def test_native_sites(site: dict[str, Any]) -> None:
+def test_messages_of_native_sites_are_in_the_table(site: dict[str, Any]) -> None:
     for message in site["messages"]:
         found = match(message)
         assert found is not None, message
@@ -127,14 +127,14 @@ def test_there_are_a_hundred_sites() -> None:
         ("misaligned stack access off 0+0+-7 size 8", "misaligned"),
     ],
 )
-def test_messages_of_real_kernels(line: str, rule: str) -> None:
+def test_messages_of_real_kernels_find_their_rows(line: str, rule: str) -> None:
     found = match(line)
     assert found is not None
     assert found.row.rule == rule
 
 
 @pytest.mark.parametrize("line", ["", "R1", "R1 !read_ok and more", "something else", "0: (95) exit", "processed 1"])
-def test_what_is_no_message(line: str) -> None:
+def test_what_is_no_message_finds_no_row(line: str) -> None:
     assert match(line) is None
 
 

@@ -31,7 +31,7 @@ def long_log(size: int) -> bytes:
 
 @pytest.mark.parametrize("size", [0, 1, 2047, 2048, 2049, 2048 + 32768, 2048 + 32769, 300_000])
 @pytest.mark.parametrize("header_first", [True, False])
-def test_a_log_in_pieces(size: int, header_first: bool) -> None:
+def test_a_log_in_pieces_is_put_together(size: int, header_first: bool) -> None:
     log = long_log(size)
     head, rest = load(SECOND, log, log_size=1 << 20), list(pieces(SECOND, log)) if log else []
     (attempt,) = assemble([head, *rest] if header_first else [*rest[::1], head])
@@ -46,7 +46,7 @@ def test_the_tail_comes_through_another_ring() -> None:
     assert attempt.log == log
 
 
-def test_pieces_of_two_threads() -> None:
+def test_pieces_of_two_threads_are_told_apart() -> None:
     log, other = long_log(50_000), long_log(40_000)[::-1]
     mixed = [
         piece for pair in zip(pieces(SECOND, log), pieces(SECOND, other, thread=5), strict=True) for piece in pair
@@ -70,12 +70,12 @@ def test_what_has_not_come_is_waited_for_and_not_for_ever() -> None:
     assert attempt.log == b""
 
 
-def test_a_record_that_is_too_short() -> None:
+def test_a_record_that_is_too_short_is_refused() -> None:
     with pytest.raises(ValueError, match="Buffer size too small"):
         assemble([load(SECOND)[:-1]])
 
 
-def test_a_load_that_had_begun_before() -> None:
+def test_a_load_that_had_begun_before_has_no_start() -> None:
     raw = verifier_watch.header.from_buffer_copy(load(SECOND))
     raw.start = 0
     (attempt,) = assemble([bytes(raw)])
@@ -104,7 +104,7 @@ def test_messages_of_a_load_before_are_not_taken() -> None:
     assert attempt.messages == b"mine\n"
 
 
-def test_many_loads_before_anything_is_read() -> None:
+def test_many_loads_keep_their_messages_until_they_are_read() -> None:
     times = [number * SECOND for number in range(1, 8)]
     heads = [load(time, messages=1) for time in times]
     heard = [message_call(time - SECOND // 1000, b"%d\n", time) for time in times]
@@ -207,7 +207,7 @@ def test_addresses_are_left_out() -> None:
     assert b"0xffff888100a0b0c0" not in explain_report(Report((made,)), redacted=True).log
 
 
-def test_thread_and_process() -> None:
+def test_a_load_has_a_thread_and_a_process() -> None:
     (made,) = assemble([load(SECOND)])
     assert (made.load.pid, made.load.tid, made.load.thread) == (4242, 4243, THREAD)
     assert (made.load.uid, made.load.gid) == (1001, 1000)

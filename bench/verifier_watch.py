@@ -41,7 +41,7 @@ def load(text: str, level: int, count: int) -> Callable[[], None]:
         child = os.fork()
         if child == 0:
             for _ in range(count):
-                loads.call(bpf.BPF_PROG_LOAD, made.attr)
+                loads.call_bpf(bpf.BPF_PROG_LOAD, made.attr)
             os._exit(0)
         os.waitpid(child, 0)
 

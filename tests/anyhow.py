@@ -21,11 +21,11 @@ PYTEST = ["-m", "pytest", "-q", "tests/unit", "tests/host"]
 LOOPS = 4
 
 
-def pytest(*options: str, under: Sequence[str] = ()) -> int:
+def run_pytest(*options: str, under: Sequence[str] = ()) -> int:
     return subprocess.run([*under, sys.executable, *PYTEST, *options], cwd=ROOT, check=False).returncode
 
 
-def later() -> int:
+def run_later() -> int:
     """More than a year from now.
 
     Not by faketime(1): that moves the monotonic clock and the times of files as well, which for the kernel and BPF
@@ -36,10 +36,10 @@ def later() -> int:
         os.chmod(directory, 0o755)
         library = f"{directory}/later.so"
         subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, str(ROOT / "tests/later.c")], check=True)
-        return pytest(under=["env", f"LD_PRELOAD={library}"])
+        return run_pytest(under=["env", f"LD_PRELOAD={library}"])
 
 
-def background() -> int:
+def run_in_background() -> int:
     """As a script starts it in the background: SIGINT and SIGHUP are ignored, there is no terminal."""
     with tempfile.TemporaryFile() as output:
         command = ["sh", "-c", 'nohup "$@" & wait $!', "sh", sys.executable, *PYTEST]
@@ -51,9 +51,9 @@ def background() -> int:
     return done.returncode
 
 
-def closed() -> int:
+def run_with_stdin_closed() -> int:
     """With standard input closed."""
-    return pytest(under=["sh", "-c", 'exec "$@" <&-', "sh"])
+    return run_pytest(under=["sh", "-c", 'exec "$@" <&-', "sh"])
 
 
 @contextmanager
@@ -67,10 +67,10 @@ def readable_copy() -> Iterator[Path]:
         yield copy
 
 
-def unprivileged() -> int:
+def run_unprivileged() -> int:
     """As a user without any privilege."""
     if os.geteuid() != 0:
-        return pytest()
+        return run_pytest()
     with readable_copy() as copy:
         # The package is installed as where the checkout was.
         environment = {"HOME": str(copy.parent), "PYTHONPATH": str(copy / "src"), "PATH": os.environ["PATH"]}
@@ -80,28 +80,34 @@ def unprivileged() -> int:
         return subprocess.run(command, cwd=copy, env=environment, check=False).returncode
 
 
-def busy() -> int:
+def run_busy() -> int:
     """Beside loops that take all the processors there are."""
     with ExitStack() as loops:
         for _ in range(LOOPS):
             loop = subprocess.Popen(["sh", "-c", "while :; do :; done"])
             loops.callback(loop.wait)
             loops.callback(loop.kill)
-        return pytest()
+        return run_pytest()
 
 
-def shuffled() -> int:
+def run_shuffled() -> int:
     """In another order each time; pytest prints the seed that repeats it."""
-    return pytest("--random-order-bucket=global")
+    return run_pytest("--random-order-bucket=global")
 
 
-def side_by_side() -> int:
+def run_side_by_side() -> int:
     """In two processes at a time."""
-    return pytest("-n", "2", "--dist", "loadgroup")
+    return run_pytest("-n", "2", "--dist", "loadgroup")
 
 
 WAYS: dict[str, Callable[[], int]] = {
-    way.__name__: way for way in (later, background, closed, unprivileged, busy, shuffled, side_by_side)
+    "later": run_later,
+    "background": run_in_background,
+    "closed": run_with_stdin_closed,
+    "unprivileged": run_unprivileged,
+    "busy": run_busy,
+    "shuffled": run_shuffled,
+    "side_by_side": run_side_by_side,
 }
 
 

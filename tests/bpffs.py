@@ -27,8 +27,8 @@ from kprobe_tool.probes.verifier.watching.attempts import Attempt
 from kprobe_tool.probes.verifier.watching.reload import Unable, reload
 
 from .corpus.objects import object_file
-from .corpus.roundtrip import left_of, objects
-from .loads import T, in_child
+from .corpus.roundtrip import objects, objects_since
+from .loads import T, call_in_child
 
 MOUNTED = Path("/sys/fs/bpf")
 CONGESTION = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
@@ -57,16 +57,16 @@ BCC_PINS = {
 BCC_PROGRAM = "\nint kprobe__fine(struct pt_regs *ctx) { return 0; }\n"
 
 
-def in_bpffs(function: Callable[[], T]) -> T:
+def call_in_bpffs(function: Callable[[], T]) -> T:
     """What a function returns in a child, whose /sys/fs/bpf is new and gone with it."""
 
-    def mounted() -> T:
+    def mount_and_call() -> T:
         sched.unshare(CLONE_NEWNS)
         subprocess.run(["mount", "--make-rprivate", "/"], check=True)
         subprocess.run(["mount", "-t", "bpf", "bpf", MOUNTED], check=True)
         return function()
 
-    return in_child(mounted)
+    return call_in_child(mount_and_call)
 
 
 def pins() -> set[Path]:
@@ -92,18 +92,18 @@ class LiveJumps:
         """``used``: with a program of type sched_cls in its first slot."""
         lib = libbpf.library()
         sizes = [ctypes.c_uint32(size) for size in (4, 4, ENTRIES)]
-        self.fd = checked(lib.bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, NAME, *sizes, None))
+        self.fd = check(lib.bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, NAME, *sizes, None))
         if used:
             count = ctypes.c_size_t(len(RETURNS_0) // 8)
-            program = checked(lib.bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, b"in_use", b"GPL", RETURNS_0, count, None))
+            program = check(lib.bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, b"in_use", b"GPL", RETURNS_0, count, None))
             key, value = ctypes.c_uint32(0), ctypes.c_uint32(program)
-            checked(lib.bpf_map_update_elem(self.fd, ctypes.byref(key), ctypes.byref(value), ctypes.c_uint64(0)))
+            check(lib.bpf_map_update_elem(self.fd, ctypes.byref(key), ctypes.byref(value), ctypes.c_uint64(0)))
             os.close(program)
 
     def pin(self) -> None:
-        checked(libbpf.library().bpf_obj_pin(self.fd, bytes(MOUNTED / NAME.decode())))
+        check(libbpf.library().bpf_obj_pin(self.fd, bytes(MOUNTED / NAME.decode())))
 
-    def now(self) -> Jumps:
+    def contents(self) -> Jumps:
         """What it holds now."""
         key, value = ctypes.c_uint32(0), ctypes.c_uint32()
         empty = libbpf.library().bpf_map_lookup_elem(self.fd, ctypes.byref(key), ctypes.byref(value)) < 0
@@ -112,7 +112,7 @@ class LiveJumps:
         return Jumps(None if empty else value.value, shown.get("owner_prog_type"))
 
 
-def checked(value: int) -> int:
+def check(value: int) -> int:
     if value < 0:
         oserror("libbpf")
     return value
@@ -127,20 +127,20 @@ def load(path: Path) -> tuple[int, dict[str, Any], str]:
     return code, {row["program"]: row for row in rows}, err.getvalue()
 
 
-def loading_pins_nothing() -> None:
+def assert_loading_pins_nothing() -> None:
     """An object with LIBBPF_PIN_BY_NAME: its programs are verified, and nothing is pinned."""
     path = object_file("pinned")
     before = objects()
 
-    def loaded() -> tuple[int, dict[str, Any], str, set[Path]]:
+    def load_and_look() -> tuple[int, dict[str, Any], str, set[Path]]:
         there = pins()
         return *load(path), pins() - there
 
-    code, rows, err, left = in_bpffs(loaded)
+    code, rows, err, left = call_in_bpffs(load_and_look)
     assert left == set()
     assert (code, err) == (ExitCode.OK, "")
     assert {name: row["outcome"] for name, row in rows.items()} == {"in_slot": "accepted", "jumps": "accepted"}
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
 REACHING = {
@@ -150,37 +150,37 @@ REACHING = {
 """Objects that name what others have, by the ways there are: and their programs, which are verified all the same."""
 
 
-def loading_reaches_nothing(name: str) -> None:
+def assert_loading_reaches_nothing(name: str) -> None:
     """Maps in maps that say LIBBPF_PIN_BY_NAME, .kconfig, a symbol of a module, freplace, struct_ops."""
     path = object_file(name)
     before = objects()
 
-    def loaded() -> tuple[dict[str, Any], str, set[Path], str]:
+    def load_and_look() -> tuple[dict[str, Any], str, set[Path], str]:
         there = pins()
         _, rows, err = load(path)
         return rows, err, pins() - there, CONGESTION.read_text()
 
     offered = CONGESTION.read_text()
-    rows, err, left, then = in_bpffs(loaded)
+    rows, err, left, then = call_in_bpffs(load_and_look)
     assert {name: row["outcome"] for name, row in rows.items()} == REACHING[name]
     # There is no program to replace: who attaches would have to name one.
     assert ("replacement: " in err) == (name == "reaching")
     assert left == set()
     assert then == offered == CONGESTION.read_text()
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
-def loading_an_arena() -> None:
+def assert_an_arena_leaves_nothing() -> None:
     """Memory shared with a process, at an address that the object chooses: nobody's but the loading child's."""
     path = object_file("arena")
     before = objects()
 
-    def loaded() -> tuple[dict[str, Any], str, set[Path]]:
+    def load_and_look() -> tuple[dict[str, Any], str, set[Path]]:
         there = pins()
         _, rows, err = load(path)
         return rows, err, pins() - there
 
-    rows, err, left = in_bpffs(loaded)
+    rows, err, left = call_in_bpffs(load_and_look)
     if btf.vmlinux().struct("bpf_arena") is None:
         # Linux v6.9 has them.
         assert rows == {}
@@ -189,31 +189,31 @@ def loading_an_arena() -> None:
         assert {name: row["outcome"] for name, row in rows.items()} == {"allocates": "accepted"}
         assert err == ""
     assert left == set()
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
-def loading_with_a_token_path() -> None:
+def assert_nothing_is_made_at_a_token_path() -> None:
     """A BPF file system that is named for libbpf to take a token from (since its 1.4): nothing is made there."""
     path = object_file("pinned")
     before = objects()
 
-    def loaded() -> tuple[int, str, set[Path]]:
+    def load_and_look() -> tuple[int, str, set[Path]]:
         os.environ["LIBBPF_BPF_TOKEN_PATH"] = str(MOUNTED)
         there = pins()
         code, _, err = load(path)
         return code, err, pins() - there
 
-    code, err, left = in_bpffs(loaded)
+    code, err, left = call_in_bpffs(load_and_look)
     # A newer libbpf insists on the token, which the kernel gives only to those in another user namespace.
     assert (code, len(err.splitlines())) in {(ExitCode.OK, 0), (ExitCode.CANNOT_RUN, 2)}, err
     assert left == set()
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
-def confined_loaders_reach_nothing() -> None:
+def assert_confined_loaders_reach_nothing() -> None:
     """What loads the programs of others is refused what reaches further than its own maps, whatever asks for it."""
 
-    def refused() -> tuple[list[int | None], set[Path]]:
+    def ask_confined() -> tuple[list[int | None], set[Path]]:
         there = pins()
         live = LiveJumps(used=False)
         live.pin()
@@ -222,15 +222,15 @@ def confined_loaders_reach_nothing() -> None:
         lib.bpf_map_get_fd_by_id.argtypes = (ctypes.c_uint32,)
         directory = MOUNTED / "directory"
         errnos = [
-            errno_of(lambda: checked(lib.bpf_obj_pin(live.fd, bytes(MOUNTED / "again")))),
-            errno_of(lambda: checked(lib.bpf_obj_get(bytes(MOUNTED / NAME.decode())))),
-            errno_of(lambda: checked(lib.bpf_map_get_fd_by_id(1))),
+            errno_of(lambda: check(lib.bpf_obj_pin(live.fd, bytes(MOUNTED / "again")))),
+            errno_of(lambda: check(lib.bpf_obj_get(bytes(MOUNTED / NAME.decode())))),
+            errno_of(lambda: check(lib.bpf_map_get_fd_by_id(1))),
             errno_of(directory.mkdir),
         ]
-        live.now()
+        live.contents()
         return errnos, pins() - there
 
-    errnos, made = in_bpffs(refused)
+    errnos, made = call_in_bpffs(ask_confined)
     assert errnos == [errno.EACCES] * 4
     assert made == {MOUNTED / NAME.decode()}
 
@@ -244,30 +244,30 @@ def errno_of(function: Callable[[], object]) -> int | None:
     return None
 
 
-def loading_leaves_pinned_maps_alone(*, used: bool) -> None:
+def assert_loading_leaves_pinned_maps_alone(*, used: bool) -> None:
     """The same where others have pinned a map at that path: no program of theirs is replaced, nor its type set."""
     path = object_file("pinned")
     before = objects()
 
-    def loaded() -> tuple[int, Jumps, Jumps]:
+    def load_and_look() -> tuple[int, Jumps, Jumps]:
         live = LiveJumps(used=used)
         live.pin()
-        first = live.now()
+        first = live.contents()
         code, _, _ = load(path)
-        return code, first, live.now()
+        return code, first, live.contents()
 
-    code, first, then = in_bpffs(loaded)
+    code, first, then = call_in_bpffs(load_and_look)
     assert (first.slot is not None) == (first.owner is not None) == used
     assert then == first
     assert code == ExitCode.OK
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
-def reloading_leaves_live_maps_alone() -> None:
+def assert_reloading_leaves_live_maps_alone() -> None:
     """A tail call through an array that has had no program yet is not loaded again: that would set its type."""
     before = objects()
 
-    def reloaded() -> tuple[Jumps, Jumps, str]:
+    def reload_and_look() -> tuple[Jumps, Jumps, str]:
         live = LiveJumps(used=False)
         # r2 = map; r3 = 0; tail call; r0 = 0; exit
         insns = bytes.fromhex(f"1812 0000 {live.fd:02x}000000 0000000000000000 b703000000000000 850000000c000000")
@@ -276,18 +276,18 @@ def reloading_leaves_live_maps_alone() -> None:
         raw = verifier_watch.header(
             attr=attr, attr_read=1, ret=-errno.EPERM, insns=len(insns), license=b"GPL", ns_pid=os.getpid()
         )
-        first = live.now()
+        first = live.contents()
         with pytest.raises(Unable) as why:
             reload(Attempt(verifier_watch.load_of(raw), insns=insns))
-        return first, live.now(), str(why.value)
+        return first, live.contents(), str(why.value)
 
-    first, then, why = in_child(reloaded)
+    first, then, why = call_in_child(reload_and_look)
     assert first == then == Jumps(None, None)
     assert "holds programs" in why
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
-def bcc_pins_nothing(declaration: str, directory: Path) -> None:
+def assert_bcc_pins_nothing(declaration: str, directory: Path) -> None:
     """A C file with a pinned table is refused before anything is made of it."""
     path = directory / "pinned.c"
     path.write_text(declaration + BCC_PROGRAM)
@@ -298,7 +298,7 @@ def bcc_pins_nothing(declaration: str, directory: Path) -> None:
     assert "pinned" in err
 
 
-def bcc_pins_nothing_unseen(declaration: str, directory: Path) -> None:
+def assert_bcc_pins_nothing_unseen(declaration: str, directory: Path) -> None:
     """Where the declaration stands in another file, bcc tries, and gets no further than its own map."""
     header = directory / "pinned.h"
     header.write_text(declaration)
@@ -316,7 +316,7 @@ BCC_SHARED = {
 """Tables that one module of bcc lends to another: of the same process, which is a child that ends."""
 
 
-def bcc_shares_nothing(declaration: str, directory: Path) -> None:
+def assert_bcc_shares_nothing(declaration: str, directory: Path) -> None:
     path = directory / "shared.c"
     path.write_text(declaration + BCC_PROGRAM)
     code, rows, err = load_and_leave_nothing(path)
@@ -324,7 +324,7 @@ def bcc_shares_nothing(declaration: str, directory: Path) -> None:
     assert rows["kprobe__fine"]["outcome"] == "accepted"
 
 
-def bcc_borrows_nothing(directory: Path) -> None:
+def assert_bcc_borrows_nothing(directory: Path) -> None:
     """A table that another file lends: it is not to be had, and the file is told so."""
     path = directory / "extern.c"
     path.write_text('BPF_TABLE("extern", u64, u64, foreign, 8);' + BCC_PROGRAM)
@@ -338,11 +338,11 @@ def load_and_leave_nothing(path: Path) -> tuple[int, dict[str, Any], str]:
     """What :func:`load` gives, once nothing is pinned by it and nothing of it is left."""
     before = objects()
 
-    def loaded() -> tuple[tuple[int, dict[str, Any], str], set[Path]]:
+    def load_and_look() -> tuple[tuple[int, dict[str, Any], str], set[Path]]:
         there = pins()
         return load(path), pins() - there
 
-    answer, left = in_bpffs(loaded)
+    answer, left = call_in_bpffs(load_and_look)
     assert left == set()
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
     return answer

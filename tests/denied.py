@@ -30,7 +30,7 @@ def deny(*names: str, error: int = errno.EPERM) -> None:
     supervise.install([(name, False, supervise.SECCOMP_RET_ERRNO | error) for name in names], 0)
 
 
-def require() -> None:
+def require_numbers() -> None:
     """Skips the calling test where deny() knows no numbers."""
     if platform.machine() != "x86_64":
         skip("the numbers of system calls are those of x86-64")

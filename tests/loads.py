@@ -42,11 +42,11 @@ BCC_SOURCE = b"int refused(void *ctx) { return *(int *)(ctx + 4096); }\n"
 BCC_FLAGS = ["-DLINUX_VERSION_CODE=0", f"-DPAGE_SIZE={os.sysconf('SC_PAGESIZE')}", f"-DMACHINE_{os.uname().machine}"]
 
 
-def unresolved(kind: str, name: str) -> int:
+def refuse_symbol(kind: str, name: str) -> int:
     raise ValueError(f"no {kind} {name} here")
 
 
-def program(text: str, name: str = "", resolve: Resolve = unresolved) -> bpf.Program:
+def program(text: str, name: str = "", resolve: Resolve = refuse_symbol) -> bpf.Program:
     return bpf.Program(assemble(text, resolve), SOCKET_FILTER, prog_name=name.encode())
 
 
@@ -145,14 +145,14 @@ def child(function: Callable[[], T]) -> Iterator[Child[T]]:
         made.end()
 
 
-def in_child(function: Callable[[], T]) -> T:
+def call_in_child(function: Callable[[], T]) -> T:
     """What a function returns in a process of its own."""
     with child(function) as made:
         made.start()
         return made.answer()
 
 
-def refused(number: int, loader: str) -> bpf.Program:
+def refused_program(number: int, loader: str) -> bpf.Program:
     return program(REFUSED[number % len(REFUSED)][0], f"{loader}_{number}")
 
 
@@ -160,17 +160,17 @@ def array_map() -> bpf_attr_map_create:
     return bpf_attr_map_create(*MAPS["array"])
 
 
-def by_hand(count: int) -> list[SeenLoad]:
+def load_by_hand(count: int) -> list[SeenLoad]:
     """bpf(2) itself, with a log at once."""
 
-    return in_child(lambda: here(count))
+    return call_in_child(lambda: load_here(count))
 
 
-def here(count: int) -> list[SeenLoad]:
+def load_here(count: int) -> list[SeenLoad]:
     """The same by this process."""
 
     def load(number: int) -> SeenLoad:
-        wanted = refused(number, "raw")
+        wanted = refused_program(number, "raw")
         answer = bpf.load_once(wanted, 1 + number % 2, LOG_SIZE)
         return SeenLoad(os.getpid(), wanted.prog_name.decode(), answer.errno, answer.log)
 
@@ -204,11 +204,11 @@ class bpf_prog_load_opts(ctypes.Structure):
     )
 
 
-def by_libbpf(count: int) -> list[SeenLoad]:
+def load_by_libbpf(count: int) -> list[SeenLoad]:
     """libbpf's bpf_prog_load(): without a log first, and with one if that fails."""
 
     def load(number: int) -> SeenLoad:
-        wanted = refused(number, "libbpf")
+        wanted = refused_program(number, "libbpf")
         log = ctypes.create_string_buffer(LOG_SIZE)
         opts = bpf_prog_load_opts(log_size=LOG_SIZE, log_buf=ctypes.addressof(log))
         opts.sz = ctypes.sizeof(opts)
@@ -223,10 +223,10 @@ def by_libbpf(count: int) -> list[SeenLoad]:
         )
         return SeenLoad(os.getpid(), wanted.prog_name.decode(), -done, log.value)
 
-    return in_child(lambda: [load(number) for number in range(count)])
+    return call_in_child(lambda: [load(number) for number in range(count)])
 
 
-def by_bcc(count: int) -> list[SeenLoad]:
+def load_by_bcc(count: int) -> list[SeenLoad]:
     """bcc's load_func(), which prints the log: here that is all that was printed."""
 
     def load(made: Any, kind: int) -> SeenLoad:
@@ -242,10 +242,10 @@ def by_bcc(count: int) -> list[SeenLoad]:
             made = module.BPF(text=BCC_SOURCE, cflags=BCC_FLAGS)
         return [load(made, module.BPF.SOCKET_FILTER) for _ in range(count)]
 
-    return in_child(loads)
+    return call_in_child(loads)
 
 
-def call(cmd: int, attr: bpf_attr_prog_load, size: int = ATTR_SIZE, common: Any = None) -> int:
+def call_bpf(cmd: int, attr: bpf_attr_prog_load, size: int = ATTR_SIZE, common: Any = None) -> int:
     """bpf(2) with an attr of this size: 0 or an errno. What is loaded is closed."""
     more = (None, 0) if common is None else (ctypes.byref(common), ctypes.c_ulong(ctypes.sizeof(common)))
     fd = libc.syscall(321, cmd, ctypes.byref(attr), ctypes.c_ulong(size), *more)
@@ -277,13 +277,13 @@ class Buffers:
         return SeenLoad(os.getpid(), self.attr.prog_name.decode(), errno, self.log.value)
 
 
-def silently(text: str, count: int = 1) -> SeenLoad:
+def load_silently(text: str, count: int = 1) -> SeenLoad:
     """Without a log."""
 
-    return in_child(lambda: silent_here(text, count=count))
+    return call_in_child(lambda: load_silently_here(text, count=count))
 
 
-def silent_here(text: str, resolve: Resolve = unresolved, count: int = 1) -> SeenLoad:
+def load_silently_here(text: str, resolve: Resolve = refuse_symbol, count: int = 1) -> SeenLoad:
     """The same by this process."""
     wanted = program(text, "silent", resolve)
     for _ in range(count):
@@ -291,7 +291,7 @@ def silent_here(text: str, resolve: Resolve = unresolved, count: int = 1) -> See
     return SeenLoad(os.getpid(), "silent", answer.errno, b"")
 
 
-def with_attr(
+def load_with_attr(
     text: str, level: int, size: int, *, attr_size: int = ATTR_SIZE, address: int | None = None
 ) -> SeenLoad:
     """With such an attr; ``address`` is where the log shall be, whether there is memory or not."""
@@ -300,21 +300,21 @@ def with_attr(
         made = Buffers(program(text, "with_attr"), level, size)
         if address is not None:
             made.attr.log_buf = address
-        return made.result(call(bpf.BPF_PROG_LOAD, made.attr, attr_size))
+        return made.result(call_bpf(bpf.BPF_PROG_LOAD, made.attr, attr_size))
 
-    return in_child(load)
+    return call_in_child(load)
 
 
-def growing(text: str, *sizes: int) -> SeenLoad:
+def load_with_growing_logs(text: str, *sizes: int) -> SeenLoad:
     """One attempt with a log of each size."""
 
     def load() -> SeenLoad:
         for size in sizes:
             made = Buffers(program(text, "growing"), 2, size)
-            seen = made.result(call(bpf.BPF_PROG_LOAD, made.attr))
+            seen = made.result(call_bpf(bpf.BPF_PROG_LOAD, made.attr))
         return seen
 
-    return in_child(load)
+    return call_in_child(load)
 
 
 NOW = Limits(lambda: "done")

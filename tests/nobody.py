@@ -43,17 +43,17 @@ exec "$@"
 """
 
 
-def as_nobody(argv: Sequence[str]) -> list[str]:
+def command_as_nobody(argv: Sequence[str]) -> list[str]:
     """A command line that runs ``argv`` as nobody; skips the test where we may not become that."""
     if os.geteuid() != 0:
         skip("becoming another user needs root")
     for tool in ("setpriv", "unshare"):
         if shutil.which(tool) is None:
             skip(f"{tool} of util-linux is not installed")
-    return within_reach(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *argv])
+    return command_within_reach(["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", *argv])
 
 
-def within_reach(command: Sequence[str]) -> list[str]:
+def command_within_reach(command: Sequence[str]) -> list[str]:
     """A command line that runs root's ``command`` where any user gets to the checkout and the interpreter."""
     needed = {Path(path).resolve() for path in (ROOT, sys.prefix, sys.base_prefix)}
     hidden = {path: parent for path in needed if (parent := closed_parent(path)) is not None}

@@ -26,10 +26,10 @@ from .loads import (
     Buffers,
     SeenLoad,
     T,
-    call,
+    call_bpf,
+    call_in_child,
     child,
-    here,
-    in_child,
+    load_here,
     program,
 )
 
@@ -40,10 +40,10 @@ BPF_COMMON_ATTRS = 1 << 16
 FLOOD = f"flood-{os.getpid()}"
 
 
-def killed(text: str) -> int:
+def load_and_kill(text: str) -> int:
     """In the middle of it, which the time spent in the kernel tells: the pid."""
     made = Buffers(program(text, "killed"), 2, 1 << 26)
-    with child(lambda: call(bpf.BPF_PROG_LOAD, made.attr)) as loader:
+    with child(lambda: call_bpf(bpf.BPF_PROG_LOAD, made.attr)) as loader:
         loader.start()
         while kernel_ticks(loader.pid) < 10:
             time.sleep(0.01)
@@ -63,7 +63,7 @@ MAP_32BIT = 0x40
 """asm/mman.h of x86: below 2 GiB, where a 32-bit pointer reaches."""
 
 
-def by_int80(text: str) -> SeenLoad:
+def load_by_int80(text: str) -> SeenLoad:
     """By the system call of 32-bit programs. Raises EOFError where the kernel has none: the loader dies of it."""
 
     def load() -> SeenLoad:
@@ -89,7 +89,7 @@ def by_int80(text: str) -> SeenLoad:
         done = function(NR_BPF_I386, bpf.BPF_PROG_LOAD, start + 2048, ATTR_SIZE, 0)
         return SeenLoad(os.getpid(), "int80", -done, low[LOG_SIZE:].partition(b"\0")[0])
 
-    return in_child(load)
+    return call_in_child(load)
 
 
 class sock_filter(ctypes.Structure):
@@ -111,7 +111,7 @@ SECCOMP_RET_ERRNO, SECCOMP_RET_ALLOW = 0x00050000, 0x7FFF0000
 BPF_LD_W_ABS, BPF_JEQ_K, BPF_RET_K = 0x20, 0x15, 0x06
 
 
-def behind_seccomp(errno: int) -> SeenLoad:
+def load_behind_seccomp(errno: int) -> SeenLoad:
     """By a process whose filter answers bpf(2) with this errno."""
 
     def load() -> SeenLoad:
@@ -125,12 +125,12 @@ def behind_seccomp(errno: int) -> SeenLoad:
         code = sock_fprog(len(filters), ctypes.addressof(filters))
         assert libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
         assert libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.addressof(code), 0, 0) == 0
-        return made.result(call(bpf.BPF_PROG_LOAD, made.attr))
+        return made.result(call_bpf(bpf.BPF_PROG_LOAD, made.attr))
 
-    return in_child(load)
+    return call_in_child(load)
 
 
-def untouched(text: str) -> SeenLoad:
+def load_from_untouched_memory(text: str) -> SeenLoad:
     """With an attr in a page that this process has never touched: it is first read by the kernel."""
 
     def load() -> SeenLoad:
@@ -140,48 +140,48 @@ def untouched(text: str) -> SeenLoad:
         page = mmap.mmap(fd, 0)
         start = ctypes.addressof(ctypes.c_char.from_buffer(page))
         there = bpf_attr_prog_load.from_address(start)
-        return made.result(call(bpf.BPF_PROG_LOAD, there))
+        return made.result(call_bpf(bpf.BPF_PROG_LOAD, there))
 
-    return in_child(load)
+    return call_in_child(load)
 
 
-def in_new_pid_namespace(function: Callable[[], T]) -> T:
+def call_in_new_pid_namespace(function: Callable[[], T]) -> T:
     """What a function returns in the first process of a pid namespace."""
 
-    def first() -> T:
+    def fork_and_call() -> T:
         sched.unshare(sched.CLONE_NEWPID)
-        return in_child(function)
+        return call_in_child(function)
 
-    return in_child(first)
+    return call_in_child(fork_and_call)
 
 
-def watched_in_pid_namespace() -> tuple[int, list[int], list[int]]:
+def watch_in_pid_namespace() -> tuple[int, list[int], list[int]]:
     """A process here; which ones --pid with its number reports, of two; and which one loads in a namespace below."""
-    with LoadWatch(0) as watch, child(lambda: here(1)) as one, child(lambda: here(1)) as other:
+    with LoadWatch(0) as watch, child(lambda: load_here(1)) as one, child(lambda: load_here(1)) as other:
         watch.start(LoadFilter(pid=one.pid))
         for each in (other, one):
             each.start()
             each.answer()
-        by_pid = numbers(watch)
+        by_pid = loading_pids(watch)
         watch.start(LoadFilter())
-        in_new_pid_namespace(lambda: here(1))
-        return one.pid, by_pid, numbers(watch)
+        call_in_new_pid_namespace(lambda: load_here(1))
+        return one.pid, by_pid, loading_pids(watch)
 
 
-def numbers(watch: LoadWatch) -> list[int]:
+def loading_pids(watch: LoadWatch) -> list[int]:
     """The processes of this pid namespace that have loaded."""
     found = [report.last.load.ns_pid for report in watch.feed(Limits(lambda: "done"))]
     return [number for number in found if number is not None]
 
 
-def nowhere() -> SeenLoad:
+def load_from_nowhere() -> SeenLoad:
     """With an attr where no memory is."""
 
     def load() -> SeenLoad:
-        errno = call(bpf.BPF_PROG_LOAD, bpf_attr_prog_load.from_address(mmap.PAGESIZE))
+        errno = call_bpf(bpf.BPF_PROG_LOAD, bpf_attr_prog_load.from_address(mmap.PAGESIZE))
         return SeenLoad(os.getpid(), "nowhere", errno, b"")
 
-    return in_child(load)
+    return call_in_child(load)
 
 
 class bpf_common_attr(ctypes.Structure):
@@ -196,17 +196,17 @@ class bpf_common_attr(ctypes.Structure):
     )
 
 
-def by_common_attrs(text: str) -> SeenLoad:
+def load_by_common_attrs(text: str) -> SeenLoad:
     """With the log in the fourth argument of bpf(2)."""
 
     def load() -> SeenLoad:
         made = Buffers(program(text, "common"))
         log = ctypes.create_string_buffer(LOG_SIZE)
         common = bpf_common_attr(ctypes.addressof(log), LOG_SIZE, 1)
-        errno = call(bpf.BPF_PROG_LOAD | BPF_COMMON_ATTRS, made.attr, ATTR_SIZE, common)
+        errno = call_bpf(bpf.BPF_PROG_LOAD | BPF_COMMON_ATTRS, made.attr, ATTR_SIZE, common)
         return SeenLoad(os.getpid(), "common", errno, log.value)
 
-    return in_child(load)
+    return call_in_child(load)
 
 
 def flood(count: int, level: int = 1) -> SeenLoad:
@@ -216,13 +216,13 @@ def flood(count: int, level: int = 1) -> SeenLoad:
         Path("/proc/self/comm").write_text(FLOOD, encoding="ascii")
         made = Buffers(program(REFUSED[0][0], "flood"), level, LOG_SIZE if level else 0)
         for _ in range(count):
-            errno = call(bpf.BPF_PROG_LOAD, made.attr)
+            errno = call_bpf(bpf.BPF_PROG_LOAD, made.attr)
         return made.result(errno)
 
-    return in_child(load)
+    return call_in_child(load)
 
 
-def while_scribbled(count: int) -> SeenLoad:
+def load_while_scribbled(count: int) -> SeenLoad:
     """Another thread of the loader overwrites the log, its NUL included, all the time."""
 
     def load() -> SeenLoad:
@@ -236,9 +236,9 @@ def while_scribbled(count: int) -> SeenLoad:
         thread = threading.Thread(target=scribble)
         thread.start()
         for _ in range(count):
-            errno = call(bpf.BPF_PROG_LOAD, made.attr, OLD_ATTR_SIZE)
+            errno = call_bpf(bpf.BPF_PROG_LOAD, made.attr, OLD_ATTR_SIZE)
         over.set()
         thread.join()
         return SeenLoad(os.getpid(), "scribbled", errno, b"")
 
-    return in_child(load)
+    return call_in_child(load)

@@ -49,7 +49,7 @@ def connection(address: str = "127.0.0.1") -> Iterator[tuple[socket.socket, sock
         yield client, peer
 
 
-def use(program: bcc.Object, verdict: str, client: socket.socket) -> None:
+def use_verdict(program: bcc.Object, verdict: str, client: socket.socket) -> None:
     """Messages of this socket go through this verdict program from now on."""
     program.attach_to_map(program.load(verdict, bpf.BPF_PROG_TYPE_SK_MSG), "sockets", bpf.BPF_SK_MSG_VERDICT)
     program.update("sockets", struct.pack("=I", 0), struct.pack("=I", client.fileno()))

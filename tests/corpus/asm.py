@@ -105,7 +105,7 @@ PATTERNS = {
 }
 
 
-def number(text: str) -> int:
+def integer(text: str) -> int:
     return int(text, 0)
 
 
@@ -115,16 +115,16 @@ def insn(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> b
     return struct.pack("=BBhI", code, regs, off, imm & 0xFFFFFFFF)
 
 
-def wide(dst: int, src: int, low: int, high: int) -> bytes:
+def wide_insn(dst: int, src: int, low: int, high: int) -> bytes:
     return insn(LD_IMM64, dst, src, 0, low) + insn(0, 0, 0, 0, high)
 
 
 def operand(register: str | None, immediate: str | None) -> tuple[int, int, int]:
     """BPF_X or BPF_K, the source register, the immediate."""
-    return (BPF_X, int(register), 0) if register is not None else (0, 0, number(immediate or "0"))
+    return (BPF_X, int(register), 0) if register is not None else (0, 0, integer(immediate or "0"))
 
 
-def one(line: str, here: int, labels: dict[str, int], resolve: Resolve) -> bytes:
+def encode(line: str, here: int, labels: dict[str, int], resolve: Resolve) -> bytes:
     """One instruction; ``here`` is its number."""
 
     def target(label: str) -> int:
@@ -155,27 +155,29 @@ def one(line: str, here: int, labels: dict[str, int], resolve: Resolve) -> bytes
     if name == "atomic":
         to, op, _, size, base, off, src = word
         imm = {None: 0, "xchg": 0xE1, "fetch_add": 0x01}[op]
-        return insn(BPF_STX | BPF_ATOMIC | SIZES[size], int(base), int(to or src), number(off), imm)
+        return insn(BPF_STX | BPF_ATOMIC | SIZES[size], int(base), int(to or src), integer(off), imm)
     if name == "load":
         dst, sign, size, base, off = word
-        return insn(BPF_LDX | SIZES[size] | (BPF_MEM if sign == "u" else BPF_MEMSX), int(dst), int(base), number(off))
+        return insn(
+            BPF_LDX | SIZES[size] | (BPF_MEM if sign == "u" else BPF_MEMSX), int(dst), int(base), integer(off)
+        )
     if name == "store":
         _, size, base, off, src, imm = word
         mode, reg, value = operand(src, imm)
-        return insn((BPF_STX if mode else BPF_ST) | SIZES[size] | BPF_MEM, int(base), reg, number(off), value)
+        return insn((BPF_STX if mode else BPF_ST) | SIZES[size] | BPF_MEM, int(base), reg, integer(off), value)
     if name == "ll":
-        value = number(word[1]) & 0xFFFFFFFFFFFFFFFF
-        return wide(int(word[0]), 0, value, value >> 32)
+        value = integer(word[1]) & 0xFFFFFFFFFFFFFFFF
+        return wide_insn(int(word[0]), 0, value, value >> 32)
     if name == "pseudo":
         dst, kind, symbol, plus = word
         low = target(symbol) if kind == "func" else resolve("map" if kind == "value" else kind, symbol)
-        return wide(int(dst), PSEUDO[kind], low, number(plus or "0"))
+        return wide_insn(int(dst), PSEUDO[kind], low, integer(plus or "0"))
     if name == "typeid":
         return insn(BPF_ALU64 | ALU["="], int(word[0]), imm=resolve("typeid", word[1]))
     if name == "neg":
         return insn((BPF_ALU64 if word[0] == "r" else BPF_ALU) | BPF_NEG, int(word[1]))
     if name == "skb":
-        mode, reg, value = (0x40, int(word[1]), 0) if word[1] else (0x20, 0, number(word[2]))
+        mode, reg, value = (0x40, int(word[1]), 0) if word[1] else (0x20, 0, integer(word[2]))
         return insn(BPF_LD | SIZES[word[0]] | mode, 0, reg, 0, value)
     kind, dst, op, src, imm = word
     mode, reg, value = operand(src, imm)
@@ -200,5 +202,5 @@ def assemble(text: str, resolve: Resolve) -> bytes:
             here += width(line)
     code = b""
     for line in lines:
-        code += one(line, len(code) // 8, labels, resolve)
+        code += encode(line, len(code) // 8, labels, resolve)
     return code

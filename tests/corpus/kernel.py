@@ -107,7 +107,7 @@ def symbols() -> Iterator[Symbols]:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, before)
 
 
-def built(program: Program, kernel_symbols: Symbols) -> bpf.Program:
+def build(program: Program, kernel_symbols: Symbols) -> bpf.Program:
     """A row with a text as what BPF_PROG_LOAD takes. Raises Absent."""
     types = {name: number for number, name in enumerate(bpf.PROG_TYPES)}
     return bpf.Program(
@@ -132,8 +132,8 @@ class KernelAnswer:
 def load(program: Program, kernel_symbols: Symbols, level: int) -> KernelAnswer:
     """What the running kernel says about a program. Raises Absent where it cannot be built for it."""
     if program.text:
-        raw = built(program, kernel_symbols)
-        return KernelAnswer(as_user(program.who, lambda: bpf.load(raw, level)), len(raw.insns) // 8)
+        raw = build(program, kernel_symbols)
+        return KernelAnswer(call_as_user(program.who, lambda: bpf.load(raw, level)), len(raw.insns) // 8)
     for kfunc in program.kfuncs:
         kernel_symbols.resolve("kfunc", kfunc)
     path, name = str(object_file(program.source)), program.name.replace("-", "_")
@@ -160,7 +160,7 @@ def drop(who: str) -> None:
             oserror("capset(2)")
 
 
-def as_user(who: str, function: Callable[[], Any]) -> Any:
+def call_as_user(who: str, function: Callable[[], Any]) -> Any:
     """What a function returns to a process without privilege; maps are made before, by root."""
     if who == ROOT:
         return function()

@@ -38,7 +38,7 @@ int unchecked(struct pt_regs *ctx)
 """Without kernel headers, as kprobe_tool.native.bcc compiles."""
 
 
-def by_libbpf(name: str, source: str) -> bytes:
+def output_of_libbpf(name: str, source: str) -> bytes:
     lib, path = libbpf.library(), str(object_file(source))
     with libbpf.messages() as printed, libbpf.open_object(path) as handle:
         for program in libbpf.each_program(handle):
@@ -48,7 +48,7 @@ def by_libbpf(name: str, source: str) -> bytes:
     return "".join(f"{line}\n" for line in printed).replace(path, f"{source}.bpf.o").encode()
 
 
-def by_bpftool(source: str) -> bytes:
+def output_of_bpftool(source: str) -> bytes:
     path = object_file(source)
     argv = ["bpftool", "prog", "load", path.name, "/sys/fs/bpf/kprobe-tool-corpus"]
     done = subprocess.run(argv, cwd=path.parent, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -56,7 +56,7 @@ def by_bpftool(source: str) -> bytes:
     return done.stdout
 
 
-def by_bcc() -> bytes:
+def output_of_bcc() -> bytes:
     """With the traceback that a script without more care ends with."""
     done = subprocess.run(
         ["/usr/bin/python3", "-c", BCC],
@@ -71,9 +71,9 @@ def by_bcc() -> bytes:
 
 def main() -> None:
     DIRECTORY.mkdir(exist_ok=True)
-    found = {f"libbpf-{name}": (name, by_libbpf(name, source)) for name, source in BY_LIBBPF.items()}
-    found |= {f"bpftool-{name}": (name, by_bpftool(source)) for name, source in BY_BPFTOOL.items()}
-    found["bcc-lookup-not-checked"] = ("lookup-not-checked", by_bcc())
+    found = {f"libbpf-{name}": (name, output_of_libbpf(name, source)) for name, source in BY_LIBBPF.items()}
+    found |= {f"bpftool-{name}": (name, output_of_bpftool(source)) for name, source in BY_BPFTOOL.items()}
+    found["bcc-lookup-not-checked"] = ("lookup-not-checked", output_of_bcc())
     index = {}
     for key, (program, text) in found.items():
         (DIRECTORY / f"{key}.txt").write_bytes(text)

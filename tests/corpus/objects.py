@@ -20,7 +20,7 @@ def sources() -> list[Path]:
     return sorted(SOURCES.glob("*.bpf.c"))
 
 
-def compiled(source: Path, target: Path) -> None:
+def compile_source(source: Path, target: Path) -> None:
     """clang sees a relative name, which is what the line info then holds."""
     target.parent.mkdir(parents=True, exist_ok=True)
     made = target.with_suffix(f".{os.getpid()}")
@@ -40,7 +40,7 @@ def object_file(name: str) -> Path:
     if shutil.which("clang") is None:
         skip("clang is not installed")
     target = (BUILT if os.access(SOURCES, os.W_OK) else FALLBACK) / f"{name}.bpf.o"
-    compiled(source, target)
+    compile_source(source, target)
     return target
 
 

@@ -29,7 +29,7 @@ from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import bpf
 
 from . import LEVEL2, LOGS, NOT_ASKED, STATS, TRUNCATED, TRUNCATED_SIZE, objects, short_release
-from .kernel import Absent, KernelAnswer, Symbols, built, load, may_load, symbols
+from .kernel import Absent, KernelAnswer, Symbols, build, load, may_load, symbols
 from .programs import PROGRAMS, Program
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +42,7 @@ LARGEST = 16 << 20
 Record = dict[str, Any]
 
 
-def entry(name: str, level: int, verdict: KernelAnswer) -> Record:
+def record_of(name: str, level: int, verdict: KernelAnswer) -> Record:
     answer = verdict.answer
     return {
         "name": name,
@@ -56,19 +56,19 @@ def entry(name: str, level: int, verdict: KernelAnswer) -> Record:
 
 
 def record_one(program: Program, kernel_symbols: Symbols) -> Iterator[Record]:
-    yield entry(program.name, 1, load(program, kernel_symbols, 1))
+    yield record_of(program.name, 1, load(program, kernel_symbols, 1))
     if program.name in LEVEL2:
-        yield entry(f"{program.name}.level2", 2, load(program, kernel_symbols, 2))
+        yield record_of(f"{program.name}.level2", 2, load(program, kernel_symbols, 2))
     if program.name in STATS:
-        yield entry(f"{program.name}.stats", 4, load(program, kernel_symbols, 4))
-        yield entry(f"{program.name}.stats2", 6, load(program, kernel_symbols, 6))
+        yield record_of(f"{program.name}.stats", 4, load(program, kernel_symbols, 4))
+        yield record_of(f"{program.name}.stats2", 6, load(program, kernel_symbols, 6))
     if program.name in TRUNCATED:
-        raw = built(program, kernel_symbols)
+        raw = build(program, kernel_symbols)
         verdict = KernelAnswer(bpf.load_once(raw, 1, TRUNCATED_SIZE), len(raw.insns) // 8)
-        yield {**entry(f"{program.name}.truncated", 1, verdict), "log_size": TRUNCATED_SIZE}
+        yield {**record_of(f"{program.name}.truncated", 1, verdict), "log_size": TRUNCATED_SIZE}
 
 
-def records(names: Iterable[str] = ()) -> Iterator[Record]:
+def record_all(names: Iterable[str] = ()) -> Iterator[Record]:
     """What the running kernel says about each program."""
     wanted = set(names)
     with symbols() as kernel_symbols:
@@ -132,16 +132,16 @@ def mark_not_asked() -> None:
         write_index(directory, index)
 
 
-def in_guest() -> None:
+def record_in_guest() -> None:
     """The guest's side: unprivileged loads are allowed, and each record goes to the host at once."""
     Path("/proc/sys/kernel/unprivileged_bpf_disabled").write_text("0")
     with open(CHANNEL, "w", encoding="utf-8") as channel:
-        for record in records(os.environ.get("CORPUS_NAMES", "").split()):
+        for record in record_all(os.environ.get("CORPUS_NAMES", "").split()):
             print(json.dumps(record), file=channel, flush=True)
         print(json.dumps({"done": True}), file=channel, flush=True)
 
 
-def of_release(archive: Archive, release: str) -> tuple[boot.Image, str]:
+def image_of_release(archive: Archive, release: str) -> tuple[boot.Image, str]:
     """A kernel that the archive or the cache has: those that serve a role come and go, what was recorded stays."""
     offers = {short_release(offer.release, offer.version): offer for offer in archive.offers()}
     if release not in offers:
@@ -154,7 +154,7 @@ def of_release(archive: Archive, release: str) -> tuple[boot.Image, str]:
     return boot.Image(kernel.release, archive.directory(kernel)), kernel.version
 
 
-def of_directory(directory: Path) -> boot.Image:
+def image_of_directory(directory: Path) -> boot.Image:
     """The one kernel below a directory, which the guest must be able to see."""
     (modules,) = (directory / "lib/modules").iterdir()
     subprocess.run(["depmod", "-b", str(directory), modules.name], check=True)
@@ -165,7 +165,7 @@ def boot_and_record(image: boot.Image, version: str, cache: Path, names: list[st
     objects.build()
     found: list[Record] = []
 
-    def line(raw: bytes) -> None:
+    def take_line(raw: bytes) -> None:
         found.append(json.loads(raw))
 
     # In the cache, because the guest sees nothing of the host's /tmp.
@@ -181,7 +181,7 @@ def boot_and_record(image: boot.Image, version: str, cache: Path, names: list[st
             ),
             encoding="utf-8",
         )
-        ending = boot.run(boot.virtme_run(image, script), console, line, threading.Event())
+        ending = boot.run(boot.virtme_run(image, script), console, take_line, threading.Event())
         if {"done": True} not in found:
             print(found[-1], file=sys.stderr)
             print(console.read_text(errors="replace")[-3000:], file=sys.stderr)
@@ -198,17 +198,17 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help="only these programs")
     args = parser.parse_args()
     if args.guest:
-        in_guest()
+        record_in_guest()
         return
     if args.unpacked:
         directory, version = Path(args.unpacked[0]).resolve(), args.unpacked[1]
-        boot_and_record(of_directory(directory), version, directory, args.names)
+        boot_and_record(image_of_directory(directory), version, directory, args.names)
     elif args.lab:
         archive = Archive()
         for release in args.lab:
-            boot_and_record(*of_release(archive, release), archive.cache, args.names)
+            boot_and_record(*image_of_release(archive, release), archive.cache, args.names)
     else:
-        store(short_release(platform.release(), ""), [*records(args.names)], all_of_them=not args.names)
+        store(short_release(platform.release(), ""), [*record_all(args.names)], all_of_them=not args.names)
     mark_not_asked()
 
 

@@ -28,7 +28,7 @@ def objects() -> dict[str, frozenset[int]]:
     return {kind: frozenset(bpf.ids(kind)) for kind in KINDS}
 
 
-def left_of(before: dict[str, frozenset[int]], seconds: float = 20) -> dict[str, frozenset[int]]:
+def objects_since(before: dict[str, frozenset[int]], seconds: float = 20) -> dict[str, frozenset[int]]:
     """The objects that have come since, after some time: the kernel frees them after a grace period."""
     end = time.monotonic() + seconds
     while True:
@@ -38,7 +38,7 @@ def left_of(before: dict[str, frozenset[int]], seconds: float = 20) -> dict[str,
         time.sleep(0.2)
 
 
-def loaded(
+def load_and_explain(
     program: Program, kernel_symbols: Symbols, directory: Path
 ) -> tuple[LoadResult | Error, Diagnosis | None] | None:
     """What loading a program means, and what its log does when explained; None where it cannot be built here."""
@@ -54,7 +54,7 @@ def loaded(
     return verdict, explain_bytes(path.read_bytes(), verdict.errno)
 
 
-def by_command(run: Run, source: Path, directory: Path) -> int:
+def compare_by_command(run: Run, source: Path, directory: Path) -> int:
     """Load an object by command, and explain each log: how many rejected programs gave the same twice."""
     _, out = run("verifier-log", "load", str(source), "-o", "json")
     same = 0

@@ -13,7 +13,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 
-from .mutate import mutated
+from .mutate import mutate
 from .targets import PROC, Files, Target, targets
 
 # linux/sched.h, sys/mount.h
@@ -38,7 +38,7 @@ def mount(source: str, target: str, kind: bytes | None, flags: int) -> None:
     check(libc.mount(os.fsencode(source), os.fsencode(target), kind, ctypes.c_ulong(flags), None), f"mount {target}")
 
 
-def separate(directory: Path) -> None:
+def cover_files(directory: Path) -> None:
     """Inputs in memory, and over each file of PROC one to write to; in a mount namespace that ends with us."""
     check(libc.unshare(CLONE_NEWNS), "unshare")
     mount("none", "/", None, MS_REC | MS_PRIVATE)
@@ -57,7 +57,7 @@ def run(target: Target, files: Files, inputs: int, seed: int, findings: Path) ->
     pool = list(target.seeds)
     counts: Counter[str] = Counter()
     for number in range(inputs):
-        data = target.seeds[number] if number < len(target.seeds) else mutated(chance.choice(pool), pool, chance)
+        data = target.seeds[number] if number < len(target.seeds) else mutate(chance.choice(pool), pool, chance)
         began = time.process_time()
         try:
             target.feed(data, files)
@@ -101,7 +101,7 @@ def main() -> int:
     directory = Path("/mnt")
     if os.geteuid() != 0:
         parser.error("mounting files over those of /proc needs root")
-    separate(directory)
+    cover_files(directory)
     total = sum(target.weight for target in chosen)
     failed = False
     for target in chosen:

@@ -29,13 +29,13 @@ def main() -> None:
             (seeds / str(number)).write_bytes(seed)
         corpus = [each for each in sys.argv[1:] if not each.startswith("-")]
 
-        def one(data: bytes) -> None:
+        def feed_one(data: bytes) -> None:
             try:
                 target.feed(data, files)
             except target.refuses:
                 return
 
-        atheris.Setup([sys.argv[0], "-timeout=5", *sys.argv[1:], *([str(seeds)] if corpus else [])], one)
+        atheris.Setup([sys.argv[0], "-timeout=5", *sys.argv[1:], *([str(seeds)] if corpus else [])], feed_one)
         atheris.Fuzz()
 
 

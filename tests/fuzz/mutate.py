@@ -36,7 +36,7 @@ TOKENS = (
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, (1 << 63) - 1, (1 << 64) - 1)
 
 
-def mutated(data: bytes, others: Sequence[bytes], chance: random.Random) -> bytes:
+def mutate(data: bytes, others: Sequence[bytes], chance: random.Random) -> bytes:
     """One input out of another: one to eight changes, at most SIZE_MAX bytes."""
     found = bytearray(data[:SIZE_MAX])
     for _ in range(1 << chance.randrange(4)):

@@ -74,7 +74,7 @@ class Raw(AssertionError):
     """Something that a terminal obeys."""
 
 
-def unharmful(lines: Iterable[str]) -> None:
+def check_plain(lines: Iterable[str]) -> None:
     """Raises Raw for a line with anything but text and the tool's own colours."""
     for line in lines:
         plain = line
@@ -105,15 +105,15 @@ def rds_records(data: bytes, files: Files) -> None:
     rows = [record._asdict() for record in InfoAnswer(option, size, data[3:]).records()]
     table = Table([Column(name, name) for name in rows[0]] if rows else [], rows)
     for output in COMMON:
-        unharmful(render(Document("rds-info", {}, [table]), output))
+        check_plain(render(Document("rds-info", {}, [table]), output))
 
 
 def rds_capture(data: bytes, files: Files) -> None:
     capture, asked = savefile.load(files.put(data))
     document = rds_info_command.document_of(capture, asked, SELECTION, {})
-    unharmful(map(escape, document.warnings))
+    check_plain(map(escape, document.warnings))
     for output in COMMON:
-        unharmful(render(document, output))
+        check_plain(render(document, output))
 
 
 def btf(data: bytes, files: Files) -> None:
@@ -141,7 +141,7 @@ def kcore_file(data: bytes, files: Files) -> None:
 def elf_object(data: bytes, files: Files) -> None:
     elf.machine(data)
     found = bpf_object.parse(data)
-    unharmful(escape(str(line)) for line in (*found.functions[:100], *found.lines[:100]))
+    check_plain(escape(str(line)) for line in (*found.functions[:100], *found.lines[:100]))
 
 
 def verifier_log(data: bytes, files: Files) -> None:
@@ -151,12 +151,12 @@ def verifier_log(data: bytes, files: Files) -> None:
     page(diagnosis, {"hostname": "h", "release": "r", "time": "t"})
     document = Document("verifier-log", {}, [Table((), rows)])
     for output in (Output.JSON, Output.JSONL):
-        unharmful(render(document, output))
-    unharmful(render(document._replace(tables=[], picture=list(picture(diagnosis))), Output.TABLE))
+        check_plain(render(document, output))
+    check_plain(render(document._replace(tables=[], picture=list(picture(diagnosis))), Output.TABLE))
 
 
 def verifier_stats(data: bytes, files: Files) -> None:
-    unharmful(render(Document("verifier-log-stats", {}, [Table((), [stats_row(of_log(data, "x"))])]), Output.JSON))
+    check_plain(render(Document("verifier-log-stats", {}, [Table((), [stats_row(of_log(data, "x"))])]), Output.JSON))
 
 
 def cpu_lists(data: bytes, files: Files) -> None:
@@ -192,7 +192,7 @@ class Sysfs:
             with suppress(OSError):
                 for name in tree.names("class/nvme"):
                     reader = ControllerReader(tree, name)
-                    unharmful([escape(f"{reader.read_controller()} {reader.read_queues()}")])
+                    check_plain([escape(f"{reader.read_controller()} {reader.read_queues()}")])
         finally:
             tree.close()
             path.write_bytes(before)
@@ -233,11 +233,11 @@ def check_fields_document(data: bytes, files: Files) -> None:
     document = json.loads(data)
     there = compare.facts(document.get("results") if isinstance(document, dict) else None)
     for difference in compare.differences(there, {}):
-        unharmful([escape(str(difference))])
+        check_plain([escape(str(difference))])
 
 
 def audit_document(data: bytes, files: Files) -> None:
-    unharmful(json.dumps(baseline.load(files.put(data)).as_dict([])).split("\n"))
+    check_plain(json.dumps(baseline.load(files.put(data)).as_dict([])).split("\n"))
 
 
 def waiver_file(data: bytes, files: Files) -> None:
@@ -281,7 +281,7 @@ def terminal(data: bytes, files: Files) -> None:
         one_line=text,
     )
     for output in (*COMMON, Output.LINE, Output.PROMETHEUS):
-        unharmful(render(document, output))
+        check_plain(render(document, output))
 
 
 def rds_seeds() -> Iterator[bytes]:

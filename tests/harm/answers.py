@@ -17,7 +17,7 @@ WORDS = ("status", "reachable", "check_fields", "accepted", "outcome")
 """What a row claims. What doctor says is available is so for the process that asks, and no claim about a kernel."""
 
 
-def walk(value: object, path: str) -> Iterator[tuple[str, str]]:
+def walk_claims(value: object, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         path += "".join(f"/{value[name]}" for name in NAMES if isinstance(value.get(name), str))
         for word in WORDS:
@@ -25,15 +25,15 @@ def walk(value: object, path: str) -> Iterator[tuple[str, str]]:
                 yield f"{path} {word}", str(value[word] if value[word] is not None else "null")
         for key, inner in value.items():
             if key not in {"evidence", "host", "summary"}:
-                yield from walk(inner, f"{path}/{key}" if isinstance(inner, dict) else path)
+                yield from walk_claims(inner, f"{path}/{key}" if isinstance(inner, dict) else path)
     elif isinstance(value, list):
         for inner in value:
-            yield from walk(inner, path)
+            yield from walk_claims(inner, path)
 
 
 def claims(stdout: str) -> Claims:
     """Each row's claim, by the names on the way to it; none where nothing was printed. Raises ValueError."""
-    return dict(walk(json.loads(stdout), "")) if stdout.strip() else {}
+    return dict(walk_claims(json.loads(stdout), "")) if stdout.strip() else {}
 
 
 def contradictions(undisturbed: Claims, disturbed: Claims) -> dict[str, tuple[str | None, str]]:

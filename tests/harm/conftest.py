@@ -11,7 +11,7 @@ from .runs import RUNS
 
 
 @pytest.fixture(autouse=True)
-def counted(record_property: Callable[[str, object], None]) -> Iterator[None]:
+def count_runs(record_property: Callable[[str, object], None]) -> Iterator[None]:
     before = len(RUNS)
     yield
     record_property("runs", len(RUNS) - before)

@@ -83,7 +83,7 @@ class TestResult:
     reason: str | None
 
 
-def results(paths: Iterable[str]) -> Iterator[TestResult]:
+def read_results(paths: Iterable[str]) -> Iterator[TestResult]:
     for path in paths:
         for case in ElementTree.parse(path).iter("testcase"):
             if case.find("skipped") is not None:
@@ -99,8 +99,8 @@ def results(paths: Iterable[str]) -> Iterator[TestResult]:
             yield TestResult(part, name, runs, reason)
 
 
-def lines(paths: Sequence[str]) -> Iterator[str]:
-    last = {(each.part, each.name): each for each in results(paths)}
+def part_lines(paths: Sequence[str]) -> Iterator[str]:
+    last = {(each.part, each.name): each for each in read_results(paths)}
     by_part: dict[str, list[TestResult]] = defaultdict(list)
     for each in last.values():
         by_part[each.part].append(each)
@@ -115,25 +115,25 @@ def lines(paths: Sequence[str]) -> Iterator[str]:
         yield from (f"| `{name}` | {reason} |\n".replace("\u001b", "") for name, reason in wrong)
 
 
-def text_of(paths: Iterable[str]) -> str:
+def read_texts(paths: Iterable[str]) -> str:
     return "".join(Path(path).read_text(encoding="utf-8") for path in paths)
 
 
-def crowds(loads: Sequence[str], sockets: Sequence[str]) -> Iterator[str]:
+def crowd_lines(loads: Sequence[str], sockets: Sequence[str]) -> Iterator[str]:
     """The rows of runs beside crowds, and the lines of those in guests."""
     if loads:
         yield LOADED
-        yield from (f"{line}\n" for line in text_of(loads).splitlines() if line.startswith("| "))
-    if found := CROWD.findall(text_of(sockets)):
+        yield from (f"{line}\n" for line in read_texts(loads).splitlines() if line.startswith("| "))
+    if found := CROWD.findall(read_texts(sockets)):
         yield "\nIn guests, in software emulation:\n\n"
         yield from (f"- {line}\n" for line in found)
 
 
-def fuzzed(paths: Sequence[str]) -> Iterator[str]:
+def fuzz_lines(paths: Sequence[str]) -> Iterator[str]:
     """A row for each target, the sum of its runs, and a row for all of them."""
     words = ("accepted", "refused", "wrong", "slow")
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for found in TARGET.finditer(text_of(paths)):
+    for found in TARGET.finditer(read_texts(paths)):
         counts[found["name"]].update({word: int(found[word]) for word in words})
     if counts:
         yield FUZZED
@@ -150,7 +150,7 @@ def main() -> None:
     for name in ("--load", "--sockets", "--fuzz"):
         parser.add_argument(name, nargs="*", default=[], metavar="FILE")
     options = parser.parse_args()
-    for part in (lines(options.reports), crowds(options.load, options.sockets), fuzzed(options.fuzz)):
+    for part in (part_lines(options.reports), crowd_lines(options.load, options.sockets), fuzz_lines(options.fuzz)):
         sys.stdout.writelines(part)
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from kprobe_tool.native.host import status_field
 
-from ..nobody import NOBODY, within_reach
-from .answers import Claims, walk
+from ..nobody import NOBODY, command_within_reach
+from .answers import Claims, walk_claims
 from .invocations import OBJECT, TOOL
 
 ALL = (
@@ -32,7 +32,7 @@ ALL = (
 """linux/capability.h, in that order."""
 
 
-def there() -> frozenset[str]:
+def own_capabilities() -> frozenset[str]:
     """Those that root has here."""
     mask = int(status_field("CapEff") or "0", 16)
     return frozenset(name for bit, name in enumerate(ALL) if mask >> bit & 1)
@@ -78,40 +78,40 @@ class PrivilegedAnswer:
     missing: frozenset[str]
 
 
-def setpriv(capabilities: Iterable[str]) -> list[str]:
+def setpriv_command(capabilities: Iterable[str]) -> list[str]:
     """Nobody with these capabilities and without any way to others."""
     kept = ",".join(["-all", *(f"+{name}" for name in sorted(capabilities))])
     sets = [f"--inh-caps={kept}", f"--ambient-caps={kept}", f"--bounding-set={kept}"]
     user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
-    return within_reach(["setpriv", *user, "--no-new-privs", *sets])
+    return command_within_reach(["setpriv", *user, "--no-new-privs", *sets])
 
 
-def answer(arguments: Sequence[str], prefix: Sequence[str]) -> PrivilegedAnswer:
+def ask(arguments: Sequence[str], prefix: Sequence[str]) -> PrivilegedAnswer:
     done = subprocess.run([*prefix, *TOOL, *arguments], check=False, capture_output=True, text=True, cwd="/")
     if not done.stdout.strip():
         return PrivilegedAnswer(done.returncode, {}, frozenset(done.stderr.splitlines()))
     document = json.loads(done.stdout)
     missing = frozenset(f"{each['subject']}: {each['errno']}" for each in document["errors"])
     hooks = {str(hook) for hook in document.get("hooks", [])} | set(document["warnings"])
-    return PrivilegedAnswer(done.returncode, dict(walk(document, "")), missing | hooks)
+    return PrivilegedAnswer(done.returncode, dict(walk_claims(document, "")), missing | hooks)
 
 
-def least(arguments: Sequence[str]) -> tuple[frozenset[str], bool]:
+def find_least(arguments: Sequence[str]) -> tuple[frozenset[str], bool]:
     """The capabilities, and whether nobody with all of them has the answer that root has."""
-    root, kept = answer(arguments, ()), there()
-    whole = answer(arguments, setpriv(kept))
-    if answer(arguments, setpriv(())) == whole:
+    root, kept = ask(arguments, ()), own_capabilities()
+    whole = ask(arguments, setpriv_command(kept))
+    if ask(arguments, setpriv_command(())) == whole:
         return frozenset(), whole == root
-    if answer(arguments, setpriv(kept & USUAL)) == whole:
+    if ask(arguments, setpriv_command(kept & USUAL)) == whole:
         kept &= USUAL
     # sys_admin first: it includes others, and without it those that are really needed are found.
     for name in ("sys_admin", *ALL):
-        if name in kept and answer(arguments, setpriv(kept - {name})) == whole:
+        if name in kept and ask(arguments, setpriv_command(kept - {name})) == whole:
             kept -= {name}
     return kept, whole == root
 
 
-def written_down(command: str) -> frozenset[str]:
+def documented_capabilities(command: str) -> frozenset[str]:
     """The capabilities that SECURITY.md gives a command."""
     (row,) = re.findall(rf"^\| `{command}` \| (.*?) \|", SECURITY.read_text(encoding="utf-8"), re.MULTILINE)
     return frozenset(name.lower() for name in re.findall(r"CAP_(\w+)", row))
@@ -119,7 +119,7 @@ def written_down(command: str) -> frozenset[str]:
 
 def main() -> None:
     for command in sys.argv[1:] or COMMANDS:
-        kept, like_root = least(COMMANDS[command])
+        kept, like_root = find_least(COMMANDS[command])
         shown = " ".join(f"CAP_{name.upper()}" for name in sorted(kept)) or "none"
         print(f"{command}: {shown}{'' if like_root else ' (not all that root sees)'}", flush=True)
 

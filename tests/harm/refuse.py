@@ -50,7 +50,7 @@ def program(rules: Sequence[tuple[int, int]]) -> bytes:
     return code + instruction(BPF_RET_K, SECCOMP_RET_ALLOW)
 
 
-def container(allowed: Sequence[str], known: dict[str, int]) -> bytes:
+def container_program(allowed: Sequence[str], known: dict[str, int]) -> bytes:
     """The program of a container's profile: EPERM for what it does not allow, ENOSYS for what it cannot know.
 
     Of clone(2) the flags are looked at, of socket(2) the family; clone3(2) has its flags in memory and is absent.
@@ -93,7 +93,7 @@ def main() -> None:
     if sys.argv[1].endswith(".json"):
         with open(sys.argv[1], encoding="utf-8") as file:
             allowed = json.load(file)["allowed"]
-        install(container(allowed, known))
+        install(container_program(allowed, known))
         os.execvp(sys.argv[split + 1], sys.argv[split + 1 :])
     wanted = [rule.partition("=")[::2] for rule in sys.argv[1:split]]
     actions = [

@@ -31,18 +31,18 @@ ORPHANS = 20.0
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-def call(name: str, *arguments: object) -> None:
+def call_libc(name: str, *arguments: object) -> None:
     if getattr(libc, name)(*arguments):
         raise OSError(ctypes.get_errno(), name)
 
 
 def mount(source: str, target: str, kind: bytes | None, flags: int) -> None:
-    call("mount", os.fsencode(source), os.fsencode(target), kind, ctypes.c_ulong(flags), None)
+    call_libc("mount", os.fsencode(source), os.fsencode(target), kind, ctypes.c_ulong(flags), None)
 
 
-def separate(home: str, kept: list[str]) -> list[str]:
+def cover_directories(home: str, kept: list[str]) -> list[str]:
     """Empty file systems over the writable directories, with what must be seen through them still there."""
-    call("unshare", CLONE_NEWNS)
+    call_libc("unshare", CLONE_NEWNS)
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     covered = [path for path in (*WRITABLE, home) if os.path.isdir(path) and path != "/"]
     handles = {path: os.open(path, os.O_PATH) for path in kept}
@@ -59,7 +59,7 @@ def separate(home: str, kept: list[str]) -> list[str]:
     return covered
 
 
-def listing(directories: list[str]) -> set[str]:
+def list_files(directories: list[str]) -> set[str]:
     found = set()
     for directory in directories:
         for path, names, files in os.walk(directory):
@@ -74,7 +74,7 @@ def children() -> list[int]:
     return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
 
 
-def survivors() -> list[str]:
+def end_survivors() -> list[str]:
     """The command lines of what has not ended by itself, which is ended now."""
     end = time.monotonic() + ORPHANS
     while time.monotonic() < end:
@@ -100,9 +100,9 @@ def main() -> int:
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
 
-    call("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    covered = separate(os.path.expanduser("~"), options.keep) if os.geteuid() == 0 else []
-    before = listing(covered)
+    call_libc("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    covered = cover_directories(os.path.expanduser("~"), options.keep) if os.geteuid() == 0 else []
+    before = list_files(covered)
     os.set_inheritable(options.report, False)
     begin = time.monotonic()
     process = subprocess.Popen(options.command)
@@ -119,8 +119,8 @@ def main() -> int:
         "code": code,
         "seconds": seconds,
         "late": late,
-        "processes": survivors(),
-        "files": sorted(listing(covered) - before),
+        "processes": end_survivors(),
+        "files": sorted(list_files(covered) - before),
     }
     with open(options.report, "w", encoding="utf-8") as file:
         json.dump(answer, file)

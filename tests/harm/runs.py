@@ -110,7 +110,7 @@ def bpf_ids(command: int) -> frozenset[int]:
     return frozenset(found)
 
 
-def sysctls() -> Mapping[str, str]:
+def read_sysctls() -> Mapping[str, str]:
     found = {}
     for name in walk("/proc/sys"):
         if name.startswith(VOLATILE) or not os.access(name, os.R_OK) or not os.path.isfile(name):
@@ -123,25 +123,25 @@ def sysctls() -> Mapping[str, str]:
     return found
 
 
-def lines(path: str) -> frozenset[str]:
-    return frozenset(lines_in_order(path))
+def read_lines(path: str) -> frozenset[str]:
+    return frozenset(read_lines_in_order(path))
 
 
-def lines_in_order(path: str) -> list[str]:
+def read_lines_in_order(path: str) -> list[str]:
     try:
         return Path(path).read_text(errors="replace").splitlines()
     except OSError:
         return []
 
 
-def names(path: str) -> frozenset[str]:
+def list_names(path: str) -> frozenset[str]:
     try:
         return frozenset(os.listdir(path))
     except OSError:
         return frozenset()
 
 
-def tree(path: str) -> frozenset[str]:
+def list_tree(path: str) -> frozenset[str]:
     return frozenset(walk(path))
 
 
@@ -156,14 +156,14 @@ SOCKETS = ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet", "unix", "netli
 ALARM = re.compile(r"WARNING:|BUG:|Oops|general protection|UBSAN|KASAN|KFENCE|RCU stall|hung_task|blocked for more")
 
 
-def orphans() -> frozenset[str]:
+def orphaned_sockets() -> frozenset[str]:
     """Sockets with an inode that no process has open: the kernel's own, or left behind."""
     open_ = set()
-    for _, target in links("fd"):
+    for _, target in process_links("fd"):
         open_.add(target)
     found = set()
     for name in SOCKETS:
-        rows = [line.split() for line in lines_in_order(f"/proc/net/{name}")]
+        rows = [line.split() for line in read_lines_in_order(f"/proc/net/{name}")]
         # Those of IP have their inode at a fixed place, under a heading of fewer words than a line has.
         at = next((row.index("Inode") for row in rows[:1] if "Inode" in row), 9)
         inodes = {row[at] for row in rows[1:] if len(row) > at}
@@ -172,24 +172,24 @@ def orphans() -> frozenset[str]:
     return frozenset(found)
 
 
-def namespaces() -> frozenset[str]:
+def list_namespaces() -> frozenset[str]:
     """All that some process is in or holds open."""
     found = set()
-    for _, target in (*links("ns"), *links("fd")):
+    for _, target in (*process_links("ns"), *process_links("fd")):
         if re.fullmatch(r"\w+:\[\d+\]", target) and not target.startswith(("socket", "pipe")):
             found.add(target)
     return frozenset(found)
 
 
-def links(directory: str) -> Iterator[tuple[str, str]]:
+def process_links(directory: str) -> Iterator[tuple[str, str]]:
     """(process, target) of each link in that directory of every process; processes come and go meanwhile."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        for name in names(f"/proc/{pid}/{directory}"):
+        for name in list_names(f"/proc/{pid}/{directory}"):
             with suppress(OSError):
                 yield pid, os.readlink(f"/proc/{pid}/{directory}/{name}")
 
 
-def alarms() -> frozenset[str]:
+def kernel_alarms() -> frozenset[str]:
     """What the kernel complains of; empty where we may not read its log."""
     done = subprocess.run(["dmesg"], check=False, capture_output=True, text=True, errors="replace")
     return frozenset(line for line in done.stdout.splitlines() if ALARM.search(line))
@@ -202,39 +202,39 @@ class Snapshot:
     growing: Mapping[str, frozenset[object]]
     same: Mapping[str, object]
 
-    def left(self, earlier: Snapshot) -> set[str]:
+    def changes_since(self, earlier: Snapshot) -> set[str]:
         """What was not there earlier, or is not as it was."""
         more = {f"{name}: {new}" for name, now in self.growing.items() for new in now - earlier.growing[name]}
         return more | {f"{name} changed" for name, now in self.same.items() if now != earlier.same[name]}
 
 
 def snapshot() -> Snapshot:
-    tracing = next((path for path in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing") if names(path)), None)
+    tracing = next((path for path in ("/sys/kernel/tracing", "/sys/kernel/debug/tracing") if list_names(path)), None)
     growing: dict[str, frozenset[object]] = {
         f"bpf {name}": frozenset(bpf_ids(n)) for name, n in BPF_GET_NEXT_ID.items()
     }
-    growing["pins"] = tree("/sys/fs/bpf")
-    growing["netns names"] = frozenset(names("/run/netns"))
-    growing["cgroups"] = tree("/sys/fs/cgroup")
-    growing["namespaces"] = namespaces()
-    growing["sockets of nobody"] = orphans()
-    growing["kernel log"] = alarms()
-    growing["mounts"] = frozenset(lines("/proc/self/mountinfo"))
+    growing["pins"] = list_tree("/sys/fs/bpf")
+    growing["netns names"] = frozenset(list_names("/run/netns"))
+    growing["cgroups"] = list_tree("/sys/fs/cgroup")
+    growing["namespaces"] = list_namespaces()
+    growing["sockets of nobody"] = orphaned_sockets()
+    growing["kernel log"] = kernel_alarms()
+    growing["mounts"] = frozenset(read_lines("/proc/self/mountinfo"))
     same: dict[str, object] = {
         # Without the counts of users, which come and go.
-        "modules": frozenset(line.split()[0] for line in lines("/proc/modules")),
-        "module directories": names("/sys/module"),
-        "protocols": frozenset(line.split()[0] for line in lines("/proc/net/protocols")),
-        "ciphers": frozenset(line for line in lines("/proc/crypto") if line.startswith(("name", "driver"))),
-        "links": frozenset(line.split(":")[0] for line in lines("/proc/net/dev")),
-        "routes": (lines("/proc/net/route"), lines("/proc/net/ipv6_route")),
-        "addresses": (lines("/proc/net/fib_trie"), lines("/proc/net/if_inet6")),
-        "sysctls": sysctls(),
+        "modules": frozenset(line.split()[0] for line in read_lines("/proc/modules")),
+        "module directories": list_names("/sys/module"),
+        "protocols": frozenset(line.split()[0] for line in read_lines("/proc/net/protocols")),
+        "ciphers": frozenset(line for line in read_lines("/proc/crypto") if line.startswith(("name", "driver"))),
+        "links": frozenset(line.split(":")[0] for line in read_lines("/proc/net/dev")),
+        "routes": (read_lines("/proc/net/route"), read_lines("/proc/net/ipv6_route")),
+        "addresses": (read_lines("/proc/net/fib_trie"), read_lines("/proc/net/if_inet6")),
+        "sysctls": read_sysctls(),
     }
     if tracing is not None:
         for name in TRACEFS:
             path = f"{tracing}/{name}"
-            same[f"tracefs {name}"] = names(path) if os.path.isdir(path) else lines(path)
+            same[f"tracefs {name}"] = list_names(path) if os.path.isdir(path) else read_lines(path)
     return Snapshot(growing, same)
 
 
@@ -243,14 +243,14 @@ def assert_unchanged(before: Snapshot) -> None:
 
     Something is left only if every look finds it: what comes and goes meanwhile is somebody else's.
     """
-    left = snapshot().left(before)
+    left = snapshot().changes_since(before)
     patience = Patience(time.monotonic())
     while left:
         # Nothing of ours runs any more. Where processes hold BPF objects they are somebody else's, who may take
         # longer.
         assert patience.lasts(time.monotonic(), bool(holders_of_bpf())), sorted(left)
         time.sleep(0.2)
-        left &= snapshot().left(before)
+        left &= snapshot().changes_since(before)
 
 
 @dataclass
@@ -272,4 +272,4 @@ class Patience:
 
 def holders_of_bpf() -> set[str]:
     """The processes with BPF objects open."""
-    return {pid for pid, target in links("fd") if re.match(r"anon_inode:(bpf|btf|\[perf)", target)}
+    return {pid for pid, target in process_links("fd") if re.match(r"anon_inode:(bpf|btf|\[perf)", target)}

@@ -72,7 +72,7 @@ def table() -> str:
     return refuse.table()
 
 
-def used(invocation: Invocation, tmp_path: Path) -> list[str]:
+def find_used_calls(invocation: Invocation, tmp_path: Path) -> list[str]:
     """The system calls that a run of this makes, from the interpreter's start on."""
     if shutil.which("strace") is None:
         skip("strace is not installed")
@@ -85,7 +85,7 @@ def used(invocation: Invocation, tmp_path: Path) -> list[str]:
     return sorted(found - NEEDED if FULL else found & PART)
 
 
-def under(filters: Sequence[str], invocation: Invocation) -> Run:
+def run_refused(filters: Sequence[str], invocation: Invocation) -> Run:
     """A run under a filter that refuses this much; under one that refuses nothing, where that is empty."""
     tool = (sys.executable, str(REFUSE), *filters, "--")
     environment = {"HARM_NUMBERS": table(), "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -93,17 +93,17 @@ def under(filters: Sequence[str], invocation: Invocation) -> Run:
 
 
 @cache
-def undisturbed(invocation: Invocation) -> Claims:
-    return claims(under((), invocation).stdout)
+def run_undisturbed(invocation: Invocation) -> Claims:
+    return claims(run_refused((), invocation).stdout)
 
 
 @pytest.mark.parametrize("errno", ERRNOS)
 @pytest.mark.parametrize("invocation", ASKED, ids=str)
 def test_a_refused_call_changes_no_verdict(invocation: Invocation, errno: str, tmp_path: Path) -> None:
-    whole = undisturbed(invocation)
+    whole = run_undisturbed(invocation)
     wrong = []
-    for call in used(invocation, tmp_path):
-        done = under([f"{call}={errno}"], invocation)
+    for call in find_used_calls(invocation, tmp_path):
+        done = run_refused([f"{call}={errno}"], invocation)
         try:
             said = claims(done.stdout)
         except ValueError:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ..nobody import as_nobody
+from ..nobody import command_as_nobody
 from ..skips import skip
 from . import FULL, refuse
 from .answers import claims, contradictions
@@ -36,15 +36,15 @@ class Environment:
     root: bool = False
 
 
-def shell(name: str, script: str, *, mute: bool = False) -> Environment:
+def shell_environment(name: str, script: str, *, mute: bool = False) -> Environment:
     return Environment(name, ("sh", "-c", f'{script}; exec "$@"', "sh"), mute=mute)
 
 
-def closed(name: str, redirection: str, *, mute: bool) -> Environment:
+def redirected_environment(name: str, redirection: str, *, mute: bool) -> Environment:
     return Environment(name, ("sh", "-c", f'exec "$@" {redirection}', "sh"), mute=mute)
 
 
-def mounted(name: str, script: str) -> Environment:
+def mounted_environment(name: str, script: str) -> Environment:
     return Environment(name, ("unshare", "--mount", "sh", "-c", f'{script} && exec "$@"', "sh"), root=True)
 
 
@@ -59,13 +59,13 @@ exec chroot /mnt/root "$@"
 """Without /proc and /sys, which are other file systems."""
 
 ENVIRONMENTS = (
-    closed("stdin closed", "<&-", mute=False),
-    closed("stdout closed", ">&-", mute=True),
-    closed("stderr closed", "2>&-", mute=False),
-    closed("nothing open", "<&- >&- 2>&-", mute=True),
-    closed("stdout full", ">/dev/full", mute=True),
-    closed("stderr full", "2>/dev/full", mute=False),
-    *(shell(f"{size} MiB of memory", f"ulimit -v {size * 1024}") for size in (40, 60, 100, 200, 500)),
+    redirected_environment("stdin closed", "<&-", mute=False),
+    redirected_environment("stdout closed", ">&-", mute=True),
+    redirected_environment("stderr closed", "2>&-", mute=False),
+    redirected_environment("nothing open", "<&- >&- 2>&-", mute=True),
+    redirected_environment("stdout full", ">/dev/full", mute=True),
+    redirected_environment("stderr full", "2>/dev/full", mute=False),
+    *(shell_environment(f"{size} MiB of memory", f"ulimit -v {size * 1024}") for size in (40, 60, 100, 200, 500)),
     *(Environment(f"{number} descriptors", ("prlimit", f"--nofile={number}")) for number in (6, 8, 12)),
     Environment("no further process", ("prlimit", "--nproc=1")),
     Environment("no file may grow", ("prlimit", "--fsize=0")),
@@ -73,21 +73,21 @@ ENVIRONMENTS = (
         "1,100 descriptors inherited",
         ("bash", "-c", 'ulimit -n 4096; for fd in {10..1110}; do eval "exec $fd</dev/null"; done; exec "$@"', "bash"),
     ),
-    shell("children not waited for", "trap '' CHLD"),
-    shell("working directory gone", 'cd "$(mktemp -d)" && rmdir "$PWD"'),
+    shell_environment("children not waited for", "trap '' CHLD"),
+    shell_environment("working directory gone", 'cd "$(mktemp -d)" && rmdir "$PWD"'),
     Environment("no home", ("env", "-u", "HOME")),
     Environment("no environment", ("env", "-i")),
     Environment("dumb terminal", variables={"TERM": "dumb", "LC_ALL": "C", "COLUMNS": "1"}),
     Environment("no locale of that name", variables={"LC_ALL": "xx_YY.UTF-8", "LANG": "\udcff"}),
-    mounted("no /proc", "umount -l /proc"),
-    mounted("no /sys", "umount -R -l /sys"),
-    mounted("neither /proc nor /sys", "umount -R -l /sys && umount -l /proc"),
-    mounted("/tmp is read-only", "mount -o remount,ro /tmp"),
-    mounted(
+    mounted_environment("no /proc", "umount -l /proc"),
+    mounted_environment("no /sys", "umount -R -l /sys"),
+    mounted_environment("neither /proc nor /sys", "umount -R -l /sys && umount -l /proc"),
+    mounted_environment("/tmp is read-only", "mount -o remount,ro /tmp"),
+    mounted_environment(
         "/tmp is full",
         "mount -o remount,size=4k /tmp && exec 9> /tmp/full && rm /tmp/full && { yes >&9 2>&- || true; }",
     ),
-    mounted("processes hidden", "mount -t proc -o hidepid=2 proc /proc"),
+    mounted_environment("processes hidden", "mount -t proc -o hidepid=2 proc /proc"),
     Environment(
         "a container of a user's",
         ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--mount-proc"),
@@ -117,7 +117,7 @@ def undisturbed() -> Undisturbed:
     return {}
 
 
-def here(environment: Environment) -> None:
+def require_environment(environment: Environment) -> None:
     """Skip the test where this environment cannot be made."""
     if environment.root and os.geteuid() != 0:
         skip("mounting needs root")
@@ -135,7 +135,7 @@ def here(environment: Environment) -> None:
 def test_an_odd_environment_changes_no_verdict(
     environment: Environment, invocation: Invocation, undisturbed: Undisturbed
 ) -> None:
-    here(environment)
+    require_environment(environment)
     if invocation not in undisturbed:
         undisturbed[invocation] = claims(run(invocation.arguments).stdout)
     done = run(invocation.arguments, prefix=environment.prefix, environment=environment.variables)
@@ -189,7 +189,7 @@ def test_a_container_changes_no_verdict(invocation: Invocation, undisturbed: Und
 def test_nobody_gets_an_answer_or_a_reason() -> None:
     """Every command answers or says what it lacks."""
     for invocation in ASKED:
-        prefix = as_nobody([])
+        prefix = command_as_nobody([])
         done = run(invocation.arguments, prefix=prefix)
         assert done.code in {0, 1, 3}, (invocation, done.stderr)
         assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ import shutil
 import pytest
 
 from ..skips import skip
-from .privilege import COMMANDS, SECURITY, answer, setpriv, there, written_down
+from .privilege import COMMANDS, SECURITY, ask, documented_capabilities, own_capabilities, setpriv_command
 
 ROWS = re.findall(r"^\| `(.*?)` \|", SECURITY.read_text(encoding="utf-8"), re.MULTILINE)
 RELEASE = "6.18."
@@ -24,8 +24,8 @@ def test_each_capability_of_the_table_is_needed(command: str) -> None:
         skip("giving capabilities to nobody takes root and setpriv")
     if not platform.release().startswith(RELEASE):
         skip(f"the table is of Linux {RELEASE}*")
-    needed = written_down(command)
-    whole = answer(COMMANDS[command], setpriv(there()))
-    assert answer(COMMANDS[command], setpriv(needed)) == whole
+    needed = documented_capabilities(command)
+    whole = ask(COMMANDS[command], setpriv_command(own_capabilities()))
+    assert ask(COMMANDS[command], setpriv_command(needed)) == whole
     for name in sorted(needed):
-        assert answer(COMMANDS[command], setpriv(needed - {name})) != whole, name
+        assert ask(COMMANDS[command], setpriv_command(needed - {name})) != whole, name

@@ -26,33 +26,33 @@ SIGNALS = {
 
 
 @cache
-def undisturbed(invocation: Invocation) -> Run:
+def run_undisturbed(invocation: Invocation) -> Run:
     return run(invocation.arguments)
 
 
-def alike(done: Run, whole: Run) -> bool:
+def has_finished(done: Run, whole: Run) -> bool:
     """Whether the run had said all that the whole one says and was on its way out when the signal came."""
     return done.code == whole.code and len(done.stdout.splitlines()) == len(whole.stdout.splitlines())
 
 
-def begun(done: Run) -> bool:
+def has_begun(done: Run) -> bool:
     """Whether the interpreter had got to the tool, which can do nothing about what is before."""
     return "KeyboardInterrupt" not in done.stderr or "kprobe_tool" in done.stderr
 
 
-def interrupted(invocation: Invocation, number: signal.Signals, after: float) -> Run:
+def interrupt(invocation: Invocation, number: signal.Signals, after: float) -> Run:
     """A run that the signal reached: one that had finished is tried again earlier, one that had not begun later.
 
     What runs for ever elsewhere may end by itself here, where the kernel refuses it: such a run tells what is said.
     """
-    whole = None if invocation.endless else undisturbed(invocation)
+    whole = None if invocation.endless else run_undisturbed(invocation)
     while True:
         done = run(invocation.arguments, signal=number, after=after)
         if done.late:
             whole = done
-        if whole and alike(done, whole):
+        if whole and has_finished(done, whole):
             after *= 0.6
-        elif not begun(done):
+        elif not has_begun(done):
             after *= 1.3
         else:
             return done
@@ -72,10 +72,10 @@ def test_a_run_to_the_end_changes_nothing(invocation: Invocation) -> None:
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
 def test_a_signal_changes_nothing(invocation: Invocation, number: signal.Signals) -> None:
     before = snapshot()
-    seconds = ENDLESS if invocation.endless else undisturbed(invocation).seconds
+    seconds = ENDLESS if invocation.endless else run_undisturbed(invocation).seconds
     for point in range(POINTS):
         after = seconds * (point + 0.5) / POINTS
-        done = interrupted(invocation, number, after)
+        done = interrupt(invocation, number, after)
         where = f"after {after:.3f} s: {done.stderr}"
         assert done.code in SIGNALS[number], f"{where}: {done.code}"
         assert "Traceback" not in done.stderr and len(done.stderr.splitlines()) <= 1, where

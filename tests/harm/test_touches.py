@@ -14,7 +14,7 @@ import pytest
 from ..skips import skip
 from . import FULL
 from .invocations import INVOCATIONS, Invocation
-from .touches import touched
+from .touches import trace_touches
 
 SHORT = ("audit -o", "check-fields openat2 -o", "skmsg", "verifier-log load null", "rds-info --leak", "doctor")
 
@@ -24,7 +24,7 @@ TABLE = Path(__file__).with_name("touches.toml")
 
 
 @cache
-def written_down() -> dict[str, frozenset[str]]:
+def read_touches() -> dict[str, frozenset[str]]:
     table = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     groups = {name: frozenset(members) for name, members in table["groups"].items()}
     return {
@@ -40,17 +40,17 @@ def test_nothing_else_is_touched(invocation: Invocation) -> None:
         listed = frozenset[str]()
     else:
         name = " ".join(invocation.arguments[:2])
-        listed = written_down()[name if name in written_down() else invocation.command]
+        listed = read_touches()[name if name in read_touches() else invocation.command]
     more = ("--duration", "0.2") if invocation.endless and "--watch" not in invocation.arguments else ()
     if "--watch" in invocation.arguments:
         more = ("--count", "2")
-    assert touched((*invocation.arguments, *more)) - listed == frozenset()
+    assert trace_touches((*invocation.arguments, *more)) - listed == frozenset()
 
 
 def test_the_list_is_of_the_commands() -> None:
     """Each command that is run here is in it, and nobody else."""
     names = {each.command for each in INVOCATIONS if not each.arguments[0].startswith("-")}
-    assert set(written_down()) - {"audit --list"} == names
+    assert set(read_touches()) - {"audit --list"} == names
 
 
 def section_of(command: str) -> str:
@@ -65,21 +65,21 @@ def section_of(command: str) -> str:
     return " ".join(re.sub(r"^\.\S+ ?", "", line) for line in text.splitlines())
 
 
-@pytest.mark.parametrize("command", written_down())
+@pytest.mark.parametrize("command", read_touches())
 def test_the_man_page_names_it(command: str) -> None:
     words: dict[str, list[str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))["words"]
     text = section_of(command)
-    for touch in written_down()[command]:
+    for touch in read_touches()[command]:
         nearest = max((begin for begin in words if touch.startswith(begin)), key=len, default=None)
         assert nearest is not None, f"no words for {touch}"
         choice = words[nearest]
         assert not choice or any(re.search(rf"\b{word}s?\b", text) for word in choice), f"{touch}: none of {choice}"
-    if not written_down()[command]:
+    if not read_touches()[command]:
         assert text.startswith("Nothing")
 
 
 def test_every_word_explains_a_touch() -> None:
     """None is there for what no command does any more."""
     words: dict[str, list[str]] = tomllib.loads(TABLE.read_text(encoding="utf-8"))["words"]
-    touches = frozenset().union(*written_down().values())
+    touches = frozenset().union(*read_touches().values())
     assert [begin for begin in words if not any(touch.startswith(begin) for touch in touches)] == []

@@ -64,7 +64,7 @@ def trace(arguments: Sequence[str], prefix: Sequence[str] = ()) -> Iterator[tupl
                 yield int(found[1]), found[2], found[3], int(found[4], 0)
 
 
-def touched(arguments: Sequence[str], prefix: Sequence[str] = ()) -> frozenset[str]:
+def trace_touches(arguments: Sequence[str], prefix: Sequence[str] = ()) -> frozenset[str]:
     """Those calls, each as it is told in touches.toml."""
     found, own = set(), set()
     for pid, name, given, result in trace(arguments, prefix):
@@ -84,7 +84,7 @@ def describe(name: str, given: str, own: set[str]) -> str | None:
     if name in {"fork", "vfork"} or (name in {"kill", "tgkill"} and words[0].partition("<")[0] in own):
         return None
     if name in {"open", "openat", "openat2", "creat"}:
-        return opened(given)
+        return describe_open(given)
     if name == "bpf":
         return f"bpf {words[0]}"
     if name == "ioctl":
@@ -99,19 +99,19 @@ def describe(name: str, given: str, own: set[str]) -> str | None:
     if name == "prlimit64":
         return None if words[2] == "NULL" else f"prlimit64 {words[1]}"
     if name in {"unlink", "unlinkat", "rename", "renameat", "mkdir", "mkdirat", "rmdir", "linkat", "fchmod"}:
-        return f"{name} {place(given)}"
+        return f"{name} {describe_path(given)}"
     return name
 
 
-def opened(given: str) -> str | None:
+def describe_open(given: str) -> str | None:
     """A file that is opened to be written, or made."""
     if not re.search(r"O_(WRONLY|RDWR|CREAT|TRUNC|TMPFILE)", given):
         return None
-    where = place(given)
+    where = describe_path(given)
     return None if where == "/dev/null" else f"write {where}"
 
 
-def place(given: str) -> str:
+def describe_path(given: str) -> str:
     """The path, without what is another number each time."""
     found = re.search(r'"([^"]*)"', given)
     path = found[1] if found else re.sub(r".*<([^>]*)>.*", r"\1", given)
@@ -120,7 +120,7 @@ def place(given: str) -> str:
 
 
 def main() -> None:
-    for change in sorted(touched(sys.argv[1:])):
+    for change in sorted(trace_touches(sys.argv[1:])):
         print(change)
 
 

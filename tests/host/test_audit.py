@@ -9,8 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..nobody import as_nobody
-from ..processes import ends
+from ..nobody import command_as_nobody
+from ..processes import wait_for_end
 from ..skips import skip
 
 ARGV = [sys.executable, "-m", "kprobe_tool", "audit"]
@@ -37,7 +37,7 @@ def test_a_full_disk_leaves_the_old_file() -> None:
 
 def test_nobody_gets_a_verdict_of_every_check() -> None:
     """No check fails, and those that root may settle are named."""
-    done = subprocess.run(as_nobody([*ARGV, "-o", "json"]), check=False, capture_output=True, text=True)
+    done = subprocess.run(command_as_nobody([*ARGV, "-o", "json"]), check=False, capture_output=True, text=True)
     assert done.stderr == ""
     document = json.loads(done.stdout)
     assert document["summary"]["root"] is False
@@ -64,5 +64,5 @@ def test_nothing_is_left_after_a_kill(tmp_path: Path) -> None:
     child = int(process.stderr.readline())
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    assert ends(child)
+    assert wait_for_end(child)
     assert os.listdir(tmp_path) == []

@@ -16,7 +16,7 @@ import pytest
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, bpf, btf, host, kprobe, ringbuf
 
-from ..nobody import as_nobody
+from ..nobody import command_as_nobody
 from ..skips import skip
 
 SOURCES = Path(__file__).parent / "bpf"
@@ -157,5 +157,7 @@ def test_nothing_is_left_behind_by_a_kill(defines: dict[str, int]) -> None:
 
 def test_nobody_is_told_of_cap_bpf() -> None:
     code = "from kprobe_tool.native import bcc\nbcc.Object('x.c')"
-    done = subprocess.run(as_nobody([sys.executable, "-c", code]), check=False, capture_output=True, text=True)
+    done = subprocess.run(
+        command_as_nobody([sys.executable, "-c", code]), check=False, capture_output=True, text=True
+    )
     assert "BPF program x.c: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr

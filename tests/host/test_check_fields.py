@@ -17,7 +17,7 @@ import pytest
 
 from kprobe_tool.probes.extensible_structs import table
 
-from ..nobody import NOBODY, as_nobody
+from ..nobody import NOBODY, command_as_nobody
 from ..skips import skip
 
 SUPERVISE = Path(__file__).with_name("supervise.py")
@@ -31,7 +31,7 @@ def run(*args: str, under: tuple[str, ...] = (), user: int | None = None) -> sub
     if under:
         argv = [sys.executable, str(SUPERVISE), *under, *argv]
     if user is not None and os.geteuid() != user:
-        argv = as_nobody(argv)
+        argv = command_as_nobody(argv)
     return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=120)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ..nobody import as_nobody
+from ..nobody import command_as_nobody
 from ..skips import skip
 
 ARGV = [sys.executable, "-m", "kprobe_tool"]
@@ -38,7 +38,7 @@ def run(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def run_as_nobody(*args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(as_nobody([*ARGV, *args]), check=False, capture_output=True, text=True, cwd="/")
+    return subprocess.run(command_as_nobody([*ARGV, *args]), check=False, capture_output=True, text=True, cwd="/")
 
 
 @pytest.mark.parametrize("runner", [run, run_as_nobody])

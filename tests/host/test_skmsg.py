@@ -21,7 +21,7 @@ from kprobe_tool.native.programs.skmsg_check import Plan, Step, StepKind
 from kprobe_tool.probes import doctor
 from kprobe_tool.probes.skmsg import experiment
 
-from ..nobody import as_nobody
+from ..nobody import command_as_nobody
 from ..skips import skip
 from .test_bcc import new_programs, programs
 
@@ -270,7 +270,7 @@ def test_nothing_is_left_after_a_kill() -> None:
 
 
 def test_nobody_gets_one_line() -> None:
-    done = subprocess.run(as_nobody(ARGV), check=False, capture_output=True, text=True)
+    done = subprocess.run(command_as_nobody(ARGV), check=False, capture_output=True, text=True)
     assert done.returncode == ExitCode.CANNOT_TELL
     assert done.stdout == ""
     assert done.stderr.startswith(

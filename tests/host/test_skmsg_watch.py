@@ -27,7 +27,7 @@ from kprobe_tool.probes.skmsg.watch import (
 )
 
 from .. import skmsg
-from ..nobody import as_nobody
+from ..nobody import command_as_nobody
 from ..skips import skip
 
 SENT = 2003
@@ -62,7 +62,7 @@ def test_a_message_is_seen_as_it_was_sent(watch: MessageWatch, address: str) -> 
     before = time.time()
     with skmsg.connection(address) as (client, peer):
         watch.start(MessageFilter(everything=True))
-        skmsg.use(watch.program, "look_and_pass", client)
+        skmsg.use_verdict(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 1, b"message")
         (sport, dport) = client.getsockname()[1], peer.getsockname()[1]
     (event,), counters = collect(watch)
@@ -80,7 +80,7 @@ def test_a_message_is_seen_as_it_was_sent(watch: MessageWatch, address: str) -> 
 def test_a_message_of_many_pages_is_seen_whole(watch: MessageWatch) -> None:
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
-        skmsg.use(watch.program, "look_and_pass", client)
+        skmsg.use_verdict(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 1, b"x" * 300_000)
     events, counters = collect(watch)
     assert counters == Counters(seen=len(events), emitted=len(events))
@@ -93,7 +93,7 @@ def test_a_message_of_many_pages_is_seen_whole(watch: MessageWatch) -> None:
 def test_only_exposed_elements_are_seen_unless_all_are_asked_for(watch: MessageWatch) -> None:
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter())
-        skmsg.use(watch.program, "look_and_pass", client)
+        skmsg.use_verdict(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 11)
     assert collect(watch) == ([], Counters(filtered=11))
 
@@ -121,7 +121,7 @@ def test_filters_choose_by_process_namespace_and_port(
     with skmsg.connection() as (client, peer):
         chosen = filters(client.getsockname()[1], peer.getsockname()[1])
         watch.start(replace(chosen, everything=True))
-        skmsg.use(watch.program, "look_and_pass", client)
+        skmsg.use_verdict(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 3)
     events, counters = collect(watch)
     assert len(events) == counters.seen == (3 if shown else 0)
@@ -148,7 +148,7 @@ sys.stdin.readline()
 
         def traffic() -> None:
             with skmsg.connection() as (client, peer):
-                skmsg.use(watch.program, "look_and_pass", client)
+                skmsg.use_verdict(watch.program, "look_and_pass", client)
                 skmsg.exchange(client, peer, 2)
 
         netns.call_inside(space, traffic)
@@ -162,7 +162,7 @@ def test_messages_that_find_no_room_are_counted(watch: MessageWatch) -> None:
     """The ring is too small for them: what is dropped is counted to the last message."""
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
-        skmsg.use(watch.program, "look_and_pass", client)
+        skmsg.use_verdict(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, SENT)
     events, counters = collect(watch)
     assert counters.seen == SENT
@@ -175,7 +175,7 @@ def test_messages_read_while_they_come_are_all_counted(watch: MessageWatch) -> N
     """Another process sends at the same time: no message is lost without being counted."""
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
-        skmsg.use(watch.program, "look_and_pass", client)
+        skmsg.use_verdict(watch.program, "look_and_pass", client)
         child = os.fork()
         if child == 0:
             try:
@@ -195,7 +195,7 @@ def test_count_ends_the_watch(watch: MessageWatch) -> None:
     """What is left in the ring by then is counted as dropped."""
     with skmsg.connection() as (client, peer):
         watch.start(MessageFilter(everything=True))
-        skmsg.use(watch.program, "look_and_pass", client)
+        skmsg.use_verdict(watch.program, "look_and_pass", client)
         skmsg.exchange(client, peer, 7)
     events, counters = collect(watch, Limits(count=5))
     assert len(events) == 5
@@ -222,7 +222,7 @@ def test_a_target_that_ended_is_gone() -> None:
 
 def test_nobody_gets_one_line() -> None:
     done = subprocess.run(
-        as_nobody([sys.executable, "-m", "kprobe_tool", "skmsg", "watch"]),
+        command_as_nobody([sys.executable, "-m", "kprobe_tool", "skmsg", "watch"]),
         check=False,
         capture_output=True,
         text=True,

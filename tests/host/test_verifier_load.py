@@ -19,8 +19,8 @@ from kprobe_tool.native import bcc, bpf, btf, libbpf
 
 from .. import bpffs
 from ..corpus.objects import object_file
-from ..corpus.roundtrip import by_command, left_of, objects
-from ..nobody import as_nobody
+from ..corpus.roundtrip import compare_by_command, objects, objects_since
+from ..nobody import command_as_nobody
 from ..skips import skip
 
 Capsys = pytest.CaptureFixture[str]
@@ -51,7 +51,7 @@ def assert_nothing_left() -> Iterator[None]:
     except OSError as error:
         skip(f"no bpf(2): {error}")
     yield
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_load_and_explain_of_its_log_agree(tmp_path: Path, capsys: Capsys) -> No
         code = run(list(args))
         return code, capsys.readouterr().out
 
-    assert by_command(tool, object_file("memory"), tmp_path) >= 15
+    assert compare_by_command(tool, object_file("memory"), tmp_path) >= 15
 
 
 @pytest.mark.usefixtures("needs_libbpf")
@@ -263,62 +263,62 @@ def test_an_object_that_libbpf_dies_of_is_one_line() -> None:
 
 @pytest.mark.usefixtures("needs_libbpf")
 def test_nothing_is_pinned() -> None:
-    bpffs.loading_pins_nothing()
+    bpffs.assert_loading_pins_nothing()
 
 
 @pytest.mark.usefixtures("needs_libbpf")
 @pytest.mark.parametrize("name", bpffs.REACHING)
 def test_nothing_of_others_is_reached(name: str) -> None:
-    bpffs.loading_reaches_nothing(name)
+    bpffs.assert_loading_reaches_nothing(name)
 
 
 @pytest.mark.usefixtures("needs_libbpf")
 @pytest.mark.parametrize("used", [False, True])
 def test_pinned_maps_of_others_are_left_alone(used: bool) -> None:
-    bpffs.loading_leaves_pinned_maps_alone(used=used)
+    bpffs.assert_loading_leaves_pinned_maps_alone(used=used)
 
 
 @pytest.mark.usefixtures("needs_libbpf")
 def test_live_maps_of_a_program_loaded_again_are_left_alone() -> None:
-    bpffs.reloading_leaves_live_maps_alone()
+    bpffs.assert_reloading_leaves_live_maps_alone()
 
 
 @pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
 @pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
 def test_tables_that_bcc_would_pin_are_refused(declaration: str, tmp_path: Path) -> None:
-    bpffs.bcc_pins_nothing(declaration, tmp_path)
+    bpffs.assert_bcc_pins_nothing(declaration, tmp_path)
 
 
 @pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
 @pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
 def test_tables_that_bcc_would_pin_unseen_are_not_pinned(declaration: str, tmp_path: Path) -> None:
-    bpffs.bcc_pins_nothing_unseen(declaration, tmp_path)
+    bpffs.assert_bcc_pins_nothing_unseen(declaration, tmp_path)
 
 
 @pytest.mark.usefixtures("needs_libbpf")
 def test_an_arena_leaves_nothing() -> None:
-    bpffs.loading_an_arena()
+    bpffs.assert_an_arena_leaves_nothing()
 
 
 @pytest.mark.usefixtures("needs_libbpf")
 def test_nothing_is_made_at_a_token_path() -> None:
-    bpffs.loading_with_a_token_path()
+    bpffs.assert_nothing_is_made_at_a_token_path()
 
 
 @pytest.mark.usefixtures("needs_libbpf")
 def test_loaders_are_confined() -> None:
-    bpffs.confined_loaders_reach_nothing()
+    bpffs.assert_confined_loaders_reach_nothing()
 
 
 @pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
 @pytest.mark.parametrize("declaration", bpffs.BCC_SHARED.values(), ids=bpffs.BCC_SHARED)
 def test_tables_that_bcc_would_share_are_not_shared(declaration: str, tmp_path: Path) -> None:
-    bpffs.bcc_shares_nothing(declaration, tmp_path)
+    bpffs.assert_bcc_shares_nothing(declaration, tmp_path)
 
 
 @pytest.mark.usefixtures("needs_bcc", "needs_libbpf")
 def test_tables_of_other_programs_are_not_borrowed(tmp_path: Path) -> None:
-    bpffs.bcc_borrows_nothing(tmp_path)
+    bpffs.assert_bcc_borrows_nothing(tmp_path)
 
 
 def test_bpftool_sees_nothing_of_a_load(capsys: Capsys) -> None:
@@ -334,7 +334,7 @@ def test_nobody_gets_one_line() -> None:
         if file.read().strip() == "0":
             skip("anyone may use BPF here")
     argv = [sys.executable, "-m", "kprobe_tool", "verifier-log", "load", str(object_file("accepted"))]
-    done = subprocess.run(as_nobody(argv), check=False, capture_output=True, text=True, env={**os.environ})
+    done = subprocess.run(command_as_nobody(argv), check=False, capture_output=True, text=True, env={**os.environ})
     assert done.returncode == ExitCode.CANNOT_TELL
     assert done.stdout == ""
     assert "EPERM" in done.stderr

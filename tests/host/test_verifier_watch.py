@@ -35,7 +35,7 @@ from .conftest import MAX_LOG
 def test_failing_loads_of_three_loaders_are_reported(watch: LoadWatch) -> None:
     """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
     watch.start(LoadFilter())
-    by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
+    by_hand, by_libbpf, by_bcc = loads.load_by_hand(13), loads.load_by_libbpf(11), loads.load_by_bcc(7)
     seen = [*by_hand, *by_libbpf, *by_bcc]
     reports, counters = collect(watch, {each.pid for each in seen})
     assert counters.seen == counters.emitted
@@ -70,7 +70,7 @@ def test_own_loads_are_not_reported(watch: LoadWatch) -> None:
 def test_a_log_of_46_megabytes_is_read_from_its_end(watch: LoadWatch) -> None:
     """As much of it as --max-log says."""
     watch.start(LoadFilter())
-    seen = loads.with_attr(loads.LONG.format(count=27_000), 2, 1 << 26)
+    seen = loads.load_with_attr(loads.LONG.format(count=27_000), 2, 1 << 26)
     (report,), _ = collect(watch, {seen.pid})
     load = report.last.load
     assert load.length > 46_000_000
@@ -87,7 +87,7 @@ def test_a_log_of_46_megabytes_is_read_from_its_end(watch: LoadWatch) -> None:
 def test_max_log_is_read_of_the_log_s_end(max_log: int, needs_bpf: None) -> None:
     with LoadWatch(max_log) as watch:
         watch.start(LoadFilter())
-        seen = loads.with_attr(loads.LONG.format(count=503), 2, 1 << 20)
+        seen = loads.load_with_attr(loads.LONG.format(count=503), 2, 1 << 20)
         (report,), _ = collect(watch, {seen.pid})
     load = report.last.load
     assert load.captured == min(max_log, len(seen.log))
@@ -101,7 +101,7 @@ def test_the_longest_log_comes_whole(needs_bpf: None) -> None:
     """All 16 MiB come while nobody reads."""
     with LoadWatch(16 << 20) as watch:
         watch.start(LoadFilter())
-        seen = loads.with_attr(loads.LONG.format(count=11_000), 2, 1 << 25)
+        seen = loads.load_with_attr(loads.LONG.format(count=11_000), 2, 1 << 25)
         (report,), _ = collect(watch, {seen.pid})
     assert report.last.load.length > 16 << 20
     assert report.last.log == seen.log[-(16 << 20) :]
@@ -110,7 +110,7 @@ def test_the_longest_log_comes_whole(needs_bpf: None) -> None:
 def test_an_attr_without_log_true_size_is_read(watch: LoadWatch) -> None:
     """The end of the log is found all the same, here behind two megabytes."""
     watch.start(LoadFilter())
-    seen = loads.with_attr(loads.LONG.format(count=1511), 2, 1 << 22, attr_size=loads.OLD_ATTR_SIZE)
+    seen = loads.load_with_attr(loads.LONG.format(count=1511), 2, 1 << 22, attr_size=loads.OLD_ATTR_SIZE)
     (report,), _ = collect(watch, {seen.pid})
     load = report.last.load
     assert load.true_size is None
@@ -121,7 +121,7 @@ def test_an_attr_without_log_true_size_is_read(watch: LoadWatch) -> None:
 def test_an_attempt_with_more_room_follows_one_with_too_little(watch: LoadWatch) -> None:
     """ENOSPC: the next attempt, with more room, is the one that counts."""
     watch.start(LoadFilter())
-    seen = loads.growing(loads.LONG.format(count=97), 1000, 1 << 20)
+    seen = loads.load_with_growing_logs(loads.LONG.format(count=97), 1000, 1 << 20)
     (report,), counters = collect(watch, {seen.pid})
     assert [errnos.errorcode[each.load.errno] for each in report.attempts] == ["ENOSPC", "EACCES"]
     assert report.last.log == seen.log
@@ -131,7 +131,7 @@ def test_an_attempt_with_more_room_follows_one_with_too_little(watch: LoadWatch)
 def test_a_buffer_that_is_nowhere_gives_no_log(watch: LoadWatch) -> None:
     """The kernel cannot write there, and neither can we read."""
     watch.start(LoadFilter())
-    seen = loads.with_attr(loads.REFUSED[0][0], 1, loads.LOG_SIZE, address=4096)
+    seen = loads.load_with_attr(loads.REFUSED[0][0], 1, loads.LOG_SIZE, address=4096)
     (report,), _ = collect(watch, {seen.pid})
     load = report.last.load
     assert load.errno == errnos.EFAULT
@@ -142,7 +142,7 @@ def test_a_buffer_that_is_nowhere_gives_no_log(watch: LoadWatch) -> None:
 def test_an_attr_in_memory_never_touched_is_read_at_the_end(watch: LoadWatch) -> None:
     """The attr cannot be read when the call begins."""
     watch.start(LoadFilter())
-    seen = odd_loads.untouched(loads.REFUSED[0][0])
+    seen = odd_loads.load_from_untouched_memory(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {seen.pid})
     loads.assert_agrees(report, seen)
     load = report.last.load
@@ -152,7 +152,7 @@ def test_an_attr_in_memory_never_touched_is_read_at_the_end(watch: LoadWatch) ->
 def test_an_attr_that_is_nowhere_is_reported_as_unread(watch: LoadWatch) -> None:
     """Nothing is known of the program, and that is said."""
     watch.start(LoadFilter())
-    seen = odd_loads.nowhere()
+    seen = odd_loads.load_from_nowhere()
     (report,), _ = collect(watch, {seen.pid})
     assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
     row = dict(report_row(watch, explain_report(report)))
@@ -166,7 +166,7 @@ def test_an_attr_that_is_nowhere_is_reported_as_unread(watch: LoadWatch) -> None
 def test_a_load_that_seccomp_refuses_is_reported(watch: LoadWatch, errno: int) -> None:
     """The system call never begins, and its end is seen."""
     watch.start(LoadFilter())
-    seen = odd_loads.behind_seccomp(errno)
+    seen = odd_loads.load_behind_seccomp(errno)
     assert seen.errno == errno
     (report,), counters = collect(watch, {seen.pid})
     load = report.last.load
@@ -177,7 +177,7 @@ def test_a_load_that_seccomp_refuses_is_reported(watch: LoadWatch, errno: int) -
 
 def test_a_load_without_a_log_is_not_taken_for_seccomp_s(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    seen = loads.silently(loads.REFUSED[0][0])
+    seen = loads.load_silently(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {seen.pid})
     assert report.last.load.start is not None
     assert "seccomp" not in "".join(describe_missing(dict(report_row(watch, explain_report(report)))))
@@ -186,7 +186,7 @@ def test_a_load_without_a_log_is_not_taken_for_seccomp_s(watch: LoadWatch) -> No
 def test_a_log_that_changes_while_it_is_read_stays_within_its_buffer(watch: LoadWatch) -> None:
     """Whatever stands there, it is bounded by the buffer; nobody reads meanwhile, so the rings may be too small."""
     watch.start(LoadFilter())
-    seen = odd_loads.while_scribbled(307)
+    seen = odd_loads.load_while_scribbled(307)
     reports, counters = collect(watch, {seen.pid})
     assert len(reports) == 307
     assert counters.dropped == 0
@@ -199,7 +199,7 @@ def test_a_log_that_changes_while_it_is_read_stays_within_its_buffer(watch: Load
 def test_loads_without_a_log_are_reported_one_by_one(watch: LoadWatch) -> None:
     """Nothing tells that they belong together, so each is reported."""
     watch.start(LoadFilter())
-    seen = loads.silently(loads.REFUSED[0][0], 17)
+    seen = loads.load_silently(loads.REFUSED[0][0], 17)
     reports, _ = collect(watch, {seen.pid})
     assert [len(report.attempts) for report in reports] == [1] * 17
     for report in reports:
@@ -211,11 +211,11 @@ def test_loads_without_a_log_are_reported_one_by_one(watch: LoadWatch) -> None:
 
 def test_accepted_loads_are_reported_where_all_are_asked_for(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    seen = loads.silently(loads.FINE)
+    seen = loads.load_silently(loads.FINE)
     assert seen.errno == 0
     assert collect(watch, {seen.pid})[0] == []
     watch.start(LoadFilter(everything=True))
-    seen = loads.silently(loads.FINE)
+    seen = loads.load_silently(loads.FINE)
     (report,), _ = collect(watch, {seen.pid})
     assert (report.last.load.errno, report.last.load.insn_cnt) == (0, 2)
     assert explain_report(report).diagnosis is None
@@ -233,14 +233,14 @@ def test_accepted_loads_are_reported_where_all_are_asked_for(watch: LoadWatch) -
 )
 def test_loads_that_filters_leave_out_are_counted(watch: LoadWatch, filters: LoadFilter, shown: bool) -> None:
     watch.start(filters)
-    seen = loads.by_hand(3)
+    seen = loads.load_by_hand(3)
     reports, counters = collect(watch, {seen[0].pid})
     assert len(reports) == (3 if shown else 0)
     assert counters.filtered >= (0 if shown else 3)
 
 
 def test_one_process_is_watched(watch: LoadWatch) -> None:
-    with loads.child(lambda: loads.here(3)) as one, loads.child(lambda: loads.here(3)) as other:
+    with loads.child(lambda: loads.load_here(3)) as one, loads.child(lambda: loads.load_here(3)) as other:
         watch.start(LoadFilter(pid=one.pid))
         for each in (other, one):
             each.start()
@@ -274,7 +274,7 @@ def test_a_clock_that_is_wrong_gives_a_date_all_the_same(seconds: int, monkeypat
 
 def test_pid_is_that_of_the_own_namespace(needs_bpf: None) -> None:
     """Processes of namespaces below have a number in our own as well."""
-    one, by_pid, (below,) = odd_loads.in_new_pid_namespace(odd_loads.watched_in_pid_namespace)
+    one, by_pid, (below,) = odd_loads.call_in_new_pid_namespace(odd_loads.watch_in_pid_namespace)
     assert by_pid == [one]
     assert 1 < one < below < 100
 
@@ -298,7 +298,7 @@ def test_loads_that_find_no_room_are_counted(watch: LoadWatch) -> None:
 def test_a_load_of_a_killed_loader_is_reported(watch: LoadWatch) -> None:
     """The verifier gives up, and that is what is reported."""
     watch.start(LoadFilter())
-    child = odd_loads.killed(loads.LONG.format(count=480_000))
+    child = odd_loads.load_and_kill(loads.LONG.format(count=480_000))
     (report,), _ = collect(watch, {child})
     assert report.last.load.errno == errnos.EAGAIN
 
@@ -306,7 +306,7 @@ def test_a_load_of_a_killed_loader_is_reported(watch: LoadWatch) -> None:
 def test_a_32_bit_system_call_is_reported(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
     try:
-        seen = odd_loads.by_int80(loads.REFUSED[0][0])
+        seen = odd_loads.load_by_int80(loads.REFUSED[0][0])
     except EOFError:
         skip("this kernel has no 32-bit system calls")
     (report,), _ = collect(watch, {seen.pid})
@@ -319,7 +319,7 @@ def test_a_load_without_a_log_is_loaded_again(watch: LoadWatch) -> None:
 
     def load() -> SeenLoad:
         fd = bpf.bpf(loads.BPF_MAP_CREATE, loads.array_map())
-        return loads.silent_here(f"r1 = map {fd}; r0 = r2; exit", lambda kind, name: int(name))
+        return loads.load_silently_here(f"r1 = map {fd}; r0 = r2; exit", lambda kind, name: int(name))
 
     watch.start(LoadFilter())
     with loads.child(load) as child:
@@ -337,7 +337,7 @@ def test_a_load_without_a_log_is_loaded_again(watch: LoadWatch) -> None:
 
 def test_a_program_without_maps_is_loaded_again_when_its_loader_is_gone(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    seen = loads.silently("; ".join(["r0 = 0", *["r0 += 1"] * 20_000, "r0 = r2", "exit"]))
+    seen = loads.load_silently("; ".join(["r0 = 0", *["r0 += 1"] * 20_000, "r0 = r2", "exit"]))
     (report,), _ = collect(watch, {seen.pid})
     assert len(report.last.insns) == 20_003 * 8
     assert explain_report(report, again=True).source is LogSource.RELOAD
@@ -355,10 +355,10 @@ def test_the_control_group_of_a_loader_is_named(watch: LoadWatch) -> None:
 
         def load() -> list[SeenLoad]:
             (path / "cgroup.procs").write_text(str(os.getpid()), encoding="ascii")
-            return loads.here(1)
+            return loads.load_here(1)
 
         watch.start(LoadFilter())
-        seen = loads.in_child(load)
+        seen = loads.call_in_child(load)
         (report,), _ = collect(watch, {seen[0].pid})
         number = report.last.load.cgroup
         assert number == path.stat().st_ino

@@ -22,7 +22,7 @@ from kprobe_tool.probes.verifier.watching.watch import (
 
 from .. import loads, odd_loads
 from ..loads import collect
-from ..nobody import as_nobody
+from ..nobody import command_as_nobody
 from ..skips import skip
 
 ARGV = [sys.executable, "-m", "kprobe_tool", "verifier-log", "watch"]
@@ -60,7 +60,7 @@ def test_nothing_is_left_after_a_signal(watch: LoadWatch, number: signal.Signals
     before = programs_of_watch()
     with watching("--comm", loads.OWN_COMM) as process:
         assert len(programs_of_watch() - before) == 2
-        seen = loads.by_hand(5)
+        seen = loads.load_by_hand(5)
         assert process.stdout is not None
         # Each line comes at once.
         rows = [json.loads(process.stdout.readline()) for _ in seen]
@@ -101,7 +101,7 @@ def test_a_reader_that_goes_ends_it(watch: LoadWatch) -> None:
 
 
 def test_nobody_gets_one_line() -> None:
-    done = subprocess.run(as_nobody(ARGV), check=False, capture_output=True, text=True)
+    done = subprocess.run(command_as_nobody(ARGV), check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (ExitCode.CANNOT_TELL, "")
     assert done.stderr.count("\n") == 1
     assert "loads of BPF programs: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr

@@ -26,8 +26,8 @@ from kprobe_tool.probes.rds import experiment as rds
 from kprobe_tool.probes.skmsg import experiment as skmsg
 
 from ...harm import FULL
-from ...harm.room import listing
-from ...harm.runs import Snapshot, assert_unchanged, names, snapshot
+from ...harm.room import list_files
+from ...harm.runs import Snapshot, assert_unchanged, list_names, snapshot
 from .nvmet import Target, every_cpu_online, wait_until
 from .tool import tool
 
@@ -55,7 +55,7 @@ Condition = Callable[[int], bool]
 
 def children(pid: int) -> frozenset[int]:
     found = set()
-    for task in names(f"/proc/{pid}/task"):
+    for task in list_names(f"/proc/{pid}/task"):
         # Threads and their children come and go.
         with suppress(OSError):
             found |= {int(child) for child in Path(f"/proc/{pid}/task/{task}/children").read_text().split()}
@@ -76,7 +76,7 @@ def namespace_of(pid: int) -> str | None:
 
 def count_sockets(pid: int) -> int:
     found = 0
-    for name in names(f"/proc/{pid}/fd"):
+    for name in list_names(f"/proc/{pid}/fd"):
         with suppress(OSError):
             found += os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:")
     return found
@@ -154,7 +154,7 @@ class Before:
 @pytest.fixture(scope="module")
 def before(systems: None) -> Before:
     """Taken once, since it takes seconds here: no test may change anything."""
-    return Before(listing(WRITABLE), children(os.getpid()), snapshot())
+    return Before(list_files(WRITABLE), children(os.getpid()), snapshot())
 
 
 @pytest.fixture(autouse=True)
@@ -163,7 +163,7 @@ def nothing_changes(before: Before) -> Iterator[None]:
     yield
     wait_until(lambda: not reap(before.ours), "orphans", GONE_AFTER)
     assert_unchanged(before.state)
-    assert listing(WRITABLE) - before.files == set()
+    assert list_files(WRITABLE) - before.files == set()
 
 
 def reap(ours: frozenset[int]) -> frozenset[int]:

@@ -84,7 +84,7 @@ def test_every_function_is_watched(watch: MessageWatch, collect: Collect) -> Non
 def test_push_pop_and_pull_are_seen_when_done(watch: MessageWatch, collect: Collect) -> None:
     """The message grows by 8 bytes, and shrinks again."""
     with skmsg.connection("::1") as (client, peer):
-        skmsg.use(watch.program, "push_pop_pull", client)
+        skmsg.use_verdict(watch.program, "push_pop_pull", client)
         watch.start(EVERYTHING)
         skmsg.exchange(client, peer, 1, b"message")
         events, counters = collect()
@@ -103,7 +103,7 @@ def test_push_pop_and_pull_are_seen_when_done(watch: MessageWatch, collect: Coll
 def test_fentry_sees_the_same(watch: MessageWatch) -> None:
     """Only the function of a module is missing, which bcc does not reach by fentry."""
     with MessageWatch(AttachMethod.FENTRY) as other, skmsg.connection() as (client, peer):
-        skmsg.use(other.program, "push_pop_pull", client)
+        skmsg.use_verdict(other.program, "push_pop_pull", client)
         other.start(EVERYTHING)
         assert [hook.function for hook in other.hooks if not hook.attached] == ["bpf_exec_tx_verdict"]
         skmsg.exchange(client, peer, 1, b"message")
@@ -161,7 +161,7 @@ def test_disabled_kprobes_are_a_reason(watch: MessageWatch, collect: Collect) ->
 def test_messages_that_find_no_room_are_counted(watch: MessageWatch, collect: Collect) -> None:
     """Nobody reads meanwhile: what the ring has no room for is counted to the last message."""
     with skmsg.connection() as (client, peer):
-        skmsg.use(watch.program, "pass_on", client)
+        skmsg.use_verdict(watch.program, "pass_on", client)
         watch.start(EVERYTHING)
         skmsg.exchange(client, peer, SENT)
         events, counters = collect()
@@ -236,7 +236,7 @@ def watching(*args: str) -> Iterator[tuple[int, IO[str]]]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nothing_is_left_after_a_signal(watch: MessageWatch, number: signal.Signals) -> None:
     with skmsg.connection() as (client, peer):
-        skmsg.use(watch.program, "pass_on", client)
+        skmsg.use_verdict(watch.program, "pass_on", client)
         # The map keeps it.
         watch.program.close_programs()
         before = traces()

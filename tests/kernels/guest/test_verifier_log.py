@@ -21,7 +21,7 @@ from ...corpus import short_release
 from ...corpus.kernel import Symbols, symbols
 from ...corpus.objects import object_file
 from ...corpus.programs import ACCEPTED, PROGRAMS
-from ...corpus.roundtrip import by_command, left_of, loaded, objects
+from ...corpus.roundtrip import compare_by_command, load_and_explain, objects, objects_since
 from .tool import ARGV, tool
 
 UNPRIVILEGED = Path("/proc/sys/kernel/unprivileged_bpf_disabled")
@@ -51,7 +51,7 @@ def test_load_and_explain_agree_on_the_whole_corpus(
     before = objects()
     loads, wrong = 0, []
     for program in PROGRAMS:
-        found = loaded(program, kernel_symbols, tmp_path)
+        found = load_and_explain(program, kernel_symbols, tmp_path)
         if found is None:
             continue
         loads += 1
@@ -68,48 +68,48 @@ def test_load_and_explain_agree_on_the_whole_corpus(
     assert loads >= 100
     assert len(wrong) <= loads * 0.05, wrong
     kernel_symbols.close()
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
 def test_load_and_explain_agree_on_an_object(tmp_path: Path) -> None:
     before = objects()
-    assert by_command(run, object_file("locks"), tmp_path) == 9
-    assert left_of(before) == {}
+    assert compare_by_command(run, object_file("locks"), tmp_path) == 9
+    assert objects_since(before) == {}
 
 
 def test_nothing_is_pinned() -> None:
-    bpffs.loading_pins_nothing()
+    bpffs.assert_loading_pins_nothing()
 
 
 @pytest.mark.parametrize("name", bpffs.REACHING)
 def test_nothing_of_others_is_reached(name: str) -> None:
-    bpffs.loading_reaches_nothing(name)
+    bpffs.assert_loading_reaches_nothing(name)
 
 
 @pytest.mark.parametrize("used", [False, True])
 def test_pinned_maps_of_others_are_left_alone(used: bool) -> None:
-    bpffs.loading_leaves_pinned_maps_alone(used=used)
+    bpffs.assert_loading_leaves_pinned_maps_alone(used=used)
 
 
 def test_live_maps_of_a_program_loaded_again_are_left_alone() -> None:
-    bpffs.reloading_leaves_live_maps_alone()
+    bpffs.assert_reloading_leaves_live_maps_alone()
 
 
 @pytest.mark.parametrize("declaration", bpffs.BCC_PINS.values(), ids=bpffs.BCC_PINS)
 def test_tables_that_bcc_would_pin_are_refused(declaration: str, tmp_path: Path) -> None:
-    bpffs.bcc_pins_nothing(declaration, tmp_path)
+    bpffs.assert_bcc_pins_nothing(declaration, tmp_path)
 
 
 def test_an_arena_leaves_nothing() -> None:
-    bpffs.loading_an_arena()
+    bpffs.assert_an_arena_leaves_nothing()
 
 
 def test_nothing_is_made_at_a_token_path() -> None:
-    bpffs.loading_with_a_token_path()
+    bpffs.assert_nothing_is_made_at_a_token_path()
 
 
 def test_loaders_are_confined() -> None:
-    bpffs.confined_loaders_reach_nothing()
+    bpffs.assert_confined_loaders_reach_nothing()
 
 
 def test_only_programs_that_print_switch_the_trace_event_on() -> None:
@@ -189,7 +189,7 @@ def test_nothing_is_left_after_a_kill() -> None:
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
 def test_nothing_is_left_after_a_kill_in_the_verifier(kernel_symbols: Symbols) -> None:
@@ -213,7 +213,7 @@ def test_nothing_is_left_after_a_kill_in_the_verifier(kernel_symbols: Symbols) -
     process.kill()
     process.wait()
     process.stdout.close()
-    assert left_of(before) == {}
+    assert objects_since(before) == {}
 
 
 def test_nobody_is_told_of_cap_bpf(as_nobody: Callable[..., subprocess.CompletedProcess[str]]) -> None:

@@ -34,7 +34,7 @@ def test_failing_loads_of_three_loaders_are_reported(watch: LoadWatch) -> None:
     """A prime number of failing loads: each is reported, with the log that its loader saw, and explained."""
     watch.start(LoadFilter())
     assert watch.warnings == []
-    by_hand, by_libbpf, by_bcc = loads.by_hand(13), loads.by_libbpf(11), loads.by_bcc(7)
+    by_hand, by_libbpf, by_bcc = loads.load_by_hand(13), loads.load_by_libbpf(11), loads.load_by_bcc(7)
     seen = [*by_hand, *by_libbpf, *by_bcc]
     reports, counters = collect(watch, {each.pid for each in seen})
     assert counters.seen == counters.emitted == 13 + 2 * (11 + 7)
@@ -57,7 +57,7 @@ def test_failing_loads_of_three_loaders_are_reported(watch: LoadWatch) -> None:
 def test_messages_are_read_without_a_log(watch: LoadWatch) -> None:
     """The verifier's messages, which nobody has asked for, are those that a log would have."""
     watch.start(LoadFilter())
-    seen = [loads.silently(text) for text, _ in loads.REFUSED]
+    seen = [loads.load_silently(text) for text, _ in loads.REFUSED]
     reports, _ = collect(watch, {each.pid for each in seen})
     assert len(reports) == len(seen)
     for report, (_, line) in zip(reports, loads.REFUSED, strict=True):
@@ -72,7 +72,7 @@ def test_messages_are_read_without_a_log(watch: LoadWatch) -> None:
 
 def test_an_attr_without_log_true_size_is_read(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    seen = loads.with_attr(loads.LONG.format(count=101), 2, 1 << 19, attr_size=loads.OLD_ATTR_SIZE)
+    seen = loads.load_with_attr(loads.LONG.format(count=101), 2, 1 << 19, attr_size=loads.OLD_ATTR_SIZE)
     (report,), _ = collect(watch, {seen.pid})
     loads.assert_agrees(report, seen)
     assert report.last.load.true_size is None
@@ -81,7 +81,7 @@ def test_an_attr_without_log_true_size_is_read(watch: LoadWatch) -> None:
 def test_an_attr_in_memory_never_touched_is_read_at_the_end(watch: LoadWatch) -> None:
     """The attr cannot be read when the call begins."""
     watch.start(LoadFilter())
-    seen = odd_loads.untouched(loads.REFUSED[0][0])
+    seen = odd_loads.load_from_untouched_memory(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {seen.pid})
     loads.assert_agrees(report, seen)
     assert (report.last.load.attr_read, report.last.load.name) == (True, "untouched")
@@ -89,7 +89,7 @@ def test_an_attr_in_memory_never_touched_is_read_at_the_end(watch: LoadWatch) ->
 
 def test_an_attr_that_is_nowhere_is_not_read(watch: LoadWatch) -> None:
     watch.start(LoadFilter())
-    seen = odd_loads.nowhere()
+    seen = odd_loads.load_from_nowhere()
     (report,), _ = collect(watch, {seen.pid})
     assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
 
@@ -98,7 +98,7 @@ def test_an_attr_that_is_nowhere_is_not_read(watch: LoadWatch) -> None:
 def test_a_load_that_seccomp_refuses_is_reported(watch: LoadWatch, errno: int) -> None:
     """Of a system call that seccomp refuses only the end is seen."""
     watch.start(LoadFilter())
-    seen = odd_loads.behind_seccomp(errno)
+    seen = odd_loads.load_behind_seccomp(errno)
     (report,), counters = collect(watch, {seen.pid})
     load = report.last.load
     assert (seen.errno, load.errno, load.start, load.seccomp) == (errno, errno, None, True)
@@ -108,7 +108,7 @@ def test_a_load_that_seccomp_refuses_is_reported(watch: LoadWatch, errno: int) -
 
 def test_pid_is_that_of_the_own_namespace() -> None:
     """Processes of namespaces below have a number in our own as well."""
-    one, by_pid, (below,) = odd_loads.in_new_pid_namespace(odd_loads.watched_in_pid_namespace)
+    one, by_pid, (below,) = odd_loads.call_in_new_pid_namespace(odd_loads.watch_in_pid_namespace)
     assert by_pid == [one]
     assert 1 < one < below < 100
 
@@ -116,7 +116,7 @@ def test_pid_is_that_of_the_own_namespace() -> None:
 def test_a_log_by_common_attributes_is_read(watch: LoadWatch) -> None:
     """Newer kernels take a log there (seen on Linux v7.2); to an older one it is no such command."""
     watch.start(LoadFilter())
-    seen = odd_loads.by_common_attrs(loads.REFUSED[0][0])
+    seen = odd_loads.load_by_common_attrs(loads.REFUSED[0][0])
     (report,), _ = collect(watch, {seen.pid})
     loads.assert_agrees(report, seen)
     assert (seen.errno, bool(seen.log)) in {(errnos.EACCES, True), (errnos.EINVAL, False)}

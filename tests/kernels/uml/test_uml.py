@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from ...nobody import as_nobody
+from ...nobody import command_as_nobody
 from .build import HERE, kernel
 
 ROOT = HERE.parents[2]
@@ -63,7 +63,7 @@ def boot() -> Iterator[Boot]:
         lines += [f"cd {shlex.quote(str(ROOT))}"]
         for name, argv in {
             "root": TOOL,
-            "nobody": as_nobody(TOOL),
+            "nobody": command_as_nobody(TOOL),
             "pytest": HOST_TESTS,
         }.items():
             lines += [

@@ -64,7 +64,7 @@ def run(code: str, before: Callable[[], object] | None = None) -> str:
 
 @pytest.mark.parametrize("name", ["recvfrom", "newfstatat"])
 def test_a_child_does_without_calls_it_does_not_need(name: str) -> None:
-    denied.require()
+    denied.require_numbers()
     assert run(f"deny('{name}'); ask()") == "asked"
 
 
@@ -78,12 +78,12 @@ def test_a_child_does_without_calls_it_does_not_need(name: str) -> None:
 )
 def test_a_child_that_cannot_be_set_up_is_one_error(name: str, printed: str) -> None:
     """The error is the parent's; the child prints nothing."""
-    denied.require()
+    denied.require_numbers()
     assert run(f"deny('{name}'); refused()").startswith(f"CannotStart {printed}")
 
 
 def test_nothing_is_made_without_a_child_to_undo_it() -> None:
-    denied.require()
+    denied.require_numbers()
     code = """
 deny("setsid")
 try:
@@ -97,7 +97,7 @@ except CannotStart as error:
 
 def test_items_without_a_process_are_errors() -> None:
     """The items for which a process could be made before are answered."""
-    denied.require()
+    denied.require_numbers()
     code = """
 import errno
 asked = bounded.run_each([1, 2, 3], lambda item: os._exit(0) if item == 1 else item, 60)
@@ -125,7 +125,7 @@ def test_missing_memory_costs_its_item_only() -> None:
 
 def test_without_memory_maps_there_is_an_answer_or_one_error() -> None:
     """Which of both depends on the memory that Python has by then; there is no traceback."""
-    denied.require()
+    denied.require_numbers()
     assert run("import errno; deny('mmap', error=errno.ENOMEM); refused()").split()[0] in {"asked", "CannotStart"}
 
 

@@ -21,7 +21,7 @@ from kprobe_tool.errors import Error, PluginState
 from kprobe_tool.probes import audit
 from kprobe_tool.report.output import Output
 
-from ....processes import children, ends
+from ....processes import children, wait_for_end
 from ... import formats
 from ..refusals import assert_refused
 from .audits import (
@@ -218,4 +218,4 @@ def test_a_signal_ends_it_at_once(number: signal.Signals) -> None:
     finally:
         process.kill()
     assert (process.returncode, out, err) == (-number, b"", b"")
-    assert ends(int(child))
+    assert wait_for_end(int(child))

@@ -177,7 +177,7 @@ class Sysfs:
         from tests.unit.probes.nvme import trees
 
         if self.planted is None or self.planted[0] != files.directory:
-            release, name = trees.every()[0]
+            release, name = trees.all_trees()[0]
             root = trees.plant(files.directory / "sys", release, name)
             self.planted = files.directory, sorted(path for path in root.rglob("*") if path.is_file())
         paths = self.planted[1]

@@ -129,7 +129,7 @@ def install(rules: list[Rule], flags: int) -> int:
     return int(fd)
 
 
-def masks(name: str, grow: int) -> bytes:
+def answered_masks(name: str, grow: int) -> bytes:
     """The struct as it is answered, with ``grow`` bytes of newer fields behind those that are known."""
     return b"".join(mask.to_bytes(8, sys.byteorder) for mask in (*MASKS[name], *[NEWER_FIELD] * (grow // 8)))
 
@@ -144,7 +144,7 @@ def answer(pid: int, name: str, args: tuple[int, ...], options: argparse.Namespa
         return errno.EINVAL
     if usize > PAGE:
         return errno.E2BIG
-    data = masks(name, options.grow)
+    data = answered_masks(name, options.grow)
     if not options.partial:
         data = data.ljust(usize, b"\0")
     try:
@@ -188,7 +188,7 @@ def supervise(listener: int, child: int, options: argparse.Namespace) -> None:
             return
 
 
-def rule(text: str) -> Rule:
+def parse_rule(text: str) -> Rule:
     """Parse the argument of --filter: NAME[@63]=ACTION."""
     left, _, action = text.partition("=")
     name, _, only_bit = left.partition("@")
@@ -204,7 +204,7 @@ def main() -> int:
     parser.add_argument("--errno", type=int, default=EEXTSYS_NOOP)
     parser.add_argument("--grow", type=int, default=0)
     parser.add_argument("--partial", action="store_true")
-    parser.add_argument("--filter", type=rule, action="append", default=[])
+    parser.add_argument("--filter", type=parse_rule, action="append", default=[])
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
 

@@ -39,7 +39,7 @@ def new_programs(before: set[int]) -> set[int]:
 
 
 @pytest.fixture(autouse=True)
-def able() -> None:
+def require_bpf() -> None:
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
         skip("BPF needs root")
     if not host.readable("/sys/kernel/btf/vmlinux"):

@@ -17,7 +17,7 @@ from ..skips import skip
 ARGV = [sys.executable, "-m", "kprobe_tool"]
 
 
-def registered() -> bool:
+def is_rds_registered() -> bool:
     return any(line.startswith("RDS ") for line in Path("/proc/net/protocols").read_text().splitlines())
 
 
@@ -53,7 +53,7 @@ def test_commands_change_nothing(command: str, runner: Callable[..., subprocess.
 
 
 def test_rds_that_is_not_loaded_is_no_error() -> None:
-    if registered():
+    if is_rds_registered():
         skip("RDS is loaded here")
     audit = run("audit", "-o", "json")
     rows = [row for row in json.loads(audit.stdout)["results"] if row["system"] == "rds"]
@@ -69,7 +69,7 @@ def test_rds_that_is_not_loaded_is_no_error() -> None:
 
 def test_no_rds_socket_is_made_without_rds() -> None:
     """Not even one that fails: the call alone is what loads the module."""
-    if registered():
+    if is_rds_registered():
         skip("RDS is loaded here")
     trace = ["strace", "-f", "-qq", "-e", "trace=socket", "-e", "signal=none"]
     for args in (["rds-info", "--all-netns"], ["rds-info", "--leak-check"], ["audit"], ["doctor"]):

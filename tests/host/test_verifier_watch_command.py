@@ -29,7 +29,7 @@ ARGV = [sys.executable, "-m", "kprobe_tool", "verifier-log", "watch"]
 
 
 @contextmanager
-def watching(*args: str) -> Iterator[subprocess.Popen[str]]:
+def run_watch(*args: str) -> Iterator[subprocess.Popen[str]]:
     """The command as a process; in the block it is attached, as its header says."""
     with subprocess.Popen(
         [*ARGV, *args, "-o", "jsonl"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -58,7 +58,7 @@ def programs_of_watch() -> set[int]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_after_a_signal(watch: LoadWatch, number: signal.Signals) -> None:
     before = programs_of_watch()
-    with watching("--comm", loads.OWN_COMM) as process:
+    with run_watch("--comm", loads.OWN_COMM) as process:
         assert len(programs_of_watch() - before) == 2
         seen = loads.load_by_hand(5)
         assert process.stdout is not None
@@ -83,7 +83,7 @@ def test_nothing_is_left_after_a_signal(watch: LoadWatch, number: signal.Signals
 
 
 def test_once_ends_after_one_report(watch: LoadWatch) -> None:
-    with watching("--once", "--comm", odd_loads.FLOOD) as process:
+    with run_watch("--once", "--comm", odd_loads.FLOOD) as process:
         seen = odd_loads.flood(3)
         first, summary = rows_of(process)
     assert (first["pid"], first["comm"]) == (seen.pid, odd_loads.FLOOD)
@@ -92,7 +92,7 @@ def test_once_ends_after_one_report(watch: LoadWatch) -> None:
 
 
 def test_a_reader_that_goes_ends_it(watch: LoadWatch) -> None:
-    with watching("--comm", odd_loads.FLOOD) as process:
+    with run_watch("--comm", odd_loads.FLOOD) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.wait(30) == 141

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from .mutate import Mutant, enums, mutants
+from .mutate import Mutant, find_enums, mutants
 from .runner import NOTICED, UNREACHED, outcomes
 
 ROOT = Path(__file__).parents[2]
@@ -89,15 +89,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", "-j", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--at-least", type=float, default=95, metavar="PERCENT")
     options = parser.parse_args(argv)
-    modules = judging() if options.changed or not options.paths else list(files(options.paths))
+    modules = judging_modules() if options.changed or not options.paths else list(files(options.paths))
     if options.changed:
-        modules = [path for path in modules if path in changed()]
+        modules = [path for path in modules if path in changed_files()]
     for name in PRELOADED:
         import_module(name)
-    found = enums([path.read_text() for path in SOURCES.rglob("*.py")])
+    found = find_enums([path.read_text() for path in SOURCES.rglob("*.py")])
     tallies = []
     for path in modules:
-        tally = examine(path, options.tests or mirrored(path), found, options.jobs)
+        tally = examine(path, options.tests or tests_of(path), found, options.jobs)
         report(tally)
         tallies.append(tally)
     print(f"noticed: {sum(tally.noticed for tally in tallies)} of {sum(tally.counted for tally in tallies)}")
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if bad else 0
 
 
-def judging() -> list[Path]:
+def judging_modules() -> list[Path]:
     """The modules whose mistakes are wrong verdicts."""
     return sorted(path for pattern in JUDGING for path in SOURCES.glob(pattern) if has_functions(path))
 
@@ -123,7 +123,7 @@ def files(paths: Sequence[Path]) -> Iterator[Path]:
             yield path.resolve(strict=True)
 
 
-def changed() -> set[Path]:
+def changed_files() -> set[Path]:
     """What differs from main, in the work tree."""
     done = subprocess.run(
         ["git", "diff", "--name-only", "--merge-base", "main"], cwd=ROOT, check=True, capture_output=True, text=True
@@ -131,7 +131,7 @@ def changed() -> set[Path]:
     return {ROOT / line for line in done.stdout.splitlines()}
 
 
-def mirrored(path: Path) -> list[Path]:
+def tests_of(path: Path) -> list[Path]:
     """The unit tests of a module: its own file and that of its folder, or else all of the folder; of a probe those of
     its system, of what commands share all of theirs. What does not reach it is not run."""
     inside = path.relative_to(SOURCES)
@@ -169,7 +169,7 @@ def examine(path: Path, tests: Sequence[Path], known_enums: dict[str, tuple[str,
             equivalent += 1
         else:
             (unreached if outcome == UNREACHED else survivors).append(mutant)
-            tell(path, lines, mutant, outcome)
+            print_mutant(path, lines, mutant, outcome)
     return Tally(path, len(found), tuple(survivors), tuple(unreached), equivalent, tuple(sorted(excused - seen)))
 
 
@@ -189,7 +189,7 @@ def progress(path: Path, number: int) -> None:
         print(f"\r{path.relative_to(SOURCES)}: {number}\033[K", end="\r", file=sys.stderr)
 
 
-def tell(path: Path, lines: Sequence[str], mutant: Mutant, outcome: str) -> None:
+def print_mutant(path: Path, lines: Sequence[str], mutant: Mutant, outcome: str) -> None:
     """One change that no test noticed, as soon as it is known."""
     place = f"{path.relative_to(ROOT)}:{mutant.line}:{mutant.column + 1}"
     print(f"{place}: {outcome}: {mutant.change}: {lines[mutant.line - 1].strip()}", flush=True)

@@ -44,7 +44,7 @@ class Mutant:
     module: ast.Module
 
 
-def enums(sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def find_enums(sources: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """All enumerations that these sources define."""
     found = {}
     for source in sources:

@@ -74,7 +74,7 @@ def seconds_of(visit: Visit) -> float:
 def outcomes(path: Path, found: Sequence[Mutant], tests: Sequence[Path], jobs: int) -> Iterator[tuple[int, str]]:
     """What became of each change, by its number. Raises SystemExit where the tests fail as it is, or are none."""
     reading, writing = os.pipe()
-    pid = isolated(lambda: collected(path, found, tests, jobs, writing))
+    pid = fork_silently(lambda: collect_and_run(path, found, tests, jobs, writing))
     os.close(writing)
     again = []
     with os.fdopen(reading, encoding="ascii") as lines:
@@ -88,11 +88,11 @@ def outcomes(path: Path, found: Sequence[Mutant], tests: Sequence[Path], jobs: i
     if code != 0:
         raise SystemExit(f"{path}: its tests fail as it is (pytest exits with {code}): {' '.join(map(str, tests))}")
     for each in again:
-        pid = isolated(partial(loaded_instead, path, found[each], tests))
+        pid = fork_silently(partial(run_changed, path, found[each], tests))
         yield each, outcome_of(wait(pid, time.monotonic() + 6 * SLOWEST))
 
 
-def isolated(function: Callable[[], int]) -> int:
+def fork_silently(function: Callable[[], int]) -> int:
     """The process in which ``function`` gives the exit code. It is silent, and the leader of its group."""
     sys.stdout.flush()
     pid = os.fork()
@@ -126,15 +126,15 @@ def outcome_of(code: int) -> str:
     return SURVIVED if code == 0 else NOTICED
 
 
-def limit(seconds: int) -> None:
+def limit_resources(seconds: int) -> None:
     """Neither memory nor time without end for this process."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
 
 
-def loaded_instead(path: Path, changed: Mutant, tests: Sequence[Path]) -> int:
+def run_changed(path: Path, changed: Mutant, tests: Sequence[Path]) -> int:
     """The tests with the changed module in place, which this process has not imported yet."""
-    limit(6 * SLOWEST)
+    limit_resources(6 * SLOWEST)
     import_instead(path, compile(changed.module, str(path), "exec"))
     return pytest.main([*ARGUMENTS, *map(str, tests)])
 
@@ -149,7 +149,7 @@ def import_instead(path: Path, code: CodeType) -> None:
     pytest.MonkeyPatch().setattr(SourceFileLoader, "get_code", changed_code)
 
 
-def collected(path: Path, found: Sequence[Mutant], tests: Sequence[Path], jobs: int, writing: int) -> int:
+def collect_and_run(path: Path, found: Sequence[Mutant], tests: Sequence[Path], jobs: int, writing: int) -> int:
     """Collect the tests, see which of them execute what, and run them on each change."""
     trace = Trace(path)
     trace.start()
@@ -196,7 +196,7 @@ class Plugin:
         self.path, self.found, self.jobs, self.writing, self.trace = path, found, jobs, writing, trace
         source = path.read_text(encoding="utf-8")
         self.statements = statements(source)
-        self.heads = heads(source)
+        self.heads = head_lines(source)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -228,7 +228,7 @@ class Plugin:
                 code = OTHER_FUNCTIONS
                 try:
                     os.setpgid(0, 0)
-                    limit(allowed)
+                    limit_resources(allowed)
                     os.close(self.writing)
                     if change(self.path, mutant, functions):
                         code = run_until_failure(session, [session.items[visit.item] for visit in chosen])
@@ -296,7 +296,7 @@ def statements(source: str) -> dict[int, frozenset[int]]:
     return found
 
 
-def heads(source: str) -> set[int]:
+def head_lines(source: str) -> set[int]:
     """The lines of the heads of functions: what a parameter is by default is known once the module is imported."""
     return {
         line
@@ -326,8 +326,8 @@ def change(path: Path, mutant: Mutant, functions: Sequence[FunctionType]) -> boo
     of which functions there are."""
     module = compile(mutant.module, str(path), "exec")
     import_instead(path, module)
-    before = codes(compile(path.read_text(encoding="utf-8"), str(path), "exec"))
-    after = codes(module)
+    before = code_objects(compile(path.read_text(encoding="utf-8"), str(path), "exec"))
+    after = code_objects(module)
     if [code.co_qualname for code in before] != [code.co_qualname for code in after]:
         return False
     new = dict(zip(before, after, strict=True))
@@ -338,6 +338,6 @@ def change(path: Path, mutant: Mutant, functions: Sequence[FunctionType]) -> boo
     return True
 
 
-def codes(code: CodeType) -> list[CodeType]:
+def code_objects(code: CodeType) -> list[CodeType]:
     """A code object and those inside it, in the order of the source."""
-    return [code, *(each for const in code.co_consts if isinstance(const, CodeType) for each in codes(const))]
+    return [code, *(each for const in code.co_consts if isinstance(const, CodeType) for each in code_objects(const))]

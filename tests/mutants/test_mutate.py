@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from . import __main__ as tool
-from .mutate import enums, mutants
+from .mutate import find_enums, mutants
 
 STATUS = {"Status": ("OK", "AFFECTED", "UNKNOWN")}
 
@@ -58,14 +58,14 @@ def test_data_is_left_alone() -> None:
 
 
 def test_members_of_enumerations_are_found() -> None:
-    assert enums(["class Status(StrEnum):\n    OK = 'ok'\n    UNKNOWN = 'unknown'\n", "class Other: pass"]) == {
+    assert find_enums(["class Status(StrEnum):\n    OK = 'ok'\n    UNKNOWN = 'unknown'\n", "class Other: pass"]) == {
         "Status": ("OK", "UNKNOWN")
     }
 
 
-@pytest.mark.parametrize("path", tool.judging(), ids=lambda path: str(path.relative_to(tool.SOURCES)))
+@pytest.mark.parametrize("path", tool.judging_modules(), ids=lambda path: str(path.relative_to(tool.SOURCES)))
 def test_judging_code_has_tests(path: Path) -> None:
-    assert tool.mirrored(path)
+    assert tool.tests_of(path)
 
 
 def test_equivalents_are_of_this_code() -> None:

@@ -74,10 +74,10 @@ def github(line: str) -> tuple[str, dict[str, str], str]:
     assert found, line
     properties = dict(pair.split("=", 1) for pair in found["properties"].split(","))
     assert set(properties) <= {"file", "line", "col", "title"}
-    return found["level"], {name: unquoted(value) for name, value in properties.items()}, unquoted(found["text"])
+    return found["level"], {name: unquote(value) for name, value in properties.items()}, unquote(found["text"])
 
 
-def unquoted(text: str) -> str:
+def unquote(text: str) -> str:
     for code, char in (("%2C", ","), ("%3A", ":"), ("%0A", "\n"), ("%0D", "\r"), ("%25", "%")):
         text = text.replace(code, char)
     return text

@@ -52,11 +52,11 @@ def transcript(arguments: str) -> str:
     return f"```\n$ kprobe-tool {arguments}\n{text.getvalue()}```\n"
 
 
-def written(readme: str) -> str:
+def renew_transcripts(readme: str) -> str:
     """The text of README.md with its transcripts as they are today."""
     return BLOCK.sub(lambda found: transcript(found[1]), readme)
 
 
 if __name__ == "__main__":
     os.chdir(ROOT)
-    README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(renew_transcripts(README.read_text(encoding="utf-8")), encoding="utf-8")

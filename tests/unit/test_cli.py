@@ -125,7 +125,7 @@ def test_usage_errors_name_the_help(args: list[str], capsys: pytest.CaptureFixtu
     assert "Traceback" not in "".join(lines)
 
 
-def raising(error: BaseException) -> Callable[..., None]:
+def command_that_raises(error: BaseException) -> Callable[..., None]:
     def command() -> None:
         raise error
 
@@ -151,7 +151,7 @@ def test_exceptions_become_exit_codes(
 ) -> None:
     from kprobe_tool.commands.audit import command
 
-    monkeypatch.setattr(command, "command", click.Command("audit", callback=raising(error)))
+    monkeypatch.setattr(command, "command", click.Command("audit", callback=command_that_raises(error)))
     assert cli.run(["audit"]) == code
     assert capfd.readouterr().err.startswith(text)
 
@@ -160,7 +160,7 @@ def test_a_bug_is_not_a_finding(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     """Python exits with 1 on an uncaught exception, which a script would read as 'found'."""
     from kprobe_tool.commands.audit import command
 
-    monkeypatch.setattr(command, "command", click.Command("audit", callback=raising(ZeroDivisionError())))
+    monkeypatch.setattr(command, "command", click.Command("audit", callback=command_that_raises(ZeroDivisionError())))
     assert cli.run(["audit"]) == ExitCode.CANNOT_RUN
     assert "this is a bug" in capsys.readouterr().err
 

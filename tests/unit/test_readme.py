@@ -20,7 +20,7 @@ def test_transcripts_are_what_the_commands_print(monkeypatch: pytest.MonkeyPatch
     """Written anew by: python -m tests.unit.readme"""
     monkeypatch.chdir(readme.ROOT)
     assert readme.BLOCK.findall(TEXT) == list(readme.COMMANDS)
-    assert readme.written(TEXT) == TEXT
+    assert readme.renew_transcripts(TEXT) == TEXT
 
 
 def test_commands_parse() -> None:

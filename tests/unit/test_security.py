@@ -14,7 +14,7 @@ CALLS = {"os.system", "os.popen", "os.startfile", "tempfile.mktemp", "shutil.whi
 STARTING_CALLS = {f"os.{name}" for name in dir(__import__("os")) if name.startswith(("exec", "spawn", "posix_spawn"))}
 
 
-def code() -> Iterator[tuple[str, ast.AST]]:
+def source_nodes() -> Iterator[tuple[str, ast.AST]]:
     """Each node of each file but those of lab/, which boots kernels for whoever asks for that."""
     for path in sorted(SOURCES.rglob("*.py")):
         if path.relative_to(SOURCES).parts[0] != "lab":
@@ -25,10 +25,10 @@ def code() -> Iterator[tuple[str, ast.AST]]:
 
 
 def test_no_program_is_started() -> None:
-    assert [where for where, node in code() if starts(node)] == []
+    assert [where for where, node in source_nodes() if starts_program(node)] == []
 
 
-def starts(node: ast.AST) -> bool:
+def starts_program(node: ast.AST) -> bool:
     if isinstance(node, ast.Import):
         return any(name.name.partition(".")[0] in STARTING for name in node.names)
     if isinstance(node, ast.ImportFrom):
@@ -39,7 +39,7 @@ def starts(node: ast.AST) -> bool:
 def test_what_is_made_in_a_directory_has_no_known_name() -> None:
     """A file that is made is made by files.replace(), or by its user's name for it and then not through a link."""
     wrong = []
-    for where, node in code():
+    for where, node in source_nodes():
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "os.open":
             flags = ast.unparse(node)
             if "O_CREAT" in flags and "O_EXCL" not in flags and "O_NOFOLLOW" not in flags:

@@ -51,7 +51,7 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def ours(modules: set[str]) -> set[str]:
+def rooms_of(modules: set[str]) -> set[str]:
     rooms = set()
     for module in modules:
         head, *rest = module.split(".")
@@ -68,7 +68,7 @@ def test_every_file_has_a_room_and_every_room_a_file() -> None:
 def test_rooms_import_only_what_they_may(path: Path) -> None:
     here = room(path)
     used = imports(path)
-    assert ours(used) <= ALLOWED[here] | {here, "__init__"}
+    assert rooms_of(used) <= ALLOWED[here] | {here, "__init__"}
     assert not {module.split(".")[0] for module in used} & FORBIDDEN.get(here, set())
 
 

@@ -48,7 +48,7 @@ def nvme(modprobe: Modprobe) -> Iterator[None]:
 
 
 @contextmanager
-def loaded(system: str, modprobe: Modprobe) -> Iterator[None]:
+def load_modules(system: str, modprobe: Modprobe) -> Iterator[None]:
     """What the checks of a system need; RDS lists more with rds_tcp. A kernel without kTLS is asked without."""
     modules = {module for check in CHECKS if check.system == system for module in check.needs.modules}
     if not has_ktls():
@@ -77,7 +77,7 @@ def verdict(check: Check, user: str, expected: Expected) -> str:
 def test_verdicts_are_those_of_the_release_and_the_guest(
     system: str, user: str, expected: Expected, modprobe: Modprobe
 ) -> None:
-    with nvme(modprobe) if system == "nvme" else loaded(system, modprobe):
+    with nvme(modprobe) if system == "nvme" else load_modules(system, modprobe):
         answer = RUN[user]("audit", "--only", system, "-o", "json", "--fail-on", "unknown")
     assert answer.err == ""
     rows = {row["id"]: row for row in answer.json["results"]}

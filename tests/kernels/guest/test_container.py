@@ -38,12 +38,12 @@ NO_KALLSYMS = ("--bind", "/dev/null", "/proc/kallsyms")
 
 
 @pytest.fixture
-def loaded_tls(modprobe: Callable[..., None]) -> None:
+def load_tls(modprobe: Callable[..., None]) -> None:
     modprobe("tls")
     kmod.built_in.cache_clear()
 
 
-def test_a_container_is_told_of_tls_by_the_kernel_s_symbols(loaded_tls: None) -> None:
+def test_a_container_is_told_of_tls_by_the_kernel_s_symbols(load_tls: None) -> None:
     """With tls built in, a container has neither /sys/module/tls nor the kernel's modules.builtin, and its network
     namespace no list of ULPs: the kernel's symbols are what is left, and they are right."""
 
@@ -61,7 +61,7 @@ def test_a_container_is_told_of_tls_by_the_kernel_s_symbols(loaded_tls: None) ->
     assert ask_inside(NO_SYS_MODULE, NO_LIB_MODULES, ask=ask, flags=sched.CLONE_NEWNET) == [None, True]
 
 
-def test_tls_that_nothing_shows_is_unknown(loaded_tls: None) -> None:
+def test_tls_that_nothing_shows_is_unknown(load_tls: None) -> None:
     """As with /dev/null in the place of the symbols, which was taken for "not loaded" once."""
     found = ask_inside(NO_SYS_MODULE, NO_LIB_MODULES, NO_KALLSYMS, ask=ask_tls, flags=sched.CLONE_NEWNET)
     assert found == [None, None]

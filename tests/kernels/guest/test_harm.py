@@ -108,17 +108,17 @@ class Case:
         return " ".join(self.arguments)
 
 
-def each_signal(condition: Condition) -> tuple[tuple[signal.Signals, Condition], ...]:
+def signal_rows(condition: Condition) -> tuple[tuple[signal.Signals, Condition], ...]:
     return tuple((number, condition) for number in SIGNALS)
 
 
 CASES = (
-    Case(("rds-info", "--all-netns"), each_signal(has_socket)),
-    Case(("rds-info", "--leak-check"), (*each_signal(has_child), (signal.SIGKILL, has_namespace))),
-    Case(("nvme-queues",), each_signal(has_child)),
-    Case(("skmsg", "check"), each_signal(has_child)),
+    Case(("rds-info", "--all-netns"), signal_rows(has_socket)),
+    Case(("rds-info", "--leak-check"), (*signal_rows(has_child), (signal.SIGKILL, has_namespace))),
+    Case(("nvme-queues",), signal_rows(has_child)),
+    Case(("skmsg", "check"), signal_rows(has_child)),
     # What it asks about skmsg is the case before, and compiling takes long here.
-    Case(("audit", "--skip", "skmsg"), each_signal(has_namespace)),
+    Case(("audit", "--skip", "skmsg"), signal_rows(has_namespace)),
 )
 
 

@@ -49,7 +49,7 @@ def target(modprobe: Callable[..., None]) -> Iterator[Target]:
 
 
 @pytest.fixture(autouse=True)
-def disconnected(target: Target) -> Iterator[None]:
+def disconnect_all(target: Target) -> Iterator[None]:
     yield
     for cpu in CPUS.glob("cpu[0-9]/online"):
         cpu.write_text("1")
@@ -95,7 +95,7 @@ def test_queues_are_those_of_the_scenario(name: str, target: Target) -> None:
     assert ids(nobody) == scenario.findings - {FEWER}
 
 
-def closed(*args: object) -> dict[int, nvme.RunningFabrics | nvme.RunningPci]:
+def refuse_kcore(*args: object) -> dict[int, nvme.RunningFabrics | nvme.RunningPci]:
     raise PermissionError(1, "closed for this test", "/proc/kcore")
 
 
@@ -105,7 +105,7 @@ def test_a_kprobe_event_says_the_same_as_kcore(target: Target, types: None, monk
     target.offer(nqn, "rdma", 6)
     controller = target.connect(nqn, "rdma", **WRITE_POLL)
     kcore = row_of(tool("nvme-queues", "-o", "json"), controller)["asked"]
-    monkeypatch.setattr(nvme, "from_kcore", closed)
+    monkeypatch.setattr(nvme, "from_kcore", refuse_kcore)
     kprobe = row_of(tool("nvme-queues", "-o", "json"), controller)["asked"]
     assert (kcore.pop("source"), kprobe.pop("source")) == ("kcore", "kprobe-event")
     assert kcore == kprobe
@@ -133,7 +133,7 @@ def test_pci_parameters_written_since_count_at_a_reset(
 ) -> None:
     """But for no more queues than were allocated when the device was found."""
     if way == "kprobe-event":
-        monkeypatch.setattr(nvme, "from_kcore", closed)
+        monkeypatch.setattr(nvme, "from_kcore", refuse_kcore)
     pci = pci_controller()
     parameter = Path("/sys/module/nvme/parameters/poll_queues")
     before = parameter.read_text()

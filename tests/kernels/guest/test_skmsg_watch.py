@@ -171,7 +171,7 @@ def test_messages_that_find_no_room_are_counted(watch: MessageWatch, collect: Co
     assert counters.dropped > 0
 
 
-def by_connection(events: Sequence[HookEvent]) -> list[list[HookEvent]]:
+def group_by_connection(events: Sequence[HookEvent]) -> list[list[HookEvent]]:
     """The events of each connection, in the order of their first."""
     found: dict[tuple[int, int, int], list[HookEvent]] = {}
     for event in events:
@@ -185,13 +185,15 @@ def test_watch_and_skmsg_check_agree(watch: MessageWatch, collect: Collect, expe
     done = experiment.run_in_child()
     events, counters = collect()
     assert (counters.dropped, counters.missed) == (0, 0)
-    for run, seen in zip(done.runs, by_connection(events), strict=True):
+    for run, seen in zip(done.runs, group_by_connection(events), strict=True):
         exposed = [element for event in seen for element in event.sg.elements if element.exposed]
         affected = judge.judge(done, run).outcome is CaseOutcome.AFFECTED and run.case.must is Must.NOT_EXPOSE
         assert bool(exposed) == affected, run.case
         assert {(element.dev, element.ino) for element in exposed} <= {(done.dev, done.ino)}
     unfixed = not (expected.has(history.SG_COPY) or expected.has(history.TLS_OR_SOCKMAP))
-    assert sum(any(event.sg.exposed for event in seen) for seen in by_connection(events)) == (5 if unfixed else 0)
+    assert sum(any(event.sg.exposed for event in seen) for seen in group_by_connection(events)) == (
+        5 if unfixed else 0
+    )
 
 
 def bpf_objects() -> dict[str, list[int]]:
@@ -215,7 +217,7 @@ def traces() -> tuple[object, ...]:
 
 
 @contextmanager
-def watching(*args: str) -> Iterator[tuple[int, IO[str]]]:
+def run_watch(*args: str) -> Iterator[tuple[int, IO[str]]]:
     """The command in a process of its own that has imported everything already: its pid and what it prints."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -241,7 +243,7 @@ def test_nothing_is_left_after_a_signal(watch: MessageWatch, number: signal.Sign
         watch.program.close_programs()
         before = traces()
         assert before[1:] == (set(), "")
-        with watching("--all", "--pid", str(os.getpid()), "-o", "jsonl") as (child, out):
+        with run_watch("--all", "--pid", str(os.getpid()), "-o", "jsonl") as (child, out):
             header = json.loads(out.readline())
             assert [hook["attached"] for hook in header["hooks"]] == [True] * len(FUNCTIONS)
             assert probed_functions() == {function.name for function in FUNCTIONS}

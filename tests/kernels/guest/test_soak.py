@@ -22,7 +22,7 @@ from kprobe_tool.probes.skmsg import experiment as skmsg
 from kprobe_tool.probes.skmsg.checks import finding
 
 from .nvmet import CPUS
-from .test_audit import loaded, nvme
+from .test_audit import load_modules, nvme
 from .tool import Answer, as_nobody, tool
 
 ROUNDS = int(os.environ.get("KPROBE_TOOL_SOAK", "3"))
@@ -41,7 +41,7 @@ seen: defaultdict[str, defaultdict[str, set[str]]] = defaultdict(lambda: default
 
 
 @contextmanager
-def audits(system: str, tool_of_user: Callable[..., Answer]) -> Iterator[Round]:
+def audit_rounds(system: str, tool_of_user: Callable[..., Answer]) -> Iterator[Round]:
     """Rounds of ``audit``, in this process: what its children would import each time is imported once."""
     for module in {check.function.partition(":")[0] for check in CHECKS if check.system == system}:
         import_module(module)
@@ -80,12 +80,12 @@ def nvme_on_one_cpu(modprobe: Modprobe) -> Iterator[None]:
 
 
 @contextmanager
-def idle() -> Iterator[None]:
+def run_idle() -> Iterator[None]:
     yield
 
 
 @contextmanager
-def busy() -> Iterator[None]:
+def run_busy() -> Iterator[None]:
     """A real-time process on every CPU most of the time. Kernel workers wait for it; the tool does not, so that it
     is always ahead of what the kernel still has to do."""
     pids = []
@@ -117,15 +117,15 @@ def spin() -> None:
         time.sleep(PAUSE)
 
 
-LOADS = {"idle": idle, "busy": busy}
+LOADS = {"idle": run_idle, "busy": run_busy}
 EXPERIMENTS: dict[
     str, tuple[Callable[[Modprobe], AbstractContextManager[None]], Callable[[], AbstractContextManager[Round]]]
 ] = {
     # What has to be there, and the rounds.
-    "rds": (partial(loaded, "rds"), partial(audits, "rds", tool)),
-    "rds-nobody": (partial(loaded, "rds"), partial(audits, "rds", as_nobody)),
-    "nvme": (nvme_on_one_cpu, partial(audits, "nvme", tool)),
-    "skmsg": (partial(loaded, "skmsg"), sk_msg_runs),
+    "rds": (partial(load_modules, "rds"), partial(audit_rounds, "rds", tool)),
+    "rds-nobody": (partial(load_modules, "rds"), partial(audit_rounds, "rds", as_nobody)),
+    "nvme": (nvme_on_one_cpu, partial(audit_rounds, "nvme", tool)),
+    "skmsg": (partial(load_modules, "skmsg"), sk_msg_runs),
 }
 
 

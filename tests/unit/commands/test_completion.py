@@ -15,7 +15,7 @@ from ..test_cli import ARGV
 from ..test_imports import HEAVY, loaded_modules
 
 
-def offered(line: str, shell: str = "bash") -> list[str]:
+def complete_line(line: str, shell: str = "bash") -> list[str]:
     """The values for the last word of a command line, which may be empty."""
     *words, last = line.split(" ")
     position = last if shell == "fish" else str(len(words))
@@ -42,7 +42,7 @@ def offered(line: str, shell: str = "bash") -> list[str]:
     ],
 )
 def test_what_fits_is_offered(line: str, values: list[str]) -> None:
-    assert offered(line) == values
+    assert complete_line(line) == values
 
 
 def test_names_are_completed_from_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,7 +64,7 @@ def test_names_are_completed_from_directories(tmp_path: Path, monkeypatch: pytes
 )
 def test_controllers_of_a_captured_tree_are_offered(option: str, below: str, tmp_path: Path) -> None:
     (tmp_path / below / "nvme7").mkdir(parents=True)
-    assert offered(f"kprobe-tool nvme-queues {option} {tmp_path} n") == ["nvme7"]
+    assert complete_line(f"kprobe-tool nvme-queues {option} {tmp_path} n") == ["nvme7"]
 
 
 def test_fish_keeps_what_is_behind_a_comma() -> None:
@@ -72,7 +72,7 @@ def test_fish_keeps_what_is_behind_a_comma() -> None:
     script = subprocess.run(ARGV, env=environment, check=True, capture_output=True, text=True).stdout
     assert 'string split -m 1 "," $completion' in script
     assert 'string split ","' not in script
-    (help_text,) = [each for each in offered("kprobe-tool nvme", "fish") if each.startswith("nvme-queues")]
+    (help_text,) = [each for each in complete_line("kprobe-tool nvme", "fish") if each.startswith("nvme-queues")]
     assert help_text == "nvme-queues\tShow NVMe I/O queues, and what breaks at the next reconnect."
 
 

@@ -16,12 +16,12 @@ def archive(without: str = "^$", more: str = "") -> list[Offer]:
     return parse_madison("\n".join(lines) + "\n" + more)
 
 
-def served(offers: list[Offer]) -> dict[str, str]:
+def roles_served(offers: list[Offer]) -> dict[str, str]:
     """The release that serves each role."""
     return {role: k.release.removesuffix("-amd64") for k in choose_all(offers) for role in k.roles}
 
 
-def notes(offers: list[Offer]) -> str:
+def join_notes(offers: list[Offer]) -> str:
     return "\n".join(note for kernel in choose_all(offers) for note in kernel.notes)
 
 

@@ -16,7 +16,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.lab.archive import Archive
 from kprobe_tool.lab.offers import Kernel, Offer
 
-from .recorded import archive, served
+from .recorded import archive, roles_served
 
 
 class Mirror(Archive):
@@ -90,7 +90,7 @@ def test_without_a_network_the_cached_kernels_run(tmp_path: Path) -> None:
     }
     # No lists at all.
     (now.apt / "offers.json").unlink()
-    assert served([*now.offers()]) == {
+    assert roles_served([*now.offers()]) == {
         "newest-5.10": "6.1.0-55",
         "newest-6.1": "6.1.0-55",
         "unfixed-6.12": "6.12.43+deb12",

@@ -55,13 +55,13 @@ def run(program: Program, limits: Limits) -> tuple[list[bytes], Counters, str | 
     return records, feed.counters(), feed.ended
 
 
-def over_at_once() -> Limits:
+def end_at_once() -> Limits:
     return Limits(lambda: "signal")
 
 
 def test_what_is_in_the_ring_when_it_ends_is_given() -> None:
     program = Program([[b"1"], [b"2", b"3"], [b"4"]], seen=6, emitted=4, dropped=2, filtered=9, missed=1)
-    records, counters, ended = run(program, over_at_once())
+    records, counters, ended = run(program, end_at_once())
     assert records == [b"1", b"2", b"3", b"4"]
     assert counters == Counters(seen=6, emitted=4, dropped=2, filtered=9, missed=1)
     assert ended == "signal"
@@ -77,14 +77,14 @@ def test_what_comes_after_the_count_is_dropped() -> None:
 def test_a_program_that_is_in_the_middle_is_waited_for() -> None:
     """Seen but not yet emitted; the record comes when the ring has been empty once."""
     program = Program([[b"1"], [], [b"2"]], {"seen": 2, "emitted": 2}, seen=2, emitted=1)
-    records, counters, _ = run(program, over_at_once())
+    records, counters, _ = run(program, end_at_once())
     assert records == [b"1", b"2"]
     assert counters == Counters(seen=2, emitted=2)
 
 
 def test_a_program_that_never_settles_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "SETTLE", 0.0)
-    records, counters, _ = run(Program([[b"1"]], seen=3, emitted=1), over_at_once())
+    records, counters, _ = run(Program([[b"1"]], seen=3, emitted=1), end_at_once())
     assert records == [b"1"]
     assert counters == Counters(seen=3, emitted=1)
 
@@ -96,7 +96,7 @@ def test_a_duration_ends_it() -> None:
 
 def test_a_reader_that_stops_closes_the_ring() -> None:
     program = Program([[b"1", b"2"]], seen=2, emitted=2)
-    feed = iter(Feed(program, over_at_once()))
+    feed = iter(Feed(program, end_at_once()))
     assert next(feed) == b"1"
     del feed
     assert program.ring.closed

@@ -25,7 +25,7 @@ def lines(row: object) -> Iterator[str]:
     yield "    more"
 
 
-def written(output: Output, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+def write_rows(output: Output, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     document = Document("test", {"release": "1"}, [], more={"hooks": []}, warnings=["beware"])
     with live(document, output, "none") as shown:
         for row in ROWS:
@@ -35,7 +35,7 @@ def written(output: Output, capsys: pytest.CaptureFixture[str]) -> tuple[str, st
 
 
 def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
-    out, err = written(Output.JSON, capsys)
+    out, err = write_rows(Output.JSON, capsys)
     document = json.loads(out)
     assert (document["results"], document["summary"], document["hooks"]) == (ROWS, SUMMARY, [])
     assert document["errors"] == [ERROR.as_dict()]
@@ -49,7 +49,7 @@ def test_json_without_rows_is_a_document(capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_jsonl_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
-    out, err = written(Output.JSONL, capsys)
+    out, err = write_rows(Output.JSONL, capsys)
     header, *rest = map(json.loads, out.splitlines())
     assert (header["type"], header["warnings"]) == ("header", ["beware"])
     assert rest == [
@@ -61,7 +61,7 @@ def test_jsonl_is_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_people_are_told_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    out, err = written(Output.TABLE, capsys)
+    out, err = write_rows(Output.TABLE, capsys)
     assert out.splitlines()[:2] == ["row {'n': 1}", "    more"]
     assert err == "kprobe-tool: beware\nkprobe-tool: 3 rows\nkprobe-tool: x: odd\n"
 

@@ -47,12 +47,12 @@ def hang() -> Finding:
     return OK
 
 
-def bug() -> Finding:
+def divide_by_zero() -> Finding:
     raise ZeroDivisionError("division by \x1b[31mzero")
 
 
 def test_a_check_that_fails_costs_its_own_row(kernel: Callable[..., None], capfd: Capsys) -> None:
-    kernel({FIRST: segfault, SECOND: hang, THIRD: bug})
+    kernel({FIRST: segfault, SECOND: hang, THIRD: divide_by_zero})
     before, start = children(), time.monotonic()
     found = document(capfd, "--timeout", "1")
     assert time.monotonic() - start < 30
@@ -71,12 +71,12 @@ def test_a_check_without_a_process_is_unknown(monkeypatch: pytest.MonkeyPatch, c
     forks = iter([None, None])
     fork = os.fork
 
-    def failing() -> int:
+    def fail_twice() -> int:
         if next(forks, 1) is None:
             raise BlockingIOError(11, "Resource temporarily unavailable")
         return fork()
 
-    monkeypatch.setattr(os, "fork", failing)
+    monkeypatch.setattr(os, "fork", fail_twice)
     monkeypatch.setattr(audit, "evaluate", lambda check: OK)
     rows = document(capsys)["results"]
     assert [row["status"] for row in rows] == ["unknown"] * 2 + ["ok"] * (len(CHECKS) - 2)

@@ -76,9 +76,9 @@ def test_what_root_may_settle_is_counted(
 def test_without_proc_nobody_is_root(
     kernel: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: Capsys
 ) -> None:
-    def missing(name: str) -> str | None:
+    def fail(name: str) -> str | None:
         raise FileNotFoundError(2, "No such file or directory", "/proc/self/status")
 
     monkeypatch.setattr(native_host, "in_initial_user_namespace", lambda: True)
-    monkeypatch.setattr(native_host, "status_field", missing)
+    monkeypatch.setattr(native_host, "status_field", fail)
     assert document(capsys)["summary"]["root"] is False

@@ -16,11 +16,11 @@ from kprobe_tool.probes.extensible_structs.compare import Difference
 
 
 @pytest.fixture(autouse=True)
-def no_calls(monkeypatch: pytest.MonkeyPatch) -> None:
-    def asked(*args: object) -> None:
+def forbid_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
         raise AssertionError("the kernel was asked")
 
-    monkeypatch.setattr(Prober, "ask", asked)
+    monkeypatch.setattr(Prober, "ask", fail)
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_a_directory_stands_for_the_reports_in_it(tmp_path: Path) -> None:
     assert [found.hostname for found in merge.merge([str(tmp_path)]).reports] == ["a", "b"]
 
 
-def broken(change: str) -> str:
+def break_report(change: str) -> str:
     document = report("a")
     match change:
         case "truncated":
@@ -167,7 +167,7 @@ def broken(change: str) -> str:
 )
 def test_what_is_no_report_is_left_out(tmp_path: Path, change: str) -> None:
     bad = tmp_path / "bad.json"
-    bad.write_text(broken(change))
+    bad.write_text(break_report(change))
     with pytest.raises(FileError, match="not the output of 'kprobe-tool audit -o json'"):
         merge.load(str(bad))
     fleet = merge.merge([str(bad), *write(tmp_path, report("b"))])

@@ -40,7 +40,7 @@ def document(text: str) -> Any:
     return found
 
 
-@pytest.mark.parametrize(("release", "name"), trees.every())
+@pytest.mark.parametrize(("release", "name"), trees.all_trees())
 def test_json_has_a_row_for_each_controller(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, release: str, name: str
 ) -> None:

@@ -21,12 +21,12 @@ def subject(*hctxs: Hctx) -> Subject:
     return Subject(Controller("nvme0", transport="tcp", state="live", paths=paths), QueueRequest(None, None))
 
 
-def drawn(cpus: Cpus, *hctxs: Hctx) -> list[str]:
+def draw_hctxs(cpus: Cpus, *hctxs: Hctx) -> list[str]:
     return list(draw(subject(*hctxs), cpus))
 
 
 def test_each_type_has_a_letter() -> None:
-    assert drawn(FOUR, hctx(0, 0), hctx(1, 1, kind="read"), hctx(2, 2, kind="poll"), hctx(3, 3, kind=None)) == [
+    assert draw_hctxs(FOUR, hctx(0, 0), hctx(1, 1, kind="read"), hctx(2, 2, kind="poll"), hctx(3, 3, kind=None)) == [
         "nvme0 tcp live: 4 hardware queues (hctx) of nvme0c0n1",
         "CPU         0",
         "hctx    0   D...",
@@ -38,7 +38,7 @@ def test_each_type_has_a_letter() -> None:
 
 def test_offline_cpus_are_lower_case_and_a_queue_of_them_only_is_marked() -> None:
     cpus = Cpus(possible=(0, 1, 2, 3), online=(0, 2))
-    assert drawn(cpus, hctx(0, 0, 1), hctx(1, 3), hctx(2, 2, cut=True))[2:] == [
+    assert draw_hctxs(cpus, hctx(0, 0, 1), hctx(1, 3), hctx(2, 2, cut=True))[2:] == [
         "offline      x x",
         "hctx    0   Dd..",
         "hctx    1 ! ...d",
@@ -47,21 +47,21 @@ def test_offline_cpus_are_lower_case_and_a_queue_of_them_only_is_marked() -> Non
 
 
 def test_which_cpus_are_online_may_not_be_known() -> None:
-    assert drawn(Cpus(None, None), hctx(0, 0, 1))[1:] == ["CPU         0", "hctx    0   DD"]
+    assert draw_hctxs(Cpus(None, None), hctx(0, 0, 1))[1:] == ["CPU         0", "hctx    0   DD"]
 
 
 def test_an_untouched_poll_map_puts_all_cpus_on_the_first() -> None:
     hctxs = hctx(0, 0, 1, 2, 3), hctx(1, 2), hctx(2, 3), hctx(3, 1, kind="read")
     assert borrowed_cpus(hctxs) == {2, 3}
-    assert drawn(FOUR, *hctxs)[2] == "hctx    0   DD++"
+    assert draw_hctxs(FOUR, *hctxs)[2] == "hctx    0   DD++"
 
 
 def test_a_queue_without_cpus_is_named_below() -> None:
-    assert drawn(FOUR, hctx(0, 0, 1, 2, 3), hctx(1), hctx(2))[-1] == "no CPU: hctx 1, 2"
+    assert draw_hctxs(FOUR, hctx(0, 0, 1, 2, 3), hctx(1), hctx(2))[-1] == "no CPU: hctx 1, 2"
 
 
 def test_no_queues_are_one_line() -> None:
-    assert drawn(FOUR) == ["nvme0 tcp live: no mapped queues"]
+    assert draw_hctxs(FOUR) == ["nvme0 tcp live: no mapped queues"]
 
 
 def test_one_legend_is_below_all_controllers() -> None:

@@ -24,7 +24,7 @@ OBJECT = str(DATA / "null-check.o")
 Capsys = pytest.CaptureFixture[str]
 
 
-def shown(capsys: Capsys, *args: str, code: int = ExitCode.OK) -> str:
+def explain_to_text(capsys: Capsys, *args: str, code: int = ExitCode.OK) -> str:
     """What the command writes to stdout."""
     assert run(["verifier-log", "explain", *args]) == code
     return capsys.readouterr().out
@@ -41,7 +41,7 @@ def error_line(capsys: Capsys, *args: str) -> str:
 
 def test_people_read_an_answer_like_a_compiler_s(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    assert shown(capsys, LOG) == (
+    assert explain_to_text(capsys, LOG) == (
         "error[Register Type Safety]: Invalid dereference\n"
         "  --> null.c:13, instruction 7 of program count\n"
         "      |\n"
@@ -82,21 +82,21 @@ def test_colours_change_no_text(capsys: Capsys, monkeypatch: pytest.MonkeyPatch)
     assert run(["--color", "always", "verifier-log", "explain", LOG]) == ExitCode.OK
     coloured = capsys.readouterr().out
     assert "\x1b[31m" in coloured
-    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == shown(capsys, LOG)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == explain_to_text(capsys, LOG)
 
 
 def test_source_is_taken_from_the_object_file(capsys: Capsys) -> None:
-    (row,) = json.loads(shown(capsys, LOG, "--object", OBJECT, "-o", "json"))["results"]
+    (row,) = json.loads(explain_to_text(capsys, LOG, "--object", OBJECT, "-o", "json"))["results"]
     place = row["place"]
     assert (place["line"], place["column"], place["source"]) == (13, 9, "\t*value += 1;")
     assert [line["number"] for line in place["source_context"]] == [11, 13, 14]
     assert row["path"][0]["place"]["line"] == 11
-    assert "        *value += 1;\n" in shown(capsys, LOG, "--object", OBJECT)
+    assert "        *value += 1;\n" in explain_to_text(capsys, LOG, "--object", OBJECT)
 
 
 def test_the_caret_is_under_the_column(capsys: Capsys) -> None:
     """Of a line that begins with a tab: column 9 of ``*value += 1`` is its operator."""
-    lines = shown(capsys, LOG, "--object", OBJECT).splitlines()
+    lines = explain_to_text(capsys, LOG, "--object", OBJECT).splitlines()
     mark = next(number for number, line in enumerate(lines) if line.endswith("^ Invalid dereference"))
     assert lines[mark].index("^") == lines[mark - 1].index("+=")
 
@@ -106,7 +106,7 @@ def test_one_of_several_programs_must_be_named(capsys: Capsys) -> None:
     log, several = str(DATA / "two-programs-6.18.txt"), str(DATA / "two-programs.o")
     assert "the log does not say which program; it has first, second" in error_line(capsys, log, "--object", several)
     args = (log, "--object", several, "--prog", "second", "-o", "json")
-    (row,) = json.loads(shown(capsys, *args))["results"]
+    (row,) = json.loads(explain_to_text(capsys, *args))["results"]
     assert row["place"]["source"].strip() == "return table[context->mark];"
     assert "it has no program 'third'" in error_line(capsys, log, "--object", several, "--prog", "third")
 
@@ -120,7 +120,7 @@ def test_lines_that_the_compiler_made_are_those_before_them(capsys: Capsys, tmp_
         "processed 2 insns (limit 1000000)\n",
         encoding="utf-8",
     )
-    assert "--> prog.c:12, instruction 1\n" in shown(capsys, str(log))
+    assert "--> prog.c:12, instruction 1\n" in explain_to_text(capsys, str(log))
 
 
 @pytest.mark.parametrize(
@@ -170,9 +170,9 @@ def test_many_diagnoses_are_cut_short(capsys: Capsys, tmp_path: Path) -> None:
     block = (LOGS / "7.3-rc7" / "leak-two.txt").read_text(encoding="utf-8")
     block = block[block.index("Unreleased") : block.index("BPF_EXIT")]
     log.write_text(f"7: (95) exit\n{block * 10}processed 9 insns (limit 1000000)\n", encoding="utf-8")
-    assert shown(capsys, str(log)).count("error[") == 9
-    assert "11 further diagnoses" in shown(capsys, str(log))
-    assert shown(capsys, str(log), "-o", "wide").count("error[") == 20
+    assert explain_to_text(capsys, str(log)).count("error[") == 9
+    assert "11 further diagnoses" in explain_to_text(capsys, str(log))
+    assert explain_to_text(capsys, str(log), "-o", "wide").count("error[") == 20
 
 
 def test_a_long_path_is_cut_in_the_middle(capsys: Capsys, tmp_path: Path) -> None:
@@ -182,9 +182,12 @@ def test_a_long_path_is_cut_in_the_middle(capsys: Capsys, tmp_path: Path) -> Non
         f"0: R1=ctx(off=0,imm=0) R10=fp0\n0: (b7) r2 = 0 ; R2_w=0\n{steps}31: (61) r0 = *(u32 *)(r2 +0)\n"
         "R2 invalid mem access 'scalar'\n"
     )
-    short = shown(capsys, str(log))
+    short = explain_to_text(capsys, str(log))
     numbers = [int(found) for found in re.findall(r"^ *(\d+)\. ", short, re.MULTILINE)]
-    whole = [int(found) for found in re.findall(r"^ *(\d+)\. ", shown(capsys, str(log), "-o", "wide"), re.MULTILINE)]
+    whole = [
+        int(found)
+        for found in re.findall(r"^ *(\d+)\. ", explain_to_text(capsys, str(log), "-o", "wide"), re.MULTILINE)
+    ]
     assert len(numbers) == 16
     assert whole == list(range(1, len(whole) + 1))
     assert numbers == [*whole[:4], *whole[-12:]]
@@ -194,14 +197,14 @@ def test_a_long_path_is_cut_in_the_middle(capsys: Capsys, tmp_path: Path) -> Non
 def test_exit_codes_are_those_of_the_outcome(capsys: Capsys, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("7: (95) exit\nsomething new\nprocessed 9 insns (limit 1000000)\n", encoding="utf-8")
-    assert "unrecognised message: something new" in shown(capsys, str(log), code=ExitCode.CANNOT_TELL)
+    assert "unrecognised message: something new" in explain_to_text(capsys, str(log), code=ExitCode.CANNOT_TELL)
     log.write_text("0: (b7) r0 = 0\n1: (95) exit\nprocessed 2 insns (limit 1000000)\n", encoding="utf-8")
-    assert shown(capsys, str(log)).startswith("accepted: ")
+    assert explain_to_text(capsys, str(log)).startswith("accepted: ")
     log.write_text("0: (b7) r0 = 0\n1: (b7) r1", encoding="utf-8")
-    assert "no message in this part of the log" in shown(capsys, str(log), code=ExitCode.CANNOT_TELL).replace(
-        "\n", " "
-    )
-    assert "Privilege" in shown(capsys, os.devnull, "--errno", "EPERM")
+    assert "no message in this part of the log" in explain_to_text(
+        capsys, str(log), code=ExitCode.CANNOT_TELL
+    ).replace("\n", " ")
+    assert "Privilege" in explain_to_text(capsys, os.devnull, "--errno", "EPERM")
 
 
 def test_hostile_text_stays_text(capsys: Capsys, tmp_path: Path) -> None:
@@ -212,7 +215,7 @@ def test_hostile_text_stays_text(capsys: Capsys, tmp_path: Path) -> None:
         encoding="utf-8",
     )
     html = tmp_path / "x.html"
-    out = shown(capsys, str(log), "--html", str(html))
+    out = explain_to_text(capsys, str(log), "--html", str(html))
     assert not set(out) & (set(map(chr, range(32))) - {"\n"})
     assert "\u202e" not in out
     text = html.read_text(encoding="utf-8")
@@ -223,8 +226,8 @@ def test_hostile_text_stays_text(capsys: Capsys, tmp_path: Path) -> None:
 
 def test_addresses_are_redacted(capsys: Capsys) -> None:
     path = str(LOGS / "7.3-rc7" / "value-index-unbounded.txt")
-    assert re.search(r"0xff[0-9a-f]{14}", shown(capsys, path, "-o", "json"))
-    assert not re.search(r"= 0xff[0-9a-f]{14}", shown(capsys, path, "-o", "json", "--redact"))
+    assert re.search(r"0xff[0-9a-f]{14}", explain_to_text(capsys, path, "-o", "json"))
+    assert not re.search(r"= 0xff[0-9a-f]{14}", explain_to_text(capsys, path, "-o", "json", "--redact"))
 
 
 def test_a_million_lines_take_half_a_second_and_little_memory(tmp_path: Path) -> None:
@@ -264,30 +267,30 @@ def test_a_million_lines_take_half_a_second_and_little_memory(tmp_path: Path) ->
 @pytest.mark.parametrize("columns", [60, 80])
 def test_lines_are_as_wide_as_the_terminal(capsys: Capsys, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    widths = [len(line) for line in shown(capsys, LOG).splitlines()]
+    widths = [len(line) for line in explain_to_text(capsys, LOG).splitlines()]
     assert columns - 20 < max(widths) <= columns
 
 
 def test_fail_on_decides_the_exit_code(capsys: Capsys, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_text("0: (bf) r6 = r3\nR3 !read_ok\nprocessed 1 insns (limit 1000000)\n", encoding="utf-8")
-    shown(capsys, str(log), code=ExitCode.OK)
-    shown(capsys, str(log), "--fail-on", "rejected", code=ExitCode.FOUND)
+    explain_to_text(capsys, str(log), code=ExitCode.OK)
+    explain_to_text(capsys, str(log), "--fail-on", "rejected", code=ExitCode.FOUND)
     log.write_text("7: (95) exit\nsomething new\nprocessed 9 insns (limit 1000000)\n", encoding="utf-8")
-    shown(capsys, str(log), "--fail-on", "never", code=ExitCode.OK)
+    explain_to_text(capsys, str(log), "--fail-on", "never", code=ExitCode.OK)
 
 
 def test_annotations_are_at_the_line_that_the_log_has(capsys: Capsys, tmp_path: Path) -> None:
     """With the file and line that the log has; without them they stand for the run as a whole."""
     log = tmp_path / "log"
     log.write_text("; x = *p; @ prog.c:12\n0: (bf) r6 = r3\nR3 !read_ok\nprocessed 1 insns (limit 1000000)\n")
-    level, where, text = formats.github(shown(capsys, str(log), "-o", "github").rstrip("\n"))
+    level, where, text = formats.github(explain_to_text(capsys, str(log), "-o", "github").rstrip("\n"))
     assert (level, where["file"], where["line"]) == ("error", "prog.c", "12")
     assert where["title"] == "BPF verifier: Unreadable register"
     assert text.startswith("R3 !read_ok\n")
-    (result,) = formats.sarif(shown(capsys, str(log), "-o", "sarif"))
+    (result,) = formats.sarif(explain_to_text(capsys, str(log), "-o", "sarif"))
     assert result["ruleId"] == "unreadable-register"
     assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 12}
     log.write_text("0: (95) exit\nprocessed 1 insns (limit 1000000)\n")
-    assert shown(capsys, str(log), "-o", "github") == ""
-    assert formats.sarif(shown(capsys, str(log), "-o", "sarif")) == []
+    assert explain_to_text(capsys, str(log), "-o", "github") == ""
+    assert formats.sarif(explain_to_text(capsys, str(log), "-o", "sarif")) == []

@@ -13,7 +13,7 @@ from kprobe_tool.probes import host
 from tests.corpus import LOGS
 from tests.skips import skip
 
-from .test_explain import LOG, Capsys, shown
+from .test_explain import LOG, Capsys, explain_to_text
 
 
 class Page(HTMLParser):
@@ -31,7 +31,7 @@ class Page(HTMLParser):
 
 def test_the_page_needs_nothing_else(capsys: Capsys, tmp_path: Path) -> None:
     html = tmp_path / "x.html"
-    shown(capsys, str(LOGS / "7.3-rc7" / "leak-two.txt"), "--html", str(html))
+    explain_to_text(capsys, str(LOGS / "7.3-rc7" / "leak-two.txt"), "--html", str(html))
     page = Page()
     page.feed(html.read_text(encoding="utf-8"))
     assert page.fetched == []
@@ -41,7 +41,7 @@ def test_the_page_needs_nothing_else(capsys: Capsys, tmp_path: Path) -> None:
 
 def test_the_page_names_host_and_program(capsys: Capsys, tmp_path: Path) -> None:
     html = tmp_path / "x.html"
-    shown(capsys, LOG, "--html", str(html))
+    explain_to_text(capsys, LOG, "--html", str(html))
     about = host.identity()
     assert f"Program count. Explained on {about['hostname']}, kernel {about['release']}" in html.read_text(
         encoding="utf-8"
@@ -54,7 +54,7 @@ def test_the_page_steps_in_a_browser(capsys: Capsys, tmp_path: Path) -> None:
         skip("chromium is not installed")
     html = tmp_path / "x.html"
     path = str(LOGS / "6.1.192" / "bounds-lost-by-copy.txt")
-    shown(capsys, path, "--html", str(html))
+    explain_to_text(capsys, path, "--html", str(html))
     # Two presses of a key, as a reader would, when the page is up.
     text = html.read_text(encoding="utf-8")
     key = "document.dispatchEvent(new KeyboardEvent('keydown', {key: 'j'}))"

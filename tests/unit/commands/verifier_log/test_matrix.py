@@ -35,23 +35,23 @@ def prepare_object(monkeypatch: Monkeypatch) -> PrepareObject:
     def prepare(source: str = "accepted", *more: KernelAnswers) -> str:
         path = str(object_file(source))
 
-        def recorded(question: MatrixRequest, loader: Loader, say: Say) -> list[KernelAnswers]:
+        def answer_as_recorded(question: MatrixRequest, loader: Loader, say: Say) -> list[KernelAnswers]:
             assert [guest.name for guest in question.kernels] == list(KERNELS)
             say("asked")
             return [*(answer(release, source, path) for release in KERNELS), *more]
 
-        monkeypatch.setattr(ask, "ask", recorded)
+        monkeypatch.setattr(ask, "ask", answer_as_recorded)
         return path
 
     return prepare
 
 
-def call(path: str, *more: str) -> int:
+def run_matrix(path: str, *more: str) -> int:
     return run(["verifier-log", "matrix", path, "--kernels", ",".join(KERNELS), *more])
 
 
 def test_json_has_a_row_for_each_program_and_kernel(prepare_object: PrepareObject, capsys: Capsys) -> None:
-    assert call(prepare_object(), "-o", "json") == ExitCode.OK
+    assert run_matrix(prepare_object(), "-o", "json") == ExitCode.OK
     out = capsys.readouterr().out
     document = json.loads(out)
     check(SCHEMAS["verifier-log-matrix"], document)
@@ -67,22 +67,22 @@ def test_json_has_a_row_for_each_program_and_kernel(prepare_object: PrepareObjec
 @pytest.mark.parametrize("source", ["memory", "objects"])
 def test_every_format_fits_its_schema(source: str, prepare_object: PrepareObject, capsys: Capsys) -> None:
     path = prepare_object(source)
-    assert call(path, "-o", "jsonl") == ExitCode.OK
+    assert run_matrix(path, "-o", "jsonl") == ExitCode.OK
     check_lines(SCHEMAS["verifier-log-matrix"], capsys.readouterr().out.splitlines())
-    assert call(path, "-o", "github") == ExitCode.OK
+    assert run_matrix(path, "-o", "github") == ExitCode.OK
     lines = capsys.readouterr().out.splitlines()
     assert lines
     for line in lines:
         level, properties, _ = formats.github(line)
         assert level == "error" and properties["title"].startswith("BPF on Linux ")
-    assert call(path, "-o", "sarif") == ExitCode.OK
+    assert run_matrix(path, "-o", "sarif") == ExitCode.OK
     assert len(formats.sarif(capsys.readouterr().out)) == len(lines)
-    assert call(path, "-o", "json") == ExitCode.OK
+    assert run_matrix(path, "-o", "json") == ExitCode.OK
     check(SCHEMAS["verifier-log-matrix"], json.loads(capsys.readouterr().out))
 
 
 def test_people_are_told_what_kernels_judge_differently(prepare_object: PrepareObject, capsys: Capsys) -> None:
-    assert call(prepare_object()) == ExitCode.OK
+    assert run_matrix(prepare_object()) == ExitCode.OK
     out = capsys.readouterr().out
     assert "accepted_with_functions: rejected by 5.10.262, accepted by 6.1.192\n" in out
     assert "bpf_loop: came with Linux 5.17" in " ".join(out.split())
@@ -94,7 +94,7 @@ def test_people_are_told_what_kernels_judge_differently(prepare_object: PrepareO
 
 def test_the_manual_shows_what_these_kernels_say(prepare_object: PrepareObject, capsys: Capsys) -> None:
     """What the page shows is what these kernels said; of the reason it has the end."""
-    call(prepare_object())
+    run_matrix(prepare_object())
     shown = " ".join(capsys.readouterr().out.split())
     lines = read(page_of("verifier-log"))["EXAMPLES"].examples
     begin = next(number for number, line in enumerate(lines) if line.startswith("PROGRAM"))
@@ -105,20 +105,20 @@ def test_the_manual_shows_what_these_kernels_say(prepare_object: PrepareObject, 
 
 def test_releases_that_must_accept_are_required(prepare_object: PrepareObject, capsys: Capsys) -> None:
     path = prepare_object()
-    assert call(path, "--require", "6.1.192") == ExitCode.OK
-    assert call(path, "--require", "6.1.192, 5.10.262") == ExitCode.FOUND
+    assert run_matrix(path, "--require", "6.1.192") == ExitCode.OK
+    assert run_matrix(path, "--require", "6.1.192, 5.10.262") == ExitCode.FOUND
     capsys.readouterr()
-    assert call(path, "--require", "6.2") == ExitCode.CANNOT_RUN
+    assert run_matrix(path, "--require", "6.2") == ExitCode.CANNOT_RUN
     assert "--require 6.2: the kernels are 5.10.262, 6.1.192, 7.2.12" in capsys.readouterr().err
 
 
 def test_changes_since_a_baseline_are_told(prepare_object: PrepareObject, tmp_path: Path, capsys: Capsys) -> None:
     path = prepare_object()
-    call(path, "-o", "json")
+    run_matrix(path, "-o", "json")
     before = json.loads(capsys.readouterr().out)
     earlier = tmp_path / "earlier.json"
     earlier.write_text(json.dumps(before))
-    assert call(path, "--baseline", str(earlier)) == ExitCode.OK
+    assert run_matrix(path, "--baseline", str(earlier)) == ExitCode.OK
     assert "nothing has changed" in capsys.readouterr().out
     for row in before["results"]:
         if (row["program"], row["release"]) == ("accepted_with_functions", "5.10.262"):
@@ -126,26 +126,26 @@ def test_changes_since_a_baseline_are_told(prepare_object: PrepareObject, tmp_pa
         elif row["release"] == "7.2.12" and row["insns_processed"]:
             row["insns_processed"] //= 2
     earlier.write_text(json.dumps(before))
-    assert call(path, "--baseline", str(earlier), "-o", "json") == ExitCode.FOUND
+    assert run_matrix(path, "--baseline", str(earlier), "-o", "json") == ExitCode.FOUND
     document = json.loads(capsys.readouterr().out)
     check(SCHEMAS["verifier-log-matrix"], document)
     kinds = {(each["program"], each["change"]) for each in document["baseline"]["differences"]}
     assert ("accepted_with_functions", "newly-rejected") in kinds
     assert ("accepted_with_functions", "more-instructions") in kinds
-    assert call(path, "--baseline", str(OBJECT)) == ExitCode.CANNOT_RUN
+    assert run_matrix(path, "--baseline", str(OBJECT)) == ExitCode.CANNOT_RUN
     assert "not the output of 'kprobe-tool verifier-log matrix -o json'" in capsys.readouterr().err
 
 
 def test_a_kernel_without_an_answer_costs_its_own_rows(prepare_object: PrepareObject, capsys: Capsys) -> None:
     """The others are told all the same."""
     path = prepare_object("accepted", KernelAnswers("newest", failure="it did not boot: no memory"))
-    assert call(path, "-o", "json") == ExitCode.CANNOT_TELL
+    assert run_matrix(path, "-o", "json") == ExitCode.CANNOT_TELL
     out, err = capsys.readouterr()
     document = json.loads(out)
     check(SCHEMAS["verifier-log-matrix"], document)
     assert len({row["release"] for row in document["results"]}) == len(KERNELS)
     assert err == "kprobe-tool: verifier-log matrix: kernel newest: it did not boot: no memory\n"
-    assert call(path, "--require", "5.10.262") == ExitCode.FOUND
+    assert run_matrix(path, "--require", "5.10.262") == ExitCode.FOUND
 
 
 def test_a_machine_without_qemu_is_one_line(monkeypatch: Monkeypatch, capsys: Capsys) -> None:
@@ -162,10 +162,10 @@ def test_what_is_no_object_is_found_before_anything_boots(
 ) -> None:
     """Found before anything boots."""
 
-    def never(question: MatrixRequest, loader: Loader, say: Say) -> list[KernelAnswers]:
+    def refuse(question: MatrixRequest, loader: Loader, say: Say) -> list[KernelAnswers]:
         raise Error("kernels", "were asked")
 
-    monkeypatch.setattr(ask, "ask", never)
+    monkeypatch.setattr(ask, "ask", refuse)
     assert run(["verifier-log", "matrix", path]) == ExitCode.CANNOT_RUN
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and path in err

@@ -54,7 +54,7 @@ def queue_counts(controller: Controller) -> tuple[int | None, ...]:
 
 
 @pytest.mark.parametrize("debugfs", [True, False], ids=["root", "nobody"])
-@pytest.mark.parametrize(("release", "name"), trees.every())
+@pytest.mark.parametrize(("release", "name"), trees.all_trees())
 def test_captured_trees_are_read_as_the_kernel_logged(tmp_path: Path, release: str, name: str, debugfs: bool) -> None:
     found = read(trees.plant(tmp_path, release, name, debugfs=debugfs))[0]
     assert (found.granted, queue_counts(found)) == LOGGED[name]
@@ -171,12 +171,12 @@ def test_a_controller_that_goes_while_it_is_read_is_one_problem(
     trees.controller(tmp_path, "nvme1")
     whole = Tree.read
 
-    def gone(tree: Tree, directory: str, attribute: str) -> str:
+    def fail(tree: Tree, directory: str, attribute: str) -> str:
         if "nvme0" in directory and attribute == "state":
             raise OSError(errno.ENODEV, "No such device", attribute)
         return whole(tree, directory, attribute)
 
-    monkeypatch.setattr(Tree, "read", gone)
+    monkeypatch.setattr(Tree, "read", fail)
     first, second = read(tmp_path)
     assert [(problem.subject, problem.errno) for problem in first.problems] == [("nvme0", errno.ENODEV)]
     assert second.problems == ()
@@ -204,12 +204,12 @@ def test_a_stuck_controller_costs_its_own_queues_only(tmp_path: Path, monkeypatc
         trees.controller(tmp_path, name)
     whole = Tree.read
 
-    def stuck(tree: Tree, directory: str, attribute: str) -> str:
+    def hang(tree: Tree, directory: str, attribute: str) -> str:
         if "nvme1" in directory and attribute == "cpu_list":
             time.sleep(3600)
         return whole(tree, directory, attribute)
 
-    monkeypatch.setattr(Tree, "read", stuck)
+    monkeypatch.setattr(Tree, "read", hang)
     tree = attributes.open_tree(str(tmp_path))
     first, second, third = attributes.read_controllers(tree, attributes.list_controllers(tree), seconds=0.5)
     tree.close()
@@ -224,12 +224,12 @@ def test_attributes_that_hang_are_given_up(tmp_path: Path, monkeypatch: pytest.M
     trees.controller(tmp_path)
     whole = Tree.read
 
-    def stuck(tree: Tree, directory: str, attribute: str) -> str:
+    def hang(tree: Tree, directory: str, attribute: str) -> str:
         if attribute == "state":
             time.sleep(3600)
         return whole(tree, directory, attribute)
 
-    monkeypatch.setattr(Tree, "read", stuck)
+    monkeypatch.setattr(Tree, "read", hang)
     tree = attributes.open_tree(str(tmp_path))
     (found,) = attributes.read_controllers(tree, ["nvme0"], seconds=0.5)
     tree.close()
@@ -297,7 +297,7 @@ def test_only_listed_attributes_can_be_read(tmp_path: Path) -> None:
 def test_reads_are_linear(tmp_path: Path) -> None:
     """Twice the controllers or twice the queues are twice the reads, to the one."""
 
-    def reads(root: Path, number: int, queues: int) -> int:
+    def count_reads(root: Path, number: int, queues: int) -> int:
         for index in range(number):
             trees.controller(root, f"nvme{index}", queue_count=queues + 1, lists=tuple(map(str, range(queues))))
         tree = attributes.open_tree(str(root))
@@ -309,7 +309,7 @@ def test_reads_are_linear(tmp_path: Path) -> None:
         finally:
             tree.close()
 
-    one = reads(tmp_path / "a", 1, 8)
-    assert reads(tmp_path / "b", 7, 8) == 7 * one
-    per_queue = (reads(tmp_path / "c", 1, 16) - one) / 8
-    assert reads(tmp_path / "d", 1, 64) == one + 56 * per_queue
+    one = count_reads(tmp_path / "a", 1, 8)
+    assert count_reads(tmp_path / "b", 7, 8) == 7 * one
+    per_queue = (count_reads(tmp_path / "c", 1, 16) - one) / 8
+    assert count_reads(tmp_path / "d", 1, 64) == one + 56 * per_queue

@@ -55,7 +55,7 @@ AFFECTED = {
 }
 
 
-def affected(survey: Survey, number: int = 0) -> set[str]:
+def affected_checks(survey: Survey, number: int = 0) -> set[str]:
     return {name for name, finding in findings_of(survey, number).items() if finding.status is Status.AFFECTED}
 
 
@@ -67,17 +67,17 @@ def test_every_check_has_its_judge() -> None:
 
 
 @pytest.mark.parametrize("debugfs", [True, False], ids=["root", "nobody"])
-@pytest.mark.parametrize(("release", "name"), trees.every())
+@pytest.mark.parametrize(("release", "name"), trees.all_trees())
 def test_captured_trees_have_the_findings_that_they_should(
     tmp_path: Path, release: str, name: str, debugfs: bool
 ) -> None:
     survey = survey_host(str(trees.plant(tmp_path, release, name, debugfs=debugfs)))
-    assert affected(survey) == AFFECTED.get(name, set())
+    assert affected_checks(survey) == AFFECTED.get(name, set())
 
 
 def test_the_path_with_fewer_queues_is_affected(tmp_path: Path) -> None:
     survey = survey_host(str(trees.plant(tmp_path, NEWEST, "rdma-two-paths")))
-    assert affected(survey, 1) == {PATHS}
+    assert affected_checks(survey, 1) == {PATHS}
     assert findings_of(survey, 1)[PATHS].evidence == {"paths": {"nvme1": 4, "nvme2": 1}}
     assert findings_of(survey, 0)[PATHS].status is Status.OK
 

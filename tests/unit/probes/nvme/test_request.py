@@ -269,7 +269,7 @@ def test_options_of_known_transports_only_are_looked_for(tmp_path: Path, monkeyp
 def test_the_kprobe_event_is_asked_where_kcore_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """kcore, then the kprobe event; what contradicts sysfs is not believed, and root is told why nothing was read."""
 
-    def closed(*args: object) -> dict[int, nvme.RunningFabrics]:
+    def refuse_kcore(*args: object) -> dict[int, nvme.RunningFabrics]:
         raise PermissionError(1, "Operation not permitted", "/proc/kcore")
 
     def running(queue_count: int) -> dict[int, nvme.RunningFabrics]:
@@ -281,14 +281,14 @@ def test_the_kprobe_event_is_asked_where_kcore_is_closed(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(kcore, "address_of", lambda symbol: 0)
     monkeypatch.setattr(nvme, "from_kcore", lambda *args: running(7))
-    monkeypatch.setattr(nvme, "from_kprobe", closed)
+    monkeypatch.setattr(nvme, "from_kprobe", refuse_kcore)
     found, notes = read_kernel_options(tree, controllers)
     assert (found, notes) == (
         {1: ConnectOptions(RequestSource.KCORE, Options(4, 2, 2), None, 4, None, (2, 4, 0))},
         [],
     )
 
-    monkeypatch.setattr(nvme, "from_kcore", closed)
+    monkeypatch.setattr(nvme, "from_kcore", refuse_kcore)
     monkeypatch.setattr(nvme, "from_kprobe", lambda *args: running(7))
     found, notes = read_kernel_options(tree, controllers)
     assert (found[1].source, notes) == (RequestSource.KPROBE_EVENT, [])

@@ -22,18 +22,18 @@ RELEASES = sorted(path.stem for path in DATA.glob("*.json"))
 
 
 @cache
-def captured(release: str) -> Any:
+def load_captures(release: str) -> Any:
     return json.loads((DATA / f"{release}.json").read_text(encoding="utf-8"))
 
 
-def every() -> list[tuple[str, str]]:
+def all_trees() -> list[tuple[str, str]]:
     """(release, name) of each captured tree."""
-    return [(release, name) for release in RELEASES for name in captured(release)]
+    return [(release, name) for release in RELEASES for name in load_captures(release)]
 
 
 def plant(root: Path, release: str, name: str, *, debugfs: bool = True) -> Path:
     """A captured tree on disk; without ``debugfs`` as others than root see it."""
-    tree = captured(release)[name]
+    tree = load_captures(release)[name]
     for path, content in tree["files"].items():
         if debugfs or not path.startswith("kernel/debug/"):
             file(root, path, content)

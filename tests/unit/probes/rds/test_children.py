@@ -21,10 +21,10 @@ from kprobe_tool.probes.rds.children import connections_hold_namespace
     ],
 )
 def test_connections_hold_namespace(release: str, hold: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing() -> btf.Btf:
+    def fail() -> btf.Btf:
         raise FileNotFoundError
 
-    monkeypatch.setattr(children, "tune_types", nothing)
+    monkeypatch.setattr(children, "tune_types", fail)
     assert connections_hold_namespace(release) is hold
 
 

@@ -14,13 +14,13 @@ from kprobe_tool.probes.skmsg import judge as judge_module
 from kprobe_tool.probes.skmsg.cases import CASES, SocketKind
 from kprobe_tool.probes.skmsg.judge import CaseOutcome, results
 
-from .test_judge import CLOSED, FIXED, IDS, UNFIXED, recorded
+from .test_judge import CLOSED, FIXED, IDS, UNFIXED, load_experiment
 
 
 @pytest.mark.parametrize(("release", "status"), [(UNFIXED, Status.AFFECTED), (FIXED, Status.OK), (CLOSED, Status.OK)])
 @pytest.mark.parametrize("check", IDS)
 def test_real_kernels_have_their_verdicts(release: str, status: Status, check: str) -> None:
-    finding = checks.finding(recorded(release), check)
+    finding = checks.finding(load_experiment(release), check)
     assert finding.status is status
     assert finding.method is Method.PROBE
     json.dumps(finding.evidence)
@@ -32,7 +32,7 @@ def test_checks_and_tests_belong_together() -> None:
 
 def test_tcp_alone_gives_a_verdict_where_ktls_is_not_in_use() -> None:
     """The kernel copies on TCP, and kTLS is not in use: the first is an answer, so the verdict is one."""
-    done = recorded(CLOSED)
+    done = load_experiment(CLOSED)
     tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
     finding = checks.finding(
         replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=False), "skmsg-push-pop-copy"
@@ -42,7 +42,7 @@ def test_tcp_alone_gives_a_verdict_where_ktls_is_not_in_use() -> None:
 
 def test_one_reason_tells_what_was_kept_and_what_is_refused() -> None:
     """The first case that was kept speaks for all of them; what the kernel refuses comes after."""
-    done = recorded(FIXED)
+    done = load_experiment(FIXED)
     finding = checks.finding(done, "skmsg-push-pop-copy")
     found = [each for each in results(done) if each.case.check == "skmsg-push-pop-copy"]
     kept = [each for each in found if each.outcome is CaseOutcome.OK]

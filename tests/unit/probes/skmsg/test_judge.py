@@ -23,13 +23,13 @@ UNFIXED, FIXED, CLOSED = "6.12.43+deb12-amd64", "6.1.0-56-amd64", "7.2.12+deb13-
 IDS = [check.id for check in CHECKS if check.system == "skmsg"]
 
 
-def recorded(release: str) -> CopyBitExperiment:
+def load_experiment(release: str) -> CopyBitExperiment:
     return experiment_of(json.loads((DATA / f"{release}.json").read_text(encoding="utf-8")))
 
 
 @pytest.fixture(params=[UNFIXED, FIXED, CLOSED])
 def done(request: pytest.FixtureRequest) -> CopyBitExperiment:
-    return recorded(request.param)
+    return load_experiment(request.param)
 
 
 def outcomes(done: CopyBitExperiment, socket: SocketKind) -> set[str]:
@@ -45,10 +45,10 @@ def outcomes(done: CopyBitExperiment, socket: SocketKind) -> set[str]:
     ],
 )
 def test_real_kernels_have_their_outcomes(release: str, ktls: str, tcp: str) -> None:
-    found = results(recorded(release))
+    found = results(load_experiment(release))
     assert len(found) == 12
-    assert outcomes(recorded(release), SocketKind.KTLS) == {ktls}
-    assert outcomes(recorded(release), SocketKind.TCP) == {tcp}
+    assert outcomes(load_experiment(release), SocketKind.KTLS) == {ktls}
+    assert outcomes(load_experiment(release), SocketKind.TCP) == {tcp}
 
 
 def last_of(run: Run) -> Record:
@@ -62,7 +62,7 @@ def with_last(run: Run, record: Record) -> Run:
 
 
 def runs(release: str, must: Must) -> Iterator[tuple[CopyBitExperiment, Run]]:
-    done = recorded(release)
+    done = load_experiment(release)
     kind = SocketKind.TCP if release == FIXED else SocketKind.KTLS
     yield from ((done, run) for run in done.runs if run.socket is kind and run.case.must is must)
 
@@ -72,7 +72,10 @@ STALE = list(runs(UNFIXED, Must.NOT_BE_STALE))
 KEPT = list(runs(FIXED, Must.NOT_EXPOSE))
 GONE = list(runs(FIXED, Must.NOT_BE_STALE))
 COPIED = [
-    (done, run) for done in (recorded(UNFIXED), recorded(CLOSED)) for run in done.runs if run.socket is SocketKind.TCP
+    (done, run)
+    for done in (load_experiment(UNFIXED), load_experiment(CLOSED))
+    for run in done.runs
+    if run.socket is SocketKind.TCP
 ]
 
 
@@ -235,7 +238,7 @@ def test_a_bit_that_was_never_set(done: CopyBitExperiment, run: Run) -> None:
 
 
 def without_tls(*, loaded: bool | None) -> CopyBitExperiment:
-    done = recorded(FIXED)
+    done = load_experiment(FIXED)
     tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
     return replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=loaded)
 
@@ -268,12 +271,12 @@ def test_ktls_that_was_not_tried_is_unknown(loaded: bool | None) -> None:
     ],
 )
 def test_only_the_three_controls_close_it(controls: Controls) -> None:
-    done = replace(recorded(FIXED), controls=controls)
+    done = replace(load_experiment(FIXED), controls=controls)
     assert outcomes(done, SocketKind.KTLS) == {"unknown"}
 
 
 def test_the_reason_has_what_the_controls_of_an_odd_ktls_said() -> None:
-    done = replace(recorded(FIXED), controls=Controls(None, "ENOMEM", "EINVAL"))
+    done = replace(load_experiment(FIXED), controls=Controls(None, "ENOMEM", "EINVAL"))
     (reason,) = {each.reason for each in results(done) if each.socket is SocketKind.KTLS}
     assert "tls: ok, sockmap_then_tls: ENOMEM, tls_then_sockmap: EINVAL" in reason
 
@@ -294,5 +297,5 @@ def test_a_symbol_says_whether_the_kernel_has_the_statement(done: CopyBitExperim
 
 
 def test_statement_texts_differ() -> None:
-    texts = {str(statement(recorded(release))["text"]) for release in (UNFIXED, FIXED, CLOSED)}
+    texts = {str(statement(load_experiment(release))["text"]) for release in (UNFIXED, FIXED, CLOSED)}
     assert len(texts) == 3

@@ -67,10 +67,10 @@ def test_elements_of_the_page_cache_without_a_copy_bit_are_exposed(path: Path) -
 
 
 def test_a_kernel_without_btf_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent() -> None:
+    def fail() -> None:
         raise FileNotFoundError(2, "No such file or directory", "/sys/kernel/btf/vmlinux")
 
-    monkeypatch.setattr(btf, "vmlinux", absent)
+    monkeypatch.setattr(btf, "vmlinux", fail)
     with pytest.raises(Error, match=r"^BTF: this kernel has none; a kernel with CONFIG_DEBUG_INFO_BTF=y$"):
         MessageWatch()
 

@@ -48,7 +48,7 @@ texts = st.one_of(
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> bytes:
+def mutated_logs(draw: st.DrawFn) -> bytes:
     """A real log with parts of it cut out, repeated, replaced."""
     data = draw(st.sampled_from(SEEDS))
     for _ in range(draw(st.integers(1, 4))):
@@ -85,7 +85,7 @@ def test_anything_is_explained_or_refused(data: bytes, errno: str | None) -> Non
 
 
 @settings(max_examples=300, deadline=None)
-@given(mutated())
+@given(mutated_logs())
 def test_what_is_nearly_a_log_is_explained_or_refused(data: bytes) -> None:
     explain_anything(data, None)
 

@@ -86,11 +86,11 @@ WRAPPINGS: dict[str, Callable[[str], bytes]] = {
 }
 
 
-def bare(release: str, name: str) -> str:
+def read_log(release: str, name: str) -> str:
     return log(release, name).decode()
 
 
-def essence(diagnosis: Diagnosis) -> Diagnosis:
+def strip_surroundings(diagnosis: Diagnosis) -> Diagnosis:
     """Without what the surroundings tell besides."""
     return replace(diagnosis, errno=None, program=None, truncated=None)
 
@@ -98,25 +98,25 @@ def essence(diagnosis: Diagnosis) -> Diagnosis:
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
 @pytest.mark.parametrize(("release", "name"), LOGS)
 def test_any_wrapping_is_taken_off(release: str, name: str, wrapping: str) -> None:
-    text = bare(release, name)
+    text = read_log(release, name)
     wrapped = WRAPPINGS[wrapping](text)
     assert wrapped != text.encode()
-    expected = essence(explain_bytes(text.encode()))
+    expected = strip_surroundings(explain_bytes(text.encode()))
     assert expected.recognised
-    assert essence(explain_bytes(wrapped)) == expected
+    assert strip_surroundings(explain_bytes(wrapped)) == expected
 
 
 @pytest.mark.parametrize(("release", "name"), LOGS)
 def test_the_last_of_two_logs_is_explained(release: str, name: str) -> None:
     """The last one is told, and the one before it besides; the same one again is the same."""
-    text = bare(release, name)
-    first, second = explain_bytes(bare("6.12.43", "helper-null-key").encode()), explain_bytes(text.encode())
-    found = explain_bytes((bare("6.12.43", "helper-null-key") + "libbpf: trying the next\n" + text).encode())
+    text = read_log(release, name)
+    first, second = explain_bytes(read_log("6.12.43", "helper-null-key").encode()), explain_bytes(text.encode())
+    found = explain_bytes((read_log("6.12.43", "helper-null-key") + "libbpf: trying the next\n" + text).encode())
     assert found.message == second.message
     assert found.path == second.path
     assert first.message in [other.message for other in found.others]
     again = explain_bytes((text + text).encode())
-    assert essence(again) == essence(second)
+    assert strip_surroundings(again) == strip_surroundings(second)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-HOST = Path(__file__).parent / "host"
+TESTS = Path(__file__).parent
+HOST = TESTS / "host"
+
+# pytest explains the asserts of test modules and conftests by itself, those of what they import only if told so.
+pytest.register_assert_rewrite(
+    *(f"tests.{path.stem}" for path in TESTS.iterdir() if path.stem not in {"conftest", "__init__"})
+)
 
 
 def pytest_configure() -> None:

@@ -11,12 +11,12 @@ from kprobe_tool.probes.verifier.floor.judge import Oldest
 from kprobe_tool.probes.verifier.floor.uses import (
     Stage,
     Use,
-    attach_type,
-    helper,
-    named_kfunc,
-    of_feature,
-    of_map_flags,
-    of_map_type,
+    attach_type_use,
+    feature_use,
+    helper_use,
+    kfunc_use,
+    map_flag_uses,
+    map_type_use,
 )
 
 from ..corpus.asm import assemble
@@ -35,7 +35,7 @@ CALLS = {insn.BPF_PSEUDO_CALL: features.FUNCTIONS, insn.BPF_PSEUDO_KFUNC_CALL: f
 def find_oldest(program: Program) -> Oldest:
     """The oldest kernel that can load a program of the corpus."""
     if program.text:
-        return judge.loads(set(uses_of_text(program)))
+        return judge.oldest_to_load(set(uses_of_text(program)))
     floor = judge.floor(str(object_file(program.source)))
     (found,) = [each for each in floor.programs if each.program.name == program.name.replace("-", "_")]
     return found.load
@@ -47,10 +47,10 @@ def uses_of_text(program: Program) -> Iterator[Use]:
 
     def resolve(kind: str, name: str) -> int:
         if kind == "kfunc":
-            named.append(named_kfunc(name, Stage.LOAD))
+            named.append(kfunc_use(name, Stage.LOAD))
         elif kind == "map":
             map_type, _, _, _, flags = MAPS[name]
-            named.extend([of_map_type(map_type), *of_map_flags(flags)])
+            named.extend([map_type_use(map_type), *map_flag_uses(flags)])
         return 1
 
     code = instructions.decode(assemble(program.text, resolve))
@@ -59,15 +59,15 @@ def uses_of_text(program: Program) -> Iterator[Use]:
         yield Use("program type", program.prog_type, table.PROGRAM_TYPES[program.prog_type], Stage.LOAD)
     if program.expected_attach_type in range(1, len(table.ATTACH_TYPES)):
         # The table is in the order of their numbers.
-        yield attach_type(program.prog_type, list(table.ATTACH_TYPES)[program.expected_attach_type])
+        yield attach_type_use(program.prog_type, list(table.ATTACH_TYPES)[program.expected_attach_type])
     if program.prog_flags & SLEEPABLE:
-        yield of_feature("program flag", features.PROGRAM_FLAGS["SEC_SLEEPABLE"])
+        yield feature_use("program flag", features.PROGRAM_FLAGS["SEC_SLEEPABLE"])
     if instructions.has_loop(code):
-        yield of_feature("instruction", features.LOOPS)
+        yield feature_use("instruction", features.LOOPS)
     for each in code:
-        for feature in instructions.of_instruction(each):
-            yield of_feature("instruction", feature)
+        for feature in instructions.features_of(each):
+            yield feature_use("instruction", feature)
         if each.code == insn.CALL:
-            yield of_feature("instruction", CALLS[each.src]) if each.src in CALLS else helper(each.imm)
+            yield feature_use("instruction", CALLS[each.src]) if each.src in CALLS else helper_use(each.imm)
         elif each.code == insn.LD_IMM64 and each.src in LOADS:
-            yield of_feature("instruction", LOADS[each.src])
+            yield feature_use("instruction", LOADS[each.src])

@@ -184,7 +184,7 @@ def test_messages_read_while_they_come_are_all_counted(watch: MessageWatch) -> N
                 os._exit(0)
         ended = TargetProcess(child)
         with ended:
-            events, counters = collect(watch, Limits(lambda: "target-gone" if ended.gone() else None))
+            events, counters = collect(watch, Limits(lambda: "target-gone" if ended.has_ended() else None))
         os.waitpid(child, 0)
     assert counters.seen == SENT
     assert (counters.emitted, counters.seen) == (len(events), counters.emitted + counters.dropped)
@@ -214,10 +214,10 @@ def test_duration_ends_the_watch(watch: MessageWatch) -> None:
 def test_a_target_that_ended_is_gone() -> None:
     child = subprocess.Popen(["sleep", "60"])
     with TargetProcess(child.pid) as target:
-        assert not target.gone()
+        assert not target.has_ended()
         child.kill()
         child.wait()
-        assert target.gone()
+        assert target.has_ended()
 
 
 def test_nobody_gets_one_line() -> None:

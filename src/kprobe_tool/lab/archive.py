@@ -198,8 +198,8 @@ class Archive:
         unpacked = tmp / "unpacked"
         for deb in sorted(tmp.glob("*.deb")):
             _run(["dpkg-deb", "-x", str(deb), str(unpacked)])
-        modules = _first(unpacked / "lib/modules" / offer.release, unpacked / "usr/lib/modules" / offer.release)
-        image = _first(unpacked / "boot" / f"vmlinuz-{offer.release}", modules / "vmlinuz")
+        modules = _first_path(unpacked / "lib/modules" / offer.release, unpacked / "usr/lib/modules" / offer.release)
+        image = _first_path(unpacked / "boot" / f"vmlinuz-{offer.release}", modules / "vmlinuz")
 
         kernel = tmp / "kernel"
         (kernel / "boot").mkdir(parents=True)
@@ -304,7 +304,7 @@ class Archive:
             yield
 
 
-def _first(*paths: Path) -> Path:
+def _first_path(*paths: Path) -> Path:
     for path in paths:
         if path.exists():
             return path

@@ -106,7 +106,7 @@ def from_distribution() -> Any | None:
 
 def load_error(subject: str, error: Exception) -> Error:
     """Why bcc is there and cannot be used. dlopen(3) has words for that and no errno, also where memory is short."""
-    if isinstance(error, OSError) and not memory.room(LIBRARY_SPACE, COMPILE_SPACE):
+    if isinstance(error, OSError) and not memory.has_room(LIBRARY_SPACE, COMPILE_SPACE):
         return Error(subject, errno=errnos.ENOMEM, hint=MEMORY_HINT)
     return Error(subject, str(error), hint=HINT)
 
@@ -185,7 +185,7 @@ class Object(Closing):
         self.name = name
         self._fds: list[int] = []
         bcc = load().module
-        if not memory.room(COMPILE_SPACE, COMPILE_SPACE):
+        if not memory.has_room(COMPILE_SPACE, COMPILE_SPACE):
             # Where LLVM gets none it ends the process.
             raise Error(f"BPF program {name}", errno=errnos.ENOMEM, hint=MEMORY_HINT)
         self._lib = bcc.lib

@@ -6,7 +6,7 @@ from __future__ import annotations
 import mmap
 
 
-def room(space: int, data: int) -> bool:
+def has_room(space: int, data: int) -> bool:
     """Whether there is room for so many bytes of address space (RLIMIT_AS), and of writable memory (RLIMIT_DATA).
 
     The kernel is asked, by mappings that are given up at once (mm/mmap.c may_expand_vm(), security/commoncap.c

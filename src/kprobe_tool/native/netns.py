@@ -124,7 +124,7 @@ def from_path(path: str, *, name: str | None = None, pid: int | None = None) -> 
     return Netns(status.st_dev, status.st_ino, name=name, pid=pid, path=path)
 
 
-def of_ip_netns() -> Iterator[Netns]:
+def list_named() -> Iterator[Netns]:
     """The namespaces that ip-netns(8) lists; files there that are no namespace (any more) are passed over."""
     try:
         names = sorted(os.listdir(NAMED))
@@ -137,7 +137,7 @@ def of_ip_netns() -> Iterator[Netns]:
             continue
 
 
-def of_processes(hidden: list[int]) -> Iterator[Netns]:
+def list_by_process(hidden: list[int]) -> Iterator[Netns]:
     """The namespaces of all processes. Pids whose namespace we may not see are added to ``hidden``.
 
     For those Linux 5.10 answers with the link itself where it should refuse: taking exec_update_lock leaves 0 where
@@ -159,18 +159,18 @@ def of_processes(hidden: list[int]) -> Iterator[Netns]:
         yield Netns(status.st_dev, status.st_ino, pid=pid, path=path)
 
 
-def of_open_files() -> Iterator[Netns]:
+def list_by_open_file() -> Iterator[Netns]:
     """Namespaces that a process keeps by an open file only.
 
     A file opened through a bind mount that is gone by now reads as ``/`` (fs/d_path.c: the name of an nsfs file is
     made up, unless it is the root of its mount). So does the root of any other file system that was unmounted.
     """
-    return from_foreign_paths(
+    return list_foreign(
         [path for pid in pids() for path, target in fd_targets(pid) if target == "/" or target.startswith("net:[")]
     )
 
 
-def of_mounts() -> Iterator[Netns]:
+def list_by_mount() -> Iterator[Netns]:
     """Namespaces bound to a path anywhere in our mount namespace, as container runtimes do."""
     paths = []
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
@@ -178,10 +178,10 @@ def of_mounts() -> Iterator[Netns]:
             words = line.split()
             if len(words) > 4 and words[3].startswith("net:["):
                 paths.append(unescape_mount(words[4]))
-    return from_foreign_paths(paths)
+    return list_foreign(paths)
 
 
-def from_foreign_paths(paths: Sequence[str]) -> Iterator[Netns]:
+def list_foreign(paths: Sequence[str]) -> Iterator[Netns]:
     """The namespaces behind those of the paths that lead to one.
 
     Looked at in a child that can be left behind: the way to a path can lead through a dead file server, and not every
@@ -209,7 +209,7 @@ def open_ns_id(ns_id: int) -> int:
     return fd
 
 
-def of_listns() -> Iterator[Netns]:
+def list_by_listns() -> Iterator[Netns]:
     """Namespaces by listns(2), which sees those that only an open file keeps. Nothing on older kernels."""
     if syscall.number("listns") is None:
         return

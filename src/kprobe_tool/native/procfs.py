@@ -131,7 +131,7 @@ def implemented_symbols(names: Set[str]) -> frozenset[str]:
     sys_ni_syscall, where addresses are to be seen.
     """
     found: dict[str, int] = {}
-    nowhere = 0
+    ni_syscall = 0
     with open(KALLSYMS, encoding="utf-8", errors="backslashreplace") as file:
         for line in file:
             words = line[:KALLSYMS_LINE_MAX].split()
@@ -140,8 +140,8 @@ def implemented_symbols(names: Set[str]) -> frozenset[str]:
             if words[2] in names and words[1] not in {"W", "w"}:
                 found[words[2]] = int(words[0], 16)
             elif words[2] == NI_SYSCALL:
-                nowhere = int(words[0], 16)
-    return frozenset(name for name, address in found.items() if address == 0 or address != nowhere)
+                ni_syscall = int(words[0], 16)
+    return frozenset(name for name, address in found.items() if address == 0 or address != ni_syscall)
 
 
 def unescape_mount(field: str) -> str:

@@ -21,12 +21,12 @@ def flag() -> Iterator[Callable[[], signal.Signals | None]]:
     seen: list[signal.Signals] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}
 
-    def note(number: int, frame: FrameType | None) -> None:
+    def set_flag(number: int, frame: FrameType | None) -> None:
         seen.append(signal.Signals(number))
         signal.signal(number, before[signal.Signals(number)])
 
     for number in SIGNALS:
-        signal.signal(number, note)
+        signal.signal(number, set_flag)
     failed = True
     try:
         yield lambda: seen[-1] if seen else None

@@ -120,8 +120,8 @@ def missing(choices: Choices, items: Mapping[str, Item]) -> tuple[Item, ...]:
     for choice in choices:
         each = [items[name] for name in choice]
         if not any(item.available for item in each):
-            untold = [item for item in each if item.available is None]
-            found += untold[:1] or each
+            undetermined = [item for item in each if item.available is None]
+            found += undetermined[:1] or each
     return tuple(found)
 
 

@@ -31,7 +31,7 @@ def enter_hint(error: OSError) -> str | None:
 def current() -> Netns:
     """The namespace this process runs in, with its ip-netns(8) name where it has one."""
     here = netns.current()
-    names = {space.identity: space.name for space in netns.of_ip_netns()}
+    names = {space.identity: space.name for space in netns.list_named()}
     return here._replace(name=names.get(here.identity))
 
 
@@ -87,11 +87,11 @@ def find_all() -> tuple[list[Netns], list[Error]]:
     here = netns.current()
     sources: tuple[Iterable[Netns], ...] = (
         [here],
-        netns.of_ip_netns(),
-        netns.of_processes(hidden),
-        netns.of_mounts(),
-        netns.of_open_files(),
-        netns.of_listns(),
+        netns.list_named(),
+        netns.list_by_process(hidden),
+        netns.list_by_mount(),
+        netns.list_by_open_file(),
+        netns.list_by_listns(),
     )
     for source in sources:
         for space in source:

@@ -22,7 +22,7 @@ def versions() -> dict[str, str | None]:
         "python": platform.python_version(),
     }
     for name in LIBRARIES:
-        found[name] = of_library(name)
+        found[name] = library_version(name)
     found["bcc"] = version_or_none(lambda: bcc.load().version)
     found["libbpf"] = version_or_none(libbpf.version)
     return found
@@ -35,7 +35,7 @@ def version_or_none(version: Callable[[], str]) -> str | None:
         return None
 
 
-def of_library(name: str) -> str | None:
+def library_version(name: str) -> str | None:
     """Of an installed distribution of Python."""
     from importlib import metadata
 

@@ -100,5 +100,5 @@ def test_what_hangs_all_the_same_is_left_behind(dead_fuse: str, monkeypatch: pyt
         return look(path)
 
     monkeypatch.setattr(netns, "from_path_or_none", ask_the_server)
-    found = list(netns.from_foreign_paths([dead_fuse, f"/proc/{os.getpid()}/ns/net"]))
+    found = list(netns.list_foreign([dead_fuse, f"/proc/{os.getpid()}/ns/net"]))
     assert [space.identity for space in found] == [own.identity]

@@ -297,11 +297,11 @@ def test_a_namespace_behind_an_open_file_only_is_found(traffic: Traffic, kernel:
     inode = os.fstat(fd).st_ino
     ip("netns", "del", name)
     try:
-        spaces = list(netns.of_open_files())
+        spaces = list(netns.list_by_open_file())
         assert inode in {space.inode for space in spaces}
         assert document("--netns", str(inode))["errors"] == []
         # listns(2) finds it as well, where the kernel has that.
-        listed = {space.inode for space in netns.of_listns()}
+        listed = {space.inode for space in netns.list_by_listns()}
         assert (inode in listed) == bool(listed)
         assert bool(listed) == ("__x64_sys_listns" in Path("/proc/kallsyms").read_text())
     finally:

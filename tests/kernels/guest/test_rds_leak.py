@@ -121,7 +121,7 @@ def test_lists_of_rds_tcp_are_inconclusive_without_it(modprobe: Callable[..., No
 
 
 def namespaces() -> set[int]:
-    return {space.inode for space in netns.of_processes([])}
+    return {space.inode for space in netns.list_by_process([])}
 
 
 LIMIT = Path("/proc/sys/user/max_net_namespaces")

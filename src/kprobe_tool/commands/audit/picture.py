@@ -110,7 +110,7 @@ def counts(audited: AuditRun) -> Iterator[Line]:
     systems = ", ".join(f"{system} {number}" for system, number in ok.items())
     yield from as_spans(wrap_text(systems, COUNTS, count_label("ok", sum(ok.values()))))
     absent = audited.with_bucket(Status.NOT_APPLICABLE.value)
-    yield from as_spans(wrap_text(", ".join(why_absent(absent)), COUNTS, count_label("n/a", len(absent))))
+    yield from as_spans(wrap_text(", ".join(absence_reasons(absent)), COUNTS, count_label("n/a", len(absent))))
     waived = audited.with_bucket(WAIVED)
     if waived:
         why = "; ".join(
@@ -133,7 +133,7 @@ def count_label(what: str, number: int) -> str:
     return f"{what:<8}{number:>3}   "
 
 
-def why_absent(results: Sequence[AuditedCheck]) -> Iterator[str]:
+def absence_reasons(results: Sequence[AuditedCheck]) -> Iterator[str]:
     """Each system whose checks do not apply, with how many they are and the beginning of the commonest reason."""
     reasons: dict[str, Counter[str]] = {}
     for each in results:

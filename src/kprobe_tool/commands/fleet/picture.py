@@ -68,11 +68,11 @@ def outlier_row(outlier: Outlier) -> Row:
         "id": outlier.check,
         "release": outlier.release,
         "usual": f"{outlier.usual} ({outlier.agreeing})",
-        "others": "; ".join(f"{status}: {some(names)}" for status, names in by_status.items()),
+        "others": "; ".join(f"{status}: {name_some(names)}" for status, names in by_status.items()),
     }
 
 
-def some(names: Sequence[str]) -> str:
+def name_some(names: Sequence[str]) -> str:
     """``web1, web2 and 3 more``."""
     rest = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")

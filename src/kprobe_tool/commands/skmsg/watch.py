@@ -111,7 +111,7 @@ def run(filters: MessageFilter, method: AttachMethod | None, limits: Limits, out
             note_reader()
             if stopped() is not None:
                 return "signal"
-            return "target-gone" if target is not None and target.gone() else None
+            return "target-gone" if target is not None and target.has_ended() else None
 
         boot, exposed = boot_time(), 0
         feed = watch.feed(replace(limits, over=over))

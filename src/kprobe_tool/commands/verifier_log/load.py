@@ -70,11 +70,11 @@ def load_programs(
     if raw:
         if number is None:
             raise click.UsageError("--raw instructions have no section that tells a type; give it with --type")
-        yield load.of_instructions(path, number, level, licence)
+        yield load.load_instructions(path, number, level, licence)
     elif load.is_object(path):
-        yield from load.of_object(path, wanted, number, level)
+        yield from load.load_object(path, wanted, number, level)
     elif path.endswith((".c", ".h")):
-        yield from load.of_source(path, wanted, number, level)
+        yield from load.load_source(path, wanted, number, level)
     else:
         raise Error(
             path, "is no ELF object and no C file", hint="instructions as bytes or hexadecimal need --raw and --type"

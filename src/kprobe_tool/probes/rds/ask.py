@@ -136,7 +136,7 @@ def kernel_leaks() -> bool | None:
     That other socket is bound: RDS_INFO_SOCKETS, the older option that every kernel has, does not list unbound ones.
     """
 
-    def stranger(request: Request) -> Request:
+    def serve_stranger(request: Request) -> Request:
         sched.unshare_netns()
         link.loopback_up()
         strangers.append(rds.open_socket())
@@ -150,7 +150,7 @@ def kernel_leaks() -> bool | None:
 
     strangers: list[socket.socket] = []
     try:
-        with Child(stranger, time.monotonic() + STRANGER_DEADLINE) as child, rds.open_socket() as sock:
+        with Child(serve_stranger, time.monotonic() + STRANGER_DEADLINE) as child, rds.open_socket() as sock:
             found = child.ask()
             return found["inode"] in inodes(sock) if found["control"] else None
     except OSError:

@@ -149,7 +149,7 @@ class Owner:
         (net/rds/threads.c, rds_queue_reconnect(); net/rds/tcp.c, rds_tcp_tune()). So ours is the larger one, and it
         is the silent peer that connects (net/rds/tcp_connect.c, rds_tcp_state_change()).
         """
-        if not self.has("RDS_INFO_TCP_SOCKETS"):
+        if not self.has_option("RDS_INFO_TCP_SOCKETS"):
             return {"detail": "rds_tcp is not loaded"}
         if "PACKET" not in procfs.protocols():
             return {"detail": "AF_PACKET is not there"}
@@ -170,7 +170,7 @@ class Owner:
             return {"detail": "nothing came into the retransmit queue"}
         return {"detail": MADE}
 
-    def has(self, optname: str) -> bool:
+    def has_option(self, optname: str) -> bool:
         """Whether the kernel has this option right now."""
         try:
             rds.bytes_needed(self.sockets[0].fileno(), rds_info.OPTIONS[optname])

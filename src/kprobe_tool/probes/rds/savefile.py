@@ -99,7 +99,7 @@ def optional(kind: type[T], value: Any, what: str) -> T | None:
     return None if value is None else expect(kind, value, what)
 
 
-def every(value: Any, what: str, parse_item: Callable[[dict[str, Any]], T]) -> list[T]:
+def parse_list(value: Any, what: str, parse_item: Callable[[dict[str, Any]], T]) -> list[T]:
     return [parse_item(expect(dict, item, what)) for item in expect(list, value, what)]
 
 
@@ -113,15 +113,15 @@ def parse(document: Any) -> tuple[Capture, dict[str, object]]:
     host: dict[str, object] = {
         key: optional(str, value, key) for key, value in expect(dict, document["host"], "host").items()
     }
-    selected = every(document["selected"], "selected", parse_netns)
+    selected = parse_list(document["selected"], "selected", parse_netns)
     spaces = {space.inode: space for space in selected}
     return (
         Capture(
-            readings=every(document["readings"], "readings", lambda item: parse_reading(item, spaces)),
+            readings=parse_list(document["readings"], "readings", lambda item: parse_reading(item, spaces)),
             selected=selected,
             leaking=optional(bool, document["leaking"], "leaking"),
             local_addresses=dict(
-                every(
+                parse_list(
                     document["local_addresses"],
                     "local_addresses",
                     lambda item: (
@@ -133,16 +133,16 @@ def parse(document: Any) -> tuple[Capture, dict[str, object]]:
                 )
             ),
             holders=dict(
-                every(
+                parse_list(
                     document["holders"],
                     "holders",
                     lambda item: (
                         expect(int, item["inode"], "inode"),
-                        every(item["processes"], "processes", parse_process),
+                        parse_list(item["processes"], "processes", parse_process),
                     ),
                 )
             ),
-            errors=every(document["errors"], "errors", parse_error),
+            errors=parse_list(document["errors"], "errors", parse_error),
         ),
         host,
     )
@@ -176,7 +176,7 @@ def parse_error(item: dict[str, Any]) -> Error:
 
 def parse_reading(item: dict[str, Any], spaces: Mapping[int, Netns]) -> Reading:
     inode = optional(int, item["netns"], "netns")
-    answers = every(item["answers"], "answers", parse_answer)
+    answers = parse_list(item["answers"], "answers", parse_answer)
     return Reading(
         netns=None if inode is None else spaces[inode],
         answers={answer.option.name: answer for answer in answers},

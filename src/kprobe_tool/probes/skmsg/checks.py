@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kprobe_tool.checks import Finding, Method, Status
 from kprobe_tool.probes.skmsg.experiment import CopyBitExperiment, experiment
-from kprobe_tool.probes.skmsg.judge import CaseOutcome, Result, controls_row, of_check, results, statement
+from kprobe_tool.probes.skmsg.judge import CaseOutcome, Result, controls_row, results, results_of_check, statement
 
 
 def check(check_id: str) -> Finding:
@@ -21,7 +21,7 @@ def names(found: Sequence[Result]) -> str:
 
 def finding(done: CopyBitExperiment, check: str) -> Finding:
     """The worst of the check's cases; what was refused by the kernel is as good as what was done right."""
-    found = of_check(results(done), check)
+    found = results_of_check(results(done), check)
     by_outcome = {outcome: [result for result in found if result.outcome is outcome] for outcome in CaseOutcome}
     evidence = {
         "results": [

@@ -199,5 +199,5 @@ def controls_row(done: CopyBitExperiment) -> Mapping[str, object] | None:
     return None if done.controls is None else {**vars(done.controls), "closed": done.controls.closed}
 
 
-def of_check(found: Sequence[Result], check: str) -> list[Result]:
+def results_of_check(found: Sequence[Result], check: str) -> list[Result]:
     return [result for result in found if result.case.check == check]

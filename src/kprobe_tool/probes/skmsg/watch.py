@@ -159,7 +159,7 @@ class TargetProcess(Closing):
             raise Error(f"pid {pid}", errno=error.errno) from error
         self.pid = pid
 
-    def gone(self) -> bool:
+    def has_ended(self) -> bool:
         """A pidfd is readable when its process has ended (kernel/fork.c, pidfd_poll())."""
         poll = select.poll()
         poll.register(self.fd, select.POLLIN)

@@ -126,7 +126,7 @@ def choose(path: str, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
     return [name for name in names if not wanted or name in wanted]
 
 
-def of_object(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Iterator[LoadResult | Error]:
+def load_object(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Iterator[LoadResult | Error]:
     """Each program of an ELF object, loaded alone. Raises Error."""
     from kprobe_tool.native import libbpf
 
@@ -189,7 +189,7 @@ def libbpf_error(subject: str, number: int, messages: Sequence[str]) -> Error:
     )
 
 
-def of_source(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Sequence[LoadResult | Error]:
+def load_source(path: str, wanted: Sequence[str], prog_type: int | None, level: int) -> Sequence[LoadResult | Error]:
     """Each function of a C file for bcc, loaded alone, in a process that LLVM may end. Raises Error."""
     source = text(files.read(path, FILE_MAX))
     line = pinned_table(source)
@@ -228,12 +228,12 @@ def compile_and_load(
         bpf.confine()
         with bcc.Object(os.path.abspath(path), noise=noise) as module:
             names = choose(path, module.functions(), wanted)
-            return [of_function(path, module, name, prog_type, level) for name in names]
+            return [load_function(path, module, name, prog_type, level) for name in names]
     except Error as error:
         return compile_error(path, error)
 
 
-def of_function(path: str, module: bcc.Object, name: str, prog_type: int | None, level: int) -> LoadResult | Error:
+def load_function(path: str, module: bcc.Object, name: str, prog_type: int | None, level: int) -> LoadResult | Error:
     prefix = next((prefix for prefix in PREFIXES if name.startswith(prefix)), None)
     kind = prog_type if prog_type is not None else TYPES[PREFIXES[prefix]] if prefix else None
     if kind is None:
@@ -286,7 +286,7 @@ def instructions(path: str, data: bytes) -> bytes:
     return data
 
 
-def of_instructions(path: str, prog_type: int, level: int, licence: str) -> LoadResult | Error:
+def load_instructions(path: str, prog_type: int, level: int, licence: str) -> LoadResult | Error:
     """Bare instructions. Raises Error."""
     insns = instructions(path, files.read(path, FILE_MAX))
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kprobe_tool.cli import run
-from kprobe_tool.commands.fleet.picture import some
+from kprobe_tool.commands.fleet.picture import name_some
 from kprobe_tool.errors import ExitCode
 
 from .test_merge import report, write
@@ -49,7 +49,7 @@ def test_people_read_checks_outliers_and_hosts(tmp_path: Path, capsys: Capsys) -
     [(["b0"], "b0"), ([f"b{number}" for number in range(8)], "b0, b1, b2, b3, b4 and 3 more")],
 )
 def test_many_hosts_are_not_all_named(names: list[str], text: str) -> None:
-    assert some(names) == text
+    assert name_some(names) == text
 
 
 @pytest.mark.parametrize(

@@ -100,15 +100,15 @@ class Clone3(Recipe):
     def oversized_call(self, place: int) -> Call:
         return clone3.clone3_raw(page(place, INVALID), len(page(place)))
 
-    def company(self, size: int) -> int:
+    def failing_flags(self, size: int) -> int:
         """What makes each of clone3()'s reasons to fail count."""
         return sched.CLONE_PIDFD | (sched.CLONE_INTO_CGROUP if size >= clone3.SIZE_VER2 else 0)
 
     def controls(self, size: int) -> Sequence[Control]:
         expected = self.accepted if size >= clone3.SIZE_VER1 else CANNOT_FORK | {errnos.EFAULT}
         return (
-            Control(clone3.clone3(self.company(size), size), expected, "an existing pid and a bad pidfd"),
-            Control(clone3.clone3(self.company(size) | 1 << 63, size), self.refused, "unknown flag bit 63"),
+            Control(clone3.clone3(self.failing_flags(size), size), expected, "an existing pid and a bad pidfd"),
+            Control(clone3.clone3(self.failing_flags(size) | 1 << 63, size), self.refused, "unknown flag bit 63"),
         )
 
     def flag_call(self, field: Field, bits: int, size: int) -> Call:
@@ -117,10 +117,10 @@ class Clone3(Recipe):
     def bit_combinations(self, field: Field, flag: Flag, size: int) -> Iterator[int]:
         for_thread = flag.value == sched.CLONE_THREAD
         for bits in super().bit_combinations(field, flag, size):
-            yield bits | self.company(size)
+            yield bits | self.failing_flags(size)
             if for_thread and size >= clone3.SIZE_VER1:
                 # Threads have pidfds since Linux v6.9 only: before, the taken pid and the cgroup are to fail.
-                yield bits | (self.company(size) & ~sched.CLONE_PIDFD)
+                yield bits | (self.failing_flags(size) & ~sched.CLONE_PIDFD)
 
     def judge(self, field: Field, bits: int, answer: CallAnswer) -> FlagResult:
         if answer.signal is None and answer.errno == errnos.EFAULT and bits & sched.CLONE_PIDFD:

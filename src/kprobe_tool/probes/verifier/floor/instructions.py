@@ -48,19 +48,19 @@ def decode(data: bytes) -> list[DecodedInsn]:
     return [DecodedInsn(code, regs >> shift & 0xF, off, imm) for code, regs, off, imm in iter_unpack("=BBhi", whole)]
 
 
-def of_instruction(each: DecodedInsn) -> Iterator[Feature]:
+def features_of(each: DecodedInsn) -> Iterator[Feature]:
     """What an instruction itself needs, besides what it refers to."""
     if each.kind in JUMPS:
-        yield from of_jump(each)
+        yield from jump_features(each)
     elif each.kind == insn.BPF_LDX and each.mode == insn.BPF_MEMSX:
         yield features.SIGNED_LOAD
     elif each.kind == insn.BPF_STX and each.mode == insn.BPF_ATOMIC:
-        yield from of_atomic(each)
+        yield from atomic_features(each)
     elif each.kind in {insn.BPF_ALU, insn.BPF_ALU64}:
-        yield from of_arithmetic(each)
+        yield from arithmetic_features(each)
 
 
-def of_jump(each: DecodedInsn) -> Iterator[Feature]:
+def jump_features(each: DecodedInsn) -> Iterator[Feature]:
     if each.kind == insn.BPF_JMP32 and each.op == insn.BPF_JA:
         yield features.GOTOL
     elif each.op == insn.BPF_JCOND:
@@ -73,7 +73,7 @@ def of_jump(each: DecodedInsn) -> Iterator[Feature]:
         yield features.JUMP_IF_LESS
 
 
-def of_atomic(each: DecodedInsn) -> Iterator[Feature]:
+def atomic_features(each: DecodedInsn) -> Iterator[Feature]:
     if each.imm in ORDERED:
         yield features.ACQUIRE
     elif each.imm in EXCHANGES:
@@ -84,7 +84,7 @@ def of_atomic(each: DecodedInsn) -> Iterator[Feature]:
         yield features.FETCH
 
 
-def of_arithmetic(each: DecodedInsn) -> Iterator[Feature]:
+def arithmetic_features(each: DecodedInsn) -> Iterator[Feature]:
     if each.op == insn.BPF_END and each.kind == insn.BPF_ALU64:
         yield features.BSWAP
     elif each.op in {insn.BPF_DIV, insn.BPF_MOD} and each.off:

@@ -84,11 +84,11 @@ def oldest(uses: Iterable[Use], stages: Sequence[Stage]) -> Oldest:
     return Oldest(release, forced, tuple(sorted(unknown, key=lambda use: (use.kind, use.name))))
 
 
-def loads(uses: Iterable[Use]) -> Oldest:
+def oldest_to_load(uses: Iterable[Use]) -> Oldest:
     return oldest(uses, (Stage.LOAD,))
 
 
-def attaches(uses: Iterable[Use]) -> Oldest:
+def oldest_to_attach(uses: Iterable[Use]) -> Oldest:
     return oldest(uses, (Stage.LOAD, Stage.ATTACH))
 
 
@@ -117,11 +117,11 @@ def floor(path: str) -> Floor:
         raise Error(path, "holds no BPF program")
     return Floor(
         path,
-        loads(uses),
-        attaches(uses),
+        oldest_to_load(uses),
+        oldest_to_attach(uses),
         Licence(licence, tuple(sorted(filter(needs_gpl, uses), key=lambda use: (use.kind, use.name)))),
         tuple(
-            ProgramFloor(program, loads([*program.uses, *maps]), attaches([*program.uses, *maps]))
+            ProgramFloor(program, oldest_to_load([*program.uses, *maps]), oldest_to_attach([*program.uses, *maps]))
             for program in programs
         ),
         tuple(sorted(uses, key=lambda use: (tuple(-part for part in age(use)), use.kind, use.name))),

@@ -74,22 +74,22 @@ class Function:
     size: int = 0
 
 
-def of_feature(kind: str, feature: Feature, stage: Stage = Stage.LOAD) -> Use:
+def feature_use(kind: str, feature: Feature, stage: Stage = Stage.LOAD) -> Use:
     name, since = feature
     return Use(kind, name, since, stage)
 
 
-def helper(number: int) -> Use:
+def helper_use(number: int) -> Use:
     name, since = table.HELPERS.get(number, (f"#{number}", None))
     return Use("helper", name, since, Stage.LOAD)
 
 
-def named_kfunc(name: str, stage: Stage) -> Use:
+def kfunc_use(name: str, stage: Stage) -> Use:
     """A kfunc; some have a suffix in the program that is not in the kernel (___FLAVOUR, as libbpf takes it)."""
     return Use("kfunc", name, table.KFUNCS.get(name.partition("___")[0]), stage)
 
 
-def of_section_name(section: str) -> tuple[str | None, list[Use]]:
+def section_uses(section: str) -> tuple[str | None, list[Use]]:
     """The type of a section's programs, and what that and the way to attach them need."""
     bare = section.removeprefix("?")
     for prefix, kind, attach, flags in table.SECTIONS:
@@ -97,16 +97,16 @@ def of_section_name(section: str) -> tuple[str | None, list[Use]]:
         if bare == stem or (prefix.endswith("+") and bare.startswith(f"{stem}/")):
             uses = [Use("program type", kind, table.PROGRAM_TYPES.get(kind), Stage.LOAD)]
             uses += [
-                of_feature("program flag", features.PROGRAM_FLAGS[flag])
+                feature_use("program flag", features.PROGRAM_FLAGS[flag])
                 for flag in flags & features.PROGRAM_FLAGS.keys()
             ]
             if attach:
-                uses.append(attach_type(kind, attach, optional="SEC_ATTACHABLE_OPT" in flags))
+                uses.append(attach_type_use(kind, attach, optional="SEC_ATTACHABLE_OPT" in flags))
             return kind, uses
     return None, [Use("section", section, None, Stage.LOAD)]
 
 
-def attach_type(prog_type: str, name: str, *, optional: bool = False) -> Use:
+def attach_type_use(prog_type: str, name: str, *, optional: bool = False) -> Use:
     """A way to attach. ``optional``: libbpf leaves it out of the load where the kernel does not take it."""
     if name in features.NOT_NEEDED:
         stage = Stage.OPTIONAL
@@ -115,12 +115,12 @@ def attach_type(prog_type: str, name: str, *, optional: bool = False) -> Use:
     return Use("attach type", name, table.ATTACH_TYPES.get(name), stage)
 
 
-def of_map_type(number: int) -> Use:
+def map_type_use(number: int) -> Use:
     name, since = table.MAP_TYPES.get(number, (f"#{number}", None))
     return Use("map type", name, since, Stage.LOAD)
 
 
-def of_map_flags(flags: int) -> Iterator[Use]:
+def map_flag_uses(flags: int) -> Iterator[Use]:
     while flags:
         bit = flags & -flags
         flags ^= bit
@@ -162,7 +162,7 @@ class ObjectUses:
         return None if section is None else section.data.partition(b"\0")[0].decode(errors="backslashreplace")
 
     @cached_property
-    def relocated(self) -> dict[tuple[int, int], Symbol]:
+    def relocation_targets(self) -> dict[tuple[int, int], Symbol]:
         """What an instruction refers to, by its section and number."""
         return {
             (section.info, each.offset // insn.INSN_SIZE): self.symbols[each.symbol]
@@ -173,11 +173,11 @@ class ObjectUses:
         }
 
     @cached_property
-    def looked_at(self) -> frozenset[str]:
+    def addressed_symbols(self) -> frozenset[str]:
         """External symbols whose address a program takes: how it asks whether the kernel has them."""
         return frozenset(
             symbol.name
-            for (number, place), symbol in self.relocated.items()
+            for (number, place), symbol in self.relocation_targets.items()
             if symbol.section == elf.SHN_UNDEF
             and place < len(self.code[number])
             and self.code[number][place].code == insn.LD_IMM64
@@ -185,7 +185,7 @@ class ObjectUses:
 
     def stage_of(self, symbol: Symbol) -> Stage:
         """A weak symbol need not be there, where the program asks first."""
-        return Stage.OPTIONAL if symbol.bind == elf.STB_WEAK and symbol.name in self.looked_at else Stage.LOAD
+        return Stage.OPTIONAL if symbol.bind == elf.STB_WEAK and symbol.name in self.addressed_symbols else Stage.LOAD
 
     def function_at(self, section: int, insn_number: int) -> tuple[int, int]:
         """The function that an instruction is in: the last one that begins before."""
@@ -201,14 +201,14 @@ class ObjectUses:
         body = code[start:end]
         found = Function(size=len(body))
         if instructions.has_loop(body):
-            found.uses.add(of_feature("instruction", features.LOOPS))
+            found.uses.add(feature_use("instruction", features.LOOPS))
         skip = False
         for offset, each in enumerate(body):
             if skip:
                 skip = False
                 continue
             skip = each.code == insn.LD_IMM64
-            found.uses.update(of_feature("instruction", feature) for feature in instructions.of_instruction(each))
+            found.uses.update(feature_use("instruction", feature) for feature in instructions.features_of(each))
             if each.code == insn.CALL:
                 self.call(section, start + offset, each, found)
             elif skip:
@@ -216,26 +216,26 @@ class ObjectUses:
         return found
 
     def call(self, section: int, place: int, each: instructions.DecodedInsn, found: Function) -> None:
-        symbol = self.relocated.get((section, place))
+        symbol = self.relocation_targets.get((section, place))
         if symbol is not None and symbol.section == elf.SHN_UNDEF:
             stage = self.stage_of(symbol)
-            found.uses.add(of_feature("instruction", features.KFUNCS, stage))
-            found.uses.add(named_kfunc(symbol.name, stage))
+            found.uses.add(feature_use("instruction", features.KFUNCS, stage))
+            found.uses.add(kfunc_use(symbol.name, stage))
         elif symbol is not None or each.src == insn.BPF_PSEUDO_CALL:
             where, base = (
                 (section, place + 1) if symbol is None else (symbol.section, symbol.value // insn.INSN_SIZE + 1)
             )
-            found.uses.add(of_feature("instruction", features.FUNCTIONS))
+            found.uses.add(feature_use("instruction", features.FUNCTIONS))
             if where in self.code:
                 found.calls.add(self.function_at(where, base + 1 + each.imm))
         elif each.src == insn.BPF_PSEUDO_KFUNC_CALL:
-            found.uses.add(of_feature("instruction", features.KFUNCS))
+            found.uses.add(feature_use("instruction", features.KFUNCS))
         else:
-            found.uses.add(helper(each.imm))
+            found.uses.add(helper_use(each.imm))
 
     def load(self, section: int, place: int, each: instructions.DecodedInsn, found: Function) -> None:
         """A load of 64 bits: an address of whatever it refers to."""
-        symbol = self.relocated.get((section, place))
+        symbol = self.relocation_targets.get((section, place))
         if symbol is None:
             feature = {
                 insn.BPF_PSEUDO_BTF_ID: features.KERNEL_VARIABLES,
@@ -243,18 +243,18 @@ class ObjectUses:
                 insn.BPF_PSEUDO_FUNC: features.CALLBACKS,
             }.get(each.src)
             if feature is not None:
-                found.uses.add(of_feature("instruction", feature))
+                found.uses.add(feature_use("instruction", feature))
         elif symbol.section == elf.SHN_UNDEF:
             if symbol.name.startswith(KCONFIG):
-                found.uses.add(of_feature("instruction", features.GLOBAL_DATA))
+                found.uses.add(feature_use("instruction", features.GLOBAL_DATA))
             elif self.is_typed(symbol.name):
-                found.uses.add(of_feature("instruction", features.KERNEL_VARIABLES, self.stage_of(symbol)))
+                found.uses.add(feature_use("instruction", features.KERNEL_VARIABLES, self.stage_of(symbol)))
         elif symbol.section in self.code:
-            found.uses.add(of_feature("instruction", features.CALLBACKS))
+            found.uses.add(feature_use("instruction", features.CALLBACKS))
             at = (symbol.value + each.imm) // insn.INSN_SIZE
             found.calls.add(self.function_at(symbol.section, at))
         elif symbol.section < len(self.sections) and self.sections[symbol.section].name not in {".maps", "maps"}:
-            found.uses.add(of_feature("instruction", features.GLOBAL_DATA))
+            found.uses.add(feature_use("instruction", features.GLOBAL_DATA))
 
     def is_typed(self, name: str) -> bool:
         """Whether a symbol of the kernel has a type in this object; the loader looks the others up by itself."""
@@ -271,8 +271,8 @@ class ObjectUses:
             section = self.sections[symbol.section].name
             if section == TEXT:
                 continue
-            prog_type, typed = of_section_name(section)
-            uses = {of_feature("program", features.BPF_PROG_LOAD), *typed}
+            prog_type, typed = section_uses(section)
+            uses = {feature_use("program", features.BPF_PROG_LOAD), *typed}
             waiting, seen = [key], set[tuple[int, int]]()
             size = 0
             while waiting:
@@ -286,7 +286,7 @@ class ObjectUses:
                 size += read[one].size
                 waiting += read[one].calls
             if size > OLD_INSNS_MAX:
-                uses.add(of_feature("instruction", features.LARGE))
+                uses.add(feature_use("instruction", features.LARGE))
             yield ProgramUses(symbol.name, section, prog_type, frozenset(uses))
 
     def maps(self) -> Iterator[Use]:
@@ -297,9 +297,9 @@ class ObjectUses:
             yield from self.old_maps(section)
         names = {section.name for section in self.sections if section.size}
         if names & {".struct_ops", ".struct_ops.link", "?.struct_ops", "?.struct_ops.link"}:
-            yield of_map_type(STRUCT_OPS)
+            yield map_type_use(STRUCT_OPS)
         if names & {".struct_ops.link", "?.struct_ops.link"}:
-            yield from of_map_flags(BPF_F_LINK)
+            yield from map_flag_uses(BPF_F_LINK)
 
     def declared_maps(self) -> Iterator[Use]:
         """Those of .maps, whose types say in their members what they are."""
@@ -311,8 +311,8 @@ class ObjectUses:
                 name: self.btf.count_behind(members[name]) or 0 for name in ("type", "map_flags") if name in members
             }
             if "type" in numbers:
-                yield of_map_type(numbers["type"])
-            yield from of_map_flags(numbers.get("map_flags", 0))
+                yield map_type_use(numbers["type"])
+            yield from map_flag_uses(numbers.get("map_flags", 0))
 
     def old_maps(self, section: Section) -> Iterator[Use]:
         """Those of the section maps: struct bpf_map_def, five numbers each, of which this loader wants no more."""
@@ -322,8 +322,8 @@ class ObjectUses:
                 data = section.data[symbol.value : symbol.value + MAP_DEF_SIZE]
                 if len(data) == MAP_DEF_SIZE:
                     kind, _, _, _, flags = unpack("=5I", data)
-                    yield of_map_type(kind)
-                    yield from of_map_flags(flags)
+                    yield map_type_use(kind)
+                    yield from map_flag_uses(flags)
 
     def types(self) -> Iterator[Use]:
         """Kinds of BTF: for older kernels libbpf makes do with what they know."""

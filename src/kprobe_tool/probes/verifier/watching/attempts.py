@@ -43,15 +43,15 @@ class Attempt:
         return self.load.thread, self.load.name, self.load.prog_type, self.load.insn_cnt
 
     @property
-    def final(self) -> bool:
+    def is_final(self) -> bool:
         """Whether a loader has no reason to try again: it was told why, or succeeded."""
         load = self.load
         return not load.errno or (load.log_size > 0 and load.errno not in {errnos.ENOSPC, errnos.EAGAIN})
 
-    def followed_by(self, other: Attempt) -> bool:
+    def is_followed_by(self, other: Attempt) -> bool:
         """Whether ``other``, the next load of that key, is a second try: soon, and with more room for a log."""
         begin = other.load.start or other.load.time
-        if self.final or not 0 <= begin - self.load.time <= RETRY:
+        if self.is_final or not 0 <= begin - self.load.time <= RETRY:
             return False
         return other.load.log_size > self.load.log_size or self.load.errno == errnos.EAGAIN
 
@@ -106,9 +106,9 @@ class Assembler:
         elif isinstance(parsed, Piece):
             self._pieces.setdefault((parsed.thread, parsed.time), Pieces()).add(parsed)
         else:
-            self._note(parsed)
+            self._add_message(parsed)
 
-    def _note(self, message: PrintedMessage) -> None:
+    def _add_message(self, message: PrintedMessage) -> None:
         self._messages.setdefault((message.thread, message.start), []).append(message)
         if len(self._messages) > MESSAGES_MAX:
             self._messages.popitem(last=False)
@@ -144,7 +144,7 @@ class RetryJoiner:
 
     def add(self, attempt: Attempt) -> Iterator[Report]:
         before = self._release(attempt.key)
-        if before is not None and before.last.followed_by(attempt):
+        if before is not None and before.last.is_followed_by(attempt):
             # A log that was too small for its buffer is the beginning or end of the one that follows.
             earlier = tuple(replace(each, log=b"", insns=b"") for each in before.attempts)
             report = Report((*earlier, attempt))
@@ -152,7 +152,7 @@ class RetryJoiner:
             if before is not None:
                 yield before
             report = Report((attempt,))
-        if attempt.final:
+        if attempt.is_final:
             yield report
             return
         self._held[attempt.key] = report
@@ -176,7 +176,7 @@ class RetryJoiner:
         while self._held and now - next(iter(self._held.values())).last.load.time > RETRY:
             yield from self._oldest()
 
-    def rest(self) -> Iterator[Report]:
+    def take_rest(self) -> Iterator[Report]:
         """Those that still wait, when nothing more will come."""
         while self._held:
             yield from self._oldest()

@@ -180,18 +180,18 @@ def explain_report(report: Report, *, again: bool = False, redacted: bool = Fals
             source, note = None, str(error)
     at = wall_clock(load.time)
     if not load.errno:
-        return Explained(report, at, source, without_addresses(log) if redacted else log, None)
+        return Explained(report, at, source, redact_log(log) if redacted else log, None)
     whole = log
     if source is LogSource.LOADER and load.captured < load.length:
         # The first line is the rest of one.
         whole = log.partition(b"\n")[2] or log
     diagnosis = explain_bytes(whole, errno_name(load.errno))
     if redacted:
-        log, diagnosis = without_addresses(log), redact(diagnosis)
+        log, diagnosis = redact_log(log), redact(diagnosis)
     return Explained(report, at, source, log, diagnosis, note)
 
 
-def without_addresses(log: bytes) -> bytes:
+def redact_log(log: bytes) -> bytes:
     return redact(log.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
@@ -287,14 +287,14 @@ class Reports:
         return self._feed.counters()
 
     def __iter__(self) -> Iterator[Report]:
-        for report in self._joined():
+        for report in self._join_retries():
             if self.shown == self._limits.count:
                 continue
             self.shown += 1
             self._feed.shown += len(report.attempts)
             yield report
 
-    def _joined(self) -> Iterator[Report]:
+    def _join_retries(self) -> Iterator[Report]:
         assembler, joiner = Assembler(), RetryJoiner()
         now = host.kernel_monotonic_ns()
         for batch in self._feed.batches():
@@ -306,7 +306,7 @@ class Reports:
             yield from joiner.take_expired(now)
         for attempt in assembler.take(now + PATIENCE):
             yield from joiner.add(attempt)
-        yield from joiner.rest()
+        yield from joiner.take_rest()
 
 
 def duration_of(attempt: Attempt) -> int | None:

@@ -47,7 +47,7 @@ def decode_text(text: str) -> list[instructions.DecodedInsn]:
 )
 def test_each_instruction_needs_its_feature(text: str, wanted: list[Feature]) -> None:
     (instruction,) = decode_text(text)
-    assert list(instructions.of_instruction(instruction)) == wanted
+    assert list(instructions.features_of(instruction)) == wanted
 
 
 @pytest.mark.parametrize(

@@ -110,19 +110,19 @@ def test_the_newest_need_is_the_floor() -> None:
         use("c", ("6.1", "0" * 12, None), Stage.ATTACH),
         use("d", ("6.2", "0" * 12, None), Stage.OPTIONAL),
     ]
-    assert (judge.loads(uses).release, judge.attaches(uses).release) == ("5.10", "6.1")
-    assert judge.loads(uses).exact
-    assert [each.name for each in judge.loads(uses).forced] == ["b"]
-    assert judge.loads([]).release is None
+    assert (judge.oldest_to_load(uses).release, judge.oldest_to_attach(uses).release) == ("5.10", "6.1")
+    assert judge.oldest_to_load(uses).exact
+    assert [each.name for each in judge.oldest_to_load(uses).forced] == ["b"]
+    assert judge.oldest_to_load([]).release is None
 
 
 def test_what_is_not_known_is_said() -> None:
-    unknown = judge.loads([use("a", ("5.9", "0" * 12, None)), use("b", None)])
+    unknown = judge.oldest_to_load([use("a", ("5.9", "0" * 12, None)), use("b", None)])
     assert (unknown.release, unknown.exact, [each.name for each in unknown.unknown]) == ("5.9", False, ["b"])
-    bounded = judge.loads([use("a", ("5.9", "0" * 12, None)), use("b", ("7.3", None, "6.12"))])
+    bounded = judge.oldest_to_load([use("a", ("5.9", "0" * 12, None)), use("b", ("7.3", None, "6.12"))])
     assert (bounded.release, bounded.exact, [each.name for each in bounded.unknown]) == ("7.3", False, ["b"])
     # Where something else needs as much, it does not matter.
-    harmless = judge.loads([use("a", ("7.4", "0" * 12, None)), use("b", ("7.3", None, "6.12"))])
+    harmless = judge.oldest_to_load([use("a", ("7.4", "0" * 12, None)), use("b", ("7.3", None, "6.12"))])
     assert (harmless.release, harmless.exact) == ("7.4", True)
 
 

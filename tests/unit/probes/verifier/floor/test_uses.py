@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from kprobe_tool.probes.verifier.floor.uses import ObjectUses, Stage, of_section_name
+from kprobe_tool.probes.verifier.floor.uses import ObjectUses, Stage, section_uses
 from tests.unit.documents import OBJECT
 
 
@@ -28,7 +28,7 @@ from tests.unit.documents import OBJECT
 def test_sections_give_types_of_programs(
     section: str, kind: str | None, attach: str | None, stage: Stage | None
 ) -> None:
-    found, uses = of_section_name(section)
+    found, uses = section_uses(section)
     assert found == kind
     attaching = [use for use in uses if use.kind == "attach type"]
     assert [(use.name, use.stage) for use in attaching] == ([] if attach is None else [(attach, stage)])

@@ -145,7 +145,7 @@ def join_retries(*given: Attempt) -> list[list[int]]:
     """The sizes of the logs in each report."""
     joiner = RetryJoiner()
     reports = [report for each in given for report in joiner.add(each)]
-    reports += joiner.rest()
+    reports += joiner.take_rest()
     return [[each.load.log_size for each in report.attempts] for report in reports]
 
 
@@ -178,7 +178,7 @@ def test_a_silent_load_is_reported_when_none_can_follow() -> None:
     assert list(joiner.take_expired(SECOND + RETRY)) == []
     (report,) = joiner.take_expired(SECOND + RETRY + 1)
     assert report.last.load.time == SECOND
-    assert list(joiner.rest()) == []
+    assert list(joiner.take_rest()) == []
 
 
 def test_what_is_held_back_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

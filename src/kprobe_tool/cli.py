@@ -39,7 +39,7 @@ COMMANDS = {
 }
 """Name: (module with a ``command``, short help), for LazyGroup."""
 PLUGIN = r"(?<!\S)(-[qv]*o *|--output[= ])nrpe(?!\S)"
-"""In a command line, also one that click refuses: a monitoring system is waiting for a plugin's answer."""
+"""``-o nrpe`` in a command line, also in one that click refuses: a monitoring system waits for a plugin's answer."""
 COMPLETING = "_KPROBE_TOOL_COMPLETE"
 """Set by the shell that wants completion, as click reads it."""
 STREAMS = ("standard output", "standard error")

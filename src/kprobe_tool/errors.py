@@ -29,7 +29,7 @@ class ExitCode(IntEnum):
 
     @classmethod
     def after(cls, signal: int | None) -> ExitCode:
-        """Of a command that has finished because of this signal, if it was one."""
+        """The exit code of a command that finished its work: because of this signal, or by itself (None)."""
         return cls.OK if signal is None else cls(128 + signal)
 
 
@@ -92,7 +92,7 @@ class Error(Exception):
 
     @classmethod
     def from_os(cls, subject: str, error: OSError, *, hint: str | None = None) -> Error:
-        """The same failure, told about ``subject``; the wrapper's own words stay if it had some."""
+        """The same failure with this ``subject``. The text of an OSError of ours, which says more, stays."""
         if error.errno is None:
             return cls(subject, str(error), hint=hint)
         return cls(subject, error.strerror, errno=error.errno, hint=hint)
@@ -107,7 +107,7 @@ class Error(Exception):
 
     @property
     def exit_code(self) -> ExitCode:
-        """What it is where this is all there is to say."""
+        """The exit code of a command that has nothing to say but this."""
         return ExitCode.CANNOT_TELL if self.errno in KEPT_BACK else ExitCode.CANNOT_RUN
 
     def as_dict(self) -> dict[str, object]:

@@ -9,8 +9,8 @@ from kprobe_tool.errors import Error
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str | None:
-    """A question for who has mistyped one of the names, if one of them comes close."""
-    # Only those who have mistyped pay for it.
+    """``did you mean 'NAME'?`` with the name that comes closest; None where none comes close."""
+    # Imported here, since only a mistyped name needs it.
     from difflib import get_close_matches
 
     folded = {each.casefold(): each for each in names}

@@ -94,8 +94,8 @@ AFFECTED: Mapping[str, Affected] = {
 """By the id of the check. What the others find depends on the host, not on its kernel's release."""
 
 SEEN = ("5.10.262", "6.1.192", "6.12.43", "7.2.12", "7.3.4")
-"""The newest release of each series on which the lab has compared all of this with the kernel; on 5.10.262 all but
-what only kTLS shows, without which Debian built it."""
+"""The newest release of each series that the lab has compared with this table. Debian built 5.10.262 without kTLS, so
+what only kTLS shows was not compared there."""
 
 
 def is_news(release: Release) -> bool:

@@ -45,7 +45,7 @@ class Root(StrEnum):
 
     NEVER = "never"
     SOMETIMES = "sometimes"
-    """On some hosts it is ``unknown`` without; there root may settle it."""
+    """On some hosts it is ``unknown`` without root, which may settle it there."""
     ALWAYS = "always"
 
 

@@ -132,7 +132,7 @@ class Archive:
                 if target.exists():
                     shutil.rmtree(target)
                 (tmp / "kernel").rename(target)
-            # Not before: where nothing can be had any more, what is old has to do.
+            # Only now: where no new kernel can be had, the old ones still serve.
             self._prune()
 
     def fetch_source(self) -> tuple[str, Path]:
@@ -159,7 +159,7 @@ class Archive:
             return version, target
 
     def abandon(self) -> None:
-        """Removes what a download that another thread is at has written; the process is about to end."""
+        """Remove what a download in another thread has written so far: the process is about to end."""
         if self._partial is not None:
             shutil.rmtree(self._partial, ignore_errors=True)
 
@@ -204,7 +204,7 @@ class Archive:
         kernel = tmp / "kernel"
         (kernel / "boot").mkdir(parents=True)
         (kernel / "lib/modules").mkdir(parents=True)
-        # The image first: it may lie among the modules.
+        # The image first: it may be in the directory of the modules, which is moved next.
         image.rename(kernel / "boot" / f"vmlinuz-{offer.release}")
         modules.rename(kernel / "lib/modules" / offer.release)
         # depmod warns about missing modules.builtin and modules.order, which the newest packages do not have.
@@ -286,7 +286,7 @@ class Archive:
 
     @contextmanager
     def _partial_directory(self) -> Iterator[Path]:
-        """For a download. Those of processes that were killed go first: who has the lock is the only one at it."""
+        """For a download. What killed processes left there is removed: who has the lock downloads alone."""
         for stale in self.cache.glob(".fetch-*"):
             shutil.rmtree(stale, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.cache, ignore_cleanup_errors=True) as name:

@@ -155,7 +155,7 @@ def needed_directories(*more: Path) -> list[Path]:
 
 
 def closed_parent(directory: Path) -> Path | None:
-    """The topmost directory on the way that not everyone may pass."""
+    """The topmost directory above this one that not everyone may enter."""
     for parent in reversed(directory.parents):
         if not parent.stat().st_mode & stat.S_IXOTH:
             return parent
@@ -172,25 +172,25 @@ def guest_script(
     interactive: bool = False,
 ) -> str:
     """The script that the guest runs as root. ``directories`` are what the command needs besides /usr."""
-    everywhere = {
+    defaults = {
         "HOME": "/root",
         "LANG": "C.UTF-8",
         "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": "/tmp",
     }
-    apart = sorted({str(d) for d in directories if not d.is_relative_to("/usr")})
+    beside_usr = sorted({str(d) for d in directories if not d.is_relative_to("/usr")})
     # Tests run as nobody too, who must get to the checkout and the interpreter where a home directory holds them.
     hidden = {str(parent) for d in directories if (parent := closed_parent(d)) is not None}
     return _SCRIPT.format(
         channel="" if interactive else _CHANNEL,
         host=HOST,
         hidden=shlex.join(sorted(hidden)),
-        directories=shlex.join(apart),
+        directories=shlex.join(beside_usr),
         release=shlex.quote(image.release),
         modules=shlex.quote(str(image.modules)),
         cwd=shlex.quote(str(cwd)),
-        environment=shlex.join(f"{k}={v}" for k, v in (everywhere | environment).items()),
+        environment=shlex.join(f"{k}={v}" for k, v in (defaults | environment).items()),
         command=shlex.join(command),
     )
 
@@ -279,7 +279,7 @@ def _pump(
 ) -> str:
     assert process.stdout is not None and process.stderr is not None
     start = time.monotonic()
-    heard = alive = False
+    has_output = has_started = False
     rest = b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
@@ -288,19 +288,19 @@ def _pump(
             seconds = time.monotonic() - start
             if seconds > limits.total:
                 return f"not done after {limits.total:.0f} s"
-            if not heard and seconds > limits.first_output:
+            if not has_output and seconds > limits.first_output:
                 return f"it did not boot: nothing on its console after {limits.first_output:.0f} s"
-            if not alive and seconds > limits.first_sign_of_life:
+            if not has_started and seconds > limits.first_sign_of_life:
                 return f"no sign of life after {limits.first_sign_of_life:.0f} s"
             for key, _ in selector.select(timeout=0.5):
                 data = os.read(key.fd, 65536)
                 if not data:
                     selector.unregister(key.fileobj)
                 elif key.fileobj is process.stderr:
-                    heard = True
+                    has_output = True
                     log(data)
                 else:
-                    heard = alive = True
+                    has_output = has_started = True
                     *lines, rest = (rest + data).split(b"\n")
                     for one in lines:
                         line(one)

@@ -148,14 +148,14 @@ def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> 
     best_rank = min(rank(o) for o in eligible)
     extreme = max if role.pick == "newest" else min
     best = extreme((o for o in eligible if rank(o) == best_rank), key=functools.cmp_to_key(by_version))
-    shared, unpinned, _far, _series, elsewhere = best_rank
+    shared, unpinned, _, _, in_other_suite = best_rank
     notes = []
     exact = distance(best) == 0
     if not exact:
         notes.append(f"no {'.'.join(map(str, role.series))} offered any more; this is the nearest")
     elif role.pin is not None and unpinned:
         notes.append(f"{role.pin} is gone, and this one may have fixes that it had not")
-    if elsewhere and exact:
+    if in_other_suite and exact:
         notes.append(f"nothing in {', '.join(role.suites)}; taken from {best.suite}")
     if shared:
         notes.append("nothing else is left, so that it shares this one")

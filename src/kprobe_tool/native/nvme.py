@@ -18,7 +18,7 @@ from kprobe_tool.native import btf, tracefs
 from kprobe_tool.native.kcore import Kcore
 
 LIST_MAX = 1 << 12
-"""Entries followed in a list of the kernel that may change under us."""
+"""Entries at most that are followed of a list of the kernel, which may change meanwhile."""
 
 MODULES = "/sys/module"
 SHOW_TRANSPORT = "nvme_sysfs_show_transport"

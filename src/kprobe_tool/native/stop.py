@@ -15,8 +15,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def flag() -> Iterator[Callable[[], signal.Signals | None]]:
     """Within the block SIGINT and SIGTERM only set a flag; yields a function giving the last of them, or None.
 
-    Main thread only. A second signal of the kind acts as it did before the block, for those who cannot wait; so does
-    the first one where the block fails.
+    Main thread only. A second signal of the kind acts as it would outside the block, for those who cannot
+    wait; so does the first one where the block fails.
     """
     seen: list[signal.Signals] = []
     before = {number: signal.getsignal(number) for number in SIGNALS}

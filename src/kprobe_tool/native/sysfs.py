@@ -105,7 +105,7 @@ class Tree:
         return sorted(found)
 
     def inode(self, directory: str) -> int:
-        """The number of a directory. Of a live sysfs it is kernfs', which counts on (fs/kernfs/dir.c
+        """The number of a directory. Of a live sysfs it is that of kernfs, which only counts up (fs/kernfs/dir.c
         kernfs_new_node(); 64 bits since v5.5)."""
         return os.stat(self.resolve(directory), dir_fd=self.root, follow_symlinks=False).st_ino
 

@@ -238,7 +238,7 @@ NEEDED = {
     "kprobes": "a kernel with CONFIG_KPROBE_EVENTS=y",
     "fentry": "a kernel with CONFIG_DEBUG_INFO_BTF=y and CONFIG_FUNCTION_TRACER=y, on an architecture that has it",
 }
-"""What attaching is possible with, where the kernel's answer does not tell."""
+"""What a kernel must have for a program to be attached, where its answer does not say that."""
 
 
 def sockmap(bpf_object: bcc.Object) -> str:

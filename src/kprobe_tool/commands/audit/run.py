@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 WAIVED = "waived"
 BUCKETS = (*(status.value for status in Status), WAIVED)
-"""What a verdict is counted as; a waived one that is affected or unknown, as that only."""
+"""What a finding is counted as: its status, or, where a waiver covers an affected or unknown one, only ``waived``."""
 
 
 class AuditedCheck(NamedTuple):
@@ -39,7 +39,7 @@ class AuditedCheck(NamedTuple):
 
 
 def count(results: Iterable[AuditedCheck]) -> dict[str, int]:
-    """How many of each bucket, every one named: what was not told must be seen too."""
+    """How many findings are in each bucket; the empty ones are there too, so that an unknown cannot be overlooked."""
     counts = Counter(each.bucket for each in results)
     return {bucket: counts[bucket] for bucket in BUCKETS}
 

@@ -169,6 +169,6 @@ def answer_require(report: SyscallReport, names: str, output: Output) -> ExitCod
 
 
 def describe_required(one: compare.Required, result: Support) -> str:
-    """What became of one required name, as far as the result does not say it."""
+    """One required name, with what the result for all of them does not say about it."""
     support = "" if one.support is result else f" {one.support.value}"
     return f"{one.name}{support}" + (f" ({one.reason})" if one.reason else "")

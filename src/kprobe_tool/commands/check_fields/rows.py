@@ -112,14 +112,14 @@ def table_rows(report: SyscallReport) -> list[Row]:
         for flag in field.flags:
             row = {"field": field.name, **flag_row(flag), "flag": flag.name}
             if flag.result.in_mask is Support.UNKNOWN:
-                # There is no mask to be in.
+                # The kernel tells no mask of this field.
                 row["in_mask"] = None
             rows.append(row)
     return rows
 
 
 def heading(report: SyscallReport) -> str:
-    """A system call in one line: what there is of it, CHECK_FIELDS last."""
+    """A system call in one line: whether it can be reached, its size, how many calls were made, CHECK_FIELDS."""
     size = "size unknown" if report.size.value is None else f"{report.size.value} bytes"
     witnesses = [
         f"{name}: {number}"

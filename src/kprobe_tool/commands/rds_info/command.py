@@ -81,7 +81,7 @@ def ask(selection: Selection) -> Document:
             raise Error(selection.save, f"nothing to save: {status.absence()}")
         more = {"rds": status.evidence(), "sources": {}, "leaking": None}
         return Document("rds-info", identity, [], more=more, summary=[status.absence()])
-    # A file is for questions that nobody has put yet.
+    # A saved file holds all lists, since nobody knows yet what it will be asked.
     lists = selection.chosen or (SOURCES if selection.save else selection.wanted)
     found = capture(spaces, options_of(lists))
     found = found._replace(errors=[*errors, *found.errors])

@@ -43,7 +43,7 @@ def chosen(kernels: tuple[str, ...], directories: tuple[str, ...], *, here: bool
 
 
 def floors(path: str) -> Mapping[str, ProgramFloor]:
-    """What each program needs, by its name; nothing of a C file, which says it when it is compiled."""
+    """The oldest kernel for each program, by its name; none for a C file, whose needs show once it is compiled."""
     from kprobe_tool.probes.verifier import load
     from kprobe_tool.probes.verifier.floor import judge
 
@@ -55,7 +55,7 @@ def floors(path: str) -> Mapping[str, ProgramFloor]:
 
 
 def check_required(required: tuple[str, ...], names: list[str], found: list[Cell]) -> None:
-    """Raises click.UsageError for a required kernel that is not asked: its answer would never be missed."""
+    """Raises click.UsageError for a required kernel that is not asked: nobody would miss its answer."""
     for name in required:
         if name not in {*names, *(cell.release for cell in found)}:
             raise click.UsageError(f"--require {name}: the kernels are {', '.join(names)}")

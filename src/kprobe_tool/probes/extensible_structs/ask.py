@@ -37,9 +37,9 @@ SYSCALL_PREFIXES = {
     "__s390x_sys_": frozenset({"s390x"}),
     "sys_": None,
 }
-"""How kernels name the functions behind system calls, and what uname(2) says there (None: anything).
+"""How kernels name the functions behind system calls, and the machines of uname(2) that do so (None: any).
 
-User Mode Linux does not do as its machine does.
+User Mode Linux names them otherwise than other kernels of its machine.
 """
 
 
@@ -113,7 +113,7 @@ def find_implementation(entry: SyscallEntry) -> Implementation:
     except OSError:
         symbols = frozenset()
     for prefix, machines in SYSCALL_PREFIXES.items():
-        # Every kernel has openat(2); where it is not to be seen, nothing else would be.
+        # Every kernel has openat(2): where its symbol is not shown, those of other calls would not be either.
         if f"{prefix}openat" in symbols:
             there = all(f"{prefix}{name}" in symbols for name in entry.symbols)
             return Implementation(there, emulated=machines is not None and platform.machine() not in machines)

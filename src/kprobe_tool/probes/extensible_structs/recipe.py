@@ -133,7 +133,7 @@ class Recipe(ABC):
             yield flag.value | others
 
     def ask_flag(self, prober: Prober, field: Field, flag: Flag, size: int) -> FlagResult:
-        """Ask for one flag, in company where it is refused alone."""
+        """Ask for one flag, and with others where it is refused alone."""
         result = FlagResult(Support.UNKNOWN)
         for bits in self.bit_combinations(field, flag, size):
             result = self.judge(field, bits, prober.ask(self.flag_call(field, bits, size)))
@@ -146,7 +146,7 @@ class Recipe(ABC):
         return {flag: self.ask_flag(prober, field, flag, size) for flag in flags}
 
     def unnamed_flag(self, field: Field, bit: int) -> Flag:
-        """A bit without a name, to be tried in whatever company this field's bits may need."""
+        """A bit without a name, to be tried with the other bits that bits of this field may need."""
         return Flag(f"bit {bit}", 1 << bit, "", self.unnamed_tried_with.get(field.name, ()))
 
     def ask_size(self, prober: Prober, guesses: Sequence[int]) -> Size:
@@ -165,7 +165,7 @@ class Recipe(ABC):
                     low = middle
                 else:
                     high = middle
-            # An end of the search is no place where something was found.
+            # A search that stopped at one of its own ends has found nothing.
             if high == PAGE_SIZE:
                 return Size(reason="the kernel refused no byte, not even the last one of a page")
             if high == self.first_size and not self.is_inside(prober, high - 1):

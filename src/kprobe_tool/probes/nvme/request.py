@@ -252,15 +252,15 @@ def read_kernel_options(
     if not transports or os.geteuid() != 0:
         return {}, []
     counts = {each.instance: each.queue_count for each in controllers}
-    # By reason, what failed for it: where the kernel has no types both ways end alike.
+    # The sources that failed, by their reason: where the kernel has no types both fail for the same one.
     reasons: dict[str, list[str]] = {}
-    ways = (
+    readers = (
         (RequestSource.KCORE, partial(read_kcore, transports)),
         (RequestSource.KPROBE_EVENT, partial(read_kprobe, tree, transports)),
     )
-    for source, way in ways:
+    for source, read in readers:
         try:
-            answer = way()
+            answer = read()
         except (OSError, LookupError, ValueError) as error:
             reasons.setdefault(str(error), []).append(source)
             continue
@@ -274,7 +274,7 @@ def read_kernel_options(
 def with_source(
     source: RequestSource, running: Iterable[nvme.RunningFabrics | nvme.RunningPci]
 ) -> dict[int, ConnectOptions | PciOptions]:
-    """By instance."""
+    """The options of each controller, by its instance, with the source that they are from."""
     return {
         each.instance: PciOptions(source, each)
         if isinstance(each, nvme.RunningPci)

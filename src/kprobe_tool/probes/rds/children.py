@@ -186,7 +186,7 @@ class Owner:
         return any(row.flags & rds_info.RDS_INFO_CONNECTION_FLAG_CONNECTED for row in found)
 
     def hang_up(self, request: Request) -> Request:
-        """Nothing must be left to time out when the check ends in peace."""
+        """Reset the connections, so that none is left to time out where the check ends by itself."""
         self.peer.hang_up(LOCAL)
         return {}
 

@@ -176,7 +176,7 @@ def default_method() -> AttachMethod:
 
 
 class MessageWatch(Closing):
-    """The program, compiled once; each ``start()`` attaches it, its ``feed()`` is read to their end.
+    """The program, compiled once: ``start()`` attaches it, and what it saw is read from ``feed()`` to the end.
 
     Raises Error: no bcc, no privilege, no BTF, what does not compile.
     """

@@ -29,8 +29,8 @@ class Bpf(Recipe):
         return prober.ask(Call("bpf", (NO_COMMAND, Memory(page(0)), 0), opens=True))
 
     def is_disabled(self) -> bool | None:
-        """Not where sysctl and capabilities allow bpf(2). Where they do not, nothing tells: from Linux v5.8 to v5.18
-        the kernel looks at them before anything else, since then after what is asked here."""
+        """No where sysctl or capabilities allow bpf(2), else nothing tells: from Linux v5.8 to v5.18 the kernel looks
+        at them before anything else, since then after the command and its size, which are all that is asked here."""
         sysctl = host.read_line("/proc/sys/kernel/unprivileged_bpf_disabled")
         able = host.in_initial_user_namespace() and host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}
         return False if able or sysctl == "0" else None

@@ -101,7 +101,7 @@ class Clone3(Recipe):
         return clone3.clone3_raw(page(place, INVALID), len(page(place)))
 
     def failing_flags(self, size: int) -> int:
-        """What makes each of clone3()'s reasons to fail count."""
+        """The flags with which the bad pidfd and the bad cgroup of clone3() count as reasons to fail."""
         return sched.CLONE_PIDFD | (sched.CLONE_INTO_CGROUP if size >= clone3.SIZE_VER2 else 0)
 
     def controls(self, size: int) -> Sequence[Control]:

@@ -91,7 +91,7 @@ def bits(prefix: str, rows: Sequence[tuple[str, str]]) -> tuple[Flag, ...]:
 
 
 class IoUring(Recipe):
-    """The masks are those of the rings' own system calls; the struct is the one that tells them."""
+    """The masks are of the system calls of rings; the struct is that of the answer which has them."""
 
     first_size = ROOM
     reach_errnos = frozenset({0})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The PIDFD_GET_INFO ioctl, which tells the mask of what it can tell."""
+"""The PIDFD_GET_INFO ioctl, which has the mask of all that it can answer among its answers."""
 
 from __future__ import annotations
 

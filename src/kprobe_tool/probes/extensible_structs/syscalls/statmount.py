@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""statmount(2), which tells the mask of what it can tell."""
+"""statmount(2), which has the mask of all that it can answer among its answers."""
 
 from __future__ import annotations
 

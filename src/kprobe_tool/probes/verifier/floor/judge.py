@@ -70,7 +70,7 @@ def number(release: str) -> tuple[int, ...]:
 
 
 def age(use: Use) -> tuple[int, ...]:
-    """To sort by: what is not known is newest."""
+    """A key to sort by: what is not known counts as newest."""
     return (99,) if use.since is None else number(use.since[0])
 
 

@@ -163,7 +163,7 @@ class ObjectUses:
 
     @cached_property
     def relocation_targets(self) -> dict[tuple[int, int], Symbol]:
-        """What an instruction refers to, by its section and number."""
+        """The symbols that instructions refer to, by the section and the number of the instruction."""
         return {
             (section.info, each.offset // insn.INSN_SIZE): self.symbols[each.symbol]
             for section in self.sections
@@ -184,7 +184,7 @@ class ObjectUses:
         )
 
     def stage_of(self, symbol: Symbol) -> Stage:
-        """A weak symbol need not be there, where the program asks first."""
+        """What a kernel without it refuses: nothing where it is weak and looked for by the program."""
         return Stage.OPTIONAL if symbol.bind == elf.STB_WEAK and symbol.name in self.addressed_symbols else Stage.LOAD
 
     def function_at(self, section: int, insn_number: int) -> tuple[int, int]:
@@ -290,7 +290,7 @@ class ObjectUses:
             yield ProgramUses(symbol.name, section, prog_type, frozenset(uses))
 
     def maps(self) -> Iterator[Use]:
-        """What the maps of the object need, whoever uses them: a loader makes all."""
+        """What the maps of the object need: a loader makes all of them, whichever program is loaded."""
         yield from self.declared_maps()
         section = self.section_named("maps")
         if section is not None:
@@ -315,7 +315,7 @@ class ObjectUses:
             yield from map_flag_uses(numbers.get("map_flags", 0))
 
     def old_maps(self, section: Section) -> Iterator[Use]:
-        """Those of the section maps: struct bpf_map_def, five numbers each, of which this loader wants no more."""
+        """Those of the section ``maps``: of struct bpf_map_def only the five numbers that libbpf reads."""
         number = self.sections.index(section)
         for symbol in self.symbols:
             if symbol.section == number and symbol.name:
@@ -326,7 +326,7 @@ class ObjectUses:
                     yield from map_flag_uses(flags)
 
     def types(self) -> Iterator[Use]:
-        """Kinds of BTF: for older kernels libbpf makes do with what they know."""
+        """Kinds of BTF: for older kernels libbpf replaces those that they do not know."""
         for kind in sorted(self.btf.kinds() if self.btf is not None else ()):
             name = features.BTF_NAMES.get(kind, f"#{kind}")
             yield Use("BTF kind", name, features.BTF_KINDS.get(kind), Stage.OPTIONAL)

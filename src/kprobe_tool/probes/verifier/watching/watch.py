@@ -196,7 +196,7 @@ def redact_log(log: bytes) -> bytes:
 
 
 class LoadWatch(Closing):
-    """The programs, compiled once; each ``start()`` attaches them, its ``feed()`` is read to their end.
+    """The programs, compiled once: ``start()`` attaches them, and what they saw is read from ``feed()`` to the end.
 
     ``warnings`` say what will be missing. Raises Error: no bcc, no privilege, no BTF, an architecture that is not
     known here.

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..nobody import within_reach
+from ..nobody import command_within_reach
 from ..skips import skip
 from . import tools
 
@@ -109,7 +109,7 @@ def serving(host: Host, sshd: str, lacks: str) -> Iterator[None]:
     )
     with open(host.directory / "log", "wb") as log:
         server = subprocess.Popen(
-            within_reach(["unshare", "--mount", "--uts", "sh", "-euc", script]),
+            command_within_reach(["unshare", "--mount", "--uts", "sh", "-euc", script]),
             env=os.environ | {"LD_LIBRARY_PATH": tools.LIBRARIES},
             stdin=subprocess.DEVNULL,
             stdout=log,

@@ -166,7 +166,12 @@ def list_by_open_file() -> Iterator[Netns]:
     made up, unless it is the root of its mount). So does the root of any other file system that was unmounted.
     """
     return list_foreign(
-        [path for pid in pids() for path, target in fd_targets(pid) if target == "/" or target.startswith("net:[")]
+        [
+            f"/proc/{pid}/fd/{number}"
+            for pid in pids()
+            for number, target in fd_targets(pid)
+            if target == "/" or target.startswith("net:[")
+        ]
     )
 
 

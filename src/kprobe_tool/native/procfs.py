@@ -52,22 +52,25 @@ def process(pid: int) -> Process:
 
 
 def fd_targets(pid: int) -> Iterator[tuple[str, str]]:
-    """(path of the link, where it points to) of each open file of a process.
+    """(number, where it points to) of each open file of a process, the number being its name in /proc/PID/fd.
 
     Nothing for a process that is gone or not ours to look at: then its files belong to nobody we can name.
     """
-    directory = f"/proc/{pid}/fd"
     try:
-        names = os.listdir(directory)
+        directory = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return
-    for name in names:
-        path = f"{directory}/{name}"
-        try:
-            target = os.readlink(path)
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        yield path, target
+    try:
+        # The way from / is a third of the cost, and a process can have a million files.
+        for name in os.listdir(directory):
+            try:
+                yield name, os.readlink(name, dir_fd=directory)
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return
+    finally:
+        os.close(directory)
 
 
 def socket_holders(inodes: Set[int]) -> dict[int, list[Process]]:

@@ -10,10 +10,12 @@ import socket
 from collections.abc import Iterator
 from ctypes import c_uint8, c_uint32
 from dataclasses import dataclass
+from itertools import starmap
+from typing import Any
 
 from kprobe_tool.native.libc import announce, libc, oserror
 from kprobe_tool.native.rds_info import InfoOption, Record
-from kprobe_tool.native.records import be16, be32, in6_addr, records
+from kprobe_tool.native.records import be16, be32, column, in6_addr, records
 
 # include/linux/socket.h
 AF_RDS = 21
@@ -57,8 +59,11 @@ class InfoAnswer:
 
     def records(self) -> Iterator[Record]:
         """The rows, decoded one at a time."""
-        for values in records(self.option.struct, self.record_size, self.data):
-            yield self.option.record(**values)
+        return starmap(self.option.record, records(self.option.struct, self.record_size, self.data))
+
+    def column(self, name: str) -> Iterator[Any]:
+        """One field of all rows, where the others are not wanted."""
+        return column(self.option.struct, name, self.record_size, self.data)
 
 
 def open_socket() -> socket.socket:

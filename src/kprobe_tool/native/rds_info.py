@@ -250,7 +250,10 @@ RECORD_SIZE_MAX = 4096
 
 
 class InfoOption(NamedTuple):
-    """One RDS_INFO_* option: its number, the structure of its rows, and what a row becomes."""
+    """One RDS_INFO_* option: its number, the structure of its rows, and what a row becomes.
+
+    The fields of the record are those of the structure, in its order, and perhaps more, which default to None.
+    """
 
     name: str
     value: int

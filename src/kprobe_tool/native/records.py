@@ -10,7 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+from itertools import repeat
+from operator import itemgetter
+from struct import Struct
 from typing import Any, NamedTuple
 
 from kprobe_tool.native.libc import text
@@ -30,34 +34,45 @@ def address(raw: bytes) -> str:
     return socket.inet_ntop(socket.AF_INET if len(raw) == 4 else socket.AF_INET6, raw)
 
 
-def field_value(field: Any) -> Any:
-    """One field as a plain Python value."""
-    if isinstance(field, be16):
-        return int.from_bytes(bytes(field), "big")
-    if isinstance(field, be32 | in6_addr):
-        return address(bytes(field))
-    if isinstance(field, bytes):
-        return text(field)
-    return field
+cached_address = lru_cache(1 << 16)(address)
+"""Most records of a list have addresses that others have, too."""
 
 
-def records(struct: type[ctypes.Structure], size: int, data: bytes) -> Iterator[dict[str, Any]]:
-    """Step through ``data`` in records of ``size`` bytes, each as {field: value}.
+@cache
+def field_layout(ctype: Any) -> tuple[str, str, Callable[[bytes], Any] | None]:
+    """How a field's type is read with the struct module: byte order, format, and what is made of the value."""
+    if ctype is be16:
+        return ">", "H", None
+    if ctype in {be32, in6_addr}:
+        return "=", f"{ctypes.sizeof(ctype)}s", cached_address
+    if issubclass(ctype, ctypes.Array):
+        return "=", f"{ctypes.sizeof(ctype)}s", text
+    return "=", {1: "B", 2: "H", 4: "I", 8: "Q"}[ctypes.sizeof(ctype)], None
 
-    A field not wholly inside ``size`` is None. The caller has checked that ``size`` is positive; a last piece
-    shorter than ``size`` is no record and is left out.
+
+def column(struct: type[ctypes.Structure], name: str, size: int, data: bytes) -> Iterator[Any]:
+    """One field of each record in ``data``, the records being of ``size`` bytes; None where it is not wholly inside.
+
+    The caller has checked that ``size`` is positive; a last piece shorter than ``size`` is no record and is left out.
+    Nothing here is done in Python for each record: lists of 100,000 sockets are read this way.
     """
-    names = [name for name, *_ in struct._fields_]
-    written = []
-    for name in names:
-        place = getattr(struct, name)
-        written.append(place.offset + place.size <= size)
-    for start in range(0, len(data) - size + 1, size):
-        record = struct.from_buffer_copy(data[start : start + size].ljust(ctypes.sizeof(struct), b"\0"))
-        yield {
-            name: field_value(getattr(record, name)) if present else None
-            for name, present in zip(names, written, strict=True)
-        }
+    number = len(data) // size
+    place = getattr(struct, name)
+    behind = size - place.offset - place.size
+    if behind < 0:
+        return repeat(None, number)
+    order, code, convert = field_layout(dict(field[:2] for field in struct._fields_)[name])
+    layout = Struct(f"{order}{place.offset}x{code}{behind}x")
+    values = map(itemgetter(0), layout.iter_unpack(memoryview(data)[: number * size]))
+    return values if convert is None else map(convert, values)
+
+
+def records(struct: type[ctypes.Structure], size: int, data: bytes) -> Iterator[tuple[Any, ...]]:
+    """Step through ``data`` in records of ``size`` bytes: the values of each, in the order of the structure's fields.
+
+    A field not wholly inside ``size`` is None.
+    """
+    return zip(*(column(struct, name, size, data) for name, *_ in struct._fields_), strict=True)
 
 
 class StructField(NamedTuple):

@@ -7,7 +7,7 @@ from ctypes import c_char, c_uint8, c_uint32
 import pytest
 
 from kprobe_tool.native.libc import text
-from kprobe_tool.native.records import address, be16, be32, in6_addr, records
+from kprobe_tool.native.records import address, be16, be32, column, in6_addr, records
 
 
 class sample(ctypes.Structure):
@@ -16,7 +16,7 @@ class sample(ctypes.Structure):
 
 
 ONE = (7).to_bytes(4, "little") + b"\x12\x34" + b"\x0a\x00\x00\x01" + b"ab\0\0" + b"\x09"
-FIELDS = {"a": 7, "port": 0x1234, "addr": "10.0.0.1", "name": "ab", "b": 9}
+FIELDS = (7, 0x1234, "10.0.0.1", "ab", 9)
 
 
 def test_records_of_the_known_size_are_read() -> None:
@@ -27,10 +27,14 @@ def test_longer_records_are_stepped_over() -> None:
     assert list(records(sample, 20, (ONE + b"\xff" * 5) * 2)) == [FIELDS] * 2
 
 
-@pytest.mark.parametrize(("size", "absent"), [(14, {"b"}), (13, {"b", "name"}), (4, {"b", "name", "addr", "port"})])
-def test_fields_of_shorter_records_are_absent(size: int, absent: set[str]) -> None:
-    (found,) = records(sample, size, ONE[:size])
-    assert {name for name, value in found.items() if value is None} == absent
+@pytest.mark.parametrize(("size", "present"), [(14, 4), (13, 3), (4, 1)])
+def test_fields_of_shorter_records_are_absent(size: int, present: int) -> None:
+    assert list(records(sample, size, ONE[:size] * 2)) == [FIELDS[:present] + (None,) * (5 - present)] * 2
+
+
+def test_a_column_is_one_field_of_each_record() -> None:
+    assert list(column(sample, "port", 20, (ONE + b"\xff" * 5) * 2 + b"\x01")) == [0x1234] * 2
+    assert list(column(sample, "b", 14, ONE[:14] * 2)) == [None] * 2
 
 
 def test_a_last_piece_is_no_record() -> None:

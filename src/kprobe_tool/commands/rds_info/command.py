@@ -16,11 +16,11 @@ from kprobe_tool.commands.completion import complete, netns_names
 from kprobe_tool.commands.findings import FailOn, fail_on_option
 from kprobe_tool.commands.options import OutputFile, output_option
 from kprobe_tool.commands.rds_info.leak_check import run_leak_check
-from kprobe_tool.commands.rds_info.rows import entry_row, tables
+from kprobe_tool.commands.rds_info.rows import tables, with_deltas
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
-from kprobe_tool.report.document import Document, Row
+from kprobe_tool.report.document import Document
 from kprobe_tool.report.output import Output, emit
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def document_of(
 ) -> Document:
     """The rows of one capture that the selection is about."""
     from kprobe_tool.probes.rds.entries import entries
+    from kprobe_tool.probes.rds.filter import InfoFilter
     from kprobe_tool.probes.rds.lists import LISTS, availability
 
     sources = availability(capture.readings)
@@ -106,7 +107,8 @@ def document_of(
             absent.append(Error(name, "the kernel has no such list", errno=errno.ENOPROTOOPT, hint=hint))
         elif name not in sources:
             absent.append(Error(name, "was not asked for when this was saved"))
-    found = [entry_row(entry) for entry in entries(capture, selection.wanted) if selection.filter.match(entry)]
+    wanted = None if selection.filter == InfoFilter() else selection.filter.match
+    found = entries(capture, selection.wanted, wanted)
     warnings = [LEAKING if capture.leaking else PERHAPS_LEAKING]
     if capture.leaking is False or list(selection.wanted) == ["counters"]:
         warnings = []
@@ -138,25 +140,8 @@ def watch_kernel(selection: Selection, output: Output, seconds: float, count: in
         document = ask(selection)
         if output is not Output.JSONL:
             click.echo(document.host["time"])
-        code = finish(with_deltas(document, selection.wanted, previous), output)
+        code = finish(document._replace(tables=with_deltas(document.tables, previous)), output)
     return code
-
-
-def with_deltas(document: Document, wanted: Sequence[str], previous: dict[str, int]) -> Document:
-    """The same document with a ``delta`` in each counter's row; ``previous`` is brought up to date."""
-    found: list[Row] = []
-    for table in document.tables:
-        for row in table.rows:
-            if row["source"] == "counters":
-                name, value = str(row["name"]), int(str(row["value"]))
-                found.append({**row, "delta": value - previous[name] if name in previous else None})
-                previous[name] = value
-            else:
-                found.append(row)
-    sources = document.more["sources"]
-    if not document.tables or not isinstance(sources, Mapping):
-        return document
-    return document._replace(tables=tables(found, sources, wanted, deltas=True))
 
 
 @click.command(

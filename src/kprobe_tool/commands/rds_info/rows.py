@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kprobe_tool.probes.rds.entries import InfoEntry
 from kprobe_tool.report.document import Column, Row, Table
@@ -13,18 +13,31 @@ def entry_row(entry: InfoEntry) -> Row:
     """The JSON object of one entry: ``source``, ``netns`` ({name, inode, pid}, or None where it is not known), the
     fields of the kernel's structure, ``state`` and ``sending`` of connections, and ``pid comm holders`` of the
     processes that hold the socket."""
-    space, record = entry.netns, entry.record
-    row: dict[str, object] = {"source": entry.source, "netns": None, **record._asdict()}
+    source, space, record, processes = entry
+    row: dict[str, object] = {"source": source, "netns": None, **record._asdict()}
     if space is not None:
         row["netns"] = {"name": space.name, "inode": space.inode, "pid": space.pid}
     if entry.state is not None:
         row["state"] = entry.state
         row["sending"] = entry.sending
-    if entry.processes is not None:
-        row["pid"] = entry.processes[0].pid if entry.processes else None
-        row["comm"] = entry.processes[0].comm if entry.processes else None
-        row["holders"] = [process.pid for process in entry.processes]
+    if processes is not None:
+        row["pid"] = processes[0].pid if processes else None
+        row["comm"] = processes[0].comm if processes else None
+        row["holders"] = [process.pid for process in processes]
     return row
+
+
+class EntryRows:
+    """The rows of entries, each made when it is printed."""
+
+    def __init__(self, entries: Sequence[InfoEntry]) -> None:
+        self.entries = entries
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[Row]:
+        return map(entry_row, self.entries)
 
 
 def netns_cell(row: Row) -> object:
@@ -44,6 +57,7 @@ def state_colour(value: object) -> str | None:
 
 NETNS = Column("NETNS", netns_cell)
 HOLDER = Column("PROCESS", holder_cell)
+NAME = Column("NAME", "name")
 QUEUE = (
     Column("LADDR", "laddr"),
     Column("LPORT", "lport", right=True),
@@ -117,7 +131,7 @@ SECTIONS: Mapping[str, tuple[str, Sequence[Column]]] = {
     "send": ("Send queue", QUEUE),
     "retrans": ("Retransmit queue", QUEUE),
     "recv": ("Receive queue", QUEUE),
-    "counters": ("Counters", (Column("NAME", "name"), Column("VALUE", "value", right=True))),
+    "counters": ("Counters", (NAME, Column("VALUE", "value", right=True))),
 }
 DELTA = Column("DELTA", "delta", right=True)
 EMPTY = {
@@ -130,19 +144,31 @@ EMPTY = {
 NO_MODULE = {"tcp": "none: rds_tcp is not loaded", "ib": "none: rds_rdma is not loaded"}
 
 
-def tables(
-    rows: Sequence[Row], sources: Mapping[str, str], wanted: Sequence[str], *, deltas: bool = False
-) -> list[Table]:
+def tables(entries: Sequence[InfoEntry], sources: Mapping[str, str], wanted: Sequence[str]) -> list[Table]:
     """One table per source. Counters are the host's; every other row says which namespace it is from."""
+    of_source: dict[str, list[InfoEntry]] = {name: [] for name in wanted}
+    for entry in entries:
+        of_source[entry.source].append(entry)
     result = []
-    for name in wanted:
+    for name, mine in of_source.items():
         title, columns = SECTIONS[name]
-        mine = [row for row in rows if row["source"] == name]
         if name != "counters":
             columns = (NETNS, *columns)
-        elif deltas:
-            columns = (*columns, DELTA)
         state = sources.get(name)
         empty = NO_MODULE.get(name, EMPTY[state]) if state == "unavailable" else EMPTY[state]
-        result.append(Table(columns, mine, title=title, empty=empty))
+        result.append(Table(columns, EntryRows(mine), title=title, empty=empty))
     return result
+
+
+def with_deltas(tables: Sequence[Table], previous: dict[str, int]) -> list[Table]:
+    """The same tables with a ``delta`` in each counter's row; ``previous`` is brought up to date."""
+    return [counters_with_deltas(table, previous) if NAME in table.columns else table for table in tables]
+
+
+def counters_with_deltas(table: Table, previous: dict[str, int]) -> Table:
+    rows = []
+    for row in table.rows:
+        name, value = str(row["name"]), int(str(row["value"]))
+        rows.append({**row, "delta": value - previous[name] if name in previous else None})
+        previous[name] = value
+    return table._replace(columns=(*table.columns, DELTA), rows=rows)

@@ -146,7 +146,7 @@ def kernel_leaks() -> bool | None:
 
     def inodes(sock: socket.socket) -> set[int]:
         answer = rds.read_info(sock.fileno(), rds_info.OPTIONS["RDS_INFO_SOCKETS"])
-        return {record.inum for record in answer.records() if isinstance(record, rds_info.RdsSocket)}
+        return set(answer.column("inum"))
 
     strangers: list[socket.socket] = []
     try:
@@ -171,11 +171,10 @@ def addresses_of(spaces: Iterable[Netns]) -> tuple[dict[int, frozenset[str]], li
 
 def holders_of(readings: Iterable[Reading]) -> dict[int, list[Process]]:
     """The processes behind all sockets in the answers."""
-    inodes = {
-        record.inum
-        for reading in readings
-        for answer in reading.answers.values()
-        for record in answer.records()
-        if isinstance(record, rds_info.RdsSocket) and record.inum not in reading.own_inodes
-    }
+    inodes: set[int] = set()
+    for reading in readings:
+        for answer in reading.answers.values():
+            if answer.option.record is rds_info.RdsSocket:
+                inodes.update(answer.column("inum"))
+        inodes -= reading.own_inodes
     return procfs.socket_holders(inodes)

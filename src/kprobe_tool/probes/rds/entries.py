@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from kprobe_tool.native import rds_info
@@ -86,22 +88,29 @@ class Attribution:
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
         self.spaces = {space.inode: space for space in capture.selected}
-        # The bind table is one for the whole host, so an address and port name one socket at most.
-        self.inodes: dict[tuple[str, int], int] = {}
-        for reading in capture.readings:
-            for record in records(LISTS["sockets"], reading.answers):
-                if isinstance(record, RdsSocket) and record.bound_port:
-                    self.inodes[record.bound_addr, record.bound_port] = record.inum
+        self.having: defaultdict[str, list[int]] = defaultdict(list)
+        for inode, addresses in capture.local_addresses.items():
+            for address in addresses:
+                self.having[address].append(inode)
+
+    @cached_property
+    def inodes(self) -> dict[tuple[str, int], int]:
+        """Sockets by address and port: the bind table is one for the whole host, so these name one socket at most."""
+        return {
+            (record.bound_addr, record.bound_port): record.inum
+            for reading in self.capture.readings
+            for record in records(LISTS["sockets"], reading.answers)
+            if isinstance(record, RdsSocket) and record.bound_port
+        }
 
     def processes(self, record: Record) -> Sequence[Process] | None:
         """Those that hold the socket behind a record, None where its kind has none."""
         if isinstance(record, RdsSocket):
-            inode: int | None = record.inum
-        elif isinstance(record, QueuedMessage):
+            return self.capture.holders.get(record.inum, ())
+        if isinstance(record, QueuedMessage):
             inode = self.inodes.get((record.laddr or "", record.lport))
-        else:
-            return None
-        return self.capture.holders.get(inode, ()) if inode is not None else ()
+            return self.capture.holders.get(inode, ()) if inode is not None else ()
+        return None
 
     def namespace(self, record: Record) -> int | None:
         """The inode of the namespace of a record that can be anybody's: the only one that has its address, else the
@@ -111,32 +120,37 @@ class Attribution:
         nothing while there are namespaces whose addresses could not be read.
         """
         address, _ = local_end(record)
-        having = [inode for inode, local in self.capture.local_addresses.items() if address in local]
+        having = self.having.get(address or "", ())
         if len(having) == 1:
             return having[0]
         spaces = {process.netns for process in self.processes(record) or ()}
         return spaces.pop() if len(spaces) == 1 else None
 
 
-def entries(capture: Capture, names: Collection[str]) -> list[InfoEntry]:
+def entries(
+    capture: Capture, names: Collection[str], wanted: Callable[[InfoEntry], bool] | None = None
+) -> list[InfoEntry]:
     """The entries of the named lists in a stable order, without the tool's own sockets; counters, which are the
-    host's, once."""
+    host's, once. With ``wanted`` only those that it is true of."""
     attribution = Attribution(capture)
     result: list[InfoEntry] = []
     for number, reading in enumerate(capture.readings):
         for each in LISTS.values():
             if each.name not in names or (each.name == "counters" and number > 0):
                 continue
+            of_host = each.name == "counters"
             for record in records(each, reading.answers):
                 if isinstance(record, RdsSocket) and record.inum in reading.own_inodes:
                     continue
-                space = None if each.name == "counters" else reading.netns
-                if reading.netns is None and each.name != "counters":
+                space = None if of_host else reading.netns
+                if space is None and not of_host:
                     inode = attribution.namespace(record)
                     if inode is not None and inode not in attribution.spaces:
                         continue
                     space = None if inode is None else attribution.spaces[inode]
-                result.append(InfoEntry(each.name, space, record, attribution.processes(record)))
+                entry = InfoEntry(each.name, space, record, attribution.processes(record))
+                if wanted is None or wanted(entry):
+                    result.append(entry)
     return sorted(result, key=sort_key)
 
 
@@ -145,22 +159,26 @@ ORDER = {name: number for number, name in enumerate(LISTS)}
 
 def sort_key(entry: InfoEntry) -> tuple[object, ...]:
     """By list and namespace, then by what a reader looks a record up by; the other fields only break ties."""
-    record = entry.record
-    seq = record.seq if isinstance(record, QueuedMessage) else None
-    fields = [*local_end(record), *remote_end(record), seq, *record]
-    return ORDER[entry.source], entry.netns.inode if entry.netns else 0, [sortable(field) for field in fields]
+    source, space, record, _ = entry
+    laddr, lport = local_end(record)
+    faddr, fport = remote_end(record)
+    return (
+        ORDER[source],
+        space.inode if space else 0,
+        address_key(laddr),
+        lport or 0,
+        address_key(faddr),
+        fport or 0,
+        record.seq if isinstance(record, QueuedMessage) else 0,
+        # Nothing comes first; no field of the kernel's is below 0.
+        tuple(-1 if value is None else value for value in record) if None in record else record,
+    )
 
 
-def sortable(value: object) -> tuple[int, object]:
-    """Comparable across kinds: nothing first, then numbers, addresses by their bytes, other text."""
-    if value is None:
-        return 0, 0
-    if isinstance(value, int):
-        return 1, value
-    text = str(value)
-    for family in (socket.AF_INET, socket.AF_INET6):
-        try:
-            return 2 + family, socket.inet_pton(family, text)
-        except OSError:
-            continue
-    return 2, text
+@lru_cache(1 << 16)
+def address_key(text: str | None) -> tuple[int, bytes]:
+    """No address comes first, then those of IPv4, then those of IPv6, each by their bytes."""
+    if text is None:
+        return 0, b""
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    return int(family), socket.inet_pton(family, text)

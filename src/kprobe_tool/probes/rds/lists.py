@@ -45,10 +45,16 @@ LISTS = {
 }
 
 
+QUEUES = frozenset({"send", "retrans", "recv"})
+"""The lists of messages."""
+WITH_TOS = frozenset({"connections", "tcp"})
+"""The lists whose ``tos`` only the older option has."""
+
+
 def options_of(names: Collection[str]) -> list[InfoOption]:
-    """The options to ask for these lists; the sockets come along always, since they show whose a message is."""
-    wanted = [each for each in LISTS.values() if each.name in names or each.name == "sockets"]
-    return [option for each in wanted for option in each.options]
+    """The options to ask for these lists; the sockets come along with messages, to show whose each is."""
+    wanted = {*names, "sockets"} if QUEUES.intersection(names) else names
+    return [option for each in LISTS.values() if each.name in wanted for option in each.options]
 
 
 def availability(readings: Sequence[Reading]) -> dict[str, str]:
@@ -72,15 +78,18 @@ def records(info_list: InfoList, answers: Mapping[str, InfoAnswer]) -> Iterator[
     newer = answers.get(info_list.v6.name) if info_list.v6 is not None else None
     older = answers.get(info_list.v4.name)
     if newer is not None:
-        yield from with_tos(list(newer.records()), [] if older is None else list(older.records()))
-    elif older is not None:
-        for record in older.records():
-            if isinstance(record, QueuedMessage) and info_list.name in {"send", "retrans"}:
-                # __rds_inc_msg_cp() reads the IPv4 address from the first bytes of an IPv4-mapped one (every
-                # kernel up to v7.3), which gives 0.0.0.0: no address is better than that one.
-                yield record._replace(laddr=None, faddr=None)
-            else:
-                yield record
+        if info_list.name not in WITH_TOS:
+            return newer.records()
+        return with_tos(list(newer.records()), [] if older is None else list(older.records()))
+    if older is None:
+        return iter(())
+    if info_list.name in {"send", "retrans"}:
+        # __rds_inc_msg_cp() reads the IPv4 address from the first bytes of an IPv4-mapped one (every kernel up to
+        # v7.3), which gives 0.0.0.0: no address is better than that one.
+        return (
+            record._replace(laddr=None, faddr=None) for record in older.records() if isinstance(record, QueuedMessage)
+        )
+    return older.records()
 
 
 def with_tos(records: Sequence[Record], older: Sequence[Record]) -> Iterator[Record]:

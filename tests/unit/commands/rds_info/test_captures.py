@@ -13,7 +13,8 @@ import pytest
 from jsonschema import ValidationError
 
 from kprobe_tool.commands.rds_info import command as rds_command
-from kprobe_tool.commands.rds_info.command import Selection, document_of, with_deltas
+from kprobe_tool.commands.rds_info.command import Selection, document_of
+from kprobe_tool.commands.rds_info.rows import with_deltas
 from kprobe_tool.errors import Error
 from kprobe_tool.native import rds_info
 from kprobe_tool.native.kmod import AliasTarget
@@ -132,7 +133,8 @@ def test_a_watched_counter_has_its_delta() -> None:
     document = document_of(capture_of(NEWER, leaking=False), host.identity(), selection, more)
     previous: dict[str, int] = {}
     for delta in (None, 0):
-        instance = json.loads("\n".join(report_json.render(with_deltas(document, selection.wanted, previous))))
+        watched = document._replace(tables=with_deltas(document.tables, previous))
+        instance = json.loads("\n".join(report_json.render(watched)))
         check(SCHEMAS["rds-info"], instance)
         assert [row["delta"] for row in instance["results"] if row["source"] == "counters"] == [delta]
 

@@ -16,7 +16,15 @@ from kprobe_tool.native.rds_info import Connection, RdsSocket
 from kprobe_tool.native.records import be16
 from kprobe_tool.probes.rds import savefile
 from kprobe_tool.probes.rds.ask import Capture, Reading
-from kprobe_tool.probes.rds.entries import InfoEntry, connection_state, entries, local_end, remote_end, sortable
+from kprobe_tool.probes.rds.entries import (
+    InfoEntry,
+    address_key,
+    connection_state,
+    entries,
+    local_end,
+    remote_end,
+    sort_key,
+)
 from kprobe_tool.probes.rds.lists import LISTS, availability
 
 DATA = Path(__file__).parents[2] / "data" / "rds"
@@ -196,6 +204,19 @@ def test_counters_are_shown_once() -> None:
     assert [entry.netns for entry in found] == [None]
 
 
-def test_nothing_comes_before_numbers_and_numbers_before_text() -> None:
-    values = ["10.0.0.10", "infiniband", 7, 0, None, "::1", "10.0.0.9", 10]
-    assert sorted(values, key=sortable) == [None, 0, 7, 10, "infiniband", "10.0.0.9", "10.0.0.10", "::1"]
+def test_no_address_comes_before_ipv4_and_ipv4_before_ipv6() -> None:
+    values = ["10.0.0.10", None, "::1", "10.0.0.9"]
+    assert sorted(values, key=address_key) == [None, "10.0.0.9", "10.0.0.10", "::1"]
+
+
+def test_a_field_that_is_not_known_comes_before_others() -> None:
+    """Two connections that only their type of service tells apart, which one of them has not."""
+    unknown = Connection(1, 1, "10.0.0.1", "10.0.0.2", "tcp", 5)
+    found = [InfoEntry("connections", BLUE, record) for record in (unknown._replace(tos=0), unknown)]
+    assert [entry.record for entry in sorted(found, key=sort_key)] == [unknown, unknown._replace(tos=0)]
+
+
+def test_entries_that_are_not_wanted_are_left_out() -> None:
+    capture = message_capture(BLUE, bound_port=4000)
+    assert [entry.source for entry in entries(capture, LISTS, lambda entry: entry.source == "recv")] == ["recv"]
+    assert entries(capture, LISTS, lambda entry: False) == []

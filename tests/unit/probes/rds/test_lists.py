@@ -27,6 +27,11 @@ def test_the_sockets_come_along() -> None:
     ]
 
 
+def test_the_sockets_are_asked_for_where_they_say_something() -> None:
+    """A host can have 100,000 of them, and each costs a look at who holds it."""
+    assert [option.name for option in options_of(["counters"])] == ["RDS_INFO_COUNTERS"]
+
+
 @pytest.mark.parametrize(
     ("failures", "state"),
     [

@@ -42,7 +42,10 @@ SOAK_ROUNDS := 20
 
 LOAD_SOCKETS := 60000
 
-.PHONY: run test test-fast test-anyhow test-uml test-hosts soak harm load mutants fuzz drift shell clean \
+# Beside what is measured; RDS_INFO=, PRETTY_VERIFIER= and BPFVV= name others by their path.
+BENCH_PACKAGES := bpftool bpftrace nvme-cli strace
+
+.PHONY: run test test-fast test-anyhow test-uml test-hosts soak harm load bench mutants fuzz drift shell clean \
 	run-packages test-packages sdist wheel pyz deb release
 
 # The audit, what this kernel understands of a system call, and why a verifier rejected a program.
@@ -93,6 +96,12 @@ harm: $(VENV)/.test
 load: $(VENV)/.test
 	$(SUDO) $(VENV)/bin/python -m tests.load
 	KPROBE_TOOL_LOAD=$(LOAD_SOCKETS) KPROBE_TOOL_GUEST_TIMEOUT=7200 $(VENV)/bin/pytest -rP tests/kernels/guest/test_load.py
+
+# What everything costs beside what a user would use instead, into bench/RESULTS.md: an hour, on an idle machine.
+bench: $(VENV)/.test
+	@$(call install,$(UML_PACKAGES) $(BENCH_PACKAGES))
+	$(VENV)/bin/python -m tests.kernels.uml.build
+	$(SUDO) env RDS_INFO=$(RDS_INFO) PRETTY_VERIFIER=$(PRETTY_VERIFIER) BPFVV=$(BPFVV) $(VENV)/bin/python -m bench $(BENCH)
 
 # Changes the judging code in small ways and runs its unit tests each time: all of it, or MUTANTS='FILE... | --changed'.
 mutants: $(VENV)/.test

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Build the User Mode Linux kernel with CHECK_FIELDS from Debian's linux-source: python -m tests.kernels.uml.build
 
-It takes 180 MB of download, 2 GB of disk while it runs, and 3 to 10 minutes. The kernel stays in the lab's cache.
+It takes 180 MB of download, 2 GB of disk while it runs, and 3 to 10 minutes. The kernel stays in the lab's cache, and
+nothing is done where it is there already.
 """
 
+import hashlib
 import os
 import re
 import shutil
@@ -25,8 +27,9 @@ TOOLS = ("gcc", "make", "flex", "bison", "bc", "patch", "xz", "tar", "dpkg-deb")
 
 
 def kernel() -> Path:
-    """Where the built kernel is, or is going to be."""
-    return cache_directory() / "uml" / "linux"
+    """Where the kernel of this patch and this configuration is, or is going to be."""
+    made_of = hashlib.sha256(PATCH.read_bytes() + CONFIG.read_bytes()).hexdigest()
+    return cache_directory() / "uml" / f"linux-{made_of[:12]}"
 
 
 class Sources(Archive):
@@ -89,6 +92,9 @@ def build(source: Path, out: Path) -> Path:
 
 
 def main() -> int:
+    if kernel().exists():
+        print(kernel())
+        return 0
     lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
     try:
         if lacking:
@@ -101,8 +107,11 @@ def main() -> int:
         with tempfile.TemporaryDirectory(prefix=".build-", dir=target.parent) as tmp:
             directory = Path(tmp)
             source = unpack(sources.download(package, version, directory), directory)
-            shutil.copy2(build(source, directory / "out"), target.with_suffix(".new"))
-        target.with_suffix(".new").rename(target)
+            shutil.copy2(build(source, directory / "out"), target.with_name("new"))
+        for old in target.parent.glob("linux-*"):
+            if old != target.with_name("new"):
+                old.unlink()
+        target.with_name("new").rename(target)
     except Error as error:
         print(f"uml: {error}", file=sys.stderr)
         return 1

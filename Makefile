@@ -15,7 +15,7 @@ TEST_PACKAGES := $(RUN_PACKAGES) bpftool busybox-static chromium clang debian-ar
 DEB_PACKAGES := build-essential debhelper dh-python dpkg-dev flit git pybuild-plugin-pyproject python3-all
 HOSTS_PACKAGES := ansible-core openssh-client
 # Unpacked below the virtual environment, not installed: that would start their servers.
-UNPACKED_PACKAGES := libwrap0 openssh-server
+UNPACKED_PACKAGES := libwrap0 nagios-nrpe-plugin nagios-nrpe-server openssh-server prometheus
 UML_PACKAGES := bc bison flex gcc libc6-dev make patch xz-utils
 
 # Left out where nothing is missing, so that a set-up machine needs neither root nor a network.
@@ -76,10 +76,11 @@ test-uml: $(VENV)/.test
 	$(VENV)/bin/python -m tests.kernels.uml.build
 	KPROBE_TOOL_UML=1 $(VENV)/bin/pytest tests/kernels/uml
 
-# The Ansible collection over ssh to fifteen sshds on this machine, and fleet on a report each of 10,000 hosts.
+# The Ansible collection over ssh to fifteen sshds on this machine, fleet on a report each of 10,000 hosts, and what is
+# in contrib/monitoring by the programs that read it: promtool and NRPE.
 test-hosts: $(VENV)/.unpacked
 	@$(call install,$(HOSTS_PACKAGES))
-	KPROBE_TOOL_HOSTS=1 $(VENV)/bin/pytest tests/hosts
+	KPROBE_TOOL_HOSTS=1 KPROBE_TOOL_REQUIRE=1 $(VENV)/bin/pytest tests/hosts
 
 # Each experiment SOAK_ROUNDS times on each kernel, idle and beside a load, and how often each check said what.
 soak: $(VENV)/.test

@@ -12,7 +12,6 @@ import os
 import shlex
 import socket
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,15 +38,16 @@ StrictModes no
 PasswordAuthentication no
 Subsystem sftp internal-sftp
 """
+# /etc as a whole: a mount over /etc/passwd alone is gone once somebody adds a user to this machine meanwhile.
 HOST = """\
 mount -t tmpfs -o mode=755 tmpfs /run
-mkdir /run/sshd /run/netns
-mount --bind {directory}/passwd /etc/passwd
+mkdir /run/sshd /run/netns /run/etc /run/etc/upper /run/etc/work
+cp {directory}/passwd /run/etc/upper/passwd
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work overlay /etc
 {lacks}
 hostname {name}
 exec {sshd} -D -e -f {directory}/config
 """
-WAIT = 60
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def hosts(directory: Path, number: int, *, down: Sequence[str], lacking_bcc: Seq
                 stack.enter_context(serving(host, sshd, without_bcc() if host.name in lacking_bcc else ""))
         for host in found:
             if host.up:
-                wait_for(host)
+                tools.wait_until_listening(host.address, host.port, b"SSH-")
         yield found
 
 
@@ -120,21 +120,6 @@ def serving(host: Host, sshd: str, lacks: str) -> Iterator[None]:
     finally:
         server.terminate()
         server.wait()
-
-
-def wait_for(host: Host) -> None:
-    """Until the host answers."""
-    end = time.monotonic() + WAIT
-    while True:
-        try:
-            with socket.create_connection((host.address, host.port), timeout=WAIT) as connection:
-                connection.settimeout(WAIT)
-                if connection.recv(4) == b"SSH-":
-                    return
-        except OSError as error:
-            if time.monotonic() > end:
-                raise AssertionError(f"{host.name}: {error}: {(host.directory / 'log').read_text()}") from error
-            time.sleep(0.1)
 
 
 def inventory(hosts: Sequence[Host], key: Path, python: str, unprivileged: Sequence[str]) -> str:

@@ -162,16 +162,18 @@ class Btf:
         """Where each type's record begins, in words."""
         words, end = self._words, len(self._words)
         places = array("I")
+        # By info: there are 100,000 types and a few hundred of these.
+        lengths: dict[int, int] = {}
         place = 0
-        while place < end:
+        while place + TYPE_WORDS <= end:
             places.append(place)
-            if place + TYPE_WORDS > end:
-                raise ValueError("BTF: the last type is cut short")
             info = words[place + 1]
-            trailer = trailers.get(info >> 24 & KIND_MASK)
-            if trailer is None:
-                raise ValueError(f"BTF: unknown kind {info >> 24 & KIND_MASK}")
-            place += TYPE_WORDS + trailer[0] + trailer[1] * (info & VLEN_MASK)
+            if info not in lengths:
+                trailer = trailers.get(info >> 24 & KIND_MASK)
+                if trailer is None:
+                    raise ValueError(f"BTF: unknown kind {info >> 24 & KIND_MASK}")
+                lengths[info] = TYPE_WORDS + trailer[0] + trailer[1] * (info & VLEN_MASK)
+            place += lengths[info]
         if place != end:
             raise ValueError("BTF: the last type is cut short")
         return places

@@ -81,7 +81,7 @@ static __always_inline void page_read(struct sg_element *element, u64 page)
 /* Fills the list from the struct sk_msg at msg, which a struct sk_msg_md of the kernel is as well. */
 static __always_inline void sg_list_read(struct sg_list *list, const void *msg)
 {
-	u32 i, end;
+	u32 end;
 
 	READ(list->copy, msg, SG_COPY);
 	READ(list->start, msg, SG_START);
@@ -90,15 +90,20 @@ static __always_inline void sg_list_read(struct sg_list *list, const void *msg)
 	READ(list->size, msg, SG_SIZE);
 	list->count = 0;
 	list->exposed = 0;
-	i = list->start;
 	end = list->end;
 	NO_UNROLL
 	for (u32 n = 0; n < SG_RING; n++) {
 		struct sg_element *element = &list->element[n];
 		const char *entry = (const char *)msg + SG_DATA_OFFSET;
+		/*
+		 * Read anew in each turn: an index that is counted on would be followed by the verifier through all
+		 * turns from each one in which it may have begun again at 0.
+		 */
+		u32 start = *(const volatile u32 *)&list->start;
+		u32 i = start + n < SG_RING ? start + n : start + n - SG_RING;
 		u64 link;
 
-		if (i == end || i >= SG_RING)
+		if (start >= SG_RING || i == end)
 			break;
 		entry += i * SG_ENTRY_SIZE;
 		READ(link, entry, SCATTERLIST_PAGE_LINK);
@@ -114,7 +119,5 @@ static __always_inline void sg_list_read(struct sg_list *list, const void *msg)
 		element->exposed = element->kind == PAGE_CACHE && element->length && !element->copy;
 		list->exposed += element->exposed;
 		list->count = n + 1;
-		if (++i == SG_RING)
-			i = 0;
 	}
 }

@@ -91,7 +91,7 @@ def document_of(items: Sequence[Item], output: Output) -> Document:
     by_name = {item.name: item for item in items}
     statuses = [doctor.status_of(each, by_name) for each in doctor.COMMANDS]
     commands = [command_row(status) for status in statuses]
-    found = Table(ITEM_COLUMNS, [vars(item) for item in items])
+    found = Table(ITEM_COLUMNS, [item._asdict() for item in items])
     return Document(
         "doctor",
         host.identity(),

@@ -20,9 +20,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf, host, memory
@@ -46,8 +45,7 @@ COMPILE_SPACE = 64 << 20
 """Bytes that are enough to compile our programs (30 MiB with LLVM 14)."""
 
 
-@dataclass(frozen=True)
-class Bcc:
+class Bcc(NamedTuple):
     """The imported module, its version and where it was found."""
 
     module: Any

@@ -11,7 +11,7 @@ import errno as errnos
 import mmap
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import host, seccomp, syscall
@@ -192,8 +192,7 @@ class bpf_attr_next_id(ctypes.Structure):
     _fields_ = (("start_id", ctypes.c_uint32), ("next_id", ctypes.c_uint32), ("open_flags", ctypes.c_uint32))
 
 
-@dataclass(frozen=True)
-class Program:
+class Program(NamedTuple):
     """What BPF_PROG_LOAD is asked to load; the fields are those of union bpf_attr.
 
     ``insns`` are the bytes of struct bpf_insn; ``func_info`` and ``line_info`` those of the records that the BTF of
@@ -213,8 +212,7 @@ class Program:
     line_info: bytes = b""
 
 
-@dataclass(frozen=True)
-class LoadAnswer:
+class LoadAnswer(NamedTuple):
     """What the kernel said about a program: ``errno`` 0 is accepted.
 
     ``log`` is without its NUL; ``complete`` says whether that is all of it. ``log_true_size`` is what the kernel says

@@ -7,6 +7,7 @@ import ctypes
 import os
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import btf
@@ -95,8 +96,7 @@ class Element:
     ino: int | None
 
 
-@dataclass(frozen=True)
-class Scatterlist:
+class Scatterlist(NamedTuple):
     """sk_msg.sg: the ring's places and size, the copy bitmap, and the elements from ``start`` to ``end``."""
 
     start: int

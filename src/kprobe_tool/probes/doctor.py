@@ -9,8 +9,8 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.lab import boot
@@ -27,8 +27,7 @@ TRACEPOINT = "sys_enter"
 MACHINE = "x86_64"
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """One thing that commands can need. ``available`` is None where it could not be told."""
 
     name: str
@@ -50,8 +49,7 @@ Choices = tuple[tuple[str, ...], ...]
 """Each a choice of items, of which one is enough."""
 
 
-@dataclass(frozen=True)
-class CommandNeeds:
+class CommandNeeds(NamedTuple):
     """What a command cannot do without (``needs``), and what it says less without (``wants``). ``elsewhere`` are the
     options with which it asks no kernel, and needs nothing of this one."""
 
@@ -92,8 +90,7 @@ COMMANDS = (
 )
 
 
-@dataclass(frozen=True)
-class CommandStatus:
+class CommandStatus(NamedTuple):
     """Whether a command works here; ``missing`` are the items that keep it from that, or from saying more. Where they
     keep it from that, it works with one of the options ``elsewhere`` only."""
 

@@ -55,7 +55,7 @@ def collect(output: Output) -> Document:
     items = doctor.items()
     by_name = {item.name: item for item in items}
     commands = redact.rows(command_row(doctor.status_of(each, by_name)) for each in doctor.COMMANDS)
-    found = redact.rows(vars(item) for item in items)
+    found = redact.rows(item._asdict() for item in items)
     findings = [finding_row(check, finding) for check, finding in run_checks(CHECKS, TIMEOUT, quiet=False)]
     results = redact.rows({name: row[name] for name in REPORTED} for row in findings)
     of = versions()

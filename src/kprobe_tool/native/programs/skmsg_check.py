@@ -7,8 +7,8 @@ import ctypes
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, bpf, sk_msg
@@ -69,15 +69,13 @@ HELPERS = {
 }
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     kind: StepKind
     start: int
     length: int
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What the program does when it is called once: at most STEPS steps, then SK_DROP or SK_PASS."""
 
     steps: tuple[Step, ...] = ()
@@ -91,8 +89,7 @@ class Plan:
         return bytes(packed)
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """What the program was given in its ``call``-th call after ``after`` steps, the last of which returned ``error``.
 
     ``size`` is the message's, ``length`` that of the range from data to data_end and ``page_offset`` where in a page

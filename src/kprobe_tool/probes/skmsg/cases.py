@@ -8,8 +8,8 @@ afterwards is in judge.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from kprobe_tool.native.programs.skmsg_check import SK_PASS, Plan, Step, StepKind
 
@@ -44,8 +44,7 @@ class Must(StrEnum):
     """A page of the message's own is not marked as one to be copied: the program could not see its data."""
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """``name`` says which helpers are called, in which order.
 
     ``seen`` is the record, as (call, steps done), in which the file's element must have its copy bit for the case to

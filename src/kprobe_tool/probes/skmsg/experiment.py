@@ -15,9 +15,8 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.native import bcc, host, link, procfs, sched, tls
@@ -34,8 +33,7 @@ NO_NETNS = frozenset({errnos.EPERM, errnos.EACCES, errnos.ENOSYS, errnos.EINVAL,
 TLS_MERGE_OPEN_RECORD = "tls_merge_open_record"
 
 
-@dataclass(frozen=True)
-class Controls:
+class Controls(NamedTuple):
     """Three calls on sockets of their own: the errno's name of each, None where it succeeded.
 
     ``tls``: TLS_TX on a socket in no sockmap. ``sockmap_then_tls``, ``tls_then_sockmap``: both, in this order.
@@ -50,8 +48,7 @@ class Controls:
         return (self.tls, self.sockmap_then_tls, self.tls_then_sockmap) == (None, "EINVAL", "EINVAL")
 
 
-@dataclass(frozen=True)
-class Run:
+class Run(NamedTuple):
     """One case on one socket. ``failure`` is what kept it from being run, as an error's text."""
 
     case: Case
@@ -65,8 +62,7 @@ class Run:
         return next((each for each in self.records if (each.call, each.after) == place), None)
 
 
-@dataclass(frozen=True)
-class CopyBitExperiment:
+class CopyBitExperiment(NamedTuple):
     """Everything that was seen. ``dev`` and ``ino`` are the file's, ``no_tls`` says why kTLS was not tried, and
     ``tls_loaded`` is None where it cannot be seen whether the kernel has kTLS."""
 

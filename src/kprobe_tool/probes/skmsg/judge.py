@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from mmap import PAGESIZE
+from typing import NamedTuple
 
 from kprobe_tool.errors import errno_name
 from kprobe_tool.native.programs.skmsg_check import HELPERS, Record
@@ -33,8 +33,7 @@ CLOSED = (
 SETTLE = "a kernel on which the tool can send from a loopback socket in a sockmap"
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """One case on one socket. ``settle`` says what would settle an unknown, else None."""
 
     case: Case
@@ -45,8 +44,7 @@ class Result:
     run: Run | None = None
 
 
-@dataclass(frozen=True)
-class CaseJudgement:
+class CaseJudgement(NamedTuple):
     """What a case came to on one socket, and why; ``settle`` as in Result."""
 
     outcome: CaseOutcome
@@ -158,7 +156,7 @@ def judge_without_run(done: CopyBitExperiment) -> CaseJudgement:
         return unknown(reason, "a host on which kTLS is in use, or the cipher loaded by hand")
     if controls.closed:
         return CaseJudgement(CaseOutcome.CLOSED, CLOSED)
-    outcomes = ", ".join(f"{name}: {value or 'ok'}" for name, value in vars(controls).items())
+    outcomes = ", ".join(f"{name}: {value or 'ok'}" for name, value in controls._asdict().items())
     return unknown(f"kTLS on a socket in a sockmap fails, but not as on a kernel that refuses it ({outcomes})")
 
 
@@ -196,7 +194,7 @@ def statement(done: CopyBitExperiment) -> dict[str, object]:
 
 
 def controls_row(done: CopyBitExperiment) -> Mapping[str, object] | None:
-    return None if done.controls is None else {**vars(done.controls), "closed": done.controls.closed}
+    return None if done.controls is None else {**done.controls._asdict(), "closed": done.controls.closed}
 
 
 def results_of_check(found: Sequence[Result], check: str) -> list[Result]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -35,7 +34,7 @@ def test_tcp_alone_gives_a_verdict_where_ktls_is_not_in_use() -> None:
     done = load_experiment(CLOSED)
     tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
     finding = checks.finding(
-        replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=False), "skmsg-push-pop-copy"
+        done._replace(runs=tcp, controls=None, no_tls="why", tls_loaded=False), "skmsg-push-pop-copy"
     )
     assert (finding.status, finding.method) == (Status.NOT_APPLICABLE, Method.PROBE)
 

@@ -58,7 +58,7 @@ def last_of(run: Run) -> Record:
 
 
 def with_last(run: Run, record: Record) -> Run:
-    return replace(run, records=[record if each is last_of(run) else each for each in run.records])
+    return run._replace(records=[record if each is last_of(run) else each for each in run.records])
 
 
 def runs(release: str, must: Must) -> Iterator[tuple[CopyBitExperiment, Run]]:
@@ -86,7 +86,7 @@ def name(value: object) -> str:
 @pytest.mark.parametrize(("done", "run"), EXPOSED, ids=name)
 def test_a_range_elsewhere_is_no_verdict(done: CopyBitExperiment, run: Run) -> None:
     last = last_of(run)
-    moved = with_last(run, replace(last, page_offset=last.page_offset + 1))
+    moved = with_last(run, last._replace(page_offset=last.page_offset + 1))
     assert judge(done, moved).outcome is CaseOutcome.UNKNOWN
 
 
@@ -96,15 +96,15 @@ def test_no_range_is_no_exposure(done: CopyBitExperiment, run: Run) -> None:
     last = last_of(run)
     for copy, outcome in ((False, CaseOutcome.UNKNOWN), (True, CaseOutcome.OK)):
         elements = tuple(replace(element, copy=copy, exposed=not copy) for element in last.sg.elements)
-        kept = replace(last, length=0, sg=replace(last.sg, elements=elements))
+        kept = last._replace(length=0, sg=last.sg._replace(elements=elements))
         assert judge(done, with_last(run, kept)).outcome is outcome
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT], ids=name)
 def test_a_page_that_was_not_made_out_is_no_copy(done: CopyBitExperiment, run: Run) -> None:
     """It has a copy bit, so it is somebody's page: perhaps the file's, in a way that a newer kernel keeps it."""
-    assert judge(replace(done, ino=done.ino + 1), run).outcome is CaseOutcome.UNKNOWN
-    assert judge(replace(done, dev=done.dev + 1), run).outcome is CaseOutcome.UNKNOWN
+    assert judge(done._replace(ino=done.ino + 1), run).outcome is CaseOutcome.UNKNOWN
+    assert judge(done._replace(dev=done.dev + 1), run).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
@@ -124,9 +124,9 @@ def test_only_memory_that_is_nobodys_is_a_copy(
     seen = run.record(run.case.seen)
     assert seen is not None
     elements = tuple(replace(element, kind=kind) for element in seen.sg.elements)
-    other = replace(seen, sg=replace(seen.sg, elements=elements))
+    other = seen._replace(sg=seen.sg._replace(elements=elements))
     records = [other if record is seen else record for record in run.records]
-    assert judge(done, replace(run, records=records)).outcome is outcome
+    assert judge(done, run._replace(records=records)).outcome is outcome
 
 
 @pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
@@ -134,10 +134,10 @@ def test_a_message_of_nothing_is_no_copy(done: CopyBitExperiment, run: Run) -> N
     assert judge(done, run).outcome is CaseOutcome.NOT_APPLICABLE
     place = run.case.seen
     empty = [
-        replace(record, sg=replace(record.sg, elements=())) if (record.call, record.after) == place else record
+        record._replace(sg=record.sg._replace(elements=())) if (record.call, record.after) == place else record
         for record in run.records
     ]
-    assert judge(done, replace(run, records=empty)).outcome is CaseOutcome.UNKNOWN
+    assert judge(done, run._replace(records=empty)).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), COPIED, ids=name)
@@ -146,9 +146,9 @@ def test_one_page_among_copies_is_no_copy(done: CopyBitExperiment, run: Run) -> 
     seen_first = run.record(run.case.seen)
     assert seen_first is not None
     element = seen_first.sg.elements[0]
-    both = replace(seen_first, sg=replace(seen_first.sg, elements=(element, replace(element, copy=True))))
+    both = seen_first._replace(sg=seen_first.sg._replace(elements=(element, replace(element, copy=True))))
     records = [both if record is seen_first else record for record in run.records]
-    assert judge(done, replace(run, records=records)).outcome is CaseOutcome.UNKNOWN
+    assert judge(done, run._replace(records=records)).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), [each for each in EXPOSED if each[1].case.byte], ids=name)
@@ -157,14 +157,14 @@ def test_a_range_within_an_element_begins_as_far_into_the_page(done: CopyBitExpe
     last, byte = last_of(run), run.case.byte
     file = next(element for element in last.sg.elements if (element.dev, element.ino) == (done.dev, done.ino))
     whole = replace(file, offset=100, length=1000)
-    there = replace(last, page_offset=100 + byte, length=1, sg=replace(last.sg, elements=(whole,)))
+    there = last._replace(page_offset=100 + byte, length=1, sg=last.sg._replace(elements=(whole,)))
     verdict = judge(done, with_last(run, there))
     assert (verdict.outcome, verdict.reason) == (
         CaseOutcome.AFFECTED,
         "a BPF program could overwrite 1 byte of the cached file",
     )
-    assert judge(done, with_last(run, replace(there, page_offset=100 - byte))).outcome is CaseOutcome.UNKNOWN
-    assert judge(done, with_last(run, replace(there, length=2))).reason.count("2 bytes") == 1
+    assert judge(done, with_last(run, there._replace(page_offset=100 - byte))).outcome is CaseOutcome.UNKNOWN
+    assert judge(done, with_last(run, there._replace(length=2))).reason.count("2 bytes") == 1
 
 
 @pytest.mark.parametrize(("done", "run"), GONE, ids=name)
@@ -182,7 +182,7 @@ def test_either_sign_of_a_stale_bit_decides(
 ) -> None:
     last = last_of(run)
     elements = tuple(replace(element, copy=copy) for element in last.sg.elements)
-    other = replace(last, length=length, sg=replace(last.sg, elements=elements))
+    other = last._replace(length=length, sg=last.sg._replace(elements=elements))
     assert judge(done, with_last(run, other)).outcome is outcome
 
 
@@ -196,7 +196,7 @@ def test_what_took_the_place_of_the_file_decides(
 ) -> None:
     last = last_of(run)
     elements = tuple(replace(element, kind=kind, ino=None, dev=None) for element in last.sg.elements)
-    other = replace(last, sg=replace(last.sg, elements=elements))
+    other = last._replace(sg=last.sg._replace(elements=elements))
     assert judge(done, with_last(run, other)).outcome is outcome
 
 
@@ -204,43 +204,43 @@ def test_what_took_the_place_of_the_file_decides(
 def test_a_slot_that_was_not_used_again_is_no_verdict(done: CopyBitExperiment, run: Run) -> None:
     last = last_of(run)
     elements = tuple(replace(element, index=element.index + 5) for element in last.sg.elements)
-    moved = with_last(run, replace(last, sg=replace(last.sg, elements=elements)))
+    moved = with_last(run, last._replace(sg=last.sg._replace(elements=elements)))
     assert judge(done, moved).outcome is CaseOutcome.UNKNOWN
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *STALE, *KEPT, *GONE], ids=name)
 def test_an_incomplete_run_is_unknown(done: CopyBitExperiment, run: Run) -> None:
-    failed = [replace(record, error=-12) if record.after else record for record in run.records]
+    failed = [record._replace(error=-12) if record.after else record for record in run.records]
     for broken in (
-        replace(run, failure="send: Connection reset by peer (ECONNRESET)"),
-        replace(run, records=()),
-        replace(run, records=[record for record in run.records if record is not last_of(run)]),
-        with_last(run, replace(last_of(run), sg=replace(last_of(run).sg, elements=()))),
-        replace(run, records=failed),
+        run._replace(failure="send: Connection reset by peer (ECONNRESET)"),
+        run._replace(records=()),
+        run._replace(records=[record for record in run.records if record is not last_of(run)]),
+        with_last(run, last_of(run)._replace(sg=last_of(run).sg._replace(elements=()))),
+        run._replace(records=failed),
     ):
         verdict = judge(done, broken)
         assert verdict.outcome is CaseOutcome.UNKNOWN
         assert verdict.settle
-    assert "() fails (ENOMEM)" in judge(done, replace(run, records=failed)).reason
+    assert "() fails (ENOMEM)" in judge(done, run._replace(records=failed)).reason
 
 
 @pytest.mark.parametrize(("done", "run"), [*EXPOSED, *KEPT, *GONE], ids=name)
 def test_content_that_changed_is_affected(done: CopyBitExperiment, run: Run) -> None:
-    assert judge(done, replace(run, unchanged=False)).outcome is CaseOutcome.AFFECTED
+    assert judge(done, run._replace(unchanged=False)).outcome is CaseOutcome.AFFECTED
 
 
 @pytest.mark.parametrize(("done", "run"), KEPT, ids=name)
 def test_a_bit_that_was_never_set(done: CopyBitExperiment, run: Run) -> None:
     first = run.records[0]
     elements = tuple(replace(element, copy=False, exposed=True) for element in first.sg.elements)
-    bare = replace(first, sg=replace(first.sg, copy=0, elements=elements))
-    assert judge(done, replace(run, records=[bare, *run.records[1:]])).outcome is CaseOutcome.AFFECTED
+    bare = first._replace(sg=first.sg._replace(copy=0, elements=elements))
+    assert judge(done, run._replace(records=[bare, *run.records[1:]])).outcome is CaseOutcome.AFFECTED
 
 
 def without_tls(*, loaded: bool | None) -> CopyBitExperiment:
     done = load_experiment(FIXED)
     tcp = [run for run in done.runs if run.socket is SocketKind.TCP]
-    return replace(done, runs=tcp, controls=None, no_tls="why", tls_loaded=loaded)
+    return done._replace(runs=tcp, controls=None, no_tls="why", tls_loaded=loaded)
 
 
 def test_without_tls_the_cases_of_ktls_are_not_applicable() -> None:
@@ -271,12 +271,12 @@ def test_ktls_that_was_not_tried_is_unknown(loaded: bool | None) -> None:
     ],
 )
 def test_only_the_three_controls_close_it(controls: Controls) -> None:
-    done = replace(load_experiment(FIXED), controls=controls)
+    done = load_experiment(FIXED)._replace(controls=controls)
     assert outcomes(done, SocketKind.KTLS) == {"unknown"}
 
 
 def test_the_reason_has_what_the_controls_of_an_odd_ktls_said() -> None:
-    done = replace(load_experiment(FIXED), controls=Controls(None, "ENOMEM", "EINVAL"))
+    done = load_experiment(FIXED)._replace(controls=Controls(None, "ENOMEM", "EINVAL"))
     (reason,) = {each.reason for each in results(done) if each.socket is SocketKind.KTLS}
     assert "tls: ok, sockmap_then_tls: ENOMEM, tls_then_sockmap: EINVAL" in reason
 
@@ -285,15 +285,15 @@ def test_the_helper_that_failed_is_named() -> None:
     """The one of the last step before the record."""
     done, run = next((done, run) for done, run in [*KEPT, *GONE] if run.case.name == "push+pull")
     for after, helper in ((1, "bpf_msg_push_data"), (2, "bpf_msg_pull_data")):
-        records = [replace(each, error=-12 if each.after == after else 0) for each in run.records]
-        assert judge(done, replace(run, records=records)).reason == f"{helper}() fails (ENOMEM)"
+        records = [each._replace(error=-12 if each.after == after else 0) for each in run.records]
+        assert judge(done, run._replace(records=records)).reason == f"{helper}() fails (ENOMEM)"
 
 
 def test_a_symbol_says_whether_the_kernel_has_the_statement(done: CopyBitExperiment) -> None:
     found = statement(done)
     assert found["method"] == "symbol"
     assert found["present"] is done.merge_open_record
-    assert statement(replace(done, merge_open_record=None))["present"] is None
+    assert statement(done._replace(merge_open_record=None))["present"] is None
 
 
 def test_statement_texts_differ() -> None:

@@ -32,7 +32,7 @@ def command(*, names: tuple[str, ...], everything: bool, output: Output) -> Exit
     """Say what it means that a check is affected, what to look for in its evidence, what to do about it, and where
     to read more. NAME is a check, a system such as rds, or a CVE number. No check is run.
     """
-    from kprobe_tool.probes.audit import select
+    from kprobe_tool.probes.selection import select
 
     if bool(names) == everything:
         raise click.UsageError("which check? Its id, a system or a CVE number, or else --all")

@@ -13,7 +13,6 @@ import os
 import pickle
 import signal
 import time
-import traceback
 from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TypeVar
@@ -74,6 +73,8 @@ def answer_of(function: Callable[[T], R], item: T) -> bytes:
     except MemoryError:
         return pickle.dumps(OSError(errnos.ENOMEM, os.strerror(errnos.ENOMEM)))
     except Exception as error:  # a bug, that must not cost the items after this one
+        import traceback
+
         traceback.print_exc()
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{os.path.basename(place.filename)}:{place.lineno}"

@@ -11,7 +11,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, cached_property
-from pathlib import Path
 from struct import iter_unpack, unpack_from
 from typing import NamedTuple
 
@@ -367,16 +366,22 @@ class Btf:
         raise ValueError("BTF: arrays nested too deep")
 
 
+def read(name: str) -> bytes:
+    """The BTF of the kernel, ``vmlinux``, or of a module. Raises OSError."""
+    with open(f"{DIRECTORY}/{name}", "rb") as file:
+        return file.read()
+
+
 @cache
 def vmlinux() -> Btf:
     """The running kernel's own types, readable by every user. Raises OSError, ValueError."""
-    return Btf(Path(DIRECTORY, "vmlinux").read_bytes())
+    return Btf(read("vmlinux"))
 
 
 @cache
 def module(name: str) -> Btf:
     """The types of a loaded module, the kernel's below them. Raises OSError, ValueError."""
-    return Btf(Path(DIRECTORY, name).read_bytes(), vmlinux())
+    return Btf(read(name), vmlinux())
 
 
 def fields(wanted: Mapping[str, Sequence[str]], btf: Btf) -> dict[str, int]:

@@ -9,7 +9,6 @@ is the parent's to tell: the child prints nothing.
 from __future__ import annotations
 
 import errno as errnos
-import json
 import os
 import select
 import signal
@@ -17,7 +16,6 @@ import socket
 import struct
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -159,6 +157,8 @@ def start(life: Callable[[Channel], None], *, outlives: bool = False) -> ChildPr
             run_child(Channel(theirs), life, parent, outlives=outlives)
         except BaseException:
             # A bug, which the parent sees as a child that died.
+            import traceback
+
             traceback.print_exc()
         finally:
             # Never back into the caller's stack, which belongs to the parent.
@@ -174,7 +174,8 @@ def start(life: Callable[[Channel], None], *, outlives: bool = False) -> ChildPr
         raise
     if refused:
         process.end(patience=START_SECONDS)
-        raise CannotStart(*json.loads(refused))
+        number, reason, subject = refused.decode().split("\n")
+        raise CannotStart(int(number), reason, subject)
     return process
 
 
@@ -184,10 +185,10 @@ def run_child(channel: Channel, life: Callable[[Channel], None], parent: int, *,
         set_up(outlives=outlives)
     except OSError as error:
         subject = f"child process: {error.filename}" if error.filename else "child process"
-        channel.send(json.dumps([error.errno, error.strerror, subject]).encode())
+        channel.send(f"{error.errno}\n{error.strerror}\n{subject}".encode())
         return
     except MemoryError:
-        channel.send(json.dumps([errnos.ENOMEM, os.strerror(errnos.ENOMEM), "child process"]).encode())
+        channel.send(f"{errnos.ENOMEM}\n{os.strerror(errnos.ENOMEM)}\nchild process".encode())
         return
     # The parent may have died before the prctl.
     if outlives or os.getppid() == parent:

@@ -7,7 +7,6 @@ import os
 import re
 import time
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from kprobe_tool.native.libc import announce, text
@@ -99,7 +98,11 @@ def readable(path: str) -> bool:
 
 def exists(path: str) -> bool:
     announce("look for %s", path)
-    return Path(path).exists()
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def kernel_monotonic_ns() -> int:

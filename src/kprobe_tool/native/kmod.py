@@ -8,7 +8,6 @@ import fnmatch
 import os
 from collections.abc import Iterator, Sequence
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from kprobe_tool.native.host import PROC_PID_INIT_INO
@@ -77,6 +76,14 @@ def in_container() -> bool:
     return os.stat("/proc/self/ns/pid").st_ino != PROC_PID_INIT_INO
 
 
+def names_in(directory: str) -> list[str]:
+    """The files of modprobe.d(5) in a directory, in order; none where there is no such directory for us."""
+    try:
+        return sorted(name for name in os.listdir(directory) if name.endswith(".conf"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
 def config_lines() -> Iterator[tuple[str, list[str]]]:
     """(file, words) of each line in modprobe.d(5); a file hides those of its name in later directories.
 
@@ -86,22 +93,23 @@ def config_lines() -> Iterator[tuple[str, list[str]]]:
         return
     seen = set()
     for directory in MODPROBE_DIRECTORIES:
-        for path in sorted(Path(directory).glob("*.conf")):
-            if path.name in seen:
+        for name in names_in(directory):
+            if name in seen:
                 continue
-            seen.add(path.name)
+            seen.add(name)
+            path = f"{directory}/{name}"
             try:
                 with open(path, encoding="utf-8", errors="backslashreplace") as file:
                     content = file.read(CONFIG_MAX)
             except FileNotFoundError:
                 continue
             except PermissionError:
-                yield str(path), []
+                yield path, []
                 continue
             for line in content.replace("\\\n", " ").splitlines():
                 words = line.split()
                 if words and not words[0].startswith("#"):
-                    yield str(path), words
+                    yield path, words
 
 
 def alias_target(alias: str, release: str) -> AliasTarget | None:

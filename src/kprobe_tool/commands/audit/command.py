@@ -103,9 +103,9 @@ def command(
     Verdicts are ok, affected, not-applicable and unknown. No check loads a module or leaves anything behind. Each
     says what it saw; an unknown says what would settle it.
     """
-    from kprobe_tool.probes import audit
+    from kprobe_tool.probes.selection import select
 
-    checks = audit.select(only, skip, everything=everything or listing)
+    checks = select(only, skip, everything=everything or listing)
     if listing:
         if not output.for_people and output not in COMMON:
             raise click.UsageError(f"--list has no verdicts for -o {output.value}")

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from kprobe_tool import files
 from kprobe_tool.errors import Error
-from kprobe_tool.probes.audit import find
+from kprobe_tool.probes.selection import find
 
 FILE_MAX = 1 << 20
 """Bytes of a file that will be looked at."""

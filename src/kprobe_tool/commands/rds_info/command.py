@@ -15,8 +15,6 @@ from click.core import ParameterSource
 from kprobe_tool.commands.completion import complete, netns_names
 from kprobe_tool.commands.findings import FailOn, fail_on_option
 from kprobe_tool.commands.options import OutputFile, output_option
-from kprobe_tool.commands.rds_info.leak_check import run_leak_check
-from kprobe_tool.commands.rds_info.rows import tables, with_deltas
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.lazy import examples
 from kprobe_tool.probes import host
@@ -68,9 +66,6 @@ def find_namespaces(netns: Sequence[str], all_netns: bool) -> tuple[list[Netns],
 
 def ask(selection: Selection) -> Document:
     """Ask the running kernel once. Raises Error when nothing at all could be read."""
-    from kprobe_tool.probes.rds import savefile
-    from kprobe_tool.probes.rds.ask import capture
-    from kprobe_tool.probes.rds.lists import options_of
     from kprobe_tool.probes.rds.presence import presence
 
     spaces, errors = find_namespaces(selection.netns, selection.all_netns)
@@ -81,11 +76,16 @@ def ask(selection: Selection) -> Document:
             raise Error(selection.save, f"nothing to save: {status.absence()}")
         more = {"rds": status.evidence(), "sources": {}, "leaking": None}
         return Document("rds-info", identity, [], more=more, summary=[status.absence()])
+    from kprobe_tool.probes.rds.ask import capture
+    from kprobe_tool.probes.rds.lists import options_of
+
     # A saved file holds all lists, since nobody knows yet what it will be asked.
     lists = selection.chosen or (SOURCES if selection.save else selection.wanted)
     found = capture(spaces, options_of(lists))
     found = found._replace(errors=[*errors, *found.errors])
     if selection.save:
+        from kprobe_tool.probes.rds import savefile
+
         savefile.save(selection.save, found, identity)
     return document_of(found, identity, selection, {"rds": status.evidence()})
 
@@ -94,6 +94,7 @@ def document_of(
     capture: Capture, identity: Mapping[str, object], selection: Selection, more: Mapping[str, object]
 ) -> Document:
     """The rows of one capture that the selection is about."""
+    from kprobe_tool.commands.rds_info.rows import tables
     from kprobe_tool.probes.rds.entries import entries
     from kprobe_tool.probes.rds.filter import InfoFilter
     from kprobe_tool.probes.rds.lists import LISTS, availability
@@ -130,6 +131,8 @@ def finish(document: Document, output: Output) -> ExitCode:
 
 def watch_kernel(selection: Selection, output: Output, seconds: float, count: int | None) -> ExitCode:
     """Ask again and again, each counter with its change since the last time."""
+    from kprobe_tool.commands.rds_info.rows import with_deltas
+
     previous: dict[str, int] = {}
     code = ExitCode.OK
     for turn in range(count) if count else itertools.count():
@@ -237,6 +240,8 @@ def command(
     if leak_check:
         if given - {"leak_check", "output", "fail_on"}:
             raise click.UsageError("--leak-check goes with -o and --fail-on only")
+        from kprobe_tool.commands.rds_info.leak_check import run_leak_check
+
         return run_leak_check(output, fail_on)
     if "fail_on" in given:
         raise click.UsageError("--fail-on goes with --leak-check")

@@ -10,7 +10,7 @@ import pytest
 from kprobe_tool.checks import Check
 from kprobe_tool.cli import run
 from kprobe_tool.errors import ExitCode, PluginState
-from kprobe_tool.probes import audit
+from kprobe_tool.probes import selection
 from kprobe_tool.report.output import Output
 
 from ... import formats
@@ -67,6 +67,6 @@ def test_a_bug_is_unknown_to_a_plugin(monkeypatch: pytest.MonkeyPatch, capsys: C
     def fail(only: Sequence[str], skip: Sequence[str]) -> list[Check]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(audit, "select", fail)
+    monkeypatch.setattr(selection, "select", fail)
     assert run(["audit", "-o", "nrpe"]) == PluginState.UNKNOWN
     assert formats.nrpe(capsys.readouterr().out)[0] == "UNKNOWN"

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
@@ -37,6 +38,32 @@ def loaded_modules(args: list[str], environment: dict[str, str] | None = None) -
     process.wait()
     assert "kprobe_tool.cli" in names
     return set(names)
+
+
+@cache
+def modules_of_click() -> frozenset[str]:
+    """What click needs, and what this interpreter loads by itself: no command can do without."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import click, sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return frozenset(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("args", "spared"),
+    [
+        ("--help", "dataclasses traceback kprobe_tool.files kprobe_tool.report.document"),
+        ("--version", "dataclasses traceback kprobe_tool.files kprobe_tool.report.document"),
+        ("audit --list -o json", "pathlib pickle socket traceback kprobe_tool.native.fork"),
+        ("explain rds-bind-netns -o json", "pathlib pickle socket traceback kprobe_tool.native.fork"),
+        ("check-fields openat2 -o json", "pathlib pickle traceback kprobe_tool.checks"),
+        ("nvme-queues -o json", "pathlib traceback"),
+    ],
+)
+def test_what_a_start_does_without(args: str, spared: str) -> None:
+    loaded = loaded_modules(args.split()) - modules_of_click()
+    assert "kprobe_tool.cli" in loaded
+    assert not loaded & set(spared.split())
 
 
 @pytest.mark.parametrize(

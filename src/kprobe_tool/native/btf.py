@@ -83,6 +83,8 @@ TRAILERS: dict[int, tuple[int, int]] = {
     BTF_KIND_ENUM64: (0, 3),
 }
 
+WALK = 1024
+"""Types that are walked at a time."""
 DEPTH_MAX = 32
 """Types refer to types; the kernel's own verifier of BTF allows as many levels (MAX_RESOLVE_DEPTH)."""
 
@@ -133,7 +135,8 @@ class Btf:
     Pointers are as long as they are in the kernel that the types are of, which need not be those of this process:
     its ``unsigned long`` tells, where the size is not given.
 
-    Raises ValueError, here and from every method, when the blob is no BTF, is cut short or contradicts itself.
+    Raises ValueError, here and from every method, when the blob is no BTF, is cut short or contradicts itself. Types
+    are walked as far as they are asked for: there are 100,000 of them, and what is wanted is often among the first.
     """
 
     def __init__(self, data: bytes, base: Btf | None = None, *, pointer_size: int | None = None) -> None:
@@ -154,36 +157,59 @@ class Btf:
         # Id 0 is void and has no record.
         self._first_id: int = base._end_id if base else 1
         self._words = array("I", types)
-        self._places = self._index(TRAILERS | layout(data, hdr_len))
-        self._end_id: int = self._first_id + len(self._places)
+        self._trailers = TRAILERS | layout(data, hdr_len)
+        self._lengths: dict[int, int] = {}
+        self._places = array("I")
+        self._unwalked = 0
 
-    def _index(self, trailers: dict[int, tuple[int, int]]) -> array[int]:
-        """Where each type's record begins, in words."""
-        words, end = self._words, len(self._words)
+    def _walk(self) -> bool:
+        """Note where the records of some more types begin, in words; False where there are none."""
+        words, end, lengths = self._words, len(self._words), self._lengths
+        place = self._unwalked
+        if place == end:
+            return False
         places = array("I")
-        # By info: there are 100,000 types and a few hundred of these.
-        lengths: dict[int, int] = {}
-        place = 0
-        while place + TYPE_WORDS <= end:
+        for _ in range(WALK):
+            if place + TYPE_WORDS > end:
+                break
             places.append(place)
             info = words[place + 1]
+            # Of the lengths there are a few hundred.
             if info not in lengths:
-                trailer = trailers.get(info >> 24 & KIND_MASK)
+                trailer = self._trailers.get(info >> 24 & KIND_MASK)
                 if trailer is None:
                     raise ValueError(f"BTF: unknown kind {info >> 24 & KIND_MASK}")
                 lengths[info] = TYPE_WORDS + trailer[0] + trailer[1] * (info & VLEN_MASK)
             place += lengths[info]
-        if place != end:
+        if place > end or end - TYPE_WORDS < place < end:
             raise ValueError("BTF: the last type is cut short")
-        return places
+        self._places += places
+        self._unwalked = place
+        return True
+
+    def _all_places(self) -> Iterator[int]:
+        """Where the record of each type begins, in words."""
+        done = 0
+        while done < len(self._places) or self._walk():
+            yield from self._places[done:]
+            done = len(self._places)
+
+    @property
+    def _end_id(self) -> int:
+        while self._walk():
+            pass
+        return self._first_id + len(self._places)
 
     def _record(self, type_id: int) -> tuple[Btf, int]:
         """The blob that has a type, and the record's place in its words."""
         if self._base is not None and type_id < self._first_id:
             return self._base._record(type_id)
-        if not self._first_id <= type_id < self._end_id:
+        number = type_id - self._first_id
+        while number >= len(self._places) and self._walk():
+            pass
+        if not 0 <= number < len(self._places):
             raise ValueError(f"BTF: no type {type_id}")
-        return self, self._places[type_id - self._first_id]
+        return self, self._places[number]
 
     def _string(self, offset: int) -> str:
         if self._base is not None and offset < self._first_string:
@@ -212,7 +238,7 @@ class Btf:
         offsets = frozenset(self._string_offset(name))
         if offsets:
             words = self._words
-            for number, place in enumerate(self._places):
+            for number, place in enumerate(self._all_places()):
                 if words[place] in offsets and words[place + 1] >> 24 & KIND_MASK in kinds:
                     return self._first_id + number
         return self._base.find(name, kinds) if self._base else None
@@ -256,7 +282,7 @@ class Btf:
 
     def kinds(self) -> frozenset[int]:
         """Which kinds of types (BTF_KIND_*) there are."""
-        return frozenset(self._words[place + 1] >> 24 & KIND_MASK for place in self._places)
+        return frozenset(self._words[place + 1] >> 24 & KIND_MASK for place in self._all_places())
 
     def variables(self, section: str) -> Iterator[tuple[str, int]]:
         """Name and type of what is declared in a section; a function's is the function itself."""

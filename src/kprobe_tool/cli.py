@@ -161,7 +161,7 @@ def run(args: list[str]) -> int:
         if COMPLETING in os.environ:
             raise
         return ExitCode.BROKEN_PIPE if stop.code == 1 else ExitCode.CANNOT_RUN
-    except Exception:  # a bug; Python's own exit code for it is 1, which would read as FOUND
+    except Exception:  # A bug: Python's own exit code, 1, would read as FOUND.
         import traceback
 
         with contextlib.suppress(OSError):

@@ -87,7 +87,7 @@ class Error(Exception):
         super().__init__(str(self))
 
     def __reduce__(self) -> tuple[partial[Error], tuple[str, str]]:
-        """For pickle: what a child process met is told by its parent."""
+        """For pickle: an error of a child process is raised again in its parent."""
         return partial(type(self), errno=self.errno, hint=self.hint), (self.subject, self.reason)
 
     @classmethod

@@ -109,8 +109,8 @@ def rds_records(data: bytes, files: Files) -> None:
 
 
 def rds_capture(data: bytes, files: Files) -> None:
-    capture, asked = savefile.load(files.put(data))
-    document = rds_info_command.document_of(capture, asked, SELECTION, {})
+    capture, identity = savefile.load(files.put(data))
+    document = rds_info_command.document_of(capture, identity, SELECTION, {})
     check_plain(map(escape, document.warnings))
     for output in COMMON:
         check_plain(render(document, output))

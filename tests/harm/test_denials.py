@@ -105,11 +105,11 @@ def test_a_refused_call_changes_no_verdict(invocation: Invocation, errno: str, t
     for call in find_used_calls(invocation, tmp_path):
         done = run_refused([f"{call}={errno}"], invocation)
         try:
-            said = claims(done.stdout)
+            claimed = claims(done.stdout)
         except ValueError:
             wrong.append(f"{call}: no document: {done.stdout[-200:]}")
             continue
-        different = contradictions(whole, said)
+        different = contradictions(whole, claimed)
         if call in QUESTIONED:
             different = {
                 name: pair for name, pair in different.items() if "reachab" not in name and "absent" not in pair
@@ -120,10 +120,10 @@ def test_a_refused_call_changes_no_verdict(invocation: Invocation, errno: str, t
             wrong.append(f"{call}: {done.stderr}")
         if done.left:
             wrong.append(f"{call}: {done.left}")
-        if done.code not in {0, 1, 2, 3} or (whole and not said and done.code in {0, 1}):
+        if done.code not in {0, 1, 2, 3} or (whole and not claimed and done.code in {0, 1}):
             wrong.append(f"{call}: exit status {done.code} {done.stderr[-200:]}")
-        if done.code == 0 and (lost := whole.keys() - said.keys()):
+        if done.code == 0 and (lost := whole.keys() - claimed.keys()):
             wrong.append(f"{call}: exit status 0 without {sorted(lost)[:5]}")
-        if done.code == 1 and said == {name: value for name, value in said.items() if value in OPEN}:
+        if done.code == 1 and claimed == {name: value for name, value in claimed.items() if value in OPEN}:
             wrong.append(f"{call}: exit status 1, and nothing was found")
     assert not wrong, "\n".join(wrong)

@@ -146,8 +146,8 @@ def test_an_odd_environment_changes_no_verdict(
         assert done.code in {2, 3}, (done.code, done.stderr)
         return
     assert done.code in {0, 1, 2, 3}, (done.code, done.stderr)
-    said = claims(done.stdout)
-    assert not contradictions(undisturbed[invocation], said)
+    claimed = claims(done.stdout)
+    assert not contradictions(undisturbed[invocation], claimed)
     if not done.stdout.strip():
         assert done.code in {2, 3}, (done.code, done.stderr)
     else:

@@ -23,8 +23,8 @@ def test_too_little_memory_for_bcc_is_one_line(command: tuple[str, str], limit: 
         arguments = [*command, "--duration", "0.1", "-o", "jsonl"]
         done = run(arguments, prefix=("prlimit", f"--{limit}={size << 20}"))
         lines = done.stderr.splitlines()
-        said = bool(lines) and all(line.startswith("kprobe-tool: ") for line in lines)
-        if done.code not in {0, 3} or (done.code == 3 and not said) or done.left:
+        has_reason = bool(lines) and all(line.startswith("kprobe-tool: ") for line in lines)
+        if done.code not in {0, 3} or (done.code == 3 and not has_reason) or done.left:
             wrong.append(f"{size} MiB: {done}")
         if done.code == 3 and not done.stdout and "ENOMEM" not in done.stderr and "EPERM" not in done.stderr:
             wrong.append(f"{size} MiB: {done.stderr}")

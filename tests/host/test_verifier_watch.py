@@ -362,7 +362,7 @@ def test_the_control_group_of_a_loader_is_named(watch: LoadWatch) -> None:
         (report,), _ = collect(watch, {seen[0].pid})
         number = report.last.load.cgroup
         assert number == path.stat().st_ino
-        assert ControlGroups().of(number) == ControlGroup(number, f"/{path.name}", container)
+        assert ControlGroups().find(number) == ControlGroup(number, f"/{path.name}", container)
     finally:
         path.rmdir()
-    assert ControlGroups().of(number) == ControlGroup(number, None, None)
+    assert ControlGroups().find(number) == ControlGroup(number, None, None)

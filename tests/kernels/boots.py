@@ -48,7 +48,7 @@ class Journal:
         try:
             event = json.loads(raw)
         except ValueError:
-            return  # something wrote to /dev/stdout
+            return  # Something else wrote to /dev/stdout.
         self.add(event)
 
     def close(self) -> None:

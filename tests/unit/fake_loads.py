@@ -101,7 +101,7 @@ class FakeNames:
 
 
 class FakeGroups:
-    def of(self, number: int) -> ControlGroup:
+    def find(self, number: int) -> ControlGroup:
         return ControlGroup(number, "/docker/" + "0123456789abcdef" * 4, "0123456789abcdef" * 4)
 
 

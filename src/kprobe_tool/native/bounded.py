@@ -72,7 +72,7 @@ def answer_of(function: Callable[[T], R], item: T) -> bytes:
         return pickle.dumps(function(item))
     except MemoryError:
         return pickle.dumps(OSError(errnos.ENOMEM, os.strerror(errnos.ENOMEM)))
-    except Exception as error:  # a bug, that must not cost the items after this one
+    except Exception as error:  # A bug: it must not cost the items after this one.
         import traceback
 
         traceback.print_exc()

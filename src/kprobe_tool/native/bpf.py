@@ -141,7 +141,7 @@ def confine() -> None:
     """Keep this process, for good, to maps and programs of its own: nothing pinned, opened by path or id, attached.
 
     For a child that loads what anybody may have written: bcc pins what its macros say, and makes the directories of
-    the path; libbpf pins what an object says, unless it is told otherwise. Raises Error where there is no filter.
+    the path; libbpf pins what an object says, where it is not kept from that. Raises Error where there is no filter.
     """
     try:
         seccomp.install(seccomp.refuse("bpf", LOADER_COMMANDS), seccomp.refuse("mkdir"), seccomp.refuse("mkdirat"))

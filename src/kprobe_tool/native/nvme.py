@@ -204,13 +204,13 @@ def from_kcore(subsystems: int, transports: Mapping[int, str]) -> dict[int, Runn
     ``transports`` says which transport each instance has. Nothing keeps the lists from changing meanwhile, so one
     that leads nowhere ends there. Raises OSError, ValueError, LookupError.
     """
-    at = layout(frozenset(transports.values()))
+    offsets = layout(frozenset(transports.values()))
     memory = Kcore()
     try:
         found = {}
         for subsystem in entries(memory, subsystems):
-            for entry in entries(memory, subsystem - at.subsystem_entry + at.subsystem_ctrls):
-                running = from_memory(memory, at, entry - at.subsys_entry, transports)
+            for entry in entries(memory, subsystem - offsets.subsystem_entry + offsets.subsystem_ctrls):
+                running = from_memory(memory, offsets, entry - offsets.subsys_entry, transports)
                 if running is not None:
                     found[running.instance] = running
         return found
@@ -232,27 +232,27 @@ def entries(memory: Kcore, head: int) -> list[int]:
 
 
 def from_memory(
-    memory: Kcore, at: Layout, ctrl: int, transports: Mapping[int, str]
+    memory: Kcore, offsets: Layout, ctrl: int, transports: Mapping[int, str]
 ) -> RunningFabrics | RunningPci | None:
     """One ``struct nvme_ctrl``; None for one that was not asked for or is gone."""
     try:
-        instance = memory.number(ctrl + at.instance, 4)
-        queue_count = memory.number(ctrl + at.queue_count, 4)
+        instance = memory.number(ctrl + offsets.instance, 4)
+        queue_count = memory.number(ctrl + offsets.queue_count, 4)
         if instance not in transports:
             return None
         if transports[instance] == "pcie":
-            return pci_from_memory(memory, at, ctrl, instance, queue_count)
-        opts = memory.number(ctrl + at.opts, POINTER)
+            return pci_from_memory(memory, offsets, ctrl, instance, queue_count)
+        opts = memory.number(ctrl + offsets.opts, POINTER)
         if opts == 0:
             return None
-        inside = at.transports.get(transports[instance], Transport(None, None))
+        inside = offsets.transports.get(transports[instance], Transport(None, None))
         limit = follow(memory, ctrl, inside.limit) if inside.limit else None
         return RunningFabrics(
             instance=instance,
             queue_count=queue_count,
-            nr_io_queues=memory.number(opts + at.nr_io_queues, 4),
-            nr_write_queues=memory.number(opts + at.nr_write_queues, 4),
-            nr_poll_queues=memory.number(opts + at.nr_poll_queues, 4),
+            nr_io_queues=memory.number(opts + offsets.nr_io_queues, 4),
+            nr_write_queues=memory.number(opts + offsets.nr_write_queues, 4),
+            nr_poll_queues=memory.number(opts + offsets.nr_poll_queues, 4),
             io_queues=None
             if inside.io_queues is None
             else tuple(memory.number(ctrl + inside.io_queues + 4 * index, 4) for index in range(HCTX_MAX_TYPES)),
@@ -263,17 +263,17 @@ def from_memory(
         return None
 
 
-def pci_from_memory(memory: Kcore, at: Layout, ctrl: int, instance: int, queue_count: int) -> RunningPci | None:
+def pci_from_memory(memory: Kcore, offsets: Layout, ctrl: int, instance: int, queue_count: int) -> RunningPci | None:
     """Raises OSError."""
-    if at.pci is None:
+    if offsets.pci is None:
         return None
     return RunningPci(
         instance=instance,
         queue_count=queue_count,
-        nr_write_queues=memory.number(ctrl + at.pci.nr_write_queues, 4),
-        nr_poll_queues=memory.number(ctrl + at.pci.nr_poll_queues, 4),
-        nr_allocated_queues=memory.number(ctrl + at.pci.nr_allocated_queues, 4),
-        shared_tags=bool(memory.number(ctrl + at.pci.quirks, 4) & NVME_QUIRK_SHARED_TAGS),
+        nr_write_queues=memory.number(ctrl + offsets.pci.nr_write_queues, 4),
+        nr_poll_queues=memory.number(ctrl + offsets.pci.nr_poll_queues, 4),
+        nr_allocated_queues=memory.number(ctrl + offsets.pci.nr_allocated_queues, 4),
+        shared_tags=bool(memory.number(ctrl + offsets.pci.quirks, 4) & NVME_QUIRK_SHARED_TAGS),
     )
 
 
@@ -289,8 +289,8 @@ def from_kprobe(transports: Mapping[int, str], touch: Callable[[], None]) -> dic
 
     ``touch`` reads that attribute of each controller, once the event is on. Raises OSError, ValueError, LookupError.
     """
-    at = layout(frozenset(transports.values()))
-    with tracefs.kprobe(SHOW_TRANSPORT, " ".join(fetch_arguments(at))) as events:
+    offsets = layout(frozenset(transports.values()))
+    with tracefs.kprobe(SHOW_TRANSPORT, " ".join(fetch_arguments(offsets))) as events:
         touch()
         hits = events.fields()
     found = {}
@@ -301,26 +301,26 @@ def from_kprobe(transports: Mapping[int, str], touch: Callable[[], None]) -> dic
     return found
 
 
-def fetch_arguments(at: Layout) -> Iterator[str]:
+def fetch_arguments(offsets: Layout) -> Iterator[str]:
     """What the event reads of each controller; of one of another transport some of it is a fault or means nothing."""
-    ctrl = f"+{at.driver_data}($arg1)"
-    yield f"instance=+{at.instance}({ctrl}):s32"
-    yield f"queue_count=+{at.queue_count}({ctrl}):u32"
-    yield f"nr_io_queues=+{at.nr_io_queues}(+{at.opts}({ctrl})):u32"
-    yield f"nr_write_queues=+{at.nr_write_queues}(+{at.opts}({ctrl})):u32"
-    yield f"nr_poll_queues=+{at.nr_poll_queues}(+{at.opts}({ctrl})):u32"
-    for name, inside in at.transports.items():
+    ctrl = f"+{offsets.driver_data}($arg1)"
+    yield f"instance=+{offsets.instance}({ctrl}):s32"
+    yield f"queue_count=+{offsets.queue_count}({ctrl}):u32"
+    yield f"nr_io_queues=+{offsets.nr_io_queues}(+{offsets.opts}({ctrl})):u32"
+    yield f"nr_write_queues=+{offsets.nr_write_queues}(+{offsets.opts}({ctrl})):u32"
+    yield f"nr_poll_queues=+{offsets.nr_poll_queues}(+{offsets.opts}({ctrl})):u32"
+    for name, inside in offsets.transports.items():
         if inside.io_queues is not None:
             for index in range(HCTX_MAX_TYPES):
                 yield f"{name}_{index}={inside.io_queues + 4 * index:+d}({ctrl}):u32"
         if inside.limit:
             first, second, last = inside.limit
             yield f"{name}_limit={last:+d}({second:+d}({first:+d}({ctrl}))):u32"
-    if at.pci:
-        yield f"pci_write={at.pci.nr_write_queues:+d}({ctrl}):u32"
-        yield f"pci_poll={at.pci.nr_poll_queues:+d}({ctrl}):u32"
-        yield f"pci_allocated={at.pci.nr_allocated_queues:+d}({ctrl}):u32"
-        yield f"quirks=+{at.pci.quirks}({ctrl}):u32"
+    if offsets.pci:
+        yield f"pci_write={offsets.pci.nr_write_queues:+d}({ctrl}):u32"
+        yield f"pci_poll={offsets.pci.nr_poll_queues:+d}({ctrl}):u32"
+        yield f"pci_allocated={offsets.pci.nr_allocated_queues:+d}({ctrl}):u32"
+        yield f"quirks=+{offsets.pci.quirks}({ctrl}):u32"
 
 
 def from_fields(hit: Mapping[str, str], transports: Mapping[int, str]) -> RunningFabrics | RunningPci | None:

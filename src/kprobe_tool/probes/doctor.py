@@ -28,7 +28,7 @@ MACHINE = "x86_64"
 
 
 class Item(NamedTuple):
-    """One thing that commands can need. ``available`` is None where it could not be told."""
+    """One thing that commands can need. ``available`` is None where it could not be found out."""
 
     name: str
     available: bool | None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The versions of what this tool is made of, for who reports a bug."""
+"""The versions of what this tool is made of, for whoever reports a bug."""
 
 from __future__ import annotations
 

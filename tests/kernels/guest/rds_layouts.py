@@ -79,7 +79,7 @@ LAYOUTS: dict[str, tuple[int, str, Callable[..., dict[str, Any]]]] = {
 
 
 C_FORMATS = {
-    # optname, layout of the IPv4 option, the C rds-info's row
+    # Number and layout of the IPv4 option, as the C rds-info reads it.
     "connections": (10001, "=QQ4s4s16sBB"),
     "recv": (10005, "=QI4s4s2s2sBB"),
     "sockets": (10006, "=I4s4s2s2sIQ"),

@@ -318,7 +318,7 @@ def test_a_misspelt_name_is_refused_and_not_created(traffic: Traffic) -> None:
 
 
 INJECTIONS = [
-    # what strace makes of the system call, and what the one line must say
+    # What strace makes of the system call, words of the one line about it, the exit code.
     ("socket:error=EPERM:when=1+", ["socket(AF_RDS)", "EPERM", "seccomp"], 3),
     ("socket:error=EAFNOSUPPORT:when=1+", ["socket(AF_RDS)", "EAFNOSUPPORT", "seccomp"], 3),
     ("getsockopt:error=ENOSPC", ["RDS6_INFO_SOCKETS", "ENOSPC", "outgrew"], 3),

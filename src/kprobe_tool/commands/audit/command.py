@@ -113,7 +113,7 @@ def command(
         return ExitCode.OK
     if fail_on is FailOn.CHANGED and baseline is None:
         raise click.UsageError("--fail-on changed goes with --baseline")
-    # What is wrong with the files is told before a check takes its time.
+    # What is wrong with the files is said before a check takes its time.
     from kprobe_tool.commands.audit import baseline as earlier
     from kprobe_tool.commands.audit import waivers as waiving
 

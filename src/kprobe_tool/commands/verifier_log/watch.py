@@ -77,7 +77,7 @@ def report_row(watch: LoadWatch, understood: Explained) -> Row:
     """The JSON object of one report."""
     attempt = understood.report.last
     load = attempt.load
-    group = watch.groups.of(load.cgroup)
+    group = watch.groups.find(load.cgroup)
     read = load.attr_read
     has_attach_type = read and (load.expected_attach_type or load.prog_type == CGROUP_SKB)
     return {

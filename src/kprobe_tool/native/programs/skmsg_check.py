@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The verdict program bpf/skmsg_check.c: told what to do at each call, read what it was given."""
+"""The verdict program bpf/skmsg_check.c: the plan of what it does at each call, the record of what it was given."""
 
 from __future__ import annotations
 

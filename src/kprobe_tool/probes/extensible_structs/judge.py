@@ -269,7 +269,7 @@ def judge_field(
 ) -> FieldReport:
     """What is known of a field: ``mask`` is what CHECK_FIELDS tells, ``results`` what a probe found of each flag.
 
-    Of the ``flags`` that have no name, only those are told that are accepted or in the mask.
+    Of the ``flags`` without a name only those are reported that are accepted or in the mask.
     """
     reports = []
     for flag in flags:

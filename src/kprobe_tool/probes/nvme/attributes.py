@@ -351,7 +351,7 @@ class ControllerReader:
 
 
 def with_types(path: NvmePath) -> NvmePath:
-    """The path with the type of each hctx, as far as it can be told."""
+    """The path with the type of each hctx, as far as it can be deduced."""
     hctxs = path.hctxs
     # An hctx that could not be read makes a gap that the deduction knows nothing of.
     if not hctxs or not path.complete:

@@ -12,7 +12,7 @@ Cpus = tuple[int, ...]
 
 
 class TypeSource(StrEnum):
-    """How the types were told."""
+    """How the types were found out."""
 
     DEBUGFS = "debugfs"
     CPU_LISTS = "cpu-lists"

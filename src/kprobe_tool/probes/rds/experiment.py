@@ -73,7 +73,7 @@ class IsolationExperiment(NamedTuple):
 def tcp_canary(owner: Child) -> str:
     """Fill the lists of rds_tcp as far as that loads no module, and say how far.
 
-    Where a row is missing its list is inconclusive; everything else can still be told.
+    Where a row is missing its list is inconclusive, and everything else is not.
     """
     try:
         return str(owner.ask(do="tcp")["detail"])

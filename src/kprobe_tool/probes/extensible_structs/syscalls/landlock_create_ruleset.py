@@ -48,7 +48,7 @@ SCOPE = (("ABSTRACT_UNIX_SOCKET", 6), ("SIGNAL", 6))
 
 
 def bits(prefix: str, rows: Sequence[tuple[str, int]]) -> tuple[Flag, ...]:
-    """Rights by bit number, their ABI told as the release that brought it."""
+    """Rights by bit number, each since the release that brought its ABI."""
     return tuple(Flag(prefix + name, 1 << bit, RELEASES[abi - 1]) for bit, (name, abi) in enumerate(rows))
 
 

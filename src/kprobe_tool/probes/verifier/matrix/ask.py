@@ -128,7 +128,7 @@ def take(event: Event, answer: KernelAnswers) -> None:
 
 
 def progress(answers: Sequence[KernelAnswers], event: Event) -> str:
-    """A line for who waits."""
+    """A line of progress about one guest, for whoever waits."""
     over = sum(answer.done or answer.failure is not None for answer in answers)
     doing = {"fetch": "getting it", "boot": "booting", "line": "loading programs"}.get(event["event"], "done")
     return f"{event['guest']}: {doing}; {over} of {len(answers)} kernels done"

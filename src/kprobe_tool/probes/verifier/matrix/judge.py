@@ -60,7 +60,7 @@ class Change:
 
 
 def age(release: str) -> tuple[int, ...]:
-    """To sort by: the numbers that a release begins with."""
+    """A key to sort by: the numbers that a release begins with."""
     return tuple(map(int, re.findall(r"\d+", re.match(r"[\d.]*", release)[0])))  # type: ignore[index]
 
 

@@ -44,7 +44,7 @@ class Attempt:
 
     @property
     def is_final(self) -> bool:
-        """Whether a loader has no reason to try again: it was told why, or succeeded."""
+        """Whether a loader has no reason to try again: it has a log that says why, or succeeded."""
         load = self.load
         return not load.errno or (load.log_size > 0 and load.errno not in {errnos.ENOSPC, errnos.EAGAIN})
 

@@ -116,9 +116,9 @@ class ControlGroups:
 
     def __init__(self) -> None:
         self._mount = cgroup.mount_point()
-        self.of = lru_cache(maxsize=1024)(self._of)
+        self.find = lru_cache(maxsize=1024)(self._find)
 
-    def _of(self, number: int) -> ControlGroup:
+    def _find(self, number: int) -> ControlGroup:
         path = None
         if self._mount is not None:
             with suppress(OSError):

@@ -223,7 +223,7 @@ def test_a_child_that_does_not_answer_is_an_error(monkeypatch: pytest.MonkeyPatc
     experiment.attempt.cache_clear()
     try:
         with pytest.raises(Error, match=r"no answer within 0 s \(ETIMEDOUT\)"):
-            experiment.experiment()
+            experiment.run_experiment()
     finally:
         experiment.attempt.cache_clear()
     assert not new_programs(before)
@@ -240,7 +240,7 @@ def test_a_child_that_dies_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     experiment.attempt.cache_clear()
     try:
         with pytest.raises(Error, match=r"^BPF on sockets: the child process died of signal 9$"):
-            experiment.experiment()
+            experiment.run_experiment()
     finally:
         experiment.attempt.cache_clear()
     assert not new_programs(before)

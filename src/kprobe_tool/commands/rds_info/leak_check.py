@@ -30,7 +30,7 @@ LEAK_COLUMNS = (
 
 def run_leak_check(output: Output, fail_on: FailOn) -> ExitCode:
     """``--leak-check``: the options one by one, and the checks that audit runs."""
-    from kprobe_tool.probes.rds.experiment import experiment
+    from kprobe_tool.probes.rds.experiment import run_experiment
     from kprobe_tool.probes.rds.judge import judge_options, second_witness
     from kprobe_tool.probes.rds.presence import presence
 
@@ -42,9 +42,9 @@ def run_leak_check(output: Output, fail_on: FailOn) -> ExitCode:
     summary = []
     if status.registered:
         try:
-            done = experiment()
-            options = [result.as_dict() for result in judge_options(done)]
-            summary = [second_witness(done.symbols)]
+            experiment = run_experiment()
+            options = [result.as_dict() for result in judge_options(experiment)]
+            summary = [second_witness(experiment.symbols)]
         except Error as error:
             errors.append(error)
     document = Document(

@@ -38,27 +38,27 @@ def command(output: Output, fail_on: FailOn) -> ExitCode:
     program split, move and replace parts of the message, and looks whether the program could then write to the file's
     pages. The program writes nothing. No module is loaded, and nothing is left behind. Needs root.
     """
-    from kprobe_tool.probes.skmsg.experiment import experiment
+    from kprobe_tool.probes.skmsg.experiment import run_experiment
     from kprobe_tool.probes.skmsg.judge import controls_row, results, statement
 
     with Progress() as progress:
         progress.say("compiling and running BPF programs ...")
-        done = experiment()
+        experiment = run_experiment()
     findings = [(check, evaluate(check)) for check in CHECKS if check.system == "skmsg"]
     rows = [finding_row(check, finding) for check, finding in findings]
-    by_symbol = statement(done)
+    by_symbol = statement(experiment)
     document = Document(
         "skmsg-check",
         host.identity(),
-        [Table(COLUMNS, [result_row(result, done) for result in results(done)])],
+        [Table(COLUMNS, [result_row(result, experiment) for result in results(experiment)])],
         more={
             "findings": [{name: row[name] for name in FINDING_MEMBERS} for row in rows],
-            "controls": controls_row(done),
+            "controls": controls_row(experiment),
             "statement": by_symbol,
-            "file": {"dev": done.dev, "ino": done.ino},
-            "own_netns": done.own_netns,
+            "file": {"dev": experiment.dev, "ino": experiment.ino},
+            "own_netns": experiment.own_netns,
         },
-        warnings=[] if done.own_netns else [SHARED],
+        warnings=[] if experiment.own_netns else [SHARED],
         aside=[Table(FINDING_COLUMNS, rows, title="Verdicts")],
         summary=[f"Not tried, as a fault there corrupts memory: {by_symbol['text']}"],
     )

@@ -36,7 +36,7 @@ PAGES = ("none", "kernel", "anon", "page-cache")
 """Whose page an element refers to, by enum page_kind of bpf/include/sk_msg.h."""
 
 
-def result_row(result: Result, done: CopyBitExperiment) -> Row:
+def result_row(result: Result, experiment: CopyBitExperiment) -> Row:
     """One case on one socket, with what the program was given, record by record."""
     run = result.run
     return {
@@ -49,7 +49,7 @@ def result_row(result: Result, done: CopyBitExperiment) -> Row:
         "check": result.case.check,
         "evidence": {
             "content_unchanged": None if run is None else run.unchanged,
-            "records": [] if run is None else record_rows(run, (done.dev, done.ino)),
+            "records": [] if run is None else record_rows(run, (experiment.dev, experiment.ino)),
         },
     }
 

@@ -83,7 +83,7 @@ def tcp_canary(owner: Child) -> str:
         return f"not made: {Error.from_os(error.filename or 'tcp', error)}"
 
 
-def experiment() -> IsolationExperiment:
+def run_experiment() -> IsolationExperiment:
     """Run it, once per process. RDS must be registered. Raises Error where it cannot be run."""
     done = attempt()
     if isinstance(done, Error):

@@ -59,8 +59,8 @@ def judge_option(optname: str, answer: OptionAnswer, canary_rows: int) -> Option
     return OptionResult(optname, outcome, answer.seen, answer.own, answer.counted, canary_rows)
 
 
-def judge_options(done: IsolationExperiment) -> list[OptionResult]:
-    return [judge_option(name, answer, done.canary_rows[name]) for name, answer in done.observed.items()]
+def judge_options(experiment: IsolationExperiment) -> list[OptionResult]:
+    return [judge_option(name, answer, experiment.canary_rows[name]) for name, answer in experiment.observed.items()]
 
 
 def second_witness(symbols: Mapping[str, str | None] | None) -> str:
@@ -72,13 +72,13 @@ def second_witness(symbols: Mapping[str, str | None] | None) -> str:
     return f"second witness: /proc/kallsyms has {', '.join(sorted(symbols))}, which the fix removed"
 
 
-def finding_of(check_id: str, done: IsolationExperiment) -> Finding:
+def finding_of(check_id: str, experiment: IsolationExperiment) -> Finding:
     """What the experiment means for one check."""
-    return JUDGES[check_id](done)
+    return JUDGES[check_id](experiment)
 
 
-def judge_rows(done: IsolationExperiment) -> Finding:
-    results = judge_options(done)
+def judge_rows(experiment: IsolationExperiment) -> Finding:
+    results = judge_options(experiment)
     leaking = with_outcome(results, Isolation.LEAKS)
     kept = with_outcome(results, Isolation.ISOLATED, Isolation.COUNT_LEAKS)
     if leaking:
@@ -86,12 +86,12 @@ def judge_rows(done: IsolationExperiment) -> Finding:
             "any user can read addresses, ports and sequence numbers of RDS in other containers and on the host: "
             f"{len(leaking)} of {len(leaking) + len(kept)} lists of the kernel show them"
         )
-        return Finding(Status.AFFECTED, reason, evidence=evidence_of(done, results))
-    return judge_nothing_leaked(done, results, kept, "no list of RDS shows what is in other network namespaces")
+        return Finding(Status.AFFECTED, reason, evidence=evidence_of(experiment, results))
+    return judge_nothing_leaked(experiment, results, kept, "no list of RDS shows what is in other network namespaces")
 
 
-def judge_counts(done: IsolationExperiment) -> Finding:
-    results = judge_options(done)
+def judge_counts(experiment: IsolationExperiment) -> Finding:
+    results = judge_options(experiment)
     counting = with_outcome(results, Isolation.COUNT_LEAKS, Isolation.LEAKS)
     kept = with_outcome(results, Isolation.ISOLATED)
     if counting:
@@ -99,16 +99,18 @@ def judge_counts(done: IsolationExperiment) -> Finding:
             "any user can count the RDS sockets, connections and messages of other containers and of the host: "
             f"{len(counting)} of {len(counting) + len(kept)} lists of the kernel count them"
         )
-        return Finding(Status.AFFECTED, reason, evidence=evidence_of(done, results))
-    return judge_nothing_leaked(done, results, kept, "no list of RDS counts what is in other network namespaces")
+        return Finding(Status.AFFECTED, reason, evidence=evidence_of(experiment, results))
+    return judge_nothing_leaked(
+        experiment, results, kept, "no list of RDS counts what is in other network namespaces"
+    )
 
 
 def judge_nothing_leaked(
-    done: IsolationExperiment, results: Sequence[OptionResult], kept: Sequence[OptionResult], meaning: str
+    experiment: IsolationExperiment, results: Sequence[OptionResult], kept: Sequence[OptionResult], meaning: str
 ) -> Finding:
     """Nothing leaked, which says something only of lists that had rows to leak; ``ok`` needs all that can have
     rows."""
-    evidence = evidence_of(done, results)
+    evidence = evidence_of(experiment, results)
     untried = untried_options(results)
     if not any(result.optname.endswith("INFO_SOCKETS") for result in kept):
         untried = sorted({*untried, "RDS_INFO_SOCKETS"})
@@ -116,7 +118,7 @@ def judge_nothing_leaked(
         return Finding(
             Status.UNKNOWN,
             f"nothing was seen of other network namespaces, but {', '.join(untried)} could not be tried: "
-            f"no row was there to be seen ({done.tcp_canary})",
+            f"no row was there to be seen ({experiment.tcp_canary})",
             evidence=evidence,
             settle="RDS traffic on this host while the check runs, or unloading the transport that is not used",
         )
@@ -143,18 +145,18 @@ def with_outcome(results: Sequence[OptionResult], *outcomes: Isolation) -> list[
     return [result for result in results if result.outcome in outcomes]
 
 
-def evidence_of(done: IsolationExperiment, results: Sequence[OptionResult]) -> dict[str, object]:
+def evidence_of(experiment: IsolationExperiment, results: Sequence[OptionResult]) -> dict[str, object]:
     return {
         "options": [result.as_dict() for result in results],
-        "tcp_canary": done.tcp_canary,
-        "symbols_of_unfixed_kernels": None if done.symbols is None else sorted(done.symbols),
+        "tcp_canary": experiment.tcp_canary,
+        "symbols_of_unfixed_kernels": None if experiment.symbols is None else sorted(experiment.symbols),
     }
 
 
-def judge_delivery(done: IsolationExperiment) -> Finding:
+def judge_delivery(experiment: IsolationExperiment) -> Finding:
     """``ok`` wants three things: the message has left its sender's queues, the sender's next message over the same
     connection has arrived, and so has one that the owner sent itself after that."""
-    sent = done.delivery
+    sent = experiment.delivery
     evidence: dict[str, object] = {
         "delivered": sent.arrived,
         "still_queued": sent.queued,
@@ -187,12 +189,12 @@ def judge_delivery(done: IsolationExperiment) -> Finding:
     )
 
 
-def judge_bind(done: IsolationExperiment) -> Finding:
-    evidence: dict[str, object] = {"errno": done.bind_errno}
-    if done.bind_errno is None:
+def judge_bind(experiment: IsolationExperiment) -> Finding:
+    evidence: dict[str, object] = {"errno": experiment.bind_errno}
+    if experiment.bind_errno is None:
         reason = "an RDS address and port that is bound in one network namespace can be bound in another, too"
         return Finding(Status.OK, reason, evidence={**evidence, "bind_taken": False})
-    if done.bind_errno == "EADDRINUSE":
+    if experiment.bind_errno == "EADDRINUSE":
         reason = (
             "any user can find out which RDS ports are in use in other containers and on the host, and can occupy "
             "them: bind() answers EADDRINUSE for a port that is bound in another network namespace"
@@ -200,7 +202,7 @@ def judge_bind(done: IsolationExperiment) -> Finding:
         return Finding(Status.AFFECTED, reason, evidence={**evidence, "bind_taken": True})
     return Finding(
         Status.UNKNOWN,
-        f"whether RDS ports are separate could not be seen: bind() to 127.0.0.1 failed ({done.bind_errno})",
+        f"whether RDS ports are separate could not be seen: bind() to 127.0.0.1 failed ({experiment.bind_errno})",
         evidence={**evidence, "bind_taken": None},
         settle="the same check where RDS sockets can be bound to 127.0.0.1",
     )

@@ -6,22 +6,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kprobe_tool.checks import Finding, Method, Status
-from kprobe_tool.probes.skmsg.experiment import CopyBitExperiment, experiment
+from kprobe_tool.probes.skmsg.experiment import CopyBitExperiment, run_experiment
 from kprobe_tool.probes.skmsg.judge import CaseOutcome, Result, controls_row, results, results_of_check, statement
 
 
 def check(check_id: str) -> Finding:
     """What the experiment, which is run once for all of them, says about one check."""
-    return finding(experiment(), check_id)
+    return finding(run_experiment(), check_id)
 
 
 def names(found: Sequence[Result]) -> str:
     return ", ".join(f"{result.case.name} on {result.socket}" for result in found)
 
 
-def finding(done: CopyBitExperiment, check: str) -> Finding:
+def finding(experiment: CopyBitExperiment, check: str) -> Finding:
     """The worst of the check's cases; what was refused by the kernel is as good as what was done right."""
-    found = results_of_check(results(done), check)
+    found = results_of_check(results(experiment), check)
     by_outcome = {outcome: [result for result in found if result.outcome is outcome] for outcome in CaseOutcome}
     evidence = {
         "results": [
@@ -33,8 +33,8 @@ def finding(done: CopyBitExperiment, check: str) -> Finding:
             }
             for result in found
         ],
-        "controls": controls_row(done),
-        "statement": statement(done),
+        "controls": controls_row(experiment),
+        "statement": statement(experiment),
     }
     affected, open_ = by_outcome[CaseOutcome.AFFECTED], by_outcome[CaseOutcome.UNKNOWN]
     if affected:

@@ -225,7 +225,7 @@ def merge_open_record() -> bool | None:
         return None
 
 
-def experiment() -> CopyBitExperiment:
+def run_experiment() -> CopyBitExperiment:
     """Run it, once per process. Raises Error where it cannot be run."""
     done = attempt()
     if isinstance(done, Error):

@@ -70,11 +70,11 @@ def is_own(element: Element) -> bool:
     return not element.copy and element.kind in {PageKind.KERNEL, PageKind.ANON}
 
 
-def judge(done: CopyBitExperiment, run: Run) -> CaseJudgement:
+def judge(experiment: CopyBitExperiment, run: Run) -> CaseJudgement:
     """The verdict on one run."""
 
     def is_the_file(element: Element) -> bool:
-        return (element.dev, element.ino) == (done.dev, done.ino)
+        return (element.dev, element.ino) == (experiment.dev, experiment.ino)
 
     case = run.case
     if run.unchanged is False:
@@ -146,12 +146,12 @@ def judge_stale(last: Record, element: Element, sent: Element, *, in_file: bool)
     )
 
 
-def judge_without_run(done: CopyBitExperiment) -> CaseJudgement:
+def judge_without_run(experiment: CopyBitExperiment) -> CaseJudgement:
     """Why nothing ran on kTLS."""
-    controls = done.controls
+    controls = experiment.controls
     if controls is None:
-        reason = done.no_tls or "kTLS was not tried"
-        if done.tls_loaded is False:
+        reason = experiment.no_tls or "kTLS was not tried"
+        if experiment.tls_loaded is False:
             return CaseJudgement(CaseOutcome.NOT_APPLICABLE, reason)
         return unknown(reason, "a host on which kTLS is in use, or the cipher loaded by hand")
     if controls.closed:
@@ -160,41 +160,47 @@ def judge_without_run(done: CopyBitExperiment) -> CaseJudgement:
     return unknown(f"kTLS on a socket in a sockmap fails, but not as on a kernel that refuses it ({outcomes})")
 
 
-def results(done: CopyBitExperiment) -> list[Result]:
+def results(experiment: CopyBitExperiment) -> list[Result]:
     """One result for each case and socket."""
-    runs = {(run.case.name, run.socket): run for run in done.runs}
+    runs = {(run.case.name, run.socket): run for run in experiment.runs}
     found = []
     for case in CASES:
         for socket in case.sockets:
             run = runs.get((case.name, socket))
-            judgement = judge_without_run(done) if run is None else judge(done, run)
+            judgement = judge_without_run(experiment) if run is None else judge(experiment, run)
             found.append(Result(case, socket, judgement.outcome, judgement.reason, judgement.settle, run))
     return found
 
 
-def statement(done: CopyBitExperiment) -> dict[str, object]:
+def statement(experiment: CopyBitExperiment) -> dict[str, object]:
     """What the kernel's symbols say about merging split records, which is not tried: a bug there corrupts memory."""
-    name, present = TLS_MERGE_OPEN_RECORD, done.merge_open_record
+    name, present = TLS_MERGE_OPEN_RECORD, experiment.merge_open_record
     unknown = f"whether the kernel merges split records back, by {name}(), is not known: "
-    if not done.tls_loaded:
+    if not experiment.tls_loaded:
         present = None
         reason = (
-            "the module tls is not loaded" if done.tls_loaded is False else "whether tls is loaded cannot be seen"
+            "the module tls is not loaded"
+            if experiment.tls_loaded is False
+            else "whether tls is loaded cannot be seen"
         )
         text = f"{unknown}{reason}"
     elif present is None:
         text = f"{unknown}/proc/kallsyms cannot be read"
     elif not present:
         text = f"the kernel has no {name}(), so it merges no split record back"
-    elif done.controls is not None and done.controls.closed:
+    elif experiment.controls is not None and experiment.controls.closed:
         text = f"the kernel has {name}(), which cannot be reached: no kTLS socket is in a sockmap"
     else:
         text = f"the kernel has {name}(); what it does to a split record was not tried"
     return {"symbol": name, "method": "symbol", "present": present, "text": text}
 
 
-def controls_row(done: CopyBitExperiment) -> Mapping[str, object] | None:
-    return None if done.controls is None else {**done.controls._asdict(), "closed": done.controls.closed}
+def controls_row(experiment: CopyBitExperiment) -> Mapping[str, object] | None:
+    return (
+        None
+        if experiment.controls is None
+        else {**experiment.controls._asdict(), "closed": experiment.controls.closed}
+    )
 
 
 def results_of_check(found: Sequence[Result], check: str) -> list[Result]:

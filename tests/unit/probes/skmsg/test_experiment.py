@@ -23,7 +23,7 @@ def test_a_failure_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         for _ in range(2):
             with pytest.raises(Error, match=r"BPF on sockets: BPF map sockets: Invalid argument \(EINVAL\)"):
-                experiment.experiment()
+                experiment.run_experiment()
     finally:
         experiment.attempt.cache_clear()
     assert calls == [1]

@@ -138,7 +138,7 @@ def test_a_sockmap_that_takes_no_program_is_an_error(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(bpf, "BPF_SK_MSG_VERDICT", 255)
     with pytest.raises(Error, match=r"sockmap: attaching a verdict program: .*; a kernel with CONFIG_NET_SOCK_MSG=y"):
         experiment.gather(time.monotonic() + 60)
-    rows = {item.name: item for item in doctor.programs()}
+    rows = {item.name: item for item in doctor.program_items()}
     assert rows["bpf-compile"].available is True
     assert rows["sockmap"].available is False
 
@@ -146,7 +146,7 @@ def test_a_sockmap_that_takes_no_program_is_an_error(monkeypatch: pytest.MonkeyP
 def test_doctor_tries_what_programs_need() -> None:
     before = programs()
     begin = time.monotonic()
-    found = {item.name: item for item in doctor.programs()}
+    found = {item.name: item for item in doctor.program_items()}
     assert found["bpf-compile"].available and found["sockmap"].available
     # Not every kernel allows these.
     for name in ("raw-tracepoints", "kprobes", "fentry"):
@@ -160,7 +160,7 @@ def test_a_missing_bcc_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bcc, "from_distribution", lambda: None)
     with pytest.raises(Error, match=r"bcc: not importable by .*; install python3-bpfcc"):
         experiment.gather(time.monotonic() + 60)
-    rows = {item.name: item for item in doctor.programs()}
+    rows = {item.name: item for item in doctor.program_items()}
     assert rows["bpf-compile"].available is False
     assert rows["sockmap"].available is None
 

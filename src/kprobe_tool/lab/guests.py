@@ -115,11 +115,11 @@ class Runs:
         """Boot once; once more where KVM gave no sign of life and software emulation may."""
         script = directory / "guest.sh"
         script.write_text(self.script(image), encoding="utf-8")
-        alive = False
+        has_started = False
 
         def line(raw: bytes) -> None:
-            nonlocal alive
-            alive = True
+            nonlocal has_started
+            has_started = True
             self.tell("line", guest, data=raw.decode(errors="replace"))
 
         for kvm in (True, False) if self.kvm else (False,):
@@ -130,12 +130,12 @@ class Runs:
             )
             console = directory / "console.log"
             ending = boot.run(argv, console, line, self.stop, limits, temporary=directory)
-            if alive or self.stop.is_set():
+            if has_started or self.stop.is_set():
                 break
             self.kvm = False
         if ending.hung:
             self.tell("failed", guest, reason=ending.hung)
-        elif not alive:
+        elif not has_started:
             self.tell("failed", guest, reason=f"it did not boot{last_words(console)}")
         else:
             self.tell("end", guest, seconds=ending.seconds)

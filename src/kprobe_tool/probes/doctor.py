@@ -129,9 +129,9 @@ def items() -> list[Item]:
         bcc_item(),
         libbpf_item(),
         machine(),
-        btf(),
-        load(),
-        *programs(),
+        btf_item(),
+        bpf_item(),
+        *program_items(),
         lockdown(),
         capabilities(),
         user_namespaces(),
@@ -172,7 +172,7 @@ def machine() -> Item:
     return Item("machine", False, f"{name}: where it keeps the arguments of system calls is not known here")
 
 
-def btf() -> Item:
+def btf_item() -> Item:
     if not host.exists(BTF):
         return Item("btf", False, f"no {BTF}", "a kernel with CONFIG_DEBUG_INFO_BTF=y")
     if host.readable(BTF):
@@ -180,7 +180,7 @@ def btf() -> Item:
     return Item("btf", False, f"{BTF} cannot be read", host.privilege_hint())
 
 
-def load() -> Item:
+def bpf_item() -> Item:
     """Whether the kernel takes the least of all programs from us."""
     program = bpf.Program(doctor.RETURN_0, bpf.PROG_TYPES.index("socket_filter"))
     try:
@@ -192,9 +192,14 @@ def load() -> Item:
     return Item("bpf", True, "the kernel takes a program")
 
 
-def programs() -> list[Item]:
+def program_items() -> list[Item]:
     """Whether programs compile without kernel headers and can be attached, each to where nothing runs them."""
-    attached = {"sockmap": sockmap, "raw-tracepoints": raw_tracepoint, "kprobes": on_kprobe, "fentry": on_fentry}
+    attached = {
+        "sockmap": attach_sockmap,
+        "raw-tracepoints": attach_raw_tracepoint,
+        "kprobes": attach_kprobe,
+        "fentry": attach_fentry,
+    }
     try:
         bcc.require_privileges("BPF")
     except Error as error:
@@ -238,22 +243,22 @@ NEEDED = {
 """What a kernel must have for a program to be attached, where its answer does not say that."""
 
 
-def sockmap(bpf_object: bcc.Object) -> str:
+def attach_sockmap(bpf_object: bcc.Object) -> str:
     skmsg_check.attach_verdict(bpf_object, bpf_object.load(doctor.FUNCTION, bpf.BPF_PROG_TYPE_SK_MSG), doctor.SOCKMAP)
     return "takes a verdict program"
 
 
-def raw_tracepoint(bpf_object: bcc.Object) -> str:
+def attach_raw_tracepoint(bpf_object: bcc.Object) -> str:
     bpf_object.attach_raw_tracepoint(bpf_object.load(doctor.AT_SYSCALL, bpf.BPF_PROG_TYPE_RAW_TRACEPOINT), TRACEPOINT)
     return f"a program was attached to {TRACEPOINT}"
 
 
-def on_kprobe(bpf_object: bcc.Object) -> str:
+def attach_kprobe(bpf_object: bcc.Object) -> str:
     bpf_object.own(kprobe.attach(bpf_object.load(doctor.AT_FUNCTION, bpf.BPF_PROG_TYPE_KPROBE), ATTACHED_TO))
     return f"a program was attached to {ATTACHED_TO}"
 
 
-def on_fentry(bpf_object: bcc.Object) -> str:
+def attach_fentry(bpf_object: bcc.Object) -> str:
     bpf_object.attach_fentry(
         bpf_object.load(doctor.fentry_function(bpf_object.functions()), bpf.BPF_PROG_TYPE_TRACING)
     )

@@ -114,11 +114,11 @@ def command(
     if fail_on is FailOn.CHANGED and baseline is None:
         raise click.UsageError("--fail-on changed goes with --baseline")
     # What is wrong with the files is said before a check takes its time.
-    from kprobe_tool.commands.audit import baseline as earlier
-    from kprobe_tool.commands.audit import waivers as waiving
+    from kprobe_tool.commands.audit.baseline import load as load_baseline
+    from kprobe_tool.commands.audit.waivers import load as load_waivers
 
-    waived = waiving.load(waivers) if waivers is not None else {}
-    before = earlier.load(baseline) if baseline is not None else None
+    waived = load_waivers(waivers) if waivers is not None else {}
+    before = load_baseline(baseline) if baseline is not None else None
     today = datetime.now(UTC).date()
     expired = [waiver for waiver in waived.values() if waiver.is_expired(today)]
     begin = time.monotonic()

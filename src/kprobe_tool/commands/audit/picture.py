@@ -88,13 +88,13 @@ def block(each: AuditedCheck) -> list[Line]:
         head: Line = (Span(f"{check.severity.value.upper():<6}  ", colour, bold=True), Span("affected", colour))
     else:
         head = (Span("?       ", colour, bold=True), Span("unknown", colour))
-    do = f"Do: {check.remedy}" if found else f"To settle it: {finding.settle}"
+    advice = f"Do: {check.remedy}" if found else f"To settle it: {finding.settle}"
     # An error ends with its hint, which is what settles it: here that has a line of its own.
     reason = finding.reason.removesuffix(f"; {finding.settle}")
     return [
         (*head, Span(f"  {check.id}", bold=True)),
         *as_spans(wrap_text(reason, INDENT)),
-        *as_spans(wrap_text(do, INDENT)),
+        *as_spans(wrap_text(advice, INDENT)),
         *as_spans(wrap_text(f"More: kprobe-tool explain {check.id}", INDENT)),
     ]
 

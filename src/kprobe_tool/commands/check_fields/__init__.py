@@ -92,7 +92,7 @@ def command(
     names = choose_syscalls(syscalls, every)
     if require is not None and (len(names) != 1 or diff is not None):
         raise click.UsageError("--require takes one system call, and no --diff")
-    there = None if diff is None else load(diff)
+    saved = None if diff is None else load(diff)
     reports = [ask.ask(table.entry(name), exhaustive=exhaustive) for name in names]
     if require is not None:
         return answer_require(reports[0], require, output)
@@ -109,7 +109,7 @@ def command(
     }
     summary = [f"{report.syscall}: {reason}" for report in reports for reason in report.reasons]
     rows = [syscall_row(report) for report in reports]
-    if there is None:
+    if saved is None:
         tables = [
             Table(COLUMNS, table_rows(report), title=heading(report), empty="only its size can be asked")
             for report in reports
@@ -118,10 +118,10 @@ def command(
         errors: list[Error] = []
         code = ExitCode.OK
     else:
-        answered = {key[0] for key in there}
+        answered = {key[0] for key in saved}
         errors = [Error(str(diff), f"no answer for {name}") for name in names if name not in answered]
-        here = compare.facts([row for row in rows if row["syscall"] in answered])
-        differences = compare.differences(here, {key: value for key, value in there.items() if key[0] in names})
+        answers = compare.facts([row for row in rows if row["syscall"] in answered])
+        differences = compare.differences(answers, {key: value for key, value in saved.items() if key[0] in names})
         different = [difference_row(one) for one in differences]
         more["diff"] = {"file": diff, "differences": different}
         tables = [Table(DIFFERENCES, different, empty="no difference")]

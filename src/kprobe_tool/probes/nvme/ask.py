@@ -7,17 +7,18 @@ import errno as errnos
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bounded, nvme_ioctl, procfs
 from kprobe_tool.native.sysfs import Tree
 from kprobe_tool.probes.nvme import attributes
-from kprobe_tool.probes.nvme.configuration import read_configurations
 from kprobe_tool.probes.nvme.controllers import Controller, Cpus, LoggedQueues
-from kprobe_tool.probes.nvme.request import Context, QueueRequest, find_request, has_no_io_queues, read_kernel_options
 from kprobe_tool.probes.nvme.sosreport import read_kernel_log
 from kprobe_tool.probes.nvme.split import Algorithm
+
+if TYPE_CHECKING:
+    from kprobe_tool.probes.nvme.request import QueueRequest
 
 QUERY_MS = 5000
 """Milliseconds a controller gets to answer an admin command; the reading process gets a second more."""
@@ -108,8 +109,14 @@ def survey_tree(
         chosen = choose(names or attributes.sort_controllers(logged), wanted)
         found = [add_log(each, logged.get(each.name)) for each in attributes.read_controllers(tree, chosen)]
     cpus, parameters = attributes.read_cpus(tree), attributes.read_parameters(tree)
-    algorithm = running_algorithm() if live and any(each.fabrics for each in found) else None
     release = os.uname().release if live else None
+    if not found:
+        return Survey(cpus, None, (), {}, release)
+    # Where requests are found out, in the kernel's types and memory, is of no use to a host without NVMe.
+    from kprobe_tool.probes.nvme.configuration import read_configurations
+    from kprobe_tool.probes.nvme.request import Context, find_request, read_kernel_options
+
+    algorithm = running_algorithm() if live and any(each.fabrics for each in found) else None
     running, notes = read_kernel_options(tree, found) if live else ({}, [])
     context = Context(cpus, parameters, algorithm, running, read_configurations() if live else ())
     answers = dict(ask_controllers(found)) if live and query else {}
@@ -125,6 +132,8 @@ def survey_tree(
 
 def group_paths(subjects: Sequence[Subject]) -> dict[str, dict[str, int]]:
     """Granted queues by controller name, by subsystem NQN. A controller that never has I/O queues is no path."""
+    from kprobe_tool.probes.nvme.request import has_no_io_queues
+
     found: dict[str, dict[str, int]] = {}
     for subject in subjects:
         controller = subject.controller

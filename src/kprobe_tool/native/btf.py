@@ -145,7 +145,7 @@ class Btf:
         magic, _, _, hdr_len, type_off, type_len, str_off, str_len = unpack_from(HEADER, data)
         if magic != BTF_MAGIC:
             raise ValueError(f"BTF: magic {magic:#x}")
-        types = data[hdr_len + type_off : hdr_len + type_off + type_len]
+        types = memoryview(data)[hdr_len + type_off : hdr_len + type_off + type_len]
         strings = data[hdr_len + str_off : hdr_len + str_off + str_len]
         if hdr_len < HEADER_SIZE or len(types) != type_len or type_len % 4 or len(strings) != str_len:
             raise ValueError("BTF: a section lies outside of the data")
@@ -156,7 +156,8 @@ class Btf:
         self._end_string: int = self._first_string + str_len
         # Id 0 is void and has no record.
         self._first_id: int = base._end_id if base else 1
-        self._words = array("I", types)
+        self._words = array("I")
+        self._words.frombytes(types)
         self._trailers = TRAILERS | layout(data, hdr_len)
         self._lengths: dict[int, int] = {}
         self._places = array("I")

@@ -20,9 +20,9 @@ from kprobe_tool.probes.verifier.explaining.calls import (
 )
 from kprobe_tool.probes.verifier.explaining.causal import follow, register_of
 from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
+from kprobe_tool.probes.verifier.explaining.contexts import context
 from kprobe_tool.probes.verifier.explaining.numbers import number_cause, register_with_number
 from kprobe_tool.probes.verifier.explaining.objects import (
-    context,
     map_object,
     object_bounds,
     object_on_stack,

@@ -1206,6 +1206,53 @@ FROM_C = (
     ),
 )
 
+UNSET = (
+    # What made a number of a pointer, or left it unset.
+    Program(
+        "pointer-cut-by-copy",
+        REGISTER,
+        "Invalid dereference",
+        f"{PACKET} w4 = w2; r0 = *(u8 *)(r4 +0); exit",
+        prog_type="xdp",
+    ),
+    Program(
+        "stack-variable-never-set",
+        REGISTER,
+        "Invalid dereference",
+        "r1 = *(u64 *)(r10 -8); r0 = *(u64 *)(r1 +0); exit",
+        on=dict.fromkeys(("5.10", "6.1"), (MEMORY, "Uninitialized stack read")),
+    ),
+    Program(
+        "null-from-stack",
+        REGISTER,
+        "Invalid dereference",
+        "*(u64 *)(r10 -8) = 0; r1 = *(u64 *)(r10 -8); r0 = *(u64 *)(r1 +0); exit",
+    ),
+    Program(
+        "register-set-on-one-branch",
+        REGISTER,
+        "Unreadable register",
+        "r6 = *(u32 *)(r1 +0); if r6 == 0 goto unset; r3 = 1; unset: r0 = r3; exit",
+    ),
+    Program("call-argument-not-set", REGISTER, "Unreadable register", "r1 = map hash; call helper#1; r0 = 0; exit"),
+    Program(
+        "packet-compared-without-length",
+        MEMORY,
+        BOUNDS,
+        f"{PACKET} if r2 > r3 goto out; r0 = *(u8 *)(r2 +0); exit; {OUT}",
+        prog_type="xdp",
+    ),
+    Program(
+        "stack-index-used-after-change",
+        MEMORY,
+        "Variable stack access",
+        f"r6 = *(u32 *)(r1 +0); r2 = r10; r2 += -64; r2 += r6; r6 = 1; *(u8 *)(r2 +0) = r6; {EXIT}",
+    ),
+    Program(
+        "context-of-xdp-written", MEMORY, "Invalid context access", f"*(u32 *)(r1 +8) = 0; {EXIT}", prog_type="xdp"
+    ),
+)
+
 ACCEPTED_ONES = (
     Program("accepted-at-once", *ACCEPTED, EXIT),
     in_c("accepted", "accepted-with-functions", *ACCEPTED),
@@ -1245,5 +1292,5 @@ and its global functions take numbers only."""
 
 PROGRAMS: tuple[Program, ...] = tuple(
     replace(program, on={**program.on, "5.10": ON_5_10[program.name]}) if program.name in ON_5_10 else program
-    for program in (*RAW, *MORE, *PROOFS, *FROM_C, *ACCEPTED_ONES)
+    for program in (*RAW, *MORE, *PROOFS, *UNSET, *FROM_C, *ACCEPTED_ONES)
 )

@@ -183,7 +183,7 @@ def boot_and_record(image: boot.Image, version: str, cache: Path, names: list[st
         )
         ending = boot.run(boot.virtme_run(image, script), console, take_line, threading.Event())
         if {"done": True} not in found:
-            print(found[-1], file=sys.stderr)
+            print(*found[-1:], file=sys.stderr)
             print(console.read_text(errors="replace")[-3000:], file=sys.stderr)
             raise SystemExit(f"{image.release}: {ending.hung or 'the guest ended early'}")
     recorded = [record for record in found if "name" in record]

@@ -41,8 +41,8 @@ def rejected_programs(release: str) -> list[Program]:
     return [program for program in PROGRAMS if index(release).get(program.name, {}).get("errno")]
 
 
-def test_the_corpus_is_of_six_kernels() -> None:
-    assert RELEASES == ["5.10.262", "6.1.192", "6.12.43", "6.18.44", "7.2.12", "7.3-rc7"]
+def test_the_corpus_is_of_seven_kernels() -> None:
+    assert RELEASES == ["5.10.262", "6.1.192", "6.12.43", "6.18.44", "7.2.12", "7.3-rc7", "7.3.4"]
 
 
 def test_names_are_unique() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 TESTS = Path(__file__).parents[1]
 SOURCES = TESTS.parent / "src" / "kprobe_tool"
+EXPLAINING = SOURCES / "probes/verifier/explaining"
 
 ELSEWHERE: dict[str, tuple[str, ...]] = {
     # Rows and pictures are seen in what the command prints.
@@ -144,8 +145,8 @@ def reachable_files(tests: Path) -> set[Path]:
         if path not in found:
             found.add(path)
             waiting += imports(path)
-            # Formats and commands are loaded by their names.
-            if path in {SOURCES / "cli.py", SOURCES / "report" / "output.py"}:
+            # Formats, commands and those who look for causes are loaded by their names.
+            if path in {SOURCES / "cli.py", SOURCES / "report/output.py", EXPLAINING / "causes.py"}:
                 waiting += (SOURCES / "commands" if path.name == "cli.py" else path.parent).rglob("*.py")
     return found
 

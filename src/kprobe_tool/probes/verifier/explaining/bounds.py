@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import PathEvent
 from kprobe_tool.probes.verifier.explaining.slots import may_write, slots_given
@@ -20,8 +20,7 @@ ENTRY = -1
 Address = tuple[object, ...]
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """A number in a register: where it was made, where it was read from, and where it was changed since."""
 
     origin: int
@@ -29,8 +28,7 @@ class Number:
     changes: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class Test:
+class Test(NamedTuple):
     """A comparison of a number with something."""
 
     number: int
@@ -93,15 +91,15 @@ def apply(
     elif operation is Operation.FILL and writes is not None and instruction.slot is not None:
         move(holds, instruction.slot, writes)
         if writes in holds and holds[writes].address is None:
-            holds[writes] = replace(holds[writes], address=(instruction.slot,))
+            holds[writes] = holds[writes]._replace(address=(instruction.slot,))
     elif writes is None:
         return
     elif operation is Operation.COPY:
         move(holds, reads, writes)
         if instruction.half and writes in holds:
-            holds[writes] = replace(holds[writes], changes=(*holds[writes].changes, number))
+            holds[writes] = holds[writes]._replace(changes=(*holds[writes].changes, number))
     elif operation is Operation.ALU and writes in holds:
-        holds[writes] = replace(holds[writes], changes=(*holds[writes].changes, number))
+        holds[writes] = holds[writes]._replace(changes=(*holds[writes].changes, number))
     elif operation is Operation.LOAD:
         holds[writes] = Number(number, address_of(instruction, holds))
     else:

@@ -4,19 +4,20 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
 from kprobe_tool.probes.verifier.explaining.functions import INSTEAD, MAP_TYPES, MAPS_OF, RELEASE, TRACING, TYPES_OF
-from kprobe_tool.probes.verifier.explaining.origins import state_of
+from kprobe_tool.probes.verifier.explaining.origins import origin_of, state_of
+from kprobe_tool.probes.verifier.explaining.pointers import invalid_since, null_not_checked, number_as_pointer
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import open_calls
+from kprobe_tool.probes.verifier.log.states import describe
 from kprobe_tool.probes.verifier.messages.table import match
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(NamedTuple):
     """What a function wants as an argument, by patterns of its name, of what it names as expected, of what it got."""
 
     helper: str
@@ -282,3 +283,98 @@ def percpu_kptr(found: Found) -> Cause | None:
     fields = found.match.fields
     register, got, wanted = fields["arg"], fields["type"], fields["list"]
     return expected_argument("", register, got, wanted) if "percpu" in f"{got}{wanted}" else None
+
+
+def untyped_argument(found: Found) -> Cause | None:
+    """An argument of a global function that is a pointer to nothing in particular."""
+    if found.match.fields.get("text", "").split() != ["UNKNOWN"]:
+        return None
+    return Cause(
+        f"{found.match.fields['arg']} of a global function is a void *, of which nobody knows how many bytes it "
+        "leads to. A global function is checked alone, so its declaration has to tell.",
+        "Declare the argument with its type: the context as what the program takes (struct __sk_buff *, struct "
+        "xdp_md *), memory as a pointer to its structure; or make the function static.",
+        CauseClass.SOURCE,
+        "the type that the kernel names is none, which is how BTF says void",
+    )
+
+
+def context_wanted(found: Found) -> Cause | None:
+    """A function that takes the context, and gets what was left in the register."""
+    register = found.register
+    if register is None or not found.path.visits:
+        return None
+    end = len(found.path.visits) - 1
+    state = state_of(found.path, register, end)
+    if state is None or state.type == "ctx":
+        return None
+    origin = origin_of(found.path, register, end)
+    text = found.path.visits[end].before.get(register) or next(
+        (each for visit in reversed(found.path.visits[:-1]) if (each := visit.after.get(register)) is not None), ""
+    )
+    set_by = f" (set by instruction {found.path.visits[origin.number].insn})" if origin.number is not None else ""
+    return Cause(
+        f"{found.match.reason()} {register} is {describe(text)}{set_by}.",
+        "Pass the context on unchanged. Where the source does, the compiler has left the argument out because the "
+        'function does not use it: make use of it there (asm volatile("" :: "r"(ctx));), or take it out of the '
+        "function's arguments.",
+        CauseClass.UNKNOWN,
+    )
+
+
+def argument_type(found: Found) -> Cause | None:
+    fields, register = found.match.fields, found.register
+    expected, got = fields["list"], fields["type"]
+    helper = (found.instruction.name if found.instruction else None) or "the function"
+    if helper.isdigit():
+        helper = f"helper #{helper}"
+    elif found.instruction is not None and found.instruction.name:
+        helper += "()"
+    if register is None:
+        return None
+    if got in {"inv", "scalar", "imm", "unknown_value"}:
+        lost = invalid_since(found, register)
+        if lost is not None:
+            return lost
+        if expected == "map_ptr":
+            return missing_map(register, helper)
+        cause = number_as_pointer(register, found.path, f"{helper} wants a pointer there ({expected})")
+        if cause is not None and "map_" in helper and register == "R2" and "constant 0" in cause.reason:
+            return Cause(
+                cause.reason,
+                "Pass the address of a key; maps without keys (queue, stack) are used with bpf_map_push_elem(), "
+                "bpf_map_pop_elem() and bpf_map_peek_elem().",
+                cause.cause_class,
+                cause.evidence,
+            )
+        return cause
+    if "or_null" in got:
+        cause = null_not_checked(register, found.path)
+        reason = f"{register} may be NULL ({got}), and {helper} does not take NULL."
+        return Cause(
+            f"{reason} {cause.reason}".rstrip() if cause else reason,
+            (cause.suggestion if cause else None) or "Compare it with NULL, and call only where it is not NULL.",
+            cause.cause_class if cause else CauseClass.UNKNOWN,
+            cause.evidence if cause else None,
+        )
+    named = expected_argument((found.instruction.name if found.instruction else None) or "", register, got, expected)
+    if named is not None:
+        return named
+    if got == "fp" and "ptr_" in expected:
+        return Cause(
+            f"{helper} wants the kernel's own object ({expected}), and {register} points to the program's "
+            "stack: to a copy, or to a variable that holds the pointer.",
+            "Pass the pointer to the kernel's object itself, as it was got (&file->f_path, not the address "
+            "of a local copy of it).",
+            CauseClass.SOURCE,
+            f"{register} is a stack pointer",
+        )
+    if expected == "fp" and got in {"map_value", "pkt", "map_value_adj", "packet"}:
+        return Cause(
+            f"This kernel lets {helper} work on the stack only (it wants fp), and {register} points to a "
+            f"{'map value' if got.startswith('map') else 'packet'}. Newer kernels take that too.",
+            "Use a variable on the stack, and copy between it and the map value; or a newer kernel.",
+            CauseClass.ENVIRONMENT,
+            f"the kernel names fp alone as what {helper} takes",
+        )
+    return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import PathEvent
 from kprobe_tool.probes.verifier.explaining.bounds import lost_bounds
@@ -60,8 +61,7 @@ UNLOCKS = re.compile(r"bpf_(?:res_)?(?:spin|rcu_read)_unlock\w{0,16}")
 RELEASES = re.compile(r"bpf_\w{0,48}(?:release|submit|discard|put|drop|destroy|unlock|push|add)\w{0,24}")
 
 
-@dataclass(frozen=True)
-class CausalPath:
+class CausalPath(NamedTuple):
     """The events, oldest first, and what could not be told."""
 
     events: tuple[PathEvent, ...] = ()
@@ -180,8 +180,7 @@ def regions(kind: Follow, path: InsnPath) -> CausalPath:
     return sort_steps([*steps, *branches(path.visits, first)], notes)
 
 
-@dataclass(frozen=True)
-class LiveRange:
+class LiveRange(NamedTuple):
     """The time for which a register held what is followed: from the visit that wrote it to the one that needs it."""
 
     name: str

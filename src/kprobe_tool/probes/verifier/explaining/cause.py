@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.log.disasm import Instruction
@@ -11,8 +11,7 @@ from kprobe_tool.probes.verifier.log.path import InsnPath
 from kprobe_tool.probes.verifier.messages.row import Match
 
 
-@dataclass(frozen=True)
-class Cause:
+class Cause(NamedTuple):
     """A reason and a suggestion in place of those of the table, whose fault it is, and what in the log says so.
 
     A ``suggestion`` of None leaves that of the table, as does a ``problem`` of None: it names category and problem
@@ -26,8 +25,7 @@ class Cause:
     problem: tuple[Category, str] | None = None
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What is known when a cause is looked for."""
 
     match: Match

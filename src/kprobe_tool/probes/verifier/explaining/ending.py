@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.log import diagnostics
 from kprobe_tool.probes.verifier.log.lines import REMARK, EntryKind, LogEntry, entries
@@ -25,12 +25,11 @@ JOINED_MAX = 8
 """Lines of a log, at the most, that a loader has joined into one."""
 
 
-@dataclass(frozen=True)
-class End:
+class End(NamedTuple):
     """The lines after the program's last one, and what comes before them.
 
     ``finished`` says that the verifier's own last line is there; ``settled``, that the lines are part of a log for
-    sure, and not of what somebody wrote around it.
+    sure, and not of what somebody wrote around it; ``left_out``, that something is left out between the two.
     """
 
     run: Sequence[str]
@@ -38,13 +37,14 @@ class End:
     before: Iterator[LogEntry]
     settled: bool
     processed: str | None = None
+    left_out: bool = False
 
 
 def read_end(backwards: Iterator[LogEntry]) -> End:
     """Messages and diagnostics, without what loaders add. The entries come from the end of the log."""
     walked = split_joined_entries(backwards)
     run: list[str] = []
-    finished = settled = unsupported = False
+    finished = settled = unsupported = left_out = False
     processed = None
     for count, entry in enumerate(walked):
         if entry.kind is EntryKind.TRAILER:
@@ -55,7 +55,7 @@ def read_end(backwards: Iterator[LogEntry]) -> End:
             processed = processed or (entry.text if entry.text.startswith("processed ") else None)
         elif entry.kind in PROGRAM:
             # Joined lines are looked for at the end only.
-            return End(run[::-1], finished, chain((entry,), backwards), True, processed)
+            return End(run[::-1], finished, chain((entry,), backwards), True, processed, left_out and bool(run))
         elif entry.kind is EntryKind.LOADER:
             if BEGIN.search(entry.text):
                 return End(run[::-1], finished, iter(()), True, processed)
@@ -64,6 +64,8 @@ def read_end(backwards: Iterator[LogEntry]) -> End:
                 settled = True
         elif unsupported and ARGUMENT_TRIED.fullmatch(entry.text.strip()):
             pass
+        elif entry.kind is EntryKind.BLANK and entry.text.strip():
+            left_out = bool(run)
         elif entry.kind is not EntryKind.NOISE or entry.text[:1] == " " or REMARK.fullmatch(entry.text):
             run.append(entry.text)
         unsupported = entry.kind is EntryKind.NOISE and entry.text.lstrip().startswith(
@@ -77,7 +79,10 @@ def read_end(backwards: Iterator[LogEntry]) -> End:
 def split_joined_entries(backwards: Iterator[LogEntry]) -> Iterator[LogEntry]:
     """The entries, with those that a loader has joined into one line taken apart."""
     for entry in backwards:
-        if entry.kind in {EntryKind.TEXT, EntryKind.LOADER} and (parts := split_joined_line(entry.text)):
+        joined = entry.kind in {EntryKind.TEXT, EntryKind.LOADER} or (
+            entry.kind is EntryKind.NOISE and OMITTED.search(entry.text) is not None
+        )
+        if joined and (parts := split_joined_line(entry.text)):
             for part in reversed(parts):
                 yield from reversed(entries(part))
         elif entry.kind is EntryKind.INSN and ": " in entry.text:

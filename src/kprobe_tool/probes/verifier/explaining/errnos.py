@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.diagnosis import Category, Diagnosis, LogOutcome, LostPart, Truncation
 
@@ -35,9 +38,11 @@ UNSAID = {
         Category.MALFORMED,
         "Bad attributes",
         "The kernel refused the attributes before it looked at a single instruction: an unknown program or attach "
-        "type, unknown flags, or a log level or log buffer that it does not take.",
+        "type, unknown flags, a log level or log buffer that it does not take, or on kernels before v5.0 a "
+        "kern_version that is not the running kernel's.",
         "Compare the attributes with what this kernel knows ('bpftool feature probe'); without a log buffer the log "
-        "level must be 0 before Linux v6.4.",
+        "level must be 0 before Linux v6.4; for kprobes before v5.0 kern_version must be LINUX_VERSION_CODE of the "
+        "running kernel, which loaders take from the section 'version' or from uname.",
     ),
     "ENOSPC": (
         Category.LIMIT,
@@ -55,8 +60,11 @@ UNSAID = {
     "EFAULT": (
         Category.MALFORMED,
         "Bad attributes",
-        "A pointer in the attributes does not point to readable memory, or the log buffer to writable memory.",
-        "Check the pointers and the lengths that go with them.",
+        "A pointer in the attributes does not point to readable memory, or the log buffer to writable memory; or the "
+        "verifier has stopped over a bug of its own, which it reports with this error too.",
+        "Look into the kernel's own log (dmesg) for 'verifier bug' or a WARNING: if there is one, load with a log "
+        "buffer that is large from the beginning (cilium/ebpf: LogSizeStart), and report it to bpf@vger.kernel.org. "
+        "Else check the pointers and the lengths that go with them.",
     ),
     "ENOMEM": (
         Category.LIMIT,
@@ -80,6 +88,8 @@ UNSAID = {
 """errno: (category, problem, reason, suggestion) for an empty log."""
 
 
+COUNTED = re.compile(r"Program\s{1,4}too large \((\d{1,9}) insns\), at most (\d{1,9}) insns")
+"""What libbpf makes of E2BIG (libbpf_prog_load_xattr() up to v0.8, and bcc)."""
 AFTERWARDS = {
     "ENOTSUPP": "the JIT compiler refused it, and the kernel was built or told not to interpret programs "
     "(CONFIG_BPF_JIT_ALWAYS_ON) or cannot interpret this one",
@@ -110,6 +120,23 @@ def refused_afterwards(errno: str | None) -> Diagnosis:
             else "Look into the kernel's own log (dmesg) for what refused it."
         ),
         errno=errno,
+    )
+
+
+def explain_counted(loader: str, diagnosis: Diagnosis) -> Diagnosis:
+    """E2BIG without a log, where the loader has counted the instructions: what it can and cannot be."""
+    found = next(reversed([*COUNTED.finditer(loader)]), None)
+    if found is None or diagnosis.errno != "E2BIG" or int(found[1]) > int(found[2]):
+        return diagnosis
+    return replace(
+        diagnosis,
+        problem="Too many instructions",
+        reason=f"The program has {found[1]} instructions, so they are not more than {found[2]}, whatever the loader "
+        "says: the verifier has walked more than it may on all paths together (a million; 131072 before v5.2), "
+        "because of loops and branches, or the program uses more than 64 maps.",
+        suggestion="Have fewer paths: bound loops lower, use bpf_loop() or an open-coded iterator, move code into "
+        "functions of their own. With a log the verifier says which of it is so (libbpf: kernel_log_level = 1; bcc: "
+        "debug=DEBUG_BPF).",
     )
 
 

@@ -15,16 +15,16 @@ from dataclasses import replace
 from itertools import pairwise
 
 from kprobe_tool.errors import Error
-from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis, LogOutcome, Place
+from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass, Diagnosis, LogOutcome, Place
 from kprobe_tool.probes.verifier.explaining.causal import CausalPath, follow
 from kprobe_tool.probes.verifier.explaining.cause import Cause
 from kprobe_tool.probes.verifier.explaining.causes import find_cause
 from kprobe_tool.probes.verifier.explaining.ending import PROGRAM, End, read_end, split_joined_line
-from kprobe_tool.probes.verifier.explaining.errnos import explain_errno
+from kprobe_tool.probes.verifier.explaining.errnos import explain_counted, explain_errno
 from kprobe_tool.probes.verifier.explaining.gaps import HEAD_MAX, diagnose_silence, diagnose_unrecognised, truncation
 from kprobe_tool.probes.verifier.log import diagnostics
 from kprobe_tool.probes.verifier.log.encodings import decode
-from kprobe_tool.probes.verifier.log.lines import REMARK, EntryKind, entries
+from kprobe_tool.probes.verifier.log.lines import ELLIPSIS, REMARK, EntryKind, entries
 from kprobe_tool.probes.verifier.log.noise import EDGE, FAILED, program_and_errno
 from kprobe_tool.probes.verifier.log.path import InsnPath, walk
 from kprobe_tool.probes.verifier.log.tail import backwards, head
@@ -37,6 +37,7 @@ END_MAX = 2000
 VERIFIER_LINES = PROGRAM | {EntryKind.TRAILER}
 BOUNDS = "Access outside bounds"
 """The problem whose figures a kernel prints in a line before the message."""
+LEFT_OUT = "something was left out of the log before the message"
 BLOCKS_MAX = 64
 """Diagnoses that are passed on; thousands would help nobody."""
 
@@ -118,7 +119,7 @@ def explain_log(data: Data, errno: str | None, wrapping: Wrapping) -> Diagnosis:
     if errno != "ENOSPC" and not end.settled and not looks_like_log(end.run, beginning):
         if errno is None:
             raise Error("log", "this is no log of the BPF verifier", hint="give the text that the kernel wrote")
-        return replace(explain_errno(errno), program=program)
+        return replace(explain_counted(edges.decode("utf-8", "replace"), explain_errno(errno)), program=program)
     diagnosis = judge(end, errno)
     if diagnosis.outcome is LogOutcome.UNKNOWN and errno != "ENOSPC":
         # A summary in one line may stand before what there is of the log.
@@ -147,10 +148,14 @@ def judge(end: End, errno: str | None) -> Diagnosis:
     texts = [line.strip() for line in lines if line[:1] != " " or match(line.strip()) is not None]
     matches = [(text, found) for text in texts if (found := match(text)) is not None]
     causes = [each for each in matches if not each[1].row.detail]
-    path = walk(end.before)
-    if causes or matches:
+    path = InsnPath([], LEFT_OUT, False) if end.left_out else walk(end.before)
+    remarks = not causes and all(REMARK.fullmatch(text) for text, _ in matches)
+    unknown = [text for text in texts if not REMARK.fullmatch(text)] if remarks else []
+    if (causes or matches) and not unknown:
         text, found = choose(causes or matches)
-        details = tuple(each for each in texts if each != text)
+        known = {each for each, _ in matches}
+        libbpf = found.group.category is Category.LOADER
+        details = tuple(each for each in texts if each != text and (each in known or not (libbpf or is_prose(each))))
         figures = [each.reason() for _, each in matches if each.row.detail and each.group.problem == BOUNDS]
         diagnosis = from_message(text, found, details, path)
         if figures and found.group.problem == BOUNDS and not found.row.detail and diagnosis.reason == found.reason():
@@ -167,6 +172,11 @@ def judge(end: End, errno: str | None) -> Diagnosis:
     if messages and (path.visits or end.settled) and (end.finished or errno != "ENOSPC"):
         return diagnose_unrecognised(messages[-1], tuple(messages[:-1]), path)
     return diagnose_silence(end, path, errno)
+
+
+def is_prose(text: str) -> bool:
+    """Whether a line is somebody's words around a log: the kernel's are ASCII, and leave nothing out."""
+    return not text.isascii() or ELLIPSIS.fullmatch(text) is not None
 
 
 def choose(matches: Sequence[tuple[str, Match]]) -> tuple[str, Match]:
@@ -285,5 +295,6 @@ def notes_of(found: Match, path: InsnPath, causal_path: CausalPath) -> tuple[str
     """What this log could not tell."""
     notes = list(causal_path.notes)
     if not path.visits and "at" not in found.fields:
-        notes.append("the log has no instructions, so neither the place nor the path can be told")
+        why = path.cut or "the log has no instructions"
+        notes.append(f"{why}, so neither the place nor the path can be told")
     return tuple(notes)

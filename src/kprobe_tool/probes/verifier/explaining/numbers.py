@@ -25,13 +25,13 @@ def number_cause(found: Found) -> Cause | None:
     """Why a number is not bounded, or only on one side."""
     if not found.path.visits or found.register is None:
         return None
-    path, end = found.path, len(found.path.visits) - 1
-    register = register_with_number(found, found.register)
+    path = found.path
+    register, end = register_with_number(found, found.register)
     state = state_of(path, register, end)
+    origin = origin_of(path, register, end)
     if state is not None and not state.scalar and register == found.register:
         # The pointer itself, where no addition is on the path: what is added is in its state.
         register, state = f"what was added to {register}", added_part(state)
-    origin = origin_of(path, found.register if register.startswith("what") else register, end)
     missing = missing_bound(register, state, found)
     sentences = [missing, source_of(path, origin), unknown_since(path, origin)]
     lost = [event for event in follow(found.match, path).events if event.kind == "lost-bound"]
@@ -50,23 +50,25 @@ def number_cause(found: Found) -> Cause | None:
     low, high = state.signed if state is not None else (0, 0)
     only_lower = low < 0 and (high < VARIABLE_MAX or any("signed" in event.message for event in lost))
     advice = lower_bound() if only_lower else both_bounds(found, path, origin)
+    reason = reason[:1].upper() + reason[1:]
     return Cause(reason, f"{advice}{KEEP if lost or other else ''}", cause_class, evidence) if reason else None
 
 
-def register_with_number(found: Found, register: str) -> str:
-    """The register with the number: that which was added last to a pointer, or the register itself."""
+def register_with_number(found: Found, register: str) -> tuple[str, int]:
+    """The register with the number, and where on the path: that which was added last to a pointer, or itself."""
+    end = len(found.path.visits) - 1
     if found.match.row.rule.startswith(("size-", "pointer-offset")):
-        return register
+        return register, end
     for number_, visit in reversed([*enumerate(found.path.visits[:-1])]):
         instruction = visit.instruction
         if visit.depth != 0 or instruction.writes != register:
             continue
         if instruction.operation is Operation.ALU and instruction.operator == "+=" and instruction.reads is not None:
             added = state_of(found.path, instruction.reads, number_)
-            return instruction.reads if added is None or added.scalar else register
+            return (instruction.reads, number_) if added is None or added.scalar else (register, end)
         if instruction.operation is not Operation.ALU:
             break
-    return register
+    return register, end
 
 
 def added_part(state: Value) -> Value:
@@ -210,8 +212,31 @@ def both_bounds(found: Found, path: InsnPath, origin: Origin) -> str:
             "if (x > 1500) return ...; (or what the protocol allows), and compare the sum with data_end after that"
         )
     else:
-        bound = "if (x >= N) return ...; where N is the number of elements"
+        bound = f"if (x >= N) return ...; where N is the number of elements{behind_pointer(found)}"
     return f"Bound it directly before the use, as an unsigned number: {negative}{bound.rstrip(';')}."
+
+
+def behind_pointer(found: Found) -> str:
+    """How many bytes there are from where an offset is added to the end of the object."""
+    if found.register is None:
+        return ""
+    state = state_of(found.path, found.register, len(found.path.visits) - 1)
+    off = None if state is None else number(state.attributes.get("off", "0"))
+    if state is None or off is None:
+        return ""
+    if state.type == "fp":
+        return f" (the array begins at fp{off} and has {-off} bytes at the most)" if off < 0 else ""
+    whole = object_size(state)
+    return f" (from there on the object has {whole - off} bytes)" if whole is not None and 0 <= off < whole else ""
+
+
+def object_size(state: Value) -> int | None:
+    """The bytes of what a pointer points into, where its state has them."""
+    for name in ("vs", "sz", "mem_size"):
+        size = number(state.attributes[name]) if name in state.attributes else None
+        if size:
+            return size
+    return None
 
 
 def room_of(found: Found) -> int | None:
@@ -221,9 +246,7 @@ def room_of(found: Found) -> int | None:
     pointer = state_of(found.path, f"R{int(found.register[1:]) - 1}", len(found.path.visits) - 1)
     if pointer is None:
         return None
-    whole = next(
-        (number(pointer.attributes[name]) for name in ("vs", "sz", "mem_size") if name in pointer.attributes), 0
-    )
+    whole = object_size(pointer)
     off = number(pointer.attributes.get("off", "0"))
     if not whole or off is None or pointer.bound("umax") is not None or not 0 <= off < whole <= U32_MAX:
         return None

@@ -19,6 +19,10 @@ BOUNDS = re.compile(
     r"invalid access to (?:map value|memory|map key|scalar), ?(?:value_size|mem_size|key_size)=(-?\d{1,12}) "
     r"off=(-?\d{1,20}) size=(-?\d{1,20})"
 )
+STACK = 512
+"""MAX_BPF_STACK."""
+SLOT = 8
+"""Bytes of a slot of the stack."""
 OBJECTS = {"dynptr": "a dynptr", "iter": "an iterator", "irq": "a saved IRQ flag"}
 """What slots of the stack can hold besides numbers and pointers (print_verifier_state())."""
 COUNT_IT = (
@@ -26,6 +30,8 @@ COUNT_IT = (
     "how many "
     "rounds it has."
 )
+KFUNC = re.compile(r"#\d{4,7}$")
+"""Kernel functions are numbered by their BTF, in which thousands of types come first; helpers count from 1."""
 SIZED = frozenset({"bpf_dynptr_slice", "bpf_dynptr_slice_rdwr", "bpf_dynptr_data", "bpf_ringbuf_reserve"})
 """Functions that return memory of the size that they are asked for."""
 OPCODES = {
@@ -77,6 +83,16 @@ def object_bounds(found: Found) -> Cause | None:
         else f"{access}, and the object has {whole}."
     )
     largest = None if state is None else state.bound("umax")
+    wanted = size_of_type(found, size) if called else ""
+    if wanted and off >= 0 and end > whole:
+        return Cause(
+            f"{reason} {wanted}",
+            "Give it an object that large: declare it with the kernel's own type, from the vmlinux.h of the kernel "
+            "where the program runs; of struct cpumask the size depends on how many CPUs the kernel was built for, "
+            "and bpf_cpumask_create() makes one that fits.",
+            CauseClass.SOURCE,
+            f"the function takes {size} bytes, and {max(0, whole - off)} are there",
+        )
     if called and 0 <= off <= whole and not largest:
         return size_cause(found, reason, whole - off, size)
     added = added_constant(found, register)
@@ -130,6 +146,18 @@ def object_bounds(found: Found) -> Cause | None:
             f"the access ends at {end} of {whole}",
         )
     return None
+
+
+def size_of_type(found: Found, size: int) -> str:
+    """Where a kernel function takes a whole object, and no register holds the size."""
+    name = found.instruction.name if found.instruction is not None else None
+    register = found.register or ""
+    if name is None or not register[1:].isdigit() or not KFUNC.search(found.text):
+        return ""
+    behind = state_of(found.path, f"R{int(register[1:]) + 1}", len(found.path.visits) - 1)
+    if behind is not None and behind.scalar and size in {behind.constant, behind.bound("umax")}:
+        return ""
+    return f"{name}() takes a whole object there, which has {size} bytes on this kernel."
 
 
 def counted_in_loop(found: Found, register: str | None) -> str:
@@ -197,6 +225,24 @@ def asked_for(found: Found, end: int) -> str:
 def read_beyond_variable(found: Found) -> Cause | None:
     """A function that reads more than the variable has whose address it is given."""
     off, size = int(found.match.fields["off"]), int(found.match.fields["size"])
+    if off < -512:
+        return Cause(
+            f"The access is at offset {off} of the stack, and a function has {STACK} bytes of it: its variables need "
+            f"{-off} at the least.",
+            "Keep large variables in the value of a per-CPU array with one element (bpf_map_lookup_elem() of key 0), "
+            "or make them smaller; what is only printed or sent can be written into a ring buffer's record at once.",
+            CauseClass.SOURCE,
+            f"offset {off} is beyond the {STACK} bytes",
+        )
+    if off >= 0 and found.register is None:
+        return Cause(
+            f"{size} {'byte is' if size == 1 else 'bytes are'} accessed at offset {off}, which is behind the end of "
+            "the stack: an index has run past the end of the array that is last on it.",
+            "Bound the index by the number of elements directly before the access: if (i >= N) return ...; of a loop "
+            "whose rounds the verifier does not count, compare within the loop.",
+            CauseClass.SOURCE,
+            f"offset {off} is behind the stack's end, 0",
+        )
     if not -512 <= off < 0 < off + size:
         return None
     return Cause(
@@ -210,7 +256,7 @@ def read_beyond_variable(found: Found) -> Cause | None:
 
 
 def map_object(found: Found) -> Cause | None:
-    name = found.match.fields.get("type", "")
+    name = found.match.fields.get("type") or found.match.fields.get("name", "")
     if not MAP_STRUCT.fullmatch(name):
         return None
     return Cause(
@@ -227,6 +273,31 @@ def opcode(found: Found) -> Cause | None:
     if about is None:
         return None
     return Cause(about[0], about[1], CauseClass.COMPILER, about[2])
+
+
+def object_at_offset(found: Found) -> Cause | None:
+    """An object on the stack that is aligned, and has fewer bytes up to the stack's end than the kernel's has."""
+    off = int(found.match.fields.get("off", 1))
+    if off % SLOT or not -512 <= off < 0:
+        return None
+    what = found.match.fields.get("what", "object")
+    if what == "dynptr":
+        return Cause(
+            f"The dynptr that is passed is at offset {off} of the stack, where {-off} bytes are left, and a dynptr "
+            f"has {2 * SLOT}.",
+            "Declare a struct bpf_dynptr, and pass the address of that variable itself.",
+            CauseClass.SOURCE,
+            f"{-off} bytes are left on the stack from offset {off} on",
+        )
+    return Cause(
+        f"The {what} that is passed is at offset {off} of the stack, so it has {-off} bytes at the most, and this "
+        "kernel's is larger: the program was compiled with another kernel's declaration of the type, or its variable "
+        "is of another type.",
+        "Compile with the vmlinux.h of the kernel where the program runs, or run it on the kernel that it was made "
+        "for; declare the variable with the type that the function is declared with.",
+        CauseClass.ENVIRONMENT,
+        f"{-off} bytes are left on the stack from offset {off} on, and the kernel says that they do not do",
+    )
 
 
 def pointer_arithmetic(found: Found) -> Cause | None:

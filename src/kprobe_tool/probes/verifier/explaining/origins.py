@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.explaining.causal import FollowedValue, effect_on
 from kprobe_tool.probes.verifier.explaining.slots import stack_address
@@ -21,8 +21,7 @@ KEY_MAX = 8
 """Bytes on either side of a key's address in which a write is taken for one to the key."""
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """What made a value.
 
     ``number`` is that of the instruction on the path, None where none on it did; ``name`` the register or slot then,

@@ -8,10 +8,10 @@ variable (they have the same id); a variable offset that may be above MAX_PACKET
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
-from kprobe_tool.probes.verifier.explaining.cause import Cause
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
 from kprobe_tool.probes.verifier.explaining.origins import origin_of, same_load, state_of
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath
@@ -26,8 +26,7 @@ ENDS = (" +80)", " +4)")
 """How loads of data_end end, from struct __sk_buff and struct xdp_md."""
 
 
-@dataclass(frozen=True)
-class RangeCheck:
+class RangeCheck(NamedTuple):
     """A comparison of a packet pointer with the packet's end, at this number on the path."""
 
     number: int
@@ -37,8 +36,7 @@ class RangeCheck:
     """Whether the pointer itself is compared: ``ptr >= end`` proves one byte more than ``ptr > end``."""
 
 
-@dataclass(frozen=True)
-class Access:
+class Access(NamedTuple):
     """The kernel's figures: bytes from ``off`` on (of which ``fixed`` are in the register), with ``proved`` known."""
 
     off: int
@@ -88,6 +86,10 @@ class Access:
         return f"The access needs {needed} from {start} on, and this path has proved {self.proved} of them."
 
 
+def packet(found: Found) -> Cause | None:
+    return packet_cause(found.message, found.details, found.path)
+
+
 def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Cause | None:
     """Why the packet is not known to be long enough."""
     found = next((each for text in (message, *details) if (each := ACCESS.fullmatch(text)) is not None), None)
@@ -126,6 +128,15 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
             CauseClass.VERIFIER_LIMIT,
             f"the comparison at instruction {insn} is of the pointer itself, without a byte added",
         )
+    if same and not any(read_again(path, access, check) for check in same):
+        insn = path.visits[same[-1].number].insn
+        return Cause(
+            f"{access.figures} Instruction {insn} compares the pointer with data_end before anything is added to it: "
+            "that proves no byte.",
+            f"Compare the end of the access, not its beginning: {access.comparison}",
+            CauseClass.SOURCE,
+            f"the comparison at instruction {insn} proves 0 bytes",
+        )
     others = [check for check in checks if check not in same]
     if not same and others:
         return comparison_of_other_pointer(access, others[-1], path)
@@ -138,6 +149,17 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
         CauseClass.SOURCE if path.visits and path.cut is None else CauseClass.UNKNOWN,
         "no comparison with the packet's end is on the path" if path.visits and path.cut is None else None,
     )
+
+
+def read_again(path: InsnPath, access: Access, check: RangeCheck) -> bool:
+    """Whether what was compared is not what is used: it was moved by a constant, or read from the context again."""
+    if check.state is None or int(check.state.attributes.get("off", "0")) != 0:
+        return True
+    mine, theirs = (
+        origin_of(path, access.register, len(path.visits) - 1),
+        origin_of(path, check.pointer, check.number),
+    )
+    return mine.number is None or mine.number != theirs.number
 
 
 def short_comparison(access: Access, check: RangeCheck, path: InsnPath) -> Cause:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
-from kprobe_tool.probes.verifier.explaining.cause import Cause
+from kprobe_tool.probes.verifier.explaining.causal import follow
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
 from kprobe_tool.probes.verifier.explaining.origins import (
     Origin,
     at_entry,
@@ -16,12 +17,14 @@ from kprobe_tool.probes.verifier.explaining.origins import (
     state_of,
 )
 from kprobe_tool.probes.verifier.log.disasm import Operation
-from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
+from kprobe_tool.probes.verifier.log.path import CALLS, InsnPath, PathInsn
 
 ADDRESS_MIN = 1 << 47
 """Above this a constant is rather an address of the kernel than a number that somebody wrote."""
 NULL_OFFSET_MAX = 1 << 16
 """Below this a constant pointer is rather NULL and the offset of a field."""
+ZEROS = frozenset({"0", "00000000", "P0", "inv0", "invP0"})
+"""How states show a slot of the stack that holds 0 (print_verifier_state())."""
 READ_IT = (
     "Read it with BPF_CORE_READ() or bpf_probe_read_kernel(), memory of a process with bpf_probe_read_user(); fields "
     "of struct pt_regs with PT_REGS_PARMn_CORE(). Programs of types fentry, fexit, tp_btf and lsm get pointers that "
@@ -42,6 +45,12 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
     origin = origin_of(path, register, end)
     state = state_of(path, register, end)
     constant = state.constant if state is not None and state.scalar else None
+    cut = cut_by_copy(register, path, what)
+    if cut is not None:
+        return cut
+    zero = slot_of_zeros(register, path)
+    if zero is not None:
+        return null_and_offset(register, path, Origin(zero, register), 0, what)
     made = constant_of(path, origin)
     if constant is None and made is not None and not origin.changed:
         constant = made
@@ -60,7 +69,7 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
     if made is not None or (constant is not None and 0 <= constant < NULL_OFFSET_MAX):
         return null_and_offset(register, path, origin, constant if constant is not None else made or 0, what)
     if origin.number is None:
-        return None if at_entry(path, origin) else unknown_number(register, what)
+        return from_entry(register, path, origin, what) if at_entry(path, origin) else unknown_number(register, what)
     visit = path.visits[origin.number]
     where = f"instruction {visit.insn}, {visit.text}"
     if from_context(path, origin):
@@ -79,6 +88,8 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
             CauseClass.SOURCE,
             f"instruction {visit.insn} writes the value to the stack",
         )
+    if visit.instruction.operation is Operation.CALL and "mem" in visit.after.get("R0", ""):
+        return slice_lost(register, path, origin.number)
     if visit.instruction.operation is Operation.CALL:
         return Cause(
             f"{called_function(visit)} returned a number (instruction {visit.insn}), and {what}.",
@@ -97,10 +108,87 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
     return unknown_number(register, what)
 
 
+def cut_by_copy(register: str, path: InsnPath, what: str) -> Cause | None:
+    """A pointer that a copy of its lower half has made a number of."""
+    name = register
+    for number in range(len(path.visits) - 2, -1, -1):
+        visit = path.visits[number]
+        instruction = visit.instruction
+        if visit.depth != 0 or instruction.writes != name:
+            continue
+        if instruction.operation is not Operation.COPY or instruction.reads is None:
+            return None
+        copied = state_of(path, instruction.reads, number)
+        if instruction.half and copied is not None and not copied.scalar:
+            return Cause(
+                f"{register} was a pointer up to instruction {visit.insn} ({visit.text}), which copies only the "
+                f"lower 32 bits of it: what is left is a number, and {what}.",
+                "Keep pointers, and what is computed from them, in variables of 64 bits: void *, or long, not int or "
+                "__u32. Where the source has no such cast, the compiler has chosen the copy: compile with -mcpu=v2, "
+                "which has no arithmetic of 32 bits, or hide the pointer from it with barrier_var(ptr).",
+                CauseClass.COMPILER,
+                f"instruction {visit.insn} copies 32 bits of a pointer",
+            )
+        name = instruction.reads
+    return None
+
+
+def slot_of_zeros(register: str, path: InsnPath) -> int | None:
+    """The instruction on the path that read the register from the stack, where the log shows that zeros are there."""
+    for number in range(len(path.visits) - 2, -1, -1):
+        visit = path.visits[number]
+        if visit.depth != 0 or visit.instruction.writes != register:
+            continue
+        if visit.instruction.operation is not Operation.FILL or visit.instruction.slot is None:
+            return None
+        text = visit.before.get(visit.instruction.slot) or visit.after.get(visit.instruction.slot)
+        return number if text in ZEROS else None
+    return None
+
+
+def from_entry(register: str, path: InsnPath, origin: Origin, what: str) -> Cause | None:
+    """What no instruction of a whole path has made: the context, moved, or a variable that was never set."""
+    if origin.name == "R1" and origin.changed and path.function is None:
+        insn = path.visits[origin.changed[0]].insn
+        return Cause(
+            f"{register} is the context, and instruction {insn} has added something to it: this kernel makes a "
+            f"number of it then, and {what}.",
+            "Read each field of the context by its name. Where the source does, the compiler has made one read of "
+            "two, behind the branches that lead to them: read the fields through volatile, or before the branches.",
+            CauseClass.COMPILER,
+            f"instruction {insn} does arithmetic with the context",
+        )
+    if not origin.name.startswith("fp"):
+        return None
+    return Cause(
+        f"{register} was read from the stack (at {origin.name}), and nothing on this path has written anything "
+        f"there: the variable holds whatever was left, and {what}. Kernels from v6.3 on let "
+        "privileged programs read such bytes, as numbers.",
+        "Set the variable where it is declared (= NULL for a pointer), and leave where it was not set. A function "
+        "that gets its address sets it on some paths only: have it set it on all, or return whether it did.",
+        CauseClass.SOURCE,
+        f"nothing on the path writes {origin.name}",
+    )
+
+
 def called_function(visit: PathInsn) -> str:
     """What a call calls; the first kernels write helpers as numbers."""
     name = visit.instruction.name or ""
     return f"helper #{name}" if name.isdigit() else f"{name}()"
+
+
+def slice_lost(register: str, path: InsnPath, made: int) -> Cause:
+    """Memory that a function has handed out, and that something since has taken back."""
+    since = [visit for visit in path.visits[made + 1 : -1] if visit.instruction.operation in CALLS]
+    last = f" The last call since then is at instruction {since[-1].insn} ({since[-1].text})." if since else ""
+    return Cause(
+        f"{register} was a pointer to memory that {called_function(path.visits[made])} returned (instruction "
+        f"{path.visits[made].insn}), and is none any more: writing through the dynptr, making it anew, giving it "
+        f"back, or moving the packet takes such pointers away.{last}",
+        "Use the pointer before that, or get it again behind it, and compare it with NULL again.",
+        CauseClass.SOURCE,
+        f"instruction {path.visits[made].insn} returned a pointer to memory",
+    )
 
 
 def unknown_number(register: str, what: str) -> Cause:
@@ -203,15 +291,7 @@ def never_set(register: str, path: InsnPath, text: str) -> Cause | None:
             or (len(path.visits) == 1 and path.visits[0].insn == 0)
         )
     ):
-        return Cause(
-            f"Programs are called with one argument, the context in R1; {origin.name} is set by nobody. The "
-            "function is written as if it had more arguments.",
-            "Take the context alone, and get the arguments out of it: BPF_PROG() for fentry, fexit, tp_btf and lsm, "
-            "BPF_KPROBE() or PT_REGS_PARMn() for kprobes, the fields of the context for tracepoints; pass more "
-            "arguments only to functions of your own.",
-            CauseClass.SOURCE,
-            f"{origin.name} is used as it was at the entry of the program",
-        )
+        return argument_never_set(register, origin, path)
     if origin.number is not None and path.visits[origin.number].instruction.operation is Operation.CALL:
         call = path.visits[origin.number]
         return Cause(
@@ -230,3 +310,86 @@ def never_set(register: str, path: InsnPath, text: str) -> Cause | None:
             "nothing on the path writes R0",
         )
     return None
+
+
+def argument_never_set(register: str, origin: Origin, path: InsnPath) -> Cause:
+    """R2 to R5 as they were at the entry: an argument that programs do not have, or a variable that was not set.
+
+    The compiler leaves the register of a variable without a value as it is. Where the first thing that is done with
+    the register is neither a call nor behind a branch, only an argument can be meant.
+    """
+    called = path.visits[-1].instruction if path.visits[-1].instruction.operation is Operation.CALL else None
+    branched = any(visit.instruction.operation is Operation.BRANCH for visit in path.visits)
+    evidence = f"{origin.name} is used as it was at the entry of the program"
+    arguments = (
+        "Take the context alone, and get the arguments out of it: BPF_PROG() for fentry, fexit, tp_btf and lsm, "
+        "BPF_KPROBE() or PT_REGS_PARMn() for kprobes, the fields of the context for tracepoints; pass more "
+        "arguments only to functions of your own."
+    )
+    if called is None and not branched:
+        return Cause(
+            f"Programs are called with one argument, the context in R1; {origin.name} is set by nobody. The "
+            "function is written as if it had more arguments.",
+            arguments,
+            CauseClass.SOURCE,
+            evidence,
+        )
+    use = f", which is argument {register[1:]} of {called.name}() here" if called is not None and called.name else ""
+    return Cause(
+        f"Nothing on this path sets {origin.name}{use}: programs are called with one argument, the context in R1. "
+        f"Either a variable is used that was not set{' on this path' if branched else ''}, or the function is "
+        "written as if it had more arguments.",
+        "Set the variable where it is declared, and on every branch before it is used; -Wall -Wuninitialized tells "
+        f"where it is not. If it is an argument of the program's function: {arguments[0].lower()}{arguments[1:]}",
+        CauseClass.SOURCE,
+        evidence,
+    )
+
+
+def dereference(found: Found) -> Cause | None:
+    register = found.register or found.match.fields.get("arg")
+    if register is None:
+        return None
+    return number_as_pointer(register, found.path, f"it is used as an address ({found.text or 'here'})")
+
+
+def typed_dereference(found: Found) -> Cause | None:
+    """Kernels up to 4.x call a constant ``imm``, and a number ``inv``."""
+    return dereference(found) if found.match.fields.get("type") in {"imm", "inv", "unknown_value"} else None
+
+
+def invalid_since(found: Found, register: str) -> Cause | None:
+    """A register that was a pointer, where the causal path has the instruction that took the pointer away."""
+    lost = next((event for event in follow(found.match, found.path).events if event.kind == "invalidated"), None)
+    if lost is None or lost.place.insn is None:
+        return None
+    return Cause(
+        f"{register} was a pointer, and is none any more since instruction {lost.place.insn}: {lost.message}.",
+        "Read data and data_end from the context again after that instruction, and repeat the comparison before the "
+        "packet is used; what is needed of the old contents is kept in variables before it."
+        if "packet" in lost.message
+        else "Do what needs the object before it is given back, and give it back once; where another is meant, get "
+        "one (a second bpf_ringbuf_reserve(), another lookup)."
+        if "back" in lost.message
+        else "Do what needs the pointer before that instruction, or look the object up again after it.",
+        CauseClass.SOURCE,
+        f"instruction {lost.place.insn} takes the pointer away",
+    )
+
+
+def scalar(found: Found) -> Cause | None:
+    lost = invalid_since(found, found.register) if found.register else None
+    return lost or dereference(found)
+
+
+def null(found: Found) -> Cause | None:
+    if found.register is None:
+        return None
+    cause = null_not_checked(found.register, found.path)
+    if cause is None or not cause.reason:
+        return cause
+    return Cause(f"{found.match.reason()} {cause.reason}", cause.suggestion, cause.cause_class, cause.evidence)
+
+
+def unreadable(found: Found) -> Cause | None:
+    return never_set(found.register, found.path, found.text) if found.register else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import Line, PathEvent, Place
 
@@ -23,8 +24,7 @@ INSN = re.compile(r"  insn (\d{1,7})")
 LOCATION = re.compile(r"  (?:(?P<function>\S{1,128}) @ )?(?P<file>.{1,255}):(?P<line>\d{1,9}):(?P<column>\d{1,9})")
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """One block, as data."""
 
     category: str

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
+from typing import NamedTuple
 
 
 class Operation(Enum):
@@ -28,8 +28,7 @@ class Operation(Enum):
     OTHER = auto()
 
 
-@dataclass(frozen=True)
-class Instruction:
+class Instruction(NamedTuple):
     """One instruction: the register it writes, the one it reads, whether only their lower halves.
 
     ``slot`` is ``fp-8`` for fills and spills; ``name`` what a call calls; ``operand`` the constant of a branch;

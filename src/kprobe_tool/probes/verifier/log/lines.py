@@ -66,7 +66,7 @@ ELLIPSIS = re.compile(
     r"\s{0,80}(?:\.{2,80}|\u2026|[\[<(](?:\.{2,4}|\u2026|snip|cut|skipped|truncated|omitted)[\])>])\s{0,80}"
 )
 """Where somebody has left something out."""
-LAST_LINE = re.compile(r"processed \d{1,9} insns \(limit .*", re.DOTALL)
+LAST_LINE = re.compile(r"(?:processed \d{1,9} insns \(limit |verification time \d{1,12} usec).*", re.DOTALL)
 SUBPROG = re.compile(r"subprog \d{1,6} \(")
 
 TRAILERS = ("verification time ", "stack depth ", "insns processed ")
@@ -138,7 +138,7 @@ def entries(text: str) -> tuple[LogEntry, ...]:
 
 def message(text: str) -> tuple[LogEntry, ...]:
     """A line that may be a message. Some have no newline, and the verifier's last line goes on behind them."""
-    last = LAST_LINE.search(text) if "processed " in text else None
+    last = LAST_LINE.search(text) if "processed " in text or "verification time " in text else None
     if last is None:
         return (LogEntry(EntryKind.TEXT, text),)
     return (*entries(text[: last.start()].rstrip()), LogEntry(EntryKind.TRAILER, last[0]))

@@ -37,13 +37,13 @@ LOADERS = (
 
 BEGIN = re.compile(r"-- BEGIN (?:PROG LOAD|DUMP) LOG --")
 END = re.compile(r"-- END (?:PROG LOAD )?LOG --")
-OMITTED = re.compile(r" ?\((?:truncated, )?\d{1,9} line\(s\) omitted\)[\"'}\])]{0,4}$")
-"""How cilium/ebpf says that a line stands for a whole log."""
+OMITTED = re.compile(r" ?\((?:truncated, )?\d{1,9} line\(s\) omitted\).*$", re.DOTALL)
+"""How cilium/ebpf says that a line stands for a whole log; behind it there are fields of the logger."""
 PROGRAM = re.compile(r"prog '([^']{1,128})'")
 FAILED = re.compile(
     r"(?:load failed: |program failed: |[Ff]ailed to load (?:BPF )?program[^:\n]{0,64}: |load program: "
-    r"|failed to load: |(?<![a-z])bpf: |strerror_r\(|os error )"
-    r"(?:(?P<number>-?\d{1,4})|(?P<text>[A-Za-z ]{3,64}))"
+    r"|failed to load: |(?<![a-z])bpf: (?!Failed )|strerror_r\(|os error )"
+    r"(?:(?P<number>-?\d{1,4})|-?(?P<name>E[A-Z0-9]{2,14})\b|(?P<text>[A-Za-z ]{3,64}))"
 )
 FAILED_WORDS = ("failed", "Failed", "load program: ", "bpf: ", "strerror_r(", "os error ")
 """One of these is in each text that FAILED finds; it takes far longer to find that there is none."""
@@ -77,7 +77,9 @@ def clean(raw: bytes, wrapping: Wrapping = BARE) -> str:
     text = raw[:LINE_MAX].decode("utf-8", "backslashreplace").rstrip("\r\n\0")
     if "\x1b" in text:
         text = CONTROL.sub("", text)
-    return wrapping.strip(text).lstrip("\t")
+    text = (text if wrapping is BARE else wrapping.strip(text)).lstrip("\t")
+    # Whoever writes to a forum makes the message bold.
+    return text[2:-2] if text[:2] == "**" and text.endswith("**") else text
 
 
 def is_loader(text: str) -> bool:
@@ -106,5 +108,5 @@ def program_and_errno(edges: str) -> tuple[str | None, str | None]:
         program = found[1]
     errno = None
     for found in FAILED.finditer(edges) if any(word in edges for word in FAILED_WORDS) else ():
-        errno = errno_of(found["number"] or found["text"]) or errno
+        errno = errno_of(found["number"] or found["name"] or found["text"]) or errno
     return program, errno

@@ -114,19 +114,18 @@ class LoggedSources:
 
     def see(self, entry: LogEntry) -> None:
         """Take the entry that stands before those seen so far."""
-        if entry.kind is EntryKind.SOURCE and entry.line == 0:
-            # A line that the compiler made: what stands before it is the nearest real one.
-            return
-        if entry.kind is EntryKind.SOURCE:
+        # Nearly all entries are instructions.
+        if entry.kind is EntryKind.INSN and entry.insn is not None:
+            if self.waiting and self.waiting[-1] != entry.insn + 1 and read(entry.text).operation is Operation.BRANCH:
+                self.waiting.clear()
+            self.waiting.append(entry.insn)
+        elif entry.kind is EntryKind.SOURCE and entry.line != 0:
+            # Line 0 is one that the compiler made: what stands before it is the nearest real one.
             for insn in self.waiting:
                 self.of.setdefault(insn, entry)
             self.waiting.clear()
         elif entry.kind is EntryKind.FROM:
             self.waiting.clear()
-        elif entry.kind is EntryKind.INSN and entry.insn is not None:
-            if self.waiting[-1:] != [entry.insn + 1] and read(entry.text).operation is Operation.BRANCH:
-                self.waiting.clear()
-            self.waiting.append(entry.insn)
 
 
 def walk(backwards: Iterable[LogEntry]) -> InsnPath:
@@ -139,6 +138,7 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
     sources = LoggedSources()
     backtracked = False
     function: str | None = None
+    stopped = ""
     for count, entry in enumerate(backwards):
         if len(visits) >= VISITS_MAX or count >= ENTRIES_MAX:
             cut = "the path is longer than what was read of the log"
@@ -156,7 +156,8 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
         sources.see(entry)
         if entry.kind is EntryKind.INSN and entry.insn is not None:
             states = states or bool(entry.state)
-            visits.append(PathInsn(entry.insn, entry.code, entry.text, entry.state))
+            # Older kernels print the registers at an access to memory behind it, before they refuse it.
+            visits.append(PathInsn(entry.insn, entry.code, entry.text, entry.state, "" if visits else stopped))
         elif entry.kind is EntryKind.STATE and entry.insn is None and backtracked:
             # An earlier state, printed while the verifier backtracks; the line that says so stands behind it.
             pass
@@ -164,6 +165,8 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
             states = True
             if visits and entry.insn in {None, visits[-1].insn} and not visits[-1].earlier:
                 visits[-1].earlier = entry.state
+            elif not visits and entry.kind is EntryKind.STATE and entry.insn is None:
+                stopped = stopped or entry.state
             if entry.kind is EntryKind.FROM and entry.origin is not None and entry.insn is not None:
                 origin, pending = (entry.origin, entry.insn), 1
         elif entry.kind is EntryKind.TRAILER or (
@@ -174,6 +177,9 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
         elif entry.kind is EntryKind.NOISE and (validated := VALIDATING.match(entry.text)) is not None:
             function = validated[1]
             break
+        if not visits and entry.kind is not EntryKind.STATE:
+            # Only those right behind the instruction: while the verifier backtracks it prints earlier ones.
+            stopped = ""
         backtracked = entry.kind is EntryKind.NOISE and entry.text.startswith("parent ")
     if origin is not None:
         cut = f"the log does not show how instruction {origin[0]} was reached"

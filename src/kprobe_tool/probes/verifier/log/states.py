@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 S64_MIN, S64_MAX, U64_MAX, U32_MAX = -(1 << 63), (1 << 63) - 1, (1 << 64) - 1, (1 << 32) - 1
 
@@ -48,8 +48,7 @@ POINTERS = {
 }
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
     """The registers and stack slots that one state names, as text."""
 
     frame: int
@@ -94,8 +93,7 @@ def number(text: str) -> int | None:
     return int(text, 0) if not re.fullmatch(r"-?0\d+", text) else None
 
 
-@dataclass(frozen=True)
-class Value:
+class Value(NamedTuple):
     """What one register holds: ``type`` as the kernel names it (``scalar`` for the ``inv`` of old kernels)."""
 
     type: str

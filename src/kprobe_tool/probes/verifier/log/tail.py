@@ -35,7 +35,11 @@ def lines(data: Data, end: int | None = None, wrapping: Wrapping = BARE) -> Iter
 def backwards(data: Data, wrapping: Wrapping = BARE) -> Iterator[LogEntry]:
     """What the lines of a log are, the last one first."""
     for line in lines(data, wrapping=wrapping):
-        yield from reversed(entries(line))
+        found = entries(line)
+        if len(found) == 1:
+            yield found[0]
+        else:
+            yield from reversed(found)
 
 
 def head(data: Data, count: int, wrapping: Wrapping = BARE) -> list[str]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from mmap import mmap
+from typing import NamedTuple
 
 Data = bytes | mmap
 """A log in memory, or one that is mapped."""
@@ -40,8 +40,7 @@ NOT_A_PREFIX = re.compile(r"(?:.*\bbefore |mark_precise:.*|from \d+ to \d+: ?)",
 """What the kernel itself writes before an instruction on the same line."""
 
 
-@dataclass(frozen=True)
-class Wrapping:
+class Wrapping(NamedTuple):
     """The shapes of what stands before a line, and the quotation mark that closes it, if it is one."""
 
     shapes: tuple[re.Pattern[str], ...] = ()
@@ -80,7 +79,8 @@ def learn(data: Data) -> Wrapping:
     for prefix in prefixes:
         bodies.setdefault(pattern(prefix.rstrip()), []).append(prefix)
     if not bodies or len(bodies.get("", ())) * 2 > len(prefixes):
-        return Wrapping(indent=indent(bodies[""])) if bodies else BARE
+        width = indent(bodies[""]) if bodies else 0
+        return Wrapping(indent=width) if width else BARE
     common = [body for body, _ in Counter({k: len(v) for k, v in bodies.items()}).most_common(SHAPES_MAX) if body]
     shapes = tuple(
         re.compile(narrow_shape(body, bodies[body]) + rf"[ \t]{{0,{indent(bodies[body])}}}") for body in common

@@ -35,18 +35,61 @@ GROUPS = (
             KernelMessage(
                 rule="kernel-btf-not-found",
                 wordings={
-                    "Error in bpf_object__probe_loading():{text}": "5.10-7.3",
                     "failed to find valid kernel BTF": "5.10-7.3",
                     "Error loading vmlinux BTF: {number}": "5.10-7.3",
                 },
-                reason="The kernel has no BTF of its own, or this loader may not load any program at all.",
+                reason="The kernel has no BTF of its own, or the loader may not read it.",
                 suggestion=(
-                    "Use a kernel with CONFIG_DEBUG_INFO_BTF (there is /sys/kernel/btf/vmlinux), and load as root."
+                    "Use a kernel with CONFIG_DEBUG_INFO_BTF (there is /sys/kernel/btf/vmlinux), or give the loader "
+                    "the kernel's BTF in a file (libbpf: btf_custom_path); and load as root."
                 ),
             ),
         ),
         CauseClass.ENVIRONMENT,
         "libbpf did not find it in the running kernel",
+    ),
+    MessageGroup(
+        Category.LOADER,
+        "No program can be loaded",
+        (
+            KernelMessage(
+                rule="loading-impossible",
+                wordings={"Error in bpf_object__probe_loading():{text}": "5.10-7.3"},
+                reason=(
+                    "libbpf tried a program of two instructions before this one, and the kernel refused that too: "
+                    "what is wrong is not in the program."
+                ),
+                suggestion=(
+                    "Load as root, or with CAP_BPF. On kernels before v5.11 raise RLIMIT_MEMLOCK in the loader "
+                    "(setrlimit(), or libbpf_set_strict_mode() of libbpf 0.7 and later): maps and programs count as "
+                    "locked memory. Then look for CONFIG_BPF_SYSCALL, lockdown, and seccomp filters of containers."
+                ),
+            ),
+        ),
+        CauseClass.ENVIRONMENT,
+        "the kernel refused the loader's own test program",
+    ),
+    MessageGroup(
+        Category.LOADER,
+        "Function has no definition",
+        (
+            KernelMessage(
+                rule="extern-without-btf",
+                wordings={"failed to find BTF for extern '{name}': {number}": "5.10-7.3"},
+                reason=(
+                    "The program calls {name}(), or uses a variable of that name, and nothing in the object defines "
+                    "it: it is a function of another library, or one of the kernel's that is not declared as such."
+                ),
+                suggestion=(
+                    "Programs have no C library. For ntohl(), htons() and the like include <bpf/bpf_endian.h> and "
+                    "use bpf_ntohl(), bpf_htons(); for memcpy() and memset() the __builtin_ ones with a constant "
+                    "size. A function of your own must be in what is compiled (static, or linked with bpftool "
+                    "gen object); one of the kernel's is declared with __ksym."
+                ),
+            ),
+        ),
+        CauseClass.SOURCE,
+        "libbpf found no declaration with a type for it in the object",
     ),
     MessageGroup(
         Category.LOADER,
@@ -120,14 +163,18 @@ GROUPS = (
                 wordings={
                     "failed to resolve CO-RE relocation {text}": "5.10-7.3",
                     "<invalid CO-RE relocation>": "5.17-7.3",
+                    "relo #{number}: target candidate search failed for {text}: {count}": "5.10-7.3",
+                    "relo #{number}: failed to relocate: {count}": "5.10-7.3",
+                    "failed to perform CO-RE relocations: {number}": "5.10-7.3",
                 },
                 reason=(
-                    "The program uses a type, field or value of the kernel that this kernel does not have: a CO-RE "
-                    "relocation could not be done, and the instruction was replaced by one that cannot be loaded."
+                    "The program uses a type, field or value of the kernel that this kernel does not have, or that "
+                    "its BTF does not name: a CO-RE relocation could not be done."
                 ),
                 suggestion=(
                     "Guard it with bpf_core_field_exists() or bpf_core_type_exists(), or describe the other kernel's "
-                    "version of the type with a ___suffix."
+                    "version of the type with a ___suffix. Types that have no name are found nowhere: take those of "
+                    "vmlinux.h, not of the program's own headers."
                 ),
             ),
         ),

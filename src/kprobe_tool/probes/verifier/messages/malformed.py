@@ -116,7 +116,8 @@ GROUPS = (
                 ),
                 suggestion=(
                     "Create the map first and let the loader do the relocations; check that the descriptor was not "
-                    "closed."
+                    "closed. Descriptor 0 stands where a global variable or a string constant was not relocated: put "
+                    "it on the stack where the loader knows no global data."
                 ),
             ),
         ),

@@ -171,6 +171,13 @@ GROUPS = (
                 follow=Follow.REGISTER,
             ),
             KernelMessage(
+                rule="return-value-old",
+                wordings={"{where} the register {arg} has {what} should have been 0 or 1": "5.0-5.2"},
+                reason="{where} {arg} has {what}, and programs of this type return 0 or 1.",
+                suggestion="Return 0 or 1 on every path, as a constant.",
+                follow=Follow.REGISTER,
+            ),
+            KernelMessage(
                 rule="return-value-unknown",
                 wordings={"{where} the register {arg} is not a known value ({type})": "6.12-7.3"},
                 reason="{where} {arg} is of type {type}, and a number of a known range is wanted.",

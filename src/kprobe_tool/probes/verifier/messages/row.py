@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
+from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 
@@ -86,8 +86,7 @@ def is_within_frame(fields: Fields) -> bool:
     return off >= -512 and off + size <= 0
 
 
-@dataclass(frozen=True)
-class KernelMessage:
+class KernelMessage(NamedTuple):
     """One row.
 
     ``wordings`` gives for each wording the kernels that have it: the sources of 5.10, 6.1, 6.12, 7.2 and 7.3 were
@@ -109,8 +108,7 @@ class KernelMessage:
     only: Callable[[Fields], bool] | None = None
 
 
-@dataclass(frozen=True)
-class MessageGroup:
+class MessageGroup(NamedTuple):
     """The rows that share a category and a problem.
 
     ``cause_class`` is what the message alone tells of whose fault it is, and ``evidence`` how.
@@ -123,8 +121,7 @@ class MessageGroup:
     evidence: str | None = None
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """A line of a log, and the row that it belongs to."""
 
     group: MessageGroup

@@ -31,8 +31,8 @@ from kprobe_tool.probes.verifier.messages.row import (
     pattern_of,
 )
 
-BEFORE_MESSAGE = re.compile(r"(?:[:|\]]|\u2026) {1,4}(?=\S)|[\"'](?=\S)")
-"""What can stand between a loader's words and the kernel's."""
+BEFORE_MESSAGE = re.compile(r"(?:[:|\]]|\u2026|goto pc[+-]\d{1,6}) {1,4}(?=\S)|[\"'](?=\S)|message=(?=\S)")
+"""What can stand between a loader's words and the kernel's, or between a jump and what is wrong behind it."""
 STARTS_MAX = 32
 """Places of a line at which a message may begin."""
 

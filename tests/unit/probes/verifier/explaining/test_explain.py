@@ -240,3 +240,99 @@ def test_a_file_and_a_pipe_say_the_same(tmp_path: Path) -> None:
     with path.open("rb") as file:
         check_null(explain_fd(file.fileno()))
     check_null(piped)
+
+
+def test_a_remark_is_not_the_cause_where_something_else_was_said() -> None:
+    """The kernel makes it while it checks a function as a global one, and goes on."""
+    remark = "arg#0 reference type('UNKNOWN ') size cannot be determined: -22"
+    diagnosis = explain_lines(
+        "0: R1=ctx() R10=fp0", "0: (85) call pc+1", remark, "something of a later kernel", TRAILER
+    )
+    assert (diagnosis.recognised, diagnosis.message) == (False, "something of a later kernel")
+    assert explain_lines("0: R1=ctx() R10=fp0", "0: (85) call pc+1", remark, TRAILER).rule == "global-argument-size"
+
+
+def test_words_around_a_message_are_not_the_kernels() -> None:
+    message = "invalid access to packet, off=34 size=1, R6(id=3,off=34,r=0)"
+    last = "R6 offset is outside of the packet"
+    diagnosis = explain_lines("Was bedeutet das? Größe:", "...", message, last, TRAILER)
+    assert (diagnosis.details, diagnosis.message) == ((message,), last)
+
+
+def test_a_message_in_bold() -> None:
+    diagnosis = explain_lines(
+        "81: (55) if r5 != 0x0 goto pc+95",
+        "82: (61) r3 = *(u32 *)(r2 +20)",
+        "**invalid access to packet, off=42 size=4, R2(id=0,off=22,r=42)**",
+        "R2 offset is outside of the packet",
+        TRAILER,
+    )
+    assert "needs 46 bytes" in diagnosis.reason
+
+
+def test_registers_that_an_old_kernel_prints_behind_the_last_instruction() -> None:
+    diagnosis = explain_lines(
+        "970: (73) *(u8 *)(r2 +0) = r1",
+        " R1_w=inv1 R2_w=map_value(id=0,off=0,ks=4,vs=32768,umax_value=4294967295,var_off=(0x0; 0xffffffff)) R10=fp0",
+        "R2 unbounded memory access, make sure to bounds check any such access",
+        TRAILER,
+    )
+    assert "What was added to R2 is not negative but may be as large as 4294967295" in diagnosis.reason
+    assert "the object has 32768 bytes" in (diagnosis.suggestion or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            'level=error msg="LoadBpf x.o: program p: load program: bad CO-RE relocation: invalid func '
+            'unknown#195896080 (19 line(s) omitted)" file="x.go:88" func="x.(*Y).Start"',
+            "invalid func unknown#195896080",
+        ),
+        (
+            'level=ERROR error="program p: load program: argument list too long: 159: (15) if r9 == 0x0 goto pc+12 '
+            'BPF program is too large. Processed 1000001 insn (613 line(s) omitted)"',
+            "BPF program is too large. Processed 1000001 insn",
+        ),
+        ("libbpf: failed to find BTF for extern 'ntohl': -2", "failed to find BTF for extern 'ntohl': -2"),
+        ("libbpf: failed to perform CO-RE relocations: -22", "failed to perform CO-RE relocations: -22"),
+        (
+            "    errors_test.go:55: invalid argument: JIT doesn't support bpf-to-bpf calls (1 line(s) omitted)",
+            "JIT doesn't support bpf-to-bpf calls",
+        ),
+        ("filler/x message=fd 0 is not pointing to valid bpf_map", "fd 0 is not pointing to valid bpf_map"),
+        (
+            "insn 3 cannot call exception cb directlyverification time 91 usec",
+            "insn 3 cannot call exception cb directly",
+        ),
+    ],
+)
+def test_one_line_of_a_loader(text: str, message: str) -> None:
+    diagnosis = explain_lines(text)
+    assert (diagnosis.recognised, diagnosis.message) == (True, message)
+
+
+def test_something_left_out_before_the_message() -> None:
+    """The last instruction that is there is not the one that was rejected."""
+    diagnosis = explain_lines(
+        "0: (79) r1 = *(u64 *)(r1 +112)",
+        "1: (7b) *(u64 *)(r10 -8) = r1",
+        "[..]",
+        "R1 invalid mem access 'inv'",
+        TRAILER,
+    )
+    assert diagnosis.rule == "scalar-dereference"
+    assert diagnosis.place.insn is None
+    assert diagnosis.path == ()
+    assert any("left out" in note for note in diagnosis.notes)
+
+
+def test_registers_that_are_printed_while_the_verifier_backtracks_are_earlier_ones() -> None:
+    diagnosis = explain_lines(
+        "40: (0f) r0 += r3",
+        " R0=pkt(id=3,off=0,r=0,umax_value=4294967295) R3=inv1 R10=fp0",
+        "regs=1 stack=0 before 30: (61) r0 = *(u32 *)(r10 -4)",
+        "value -2147483648 makes pkt pointer be out of bounds",
+        TRAILER,
+    )
+    assert "can be as low as -2147483648" in diagnosis.reason

@@ -50,3 +50,82 @@ def test_a_size_beyond_a_map_value_says_what_to_compare() -> None:
         "R1 min value is outside of the allowed memory range",
     )
     check(diagnosis, CauseClass.SOURCE, "if (size > 70)")
+
+
+def test_iterator_larger_than_in_the_headers() -> None:
+    diagnosis = explain_lines(
+        START,
+        "0: (85) call bpf_iter_scx_dsq_new#69211",
+        "cannot pass in iter at an offset=-64",
+        "expected uninitialized iter_scx_dsq as arg #1",
+    )
+    check(diagnosis, CauseClass.ENVIRONMENT, "it has 64 bytes at the most", "vmlinux.h")
+
+
+def test_iterator_within_another_variable() -> None:
+    diagnosis = explain_lines(START, "0: (85) call bpf_iter_num_new#69211", "cannot pass in iter at an offset=-63")
+    assert "where the object begins" in diagnosis.reason
+
+
+def test_map_read_like_a_variable() -> None:
+    diagnosis = explain_lines(
+        START,
+        "0: (18) r1 = 0x9000000135452e00       ; R1_w=map_ptr(ks=4,vs=4)",
+        "2: (61) r2 = *(u32 *)(r1 +0)",
+        "cannot access ptr member ops with moff 0 in struct bpf_map with off 0 size 4",
+    )
+    check(diagnosis, CauseClass.SOURCE, "the map itself", "bpf_map_lookup_elem(&map")
+
+
+def test_kernel_function_that_takes_a_whole_object() -> None:
+    diagnosis = explain_lines(
+        START,
+        "0: (79) r3 = *(u64 *)(r10 -88)        ; R3_w=map_value(ks=4,vs=1320,off=40,smin=0,smax=umax=1240)",
+        "1: (85) call bpf_cpumask_and#65708",
+        "invalid access to map value, value_size=1320 off=1280 size=1024",
+        "R3 max value is outside of the allowed memory range",
+    )
+    check(diagnosis, CauseClass.SOURCE, "bpf_cpumask_and() takes a whole object there, which has 1024 bytes")
+
+
+def test_global_function_with_a_void_pointer() -> None:
+    diagnosis = explain_lines(
+        START,
+        "0: (85) call pc+1",
+        "arg#0 reference type('UNKNOWN ') size cannot be determined: -22",
+        "Caller passes invalid args into func#1 ('f')",
+    )
+    check(diagnosis, CauseClass.SOURCE, "void *", "struct __sk_buff *")
+
+
+def test_another_value_than_the_context() -> None:
+    diagnosis = explain_lines(
+        START,
+        "0: (bf) r1 = r10                      ; R1_w=fp0 R10=fp0",
+        "1: (07) r1 += -64                     ; R1_w=fp-64",
+        "2: (85) call pc+7",
+        "arg#0 expects pointer to ctx",
+        "Caller passes invalid args into func#1 ('f')",
+    )
+    assert "R1 is a stack pointer (fp-64)" in diagnosis.reason
+    assert "left the argument out" in (diagnosis.suggestion or "")
+
+
+def test_more_variables_than_a_function_has_stack() -> None:
+    diagnosis = explain_lines(START, "0: (7b) *(u64 *)(r10 -520) = r1", "invalid stack off=-520 size=8")
+    check(diagnosis, CauseClass.SOURCE, "its variables need 520", "per-CPU array")
+
+
+def test_dynptr_with_too_few_bytes() -> None:
+    diagnosis = explain_lines(
+        START,
+        "0: (85) call bpf_dynptr_from_mem#197",
+        "cannot pass in dynptr at an offset=-8",
+        "Dynptr has to be an uninitialized dynptr",
+    )
+    check(diagnosis, CauseClass.SOURCE, "a dynptr has 16")
+
+
+def test_index_beyond_the_end_of_the_stack() -> None:
+    diagnosis = explain_lines(START, "0: (71) r2 = *(u8 *)(r1 +0)", "invalid stack off=0 size=1")
+    check(diagnosis, CauseClass.SOURCE, "1 byte is accessed at offset 0, which is behind the end", "if (i >= N)")

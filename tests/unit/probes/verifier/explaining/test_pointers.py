@@ -116,3 +116,55 @@ def test_nothing_is_made_up() -> None:
     assert diagnosis.cause_class is CauseClass.UNKNOWN
     assert diagnosis.evidence is None
     assert "does not show what made it" in diagnosis.reason
+
+
+@pytest.mark.parametrize("zero", ["00000000", "0", "inv0"])
+def test_null_from_a_slot_whose_making_is_not_in_the_log(zero: str) -> None:
+    diagnosis = explain_lines(
+        f" R1=ctx(id=0,off=0,imm=0) R10=fp0 fp-256={zero}",
+        "1029: (79) r9 = *(u64 *)(r10 -256)",
+        "1030: (71) r1 = *(u8 *)(r9 +23)",
+        "R9 invalid mem access 'inv'",
+    )
+    check(diagnosis, CauseClass.SOURCE, "R9 is the constant 0, that is NULL")
+
+
+def test_a_slot_of_anything_else_is_not_null() -> None:
+    diagnosis = explain_lines(
+        " R1=ctx(id=0,off=0,imm=0) R10=fp0 fp-256=mmmm0000",
+        "1029: (79) r9 = *(u64 *)(r10 -256)",
+        "1030: (71) r1 = *(u8 *)(r9 +23)",
+        "R9 invalid mem access 'inv'",
+    )
+    assert "NULL" not in diagnosis.reason
+
+
+def test_arithmetic_with_the_context() -> None:
+    diagnosis = explain_lines(
+        "0: (bf) r6 = r1",
+        "1: (bf) r1 = r6",
+        "2: (07) r1 += 96",
+        "3: (79) r3 = *(u64 *)(r1 +0)",
+        "R1 invalid mem access 'inv'",
+    )
+    check(diagnosis, CauseClass.COMPILER, "R1 is the context, and instruction 2 has added something")
+
+
+def test_the_first_instruction_uses_an_argument() -> None:
+    diagnosis = explain_lines(START, "0: (bf) r6 = r2", "R2 !read_ok")
+    check(diagnosis, CauseClass.SOURCE, "as if it had more arguments", "BPF_PROG()")
+    assert "variable" not in diagnosis.reason
+
+
+def test_memory_of_a_dynptr_that_was_written_to() -> None:
+    diagnosis = explain_lines(
+        START,
+        "0: (85) call bpf_dynptr_slice#71234    ; R0=rdonly_mem(sz=14)",
+        "1: (bf) r7 = r0                       ; R0=rdonly_mem(sz=14) R7=rdonly_mem(sz=14)",
+        "2: (85) call bpf_dynptr_write#202      ; R0=scalar()",
+        "3: (71) r1 = *(u8 *)(r7 +12)",
+        "R7 invalid mem access 'scalar'",
+    )
+    check(
+        diagnosis, CauseClass.SOURCE, "R7 was a pointer to memory that bpf_dynptr_slice() returned", "instruction 2"
+    )

@@ -9,7 +9,12 @@ from kprobe_tool.probes.verifier.diagnosis import CauseClass, Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from tests.unit.corpus.test_corpus import RELEASES, index, log
 
-SOURCE, LIMIT, UNKNOWN = CauseClass.SOURCE, CauseClass.VERIFIER_LIMIT, CauseClass.UNKNOWN
+SOURCE, COMPILER, LIMIT, UNKNOWN = (
+    CauseClass.SOURCE,
+    CauseClass.COMPILER,
+    CauseClass.VERIFIER_LIMIT,
+    CauseClass.UNKNOWN,
+)
 
 TOLD = {
     "size-bounded-from-above": (SOURCE, "it has an upper bound, and the lower one is missing"),
@@ -34,6 +39,15 @@ TOLD = {
     "percpu-pointer-wanted": (SOURCE, "The function wants a per-CPU object"),
     "thrown-in-callback": (UNKNOWN, "calls bpf_throw() in a callback"),
     "thrown-with-reference": (SOURCE, "bpf_throw() ends the program and gives back nothing"),
+    "pointer-cut-by-copy": (COMPILER, "copies only the lower 32 bits of it"),
+    "stack-variable-never-set": (SOURCE, "nothing on this path has written anything there"),
+    "null-from-stack": (SOURCE, "that is NULL"),
+    "register-set-on-one-branch": (SOURCE, "a variable is used that was not set on this path"),
+    "call-argument-not-set": (SOURCE, "which is argument 2 of bpf_map_lookup_elem() here"),
+    "packet-compared-without-length": (SOURCE, "before anything is added to it: that proves no byte"),
+    "stack-index-used-after-change": (SOURCE, "R6 is not negative but may be as large as 4294967295"),
+    "context-of-xdp-written": (UNKNOWN, "data_meta of struct xdp_md"),
+    "misaligned-stack": (SOURCE, "8 bytes are accessed at offset -7 of the stack"),
     "exception-callback-called": (UNKNOWN, "only the kernel calls, after bpf_throw()"),
 }
 

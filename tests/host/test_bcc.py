@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -20,6 +21,24 @@ from ..nobody import command_as_nobody
 from ..skips import skip
 
 SOURCES = Path(__file__).parent / "bpf"
+PACKAGE = Path(bcc.__file__).parents[1]
+OUT_OF_ZIP = """
+import os
+from pathlib import Path
+from kprobe_tool.native import bcc
+
+def seen():
+    return sorted(os.listdir("/proc/self/fd")), Path("/proc/self/mountinfo").read_text(), os.getcwd()
+
+bcc.load()
+before = seen()
+with bcc.sources() as directory:
+    assert Path("/proc/self/mountinfo").read_text() == before[1], "mounted"
+    assert (directory / "include" / "asm" / "page.h").stat().st_size
+with bcc.Object("doctor.c") as made:
+    print(bcc.SOURCES, "on_message" in made.functions())
+assert seen() == before, seen()
+"""
 OURS = {"on_enter", "on_message"}
 FIELDS = {"TASK_TGID": ("task_struct.no_such_field", "task_struct.tgid")}
 
@@ -91,6 +110,20 @@ def test_a_full_ring_counts_what_it_drops(counting: bcc.Object) -> None:
     assert len(kept[0]) == len(kept[0][: ringbuf.BATCH_MAX])
     # 64 KiB hold 2730 records of 16 bytes and their headers of 8.
     assert 2700 < sum(map(len, kept)) < 2740
+
+
+def test_a_zip_file_is_compiled_from_and_nothing_is_left(tmp_path: Path) -> None:
+    """As in kprobe-tool.pyz. What libbcc reads is in no mount namespace."""
+    if "CAP_SYS_ADMIN" not in host.effective_capabilities():
+        skip("fsopen needs CAP_SYS_ADMIN")
+    archive = shutil.make_archive(str(tmp_path / "packed"), "zip", PACKAGE.parent, PACKAGE.name)
+    environment = {**os.environ, "PYTHONPATH": archive, "TMPDIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", OUT_OF_ZIP], cwd="/", env=environment, check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{archive}/kprobe_tool/bpf True\n"
+    assert [each.name for each in tmp_path.iterdir()] == ["packed.zip"]
 
 
 def test_a_program_that_does_not_compile_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:

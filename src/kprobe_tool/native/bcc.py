@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf, host, memory
@@ -29,6 +29,9 @@ from kprobe_tool.native.bpf import LoadAnswer, grow_log_until_whole
 from kprobe_tool.native.closing import Closing
 from kprobe_tool.native.libc import announce, libc, text
 from kprobe_tool.native.ringbuf import RingBuffer
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
 
 DISTRIBUTION = Path("/usr/lib/python3/dist-packages/bcc/__init__.py")
 MEMORY_HINT = "loading bcc and compiling takes some 300 MiB of address space; 'ulimit -a' shows what is allowed"
@@ -198,10 +201,10 @@ class Object(Closing):
             **(defines or {}),
         }
         flags = [f"-D{key}={value}".encode() for key, value in macros.items()]
-        with capture_output(noise) as output, kernel_source(SOURCES):
+        with sources() as directory, capture_output(noise) as output, kernel_source(directory):
             ctypes.set_errno(0)
             self._module = self._lib.bpf_module_create_c_from_string(
-                (SOURCES / name).read_bytes(), 0, (ctypes.c_char_p * len(flags))(*flags), len(flags), True, None
+                (directory / name).read_bytes(), 0, (ctypes.c_char_p * len(flags))(*flags), len(flags), True, None
             )
             printed, number = output(), ctypes.get_errno()
         if not self._module:
@@ -352,6 +355,30 @@ class Object(Closing):
         if self._module:
             self._lib.bpf_module_destroy(self._module)
             self._module = None
+
+
+@contextmanager
+def sources() -> Iterator[Path]:
+    """SOURCES as a directory that libbcc can read, also where this program is one zip file. Raises OSError."""
+    if SOURCES.is_dir():
+        yield SOURCES
+        return
+    from importlib.resources import files
+
+    from kprobe_tool.native.tmpfs import detached_tmpfs
+
+    with detached_tmpfs() as directory:
+        copy_files(files("kprobe_tool").joinpath(SOURCES.name), directory)
+        yield directory
+
+
+def copy_files(source: Traversable, directory: Path) -> None:
+    for each in source.iterdir():
+        if each.is_dir():
+            (directory / each.name).mkdir()
+            copy_files(each, directory / each.name)
+        else:
+            (directory / each.name).write_bytes(each.read_bytes())
 
 
 @contextmanager

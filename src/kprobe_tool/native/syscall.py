@@ -23,6 +23,9 @@ SIZE_T_BITS = struct.calcsize("N") * 8
 # counts from MIPS_N64 on.
 COMMON = {
     "io_uring_register": 427,
+    "fsopen": 430,
+    "fsconfig": 431,
+    "fsmount": 432,
     "pidfd_open": 434,
     "clone3": 435,
     "openat2": 437,

@@ -126,6 +126,7 @@ def command(
     if baseline is not None:
         what = "the output of 'kprobe-tool verifier-log matrix -o json'"
         earlier = files.read_document(baseline, BASELINE_MAX, "verifier-log-matrix", what, judge.earlier_rows)
+    source = str(installed())
     needs = floors(path)
     guests = chosen(kernels, directories, here=here)
     names = [*([ask.HERE] if here else []), *(guest.name for guest in guests)]
@@ -134,7 +135,6 @@ def command(
         inside = "kprobe_tool.commands.verifier_log.inside"
         return [sys.executable, "-m", inside, str(descriptor), file, prog_type or "", *wanted]
 
-    source = str(Path(__file__).resolve().parents[3])
     question = ask.MatrixRequest(os.path.abspath(path), guests, here, (source,), seconds)
     with Progress() as progress:
         answers = ask.ask(question, loader, progress.say)
@@ -170,6 +170,14 @@ def command(
         output,
     )
     return exit_code(found, require, differences, errors)
+
+
+def installed() -> Path:
+    """The directory that has this program, for guests to run it from. Raises Error where it is one zip file."""
+    directory = Path(__file__).resolve().parents[3]
+    if not directory.is_dir():
+        raise Error("verifier-log matrix", "a guest cannot run kprobe-tool out of one file", hint="install a package")
+    return directory
 
 
 def exit_code(

@@ -139,6 +139,14 @@ release: $(WHEELS)/.fetched
 	@$(call install,$(DEB_PACKAGES))
 	$(VENV)/bin/python -m packages.build $(DIST)
 
+ROOTS_PACKAGES := $(DEB_PACKAGES) autopkgtest debian-archive-keyring debootstrap piuparts
+
+# Each way to install, in clean roots of Debian 12 and 13: half an hour. And two builds, which must be the same.
+.PHONY: test-packages-in-roots
+test-packages-in-roots: $(VENV)/.test $(WHEELS)/.fetched
+	@$(call install,$(ROOTS_PACKAGES))
+	$(SUDO) env KPROBE_TOOL_PACKAGES=1 $(VENV)/bin/pytest -p no:cacheprovider -rP tests/packages
+
 run-packages:
 	@$(call install,$(RUN_PACKAGES))
 

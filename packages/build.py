@@ -44,7 +44,9 @@ def changelog_date(root: Path) -> int:
 
 def copy_tracked(tree: Path) -> list[str]:
     """The files that git tracks, as they are now, with the modes that git knows; their names."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    # Root may build in another user's checkout.
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     names = sorted(filter(None, listed.stdout.split("\0")))
     for name in names:
         copy = tree / name

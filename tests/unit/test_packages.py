@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import tomllib
 from importlib.metadata import version
@@ -14,6 +15,7 @@ import pytest
 
 from kprobe_tool import __version__
 
+from .. import packages
 from .test_cli import ARGV
 from .test_man import PAGES
 
@@ -71,6 +73,11 @@ def test_every_manual_page_is_where_man_looks() -> None:
 def test_sdist_names_what_there_is() -> None:
     named = PROJECT["tool"]["flit"]["sdist"]["include"]
     assert [name for name in named if not (ROOT / name).exists()] == []
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        pytest.skip("only git knows what belongs to the project, and here is none")
+    command = ["git", "-c", f"safe.directory={ROOT}", "ls-tree", "--name-only", "HEAD"]
+    tracked = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
+    assert sorted({*named, "LICENSE", "README.md", "pyproject.toml", "src"}) == sorted(tracked)
 
 
 @pytest.mark.parametrize("shell", COMPLETIONS)
@@ -81,3 +88,9 @@ def test_completion_is_what_the_program_prints(shell: str) -> None:
     environment = {**os.environ, "_KPROBE_TOOL_COMPLETE": f"{shell}_source"}
     done = subprocess.run(ARGV, env=environment, check=True, capture_output=True, text=True)
     assert (DATA / COMPLETIONS[shell]).read_text(encoding="utf-8") == done.stdout
+
+
+@pytest.mark.parametrize("way", [packages.APT, packages.PIPX, packages.PYZ])
+def test_readme_says_how_to_install(way: str) -> None:
+    """In the words that tests/packages tries on clean hosts."""
+    assert re.search(rf"^    {re.escape(way)} +# ", text("README.md"), re.MULTILINE)

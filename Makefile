@@ -13,7 +13,7 @@ RUN_PACKAGES := python3 python3-venv python3-bpfcc
 TEST_PACKAGES := $(RUN_PACKAGES) bpftool busybox-static chromium clang debian-archive-keyring file gcc iproute2 kmod \
 	libc6-dev mandoc qemu-system-x86 strace udev
 DEB_PACKAGES := build-essential debhelper dh-python dpkg-dev flit git pybuild-plugin-pyproject python3-all
-HOSTS_PACKAGES := ansible-core openssh-client
+HOSTS_PACKAGES := ansible-core openssh-client systemd
 # Unpacked below the virtual environment, not installed: that would start their servers.
 UNPACKED_PACKAGES := libwrap0 nagios-nrpe-plugin nagios-nrpe-server openssh-server prometheus
 UML_PACKAGES := bc bison flex gcc libc6-dev make patch xz-utils
@@ -77,7 +77,7 @@ test-uml: $(VENV)/.test
 	KPROBE_TOOL_UML=1 $(VENV)/bin/pytest tests/kernels/uml
 
 # The Ansible collection over ssh to fifteen sshds on this machine, fleet on a report each of 10,000 hosts, and what is
-# in contrib/monitoring by the programs that read it: promtool and NRPE.
+# in contrib/monitoring by the programs that read it: promtool, NRPE and systemd.
 test-hosts: $(VENV)/.unpacked
 	@$(call install,$(HOSTS_PACKAGES))
 	KPROBE_TOOL_HOSTS=1 KPROBE_TOOL_REQUIRE=1 $(VENV)/bin/pytest tests/hosts

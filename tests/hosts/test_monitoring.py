@@ -37,7 +37,7 @@ def promtool(*arguments: str | Path, text: str | None = None) -> subprocess.Comp
     return subprocess.run(argv, input=text, check=False, capture_output=True, text=True)
 
 
-def test_rules() -> None:
+def test_the_alert_rules_pass_their_tests() -> None:
     done = promtool("check", "rules", MONITORING / "prometheus" / RULES)
     assert done.returncode == 0, done.stdout + done.stderr
     done = promtool("test", "rules", MONITORING / "prometheus" / TESTS)

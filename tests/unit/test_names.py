@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
 SOURCES = Path(__file__).parents[2] / "src" / "kprobe_tool"
+TESTS = Path(__file__).parents[1]
 
 OF_EACH_PROGRAM = {"settings"}
 """Named by the C of bpf/: each program has its own ``struct settings``, and no two meet."""
@@ -34,3 +36,13 @@ def test_no_function_is_a_riddle() -> None:
         if isinstance(node, ast.FunctionDef) and node.name in RIDDLES
     }
     assert found == set()
+
+
+def test_no_test_is_one_word() -> None:
+    """Its name says what holds, and not only what it is about."""
+    found = [
+        f"{path.relative_to(TESTS)}: {name}"
+        for path in TESTS.rglob("test_*.py")
+        for name in re.findall(r"^ *def (test_[a-z0-9]+)\(", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert found == []

@@ -40,7 +40,7 @@ def test_a_function_has_no_memory_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(("one", "other", "ratio"), [(3.0, 2.0, 1.5), (3.0, 0.0, None), (None, 2.0, None)])
-def test_ratios(one: float | None, other: float | None, ratio: float | None) -> None:
+def test_a_ratio_needs_two_figures(one: float | None, other: float | None, ratio: float | None) -> None:
     assert divide(one, other) == ratio
 
 

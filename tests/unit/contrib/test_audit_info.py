@@ -87,7 +87,7 @@ def test_names_of_a_hostile_host(section: str, member: str, value: object) -> No
 
 
 @pytest.mark.parametrize("value", ["\x1b[31mred", "", 7, None])
-def test_checks_of_a_hostile_host(value: object) -> None:
+def test_a_check_without_a_name_is_no_report(value: object) -> None:
     document = report(rds_netns_delivery="affected")
     document["results"][2]["id"] = value
     assert document["results"][2]["status"] == "affected"

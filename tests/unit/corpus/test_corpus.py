@@ -100,7 +100,7 @@ def test_expectations_are_the_kernels_own(release: str) -> None:
 
 
 @of_releases
-def test_truncated_logs_are(release: str) -> None:
+def test_truncated_logs_end_with_enospc(release: str) -> None:
     truncated = [record for name, record in index(release).items() if name.endswith(".truncated")]
     assert truncated
     assert {record["errno"] for record in truncated} == {"ENOSPC"}

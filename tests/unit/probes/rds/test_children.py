@@ -20,7 +20,9 @@ from kprobe_tool.probes.rds.children import connections_hold_namespace
         ("unknown", False),
     ],
 )
-def test_connections_hold_namespace(release: str, hold: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newer_kernels_hold_the_namespace_of_a_connection(
+    release: str, hold: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> btf.Btf:
         raise FileNotFoundError
 

@@ -163,7 +163,7 @@ def test_verdicts_are_those_without_a_sandbox(run: Run, without_sandbox: Verdict
         "SystemCallFilter=~@resources",
     ],
 )
-def test_settings_that_would_change_the_answer(setting: str, run: Run, without_sandbox: Verdicts) -> None:
+def test_settings_can_change_the_answer(setting: str, run: Run, without_sandbox: Verdicts) -> None:
     """The control: systemd does apply what the service says, and the audit sees it."""
     check = "extensible-struct-reachability"
     assert without_sandbox[check][0] == "ok"

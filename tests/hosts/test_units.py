@@ -15,7 +15,7 @@ EXPOSURE_MAX = 45
 """Tenths of what 'systemd-analyze security' calls exposure; a service with no settings has 96."""
 
 
-def test_units(tmp_path: Path) -> None:
+def test_systemd_finds_nothing_in_the_units(tmp_path: Path) -> None:
     analyze = tools.find("systemd-analyze")
     for unit in UNITS.iterdir():
         text = unit.read_text()
@@ -29,7 +29,7 @@ def test_units(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_setting_that_systemd_does_not_know(tmp_path: Path) -> None:
+def test_a_setting_that_systemd_does_not_know_is_named(tmp_path: Path) -> None:
     """The control: verify does say so."""
     unit = tmp_path / "kprobe-tool-audit.service"
     text = (UNITS / unit.name).read_text().replace("/usr/bin/kprobe-tool", str(TOOL))

@@ -79,7 +79,7 @@ def test_what_could_not_run_is_a_failure(code: int, out: str, err: str, why: str
         ("host", "release", []),
     ],
 )
-def test_names_of_a_hostile_host(section: str, member: str, value: object) -> None:
+def test_names_of_a_hostile_host_are_no_report(section: str, member: str, value: object) -> None:
     document = report()
     document[section][member] = value
     with pytest.raises(audit_info.NoReport):
@@ -142,7 +142,7 @@ def test_the_command_line_is_one_that_the_tool_has() -> None:
     assert (parsed["output"], parsed["fail_on"], parsed["timeout"]) == ("json", "never", 300)
 
 
-def test_what_the_tool_has_its_name_for() -> None:
+def test_what_is_copied_from_the_tool_equals_it() -> None:
     assert set(audit_info.BUCKETS) == set(BUCKETS)
     assert audit_info.REPORT_MAX == merge.REPORT_MAX
 

@@ -68,7 +68,7 @@ def test_the_rules_know_the_values() -> None:
     assert set(re.findall(r'status="(.*?)"', RULES)) == {Status.AFFECTED.value, Status.UNKNOWN.value}
 
 
-def test_the_plugin_of_nrpe() -> None:
+def test_nrpe_calls_audit_as_a_plugin() -> None:
     lines = (MONITORING / "nrpe" / "kprobe-tool.cfg").read_text().splitlines()
     (line,) = [line for line in lines if line and not line.startswith("#")]
     found = re.fullmatch(r"command\[(\w+)\]=(.+)", line)
@@ -77,7 +77,7 @@ def test_the_plugin_of_nrpe() -> None:
     assert (options["output"], options["fail_on"], options["skip"]) == ("nrpe", "medium", ("skmsg",))
 
 
-def test_the_plugin_of_node_problem_detector() -> None:
+def test_node_problem_detector_takes_every_member() -> None:
     """What its own Validate() wants, and no member that it would pass over in silence."""
     plugin = DETECTOR["pluginConfig"]
     assert set(DETECTOR) == DETECTOR_KEYS

@@ -8,7 +8,7 @@ from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from .logs import START, check, explain_lines
 
 
-def test_stack_access_at_an_odd_offset() -> None:
+def test_a_stack_access_at_an_odd_offset_wants_alignment() -> None:
     diagnosis = explain_lines(
         START,
         "0: (7b) *(u64 *)(r1 +4) = r0",

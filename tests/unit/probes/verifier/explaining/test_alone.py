@@ -15,7 +15,7 @@ from .logs import START, check, explain_lines
 @pytest.mark.parametrize(
     ("name", "function"), [("global-argument-unbounded", "table_at"), ("global-argument-may-be-null", "global_reads")]
 )
-def test_an_argument_of_a_global_function(name: str, function: str) -> None:
+def test_an_argument_of_a_global_function_is_checked_alone(name: str, function: str) -> None:
     diagnosis = explain_bytes(log("6.18.44", name), "EACCES")
     check(diagnosis, CauseClass.SOURCE, f"argument 1 of {function}(), a global function", "make the function static")
 

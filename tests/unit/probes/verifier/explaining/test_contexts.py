@@ -41,7 +41,7 @@ def test_a_field_that_the_line_of_source_names_is_written() -> None:
     check(diagnosis, CauseClass.ENVIRONMENT, "Offset 24 of struct bpf_sock_ops is remote_ip4", "may not write it")
 
 
-def test_two_fields_at_once() -> None:
+def test_two_fields_at_once_are_the_compiler_s() -> None:
     diagnosis = explain_lines(
         START,
         "; .remote_ip4 = skops->remote_ip4, @ main.c:29",
@@ -51,19 +51,19 @@ def test_two_fields_at_once() -> None:
     check(diagnosis, CauseClass.COMPILER, "8 bytes at offset 24", "volatile")
 
 
-def test_a_field_of_a_structure_that_nothing_names() -> None:
+def test_a_field_of_a_structure_that_nothing_names_is_guessed() -> None:
     diagnosis = explain_bytes(log("6.18.44", "context-of-xdp-written"))
     assert "writes 4 bytes at offset 8" in diagnosis.reason
     assert "data_meta of struct xdp_md" in diagnosis.reason
     assert diagnosis.cause_class is CauseClass.UNKNOWN
 
 
-def test_an_offset_that_no_structure_has() -> None:
+def test_an_offset_that_no_structure_has_is_told() -> None:
     diagnosis = explain_lines(START, "0: (61) r0 = *(u32 *)(r1 +4096)", "invalid bpf_context access off=4096 size=4")
     assert "has no field of 4 bytes at offset 4096" in diagnosis.reason
 
 
-def test_the_compiler_has_moved_the_context() -> None:
+def test_a_register_added_to_the_context_is_the_compiler_s() -> None:
     diagnosis = explain_lines(
         START,
         "0: (b7) r2 = 112                      ; R2_w=112",
@@ -74,6 +74,6 @@ def test_the_compiler_has_moved_the_context() -> None:
     check(diagnosis, CauseClass.COMPILER, "Instruction 1 (r1 += r2) has added a register", "volatile")
 
 
-def test_somebody_has_moved_the_context() -> None:
+def test_a_moved_context_keeps_the_table_s_advice() -> None:
     diagnosis = explain_bytes(log("6.18.44", "modified-context"))
     assert diagnosis.suggestion == "Keep the original pointer, and put constant offsets into the access itself."

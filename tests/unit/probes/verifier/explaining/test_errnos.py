@@ -34,14 +34,14 @@ def test_a_program_may_be_refused_after_the_verifier() -> None:
 
 
 @pytest.mark.parametrize(("count", "known"), [(1155, True), (4096, True), (5000, False)])
-def test_instructions_that_the_loader_has_counted(count: int, known: bool) -> None:
+def test_instructions_that_the_loader_has_counted_are_told(count: int, known: bool) -> None:
     text = f"bpf: Argument list too long. Program  too large ({count} insns), at most 4096 insns\n"
     diagnosis = explain_bytes(text.encode())
     assert diagnosis.errno == "E2BIG"
     assert (f"has {count} instructions" in diagnosis.reason) is known
 
 
-def test_an_errno_by_its_name() -> None:
+def test_an_errno_is_read_by_its_name() -> None:
     """So libbpf writes it from v1.6 on."""
     diagnosis = explain_bytes(
         b"libbpf: prog 'p': BPF program load failed: -E2BIG\nlibbpf: prog 'p': failed to load: -E2BIG\n"

@@ -259,7 +259,7 @@ def test_words_around_a_message_are_not_the_kernels() -> None:
     assert (diagnosis.details, diagnosis.message) == ((message,), last)
 
 
-def test_a_message_in_bold() -> None:
+def test_a_message_in_bold_is_explained() -> None:
     diagnosis = explain_lines(
         "81: (55) if r5 != 0x0 goto pc+95",
         "82: (61) r3 = *(u32 *)(r2 +20)",
@@ -270,7 +270,7 @@ def test_a_message_in_bold() -> None:
     assert "needs 46 bytes" in diagnosis.reason
 
 
-def test_registers_that_an_old_kernel_prints_behind_the_last_instruction() -> None:
+def test_registers_behind_the_last_instruction_of_an_old_kernel_are_read() -> None:
     diagnosis = explain_lines(
         "970: (73) *(u8 *)(r2 +0) = r1",
         " R1_w=inv1 R2_w=map_value(id=0,off=0,ks=4,vs=32768,umax_value=4294967295,var_off=(0x0; 0xffffffff)) R10=fp0",
@@ -307,12 +307,12 @@ def test_registers_that_an_old_kernel_prints_behind_the_last_instruction() -> No
         ),
     ],
 )
-def test_one_line_of_a_loader(text: str, message: str) -> None:
+def test_one_line_of_a_loader_is_enough(text: str, message: str) -> None:
     diagnosis = explain_lines(text)
     assert (diagnosis.recognised, diagnosis.message) == (True, message)
 
 
-def test_something_left_out_before_the_message() -> None:
+def test_what_is_left_out_before_the_message_leaves_no_place() -> None:
     """The last instruction that is there is not the one that was rejected."""
     diagnosis = explain_lines(
         "0: (79) r1 = *(u64 *)(r1 +112)",

@@ -52,7 +52,7 @@ def test_a_size_beyond_a_map_value_says_what_to_compare() -> None:
     check(diagnosis, CauseClass.SOURCE, "if (size > 70)")
 
 
-def test_iterator_larger_than_in_the_headers() -> None:
+def test_an_iterator_larger_than_in_the_headers_is_the_environment_s() -> None:
     diagnosis = explain_lines(
         START,
         "0: (85) call bpf_iter_scx_dsq_new#69211",
@@ -62,12 +62,12 @@ def test_iterator_larger_than_in_the_headers() -> None:
     check(diagnosis, CauseClass.ENVIRONMENT, "it has 64 bytes at the most", "vmlinux.h")
 
 
-def test_iterator_within_another_variable() -> None:
+def test_an_iterator_begins_where_its_object_begins() -> None:
     diagnosis = explain_lines(START, "0: (85) call bpf_iter_num_new#69211", "cannot pass in iter at an offset=-63")
     assert "where the object begins" in diagnosis.reason
 
 
-def test_map_read_like_a_variable() -> None:
+def test_a_map_is_no_variable() -> None:
     diagnosis = explain_lines(
         START,
         "0: (18) r1 = 0x9000000135452e00       ; R1_w=map_ptr(ks=4,vs=4)",
@@ -77,7 +77,7 @@ def test_map_read_like_a_variable() -> None:
     check(diagnosis, CauseClass.SOURCE, "the map itself", "bpf_map_lookup_elem(&map")
 
 
-def test_kernel_function_that_takes_a_whole_object() -> None:
+def test_a_kernel_function_may_take_a_whole_object() -> None:
     diagnosis = explain_lines(
         START,
         "0: (79) r3 = *(u64 *)(r10 -88)        ; R3_w=map_value(ks=4,vs=1320,off=40,smin=0,smax=umax=1240)",
@@ -88,7 +88,7 @@ def test_kernel_function_that_takes_a_whole_object() -> None:
     check(diagnosis, CauseClass.SOURCE, "bpf_cpumask_and() takes a whole object there, which has 1024 bytes")
 
 
-def test_global_function_with_a_void_pointer() -> None:
+def test_a_global_function_takes_no_void_pointer() -> None:
     diagnosis = explain_lines(
         START,
         "0: (85) call pc+1",
@@ -98,7 +98,7 @@ def test_global_function_with_a_void_pointer() -> None:
     check(diagnosis, CauseClass.SOURCE, "void *", "struct __sk_buff *")
 
 
-def test_another_value_than_the_context() -> None:
+def test_another_value_is_not_the_context() -> None:
     diagnosis = explain_lines(
         START,
         "0: (bf) r1 = r10                      ; R1_w=fp0 R10=fp0",
@@ -111,12 +111,12 @@ def test_another_value_than_the_context() -> None:
     assert "left the argument out" in (diagnosis.suggestion or "")
 
 
-def test_more_variables_than_a_function_has_stack() -> None:
+def test_variables_must_fit_on_the_stack() -> None:
     diagnosis = explain_lines(START, "0: (7b) *(u64 *)(r10 -520) = r1", "invalid stack off=-520 size=8")
     check(diagnosis, CauseClass.SOURCE, "its variables need 520", "per-CPU array")
 
 
-def test_dynptr_with_too_few_bytes() -> None:
+def test_a_dynptr_needs_16_bytes() -> None:
     diagnosis = explain_lines(
         START,
         "0: (85) call bpf_dynptr_from_mem#197",
@@ -126,6 +126,6 @@ def test_dynptr_with_too_few_bytes() -> None:
     check(diagnosis, CauseClass.SOURCE, "a dynptr has 16")
 
 
-def test_index_beyond_the_end_of_the_stack() -> None:
+def test_an_index_ends_with_the_stack() -> None:
     diagnosis = explain_lines(START, "0: (71) r2 = *(u8 *)(r1 +0)", "invalid stack off=0 size=1")
     check(diagnosis, CauseClass.SOURCE, "1 byte is accessed at offset 0, which is behind the end", "if (i >= N)")

@@ -119,7 +119,7 @@ def test_nothing_is_made_up() -> None:
 
 
 @pytest.mark.parametrize("zero", ["00000000", "0", "inv0"])
-def test_null_from_a_slot_whose_making_is_not_in_the_log(zero: str) -> None:
+def test_a_slot_of_zeros_is_null(zero: str) -> None:
     diagnosis = explain_lines(
         f" R1=ctx(id=0,off=0,imm=0) R10=fp0 fp-256={zero}",
         "1029: (79) r9 = *(u64 *)(r10 -256)",
@@ -139,7 +139,7 @@ def test_a_slot_of_anything_else_is_not_null() -> None:
     assert "NULL" not in diagnosis.reason
 
 
-def test_arithmetic_with_the_context() -> None:
+def test_arithmetic_with_the_context_is_the_compiler_s() -> None:
     diagnosis = explain_lines(
         "0: (bf) r6 = r1",
         "1: (bf) r1 = r6",
@@ -156,7 +156,7 @@ def test_the_first_instruction_uses_an_argument() -> None:
     assert "variable" not in diagnosis.reason
 
 
-def test_memory_of_a_dynptr_that_was_written_to() -> None:
+def test_memory_of_a_dynptr_ends_when_it_is_written_to() -> None:
     diagnosis = explain_lines(
         START,
         "0: (85) call bpf_dynptr_slice#71234    ; R0=rdonly_mem(sz=14)",

@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,32 +44,35 @@ def about() -> list[str]:
     ]
 
 
-def results_of(cases: Sequence[Case], *, smoke: bool) -> list[Result]:
-    """All cases, those of one guest in one boot."""
-    found: dict[str, Result] = {}
-    for place in Place:
-        here = [case for case in cases if case.place is place]
-        if not here:
-            continue
+def measure_all(cases: Sequence[Case], rounds: int | None, *, smoke: bool) -> Iterator[Result]:
+    """Each case when it has been measured: those of guests first, all of one kind in one boot."""
+    for place in (Place.UML, Place.HERE, Place.LAB):
+        here = {case.name: case for case in cases if case.place is place}
         if place is Place.HERE:
-            for case in here:
-                found[case.name] = Result(case, os.uname().release, measured(case, smoke=smoke))
-            continue
-        trouble = "nothing came back"
-        try:
-            progress(f"{', '.join(case.name for case in here)}: {place.value}")
-            for release, name, seen in measurements(place, here, ["--smoke"] if smoke else []):
-                found[name] = Result(next(case for case in here if case.name == name), release, seen)
-        except (Error, OSError) as error:
-            trouble = str(error)
-        for case in here:
-            found.setdefault(case.name, Result(case, "", Measurements(), trouble))
-    return [found[case.name] for case in cases]
+            for case in here.values():
+                yield Result(case, os.uname().release, measured(case, rounds, smoke=smoke))
+        elif here:
+            options = ["--smoke"] if smoke else []
+            options += [] if rounds is None else ["--rounds", str(rounds)]
+            yield from measure_in_guest(place, here, options)
 
 
-def measured(case: Case, *, smoke: bool) -> Measurements:
+def measure_in_guest(place: Place, cases: dict[str, Case], options: Sequence[str]) -> Iterator[Result]:
+    progress(f"{', '.join(cases)}: {place.value}")
+    left = dict(cases)
+    trouble = "nothing came back"
+    try:
+        for release, name, seen in measurements(place, list(cases.values()), options):
+            yield Result(left.pop(name), release, seen)
+    except (Error, OSError) as error:
+        trouble = str(error)
+    for case in left.values():
+        yield Result(case, "", Measurements(), trouble)
+
+
+def measured(case: Case, rounds: int | None, *, smoke: bool) -> Measurements:
     sizes = case.sizes[:1] if smoke else case.sizes
-    return measure(case, 1 if smoke else case.rounds, sizes, progress)
+    return measure(case, 1 if smoke else min(case.rounds, rounds or case.rounds), sizes, progress)
 
 
 def main() -> int:
@@ -77,6 +80,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="cases (default: all, into bench/RESULTS.md)")
     parser.add_argument("--list", action="store_true", help="list the cases")
     parser.add_argument("--smoke", action="store_true", help="one round of the smallest size, only printed")
+    parser.add_argument("--rounds", type=int, metavar="N", help="so many rounds at most, where time is short")
     parser.add_argument("--measure", action="store_true", help="print measurements instead of a page (for guests)")
     args = parser.parse_args()
     if unknown := set(args.names) - {case.name for case in CASES}:
@@ -88,13 +92,16 @@ def main() -> int:
     elif args.measure:
         print(f"release {os.uname().release}", flush=True)
         for case in cases:
-            print(dump(case.name, measured(case, smoke=args.smoke)), flush=True)
+            print(dump(case.name, measured(case, args.rounds, smoke=args.smoke)), flush=True)
     else:
-        text = page(results_of(cases, smoke=args.smoke), about())
+        found = {case.name: Result(case, "", Measurements(), "the run ended before") for case in cases}
+        for result in measure_all(cases, args.rounds, smoke=args.smoke):
+            found[result.case.name] = result
+            # It takes long, and what there is can be read meanwhile, or kept.
+            if not args.names and not args.smoke:
+                RESULTS.write_text(page(list(found.values()), about()), encoding="utf-8")
         if args.names or args.smoke:
-            sys.stdout.write(text)
-        else:
-            RESULTS.write_text(text, encoding="utf-8")
+            sys.stdout.write(page(list(found.values()), about()))
     return 0
 
 

@@ -74,7 +74,14 @@ def in_uml(argv: Sequence[str]) -> list[str]:
         words = shlex.join(f"{name}={value}" for name, value in environment.items())
         script.write_text(PREPARE.format(root=shlex.quote(str(ROOT)), environment=words, command=shlex.join(argv)))
         guest = [str(kernel()), f"uml_dir={tmp}/", "mem=4G", "rootfstype=hostfs", "rootflags=/", "ro"]
-        guest += [f"init={HERE / 'init.sh'}", f"COMMANDS={script}", "con=null", "con0=null,fd:1", "quiet"]
+        guest += [
+            f"init={HERE / 'init.sh'}",
+            f"COMMANDS={script}",
+            "con=null",
+            "con0=null,fd:1",
+            "quiet",
+            "seccomp=on",
+        ]
         done = subprocess.run(
             guest, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=TIME_LIMIT
         )

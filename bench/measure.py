@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from .figures import Measurements, Usage
-from .model import Case, Command, Missing
+from .model import OURS, Case, Command, Contenders, Missing
 
 STARTER = Path(__file__).with_name("starter.py")
 
@@ -32,20 +32,28 @@ def measure(case: Case, rounds: int, sizes: Sequence[int], say: Callable[[str], 
     result = Measurements()
     for size in sizes:
         say(f"{case.name} {size}")
-        with case.prepare(size) as contenders:
-            for number in range(rounds):
-                for name, command in contenders.items():
-                    if isinstance(command, Missing):
-                        result.missing[size, name] = command.reason
-                        continue
-                    if (size, name) in result.missing or number >= (command.rounds or rounds):
-                        continue
-                    try:
-                        result.add(size, name, run(command))
-                    except (WorkFailed, OSError) as error:
-                        result.runs.pop((size, name), None)
-                        result.missing[size, name] = str(error)
+        try:
+            with case.prepare(size) as contenders:
+                for number in range(rounds):
+                    take_turns(size, contenders, number, rounds, result)
+        except (OSError, subprocess.CalledProcessError) as error:
+            result.missing[size, OURS] = str(error)
     return result
+
+
+def take_turns(size: int, contenders: Contenders, number: int, rounds: int, result: Measurements) -> None:
+    """One round. Who fails once is out."""
+    for name, command in contenders.items():
+        if isinstance(command, Missing):
+            result.missing[size, name] = command.reason
+            continue
+        if (size, name) in result.missing or number >= (command.rounds or rounds):
+            continue
+        try:
+            result.add(size, name, run(command))
+        except (WorkFailed, OSError) as error:
+            result.runs.pop((size, name), None)
+            result.missing[size, name] = str(error)
 
 
 def run(command: Command) -> Usage:

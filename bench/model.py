@@ -44,8 +44,8 @@ class Place(Enum):
     """Where a case is run."""
 
     HERE = "this kernel"
-    UML = "User Mode Linux, native speed"
-    LAB = "a Debian kernel in QEMU, emulated"
+    UML = "User Mode Linux"
+    LAB = "a Debian kernel, emulated by QEMU"
 
 
 @dataclass(frozen=True)

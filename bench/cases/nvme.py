@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -74,9 +75,19 @@ def tree(size: int) -> Iterator[Contenders]:
         }
 
 
+def fabrics_device() -> Path:
+    """/dev/nvme-fabrics, where nobody has made it yet."""
+    major, minor = Path("/sys/class/misc/nvme-fabrics/dev").read_text(encoding="ascii").split(":")
+    node = Path(tempfile.gettempdir(), "nvme-fabrics")
+    node.unlink(missing_ok=True)
+    os.mknod(node, 0o600 | stat.S_IFCHR, os.makedev(int(major), int(minor)))
+    return node
+
+
 @contextmanager
 def controllers(size: int) -> Iterator[Contenders]:
     """So many controllers of this kernel's own target, connected over loop."""
+    node = fabrics_device()
     target = CONFIGFS / "nvmet"
     made: list[Path] = []
     port = target / "ports/1"
@@ -88,7 +99,7 @@ def controllers(size: int) -> Iterator[Contenders]:
         made.append(subsystem)
         (subsystem / "attr_allow_any_host").write_text("1")
         (port / f"subsystems/{NQN}{number}").symlink_to(subsystem)
-        with open("/dev/nvme-fabrics", "r+b", buffering=0) as fabrics:
+        with open(node, "r+b", buffering=0) as fabrics:
             fabrics.write(f"transport=loop,nqn={NQN}{number}".encode())
     try:
         yield {

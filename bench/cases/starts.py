@@ -13,6 +13,12 @@ ANY = (0, 1, 3)
 """What is found, or cannot be told, depends on the host."""
 
 
+NOTE = (
+    "What is beyond click is imports, as `python -X importtime -m kprobe_tool COMMAND` lists them: tabulate (with "
+    "importlib.metadata and email), the classes of records, and for the verifier the patterns of its messages."
+)
+
+
 def beside_click(*words: str, codes: Collection[int] = (0,)) -> Callable[[int], AbstractContextManager[Contenders]]:
     """The command, and the interpreter with the library that every command of this kind needs."""
 
@@ -30,7 +36,8 @@ def start(name: str, row: int, limit: float, *words: str, codes: Collection[int]
         f"`{' '.join(words)}`",
         beside_click(*words, codes=codes),
         [at_most(OURS, CLICK, limit)],
-        rounds=11,
+        rounds=7,
+        note="" if row == 1 else NOTE,
     )
 
 

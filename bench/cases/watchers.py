@@ -181,7 +181,7 @@ CASES = (
         sizes=(100_000,),
         unit="records",
         place=Place.LAB,
-        rounds=3,
+        rounds=1,
         note="Emulated: a probe and its BPF program cost many times what they cost natively, kTLS' cipher less.",
     ),
 )

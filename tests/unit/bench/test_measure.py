@@ -10,7 +10,7 @@ import pytest
 from bench.cases import CASES
 from bench.figures import Measurements, Usage
 from bench.measure import WorkFailed, dump, load, measure, run
-from bench.model import Case, Command, Contenders, Missing
+from bench.model import OURS, Case, Command, Contenders, Missing
 
 
 def quietly(text: str) -> None:
@@ -113,3 +113,15 @@ def test_no_mark_needs_what_was_not_measured() -> None:
     for case in CASES:
         for mark in case.marks:
             assert mark.figure(Measurements()) is None, (case.name, mark.what)
+
+
+def test_what_cannot_be_prepared_is_not_measured() -> None:
+    @contextmanager
+    def prepare(size: int) -> Iterator[Contenders]:
+        if size == 2:
+            raise OSError("no room")
+        yield {OURS: Command(["true"])}
+
+    seen = measure(Case("case", 1, "work", prepare), 1, (1, 2), quietly)
+    assert list(seen.runs) == [(1, OURS)]
+    assert seen.missing == {(2, OURS): "no room"}

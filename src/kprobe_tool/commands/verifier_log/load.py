@@ -57,7 +57,6 @@ def draw(result: LoadResult) -> Iterator[list[Span]]:
         Span(f" ({result.errno}), {quantity(request.insn_count, 'instruction')}"),
     ]
     yield from picture(result.diagnosis)
-    yield []
 
 
 def load_programs(
@@ -127,7 +126,7 @@ def command(
     rows: list[Row] = []
     pictures: list[list[Span]] = []
     errors: list[Error] = []
-    rejected = False
+    rejected = apart = False
     with Progress() as progress:
         progress.say(f"loading {path}")
         for result in load_programs(path, wanted, prog_type, int(level), raw=raw, licence=licence):
@@ -135,6 +134,9 @@ def command(
                 errors.append(result)
                 continue
             rejected |= not result.accepted
+            if apart and rows:
+                pictures.append([])
+            apart = not result.accepted
             rows.append(load_row(result))
             pictures += draw(result)
             progress.say(f"loading {path}: {quantity(len(rows), 'program')} verified")

@@ -93,6 +93,8 @@ def test_people_read_the_diagnosis(instructions: str, monkeypatch: Monkeypatch, 
     assert "rejected (EACCES), 2 instructions" in out
     assert "error[Memory Safety]: Access outside bounds" in out
     assert "return table[index];" in out
+    assert out.endswith("\n")
+    assert not out.endswith("\n\n")
 
 
 def test_people_read_the_figures(instructions: str, monkeypatch: Monkeypatch, capsys: Capsys) -> None:

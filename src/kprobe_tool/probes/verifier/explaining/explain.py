@@ -45,6 +45,7 @@ TAIL_MAX = 1 << 22
 """Bytes of a pipe that are kept."""
 SEVERAL_MAX = 1 << 20
 """Bytes from the end in which there may be more than one log."""
+BEFORE_THEM = "the logs of this file are those of its last megabyte; what stands before that was not looked at"
 LOGS_MAX = 16
 """Logs of one file that are explained."""
 LAST_WORDS = re.compile(rb"processed \d{1,9} insns \(limit [^\n]{0,200}\n?")
@@ -93,7 +94,10 @@ def explain(data: Data, errno: str | None) -> Diagnosis:
     for other in rejected:
         others.setdefault((other.message, other.place.insn), other)
     others.pop((last.message, last.place.insn), None)
-    return replace(last, others=(*last.others, *others.values())) if others else last
+    if not others:
+        return last
+    notes = (*last.notes, BEFORE_THEM) if len(data) > SEVERAL_MAX else last.notes
+    return replace(last, others=(*last.others, *others.values()), notes=notes)
 
 
 def logs(data: Data) -> list[Data]:

@@ -37,7 +37,7 @@ LOADERS = (
 
 BEGIN = re.compile(r"-- BEGIN (?:PROG LOAD|DUMP) LOG --")
 END = re.compile(r"-- END (?:PROG LOAD )?LOG --")
-OMITTED = re.compile(r" ?\((?:truncated, )?\d{1,9} line\(s\) omitted\).*$", re.DOTALL)
+OMITTED = re.compile(r" ?\((?:truncated, )?\d{1,9} line\(s\) omitted.*$", re.DOTALL)
 """How cilium/ebpf says that a line stands for a whole log; behind it there are fields of the logger."""
 PROGRAM = re.compile(r"prog '([^']{1,128})'")
 FAILED = re.compile(

@@ -300,6 +300,10 @@ def test_registers_behind_the_last_instruction_of_an_old_kernel_are_read() -> No
             "    errors_test.go:55: invalid argument: JIT doesn't support bpf-to-bpf calls (1 line(s) omitted)",
             "JIT doesn't support bpf-to-bpf calls",
         ),
+        (
+            "权限不够 3: (71) r2 = *(u8 *)(r7 +8): R7 invalid mem access 'inv' (5 line(s) omitted。",
+            "R7 invalid mem access 'inv'",
+        ),
         ("filler/x message=fd 0 is not pointing to valid bpf_map", "fd 0 is not pointing to valid bpf_map"),
         (
             "insn 3 cannot call exception cb directlyverification time 91 usec",
@@ -336,3 +340,12 @@ def test_registers_that_are_printed_while_the_verifier_backtracks_are_earlier_on
         TRAILER,
     )
     assert "can be as low as -2147483648" in diagnosis.reason
+
+
+def test_logs_before_the_last_megabyte_are_said_not_to_be_looked_at() -> None:
+    one = f"0: (95) exit\nR0 !read_ok\n{TRAILER}\n"
+    two = f"0: (bf) r6 = r3\nR3 !read_ok\n{TRAILER}\n"
+    assert not any("megabyte" in note for note in explain_bytes(f"{one}{two}".encode()).notes)
+    far = explain_bytes(f"{'7: (b7) r1 = 0' + chr(10)}".encode() * 80_000 + f"{one}{one}{two}".encode())
+    assert any("last megabyte" in note for note in far.notes)
+    assert len(far.others) == 1

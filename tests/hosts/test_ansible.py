@@ -125,6 +125,7 @@ def test_fifteen_hosts_become_one_table(controller: Controller) -> None:
         assert len(json.dumps(result)) <= RETURN_MAX
         assert len((controller.directory / "audits" / f"{name}.json").read_bytes()) > 5 * RETURN_MAX
         assert not result["truncated"]
+        assert Path(result["report"]).stat().st_mode & 0o777 == 0o600
 
     table = fleet(controller, "--fail-on", "never")
     print(table.stdout)
@@ -146,7 +147,7 @@ def test_check_mode_asks_and_writes_nothing(controller: Controller) -> None:
     assert done.stdout.count("changed=0") == len(["host01", "host02"])
     results = controller.results()
     assert sorted(results) == ["host01", "host02"]
-    assert all(result["path"] is None and result["counts"] for result in results.values())
+    assert all(result["report"] is None and result["counts"] for result in results.values())
     assert not list(controller.directory.glob("host*/root/.kprobe-tool-audit.json"))
 
 

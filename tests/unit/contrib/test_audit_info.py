@@ -110,7 +110,7 @@ def test_everything_that_there_is_fits() -> None:
         row["status"] = "unknown" if number % 2 else "affected"
     params = {**DEFAULTS, "executable": "/usr/local/bin/kprobe-tool", "path": "~/.kprobe-tool-audit.json"}
     result = audit_info.trim(
-        {**audit_info.read_report(0, json.dumps(document), ""), "path": "/root/.kprobe-tool-audit.json"}, params
+        {**audit_info.read_report(0, json.dumps(document), ""), "report": "/root/.kprobe-tool-audit.json"}, params
     )
     assert not result["truncated"]
     assert size(result, params) <= audit_info.RETURN_MAX

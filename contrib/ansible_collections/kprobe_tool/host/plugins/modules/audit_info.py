@@ -98,7 +98,7 @@ truncated:
   description: Whether names were left out to stay within 2 KB; the counts are right.
   returned: success
   type: bool
-path:
+report:
   description: Where the full report is; null where none was written.
   returned: success
   type: str
@@ -217,7 +217,10 @@ def main() -> None:
             file.write(out)
         # Renamed where it can be, so that a link of that name is replaced and not followed.
         module.atomic_move(temporary, os.path.abspath(path))
-    module.exit_json(changed=False, **trim({**result, "path": path}, module.params))
+        # A file that was not there before has got the mode of umask.
+        os.chmod(path, 0o600)
+    # Not as "path": Ansible would add what stat(2) says of it.
+    module.exit_json(changed=False, **trim({**result, "report": path}, module.params))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ _lab = pytest.StashKey[Lab]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kernels: runs in a guest of the kernel lab (set on all of them)")
+    config.addinivalue_line("markers", "limit(seconds): how long the test may take in its guest")
     config.addinivalue_line("markers", "last: runs after the other tests of its kernel")
     if in_guest.release() is not None:
         config.pluginmanager.register(in_guest.GuestPlugin(config), "kernel-lab-guest")

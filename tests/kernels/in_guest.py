@@ -23,7 +23,7 @@ from .session import Plan
 CHANNEL = 3
 """The file descriptor that leads to the host, see kprobe_tool.lab.boot."""
 TEST_LIMIT = 240
-"""Seconds for one test. Compiling a BPF program takes up to 60 in an emulated machine."""
+"""Seconds for one test that has no mark of its own. Compiling a BPF program takes up to 60 in an emulated machine."""
 
 EXPECTED = pytest.StashKey[Expected]()
 """What a test asked about this kernel's release."""
@@ -71,10 +71,12 @@ class GuestPlugin:
     @pytest.hookimpl(hookwrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         def time_out(number: int, frame: FrameType | None) -> None:
-            raise TimeoutError(f"{item.nodeid} takes longer than {TEST_LIMIT} s")
+            raise TimeoutError(f"{item.nodeid} takes longer than {limit} s")
 
+        marker = item.get_closest_marker("limit")
+        limit = TEST_LIMIT if marker is None else marker.args[0]
         signal.signal(signal.SIGALRM, time_out)
-        signal.alarm(TEST_LIMIT)
+        signal.alarm(limit)
         yield
         signal.alarm(0)
 

@@ -54,7 +54,7 @@ def modprobe() -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def as_nobody() -> Run:
+def run_as_nobody() -> Run:
     """Run a command as a user without any privilege."""
 
     def run(argv: Sequence[str]) -> subprocess.CompletedProcess[str]:

@@ -37,8 +37,8 @@ def test_the_kernel_has_btf() -> None:
     assert Path("/sys/kernel/btf/vmlinux").read_bytes()[:2] == (0xEB9F).to_bytes(2, sys.byteorder)
 
 
-def test_nobody_has_no_privilege(as_nobody: Run, call_as_nobody: Call) -> None:
-    assert as_nobody(["id", "-u"]).stdout == "65534\n"
+def test_nobody_has_no_privilege(run_as_nobody: Run, call_as_nobody: Call) -> None:
+    assert run_as_nobody(["id", "-u"]).stdout == "65534\n"
     assert call_as_nobody(os.getuid) == NOBODY
     with pytest.raises(PermissionError):
         call_as_nobody(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP))

@@ -17,7 +17,6 @@ import pytest
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import btf, netns, rds, rds_info
 
-from .conftest import Run
 from .expected import Expected
 from .rds_layouts import C_FORMATS, LAYOUTS, address_of, c_line, c_line_of_row
 from .rds_traffic import (
@@ -36,7 +35,7 @@ from .rds_traffic import (
     rows_of,
     traffic_between_namespaces,
 )
-from .tool import ARGV, tool
+from .tool import ARGV, as_nobody, injected, tool
 
 
 @pytest.fixture(scope="module")
@@ -244,31 +243,28 @@ def test_save_and_load_show_the_same(
     record_property("capture", path.read_text())
 
 
-def test_nobody_sees_only_its_own_namespace(traffic: Traffic, as_nobody: Run) -> None:
-    done = as_nobody([*ARGV, "rds-info", "--all-netns", "-o", "json"])
-    answer = json.loads(done.stdout)
+def test_nobody_sees_only_its_own_namespace(traffic: Traffic) -> None:
+    done = as_nobody("rds-info", "--all-netns", "-o", "json")
+    answer = done.json
     assert {row["netns"]["inode"] for row in answer["results"] if row["netns"]} <= {netns.current().inode}
     assert any("processes of other users" in error["subject"] for error in answer["errors"]), answer["errors"]
     assert any(error["errno"] == "EPERM" for error in answer["errors"])
-    assert done.returncode == 3
-    refused = as_nobody([*ARGV, "rds-info", "--netns", A])
-    assert refused.returncode == 3
-    assert refused.stderr.startswith(f"kprobe-tool: rds-info: netns '{A}': Operation not permitted")
-    assert len(refused.stderr.splitlines()) == 1
+    assert done.code == 3
+    refused = as_nobody("rds-info", "--netns", A)
+    assert refused.code == 3
+    assert refused.err.startswith(f"kprobe-tool: rds-info: netns '{A}': Operation not permitted")
+    assert len(refused.err.splitlines()) == 1
 
 
-def test_rows_are_nobodys_where_a_leak_cannot_be_excluded(
-    traffic: Traffic, expected: Expected, as_nobody: Run
-) -> None:
+def test_rows_are_nobodys_where_a_leak_cannot_be_excluded(traffic: Traffic, expected: Expected) -> None:
     """Where no second namespace may be made nobody knows whether the kernel leaks: no row is taken for ours."""
     limit = Path("/proc/sys/user/max_user_namespaces")
     before = limit.read_text()
     limit.write_text("0")
     try:
-        done = as_nobody([*ARGV, "rds-info", "-o", "json"])
+        answer = as_nobody("rds-info", "-o", "json").json
     finally:
         limit.write_text(before)
-    answer = json.loads(done.stdout)
     assert answer["leaking"] is None
     assert ["could not be found out" in warning for warning in answer["warnings"]] == [True]
     assert {str(row["netns"]) for row in answer["results"]} <= {"None"}
@@ -334,11 +330,10 @@ def test_a_kernel_that_answers_nonsense_is_one_line(
     traffic: Traffic, inject: str, words: list[str], code: int
 ) -> None:
     """No kernel does this by itself, so strace does it to a real process on a real kernel."""
-    argv = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=socket,getsockopt", "-e", f"inject={inject}"]
-    done = subprocess.run([*argv, *ARGV, "rds-info", "-k"], check=False, capture_output=True, text=True)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    lines = done.stderr.splitlines()
+    answer = injected(inject, "rds-info", "-k")
+    assert answer.code == code, answer.err
+    assert "Traceback" not in answer.err
+    lines = answer.err.splitlines()
     assert all(line.startswith("kprobe-tool: rds-info: ") for line in lines)
     # A kernel that answers nonsense cannot be asked whether it leaks either, and a warning says so.
     assert any(all(word in line for word in words) for line in lines), lines

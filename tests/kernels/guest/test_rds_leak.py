@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """RDS across namespaces, on kernels whose changelogs say what they show."""
 
-import json
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -18,9 +16,8 @@ from kprobe_tool.native import netns, rds_info
 from kprobe_tool.probes.rds import experiment
 from kprobe_tool.probes.rds.children import connections_hold_namespace, tune_can_fail
 
-from .conftest import Run
 from .expected import Expected
-from .tool import ARGV, tool
+from .tool import as_nobody, start, tool
 
 PER_NAMESPACE = {name for name in rds_info.OPTIONS if name != "RDS_INFO_COUNTERS" and "IB_" not in name}
 OF_RDS_TCP = {name for name in PER_NAMESPACE if "SEND" in name or "RETRANS" in name or "TCP" in name}
@@ -68,11 +65,11 @@ def test_root_finds_what_the_release_leaks(expected: Expected) -> None:
     assert answer.code == (1 if any(found[name] for name in found if name != "rds-bind-netns") else 0)
 
 
-def test_nobody_finds_what_the_release_leaks(expected: Expected, as_nobody: Run) -> None:
-    done = as_nobody([*ARGV, "rds-info", "--leak-check", "-o", "json"])
-    assert not done.stderr, done.stderr
-    assert outcomes(json.loads(done.stdout)) == expected_outcomes(expected), done.stdout
-    assert done.returncode == (1 if expected.affected("rds-info-netns-leak") else 0)
+def test_nobody_finds_what_the_release_leaks(expected: Expected) -> None:
+    answer = as_nobody("rds-info", "--leak-check", "-o", "json")
+    assert not answer.err
+    assert outcomes(answer.json) == expected_outcomes(expected), answer.out
+    assert answer.code == (1 if expected.affected("rds-info-netns-leak") else 0)
 
 
 def test_audit_and_leak_check_agree(kernel: Kernel) -> None:
@@ -173,37 +170,38 @@ def before() -> dict[str, object]:
 
 
 def test_nothing_is_left(before: dict[str, object]) -> None:
-    subprocess.run([*ARGV, "rds-info", "--leak-check"], check=False, capture_output=True)
+    process = start("rds-info", "--leak-check")
+    process.join()
     assert wait_until_settled(before) == before
 
 
 def test_nothing_is_left_after_a_kill(before: dict[str, object]) -> None:
     """Killed when everything is there: the last thing it does is wait for the message that must not come."""
     spaces = namespaces()
-    process = subprocess.Popen([*ARGV, "rds-info", "--leak-check"], stdout=subprocess.DEVNULL)
+    process = start("rds-info", "--leak-check")
     end = time.monotonic() + 60
-    while len(namespaces() - spaces) < 2 and process.poll() is None and time.monotonic() < end:
+    while len(namespaces() - spaces) < 2 and process.is_alive() and time.monotonic() < end:
         time.sleep(0.01)
-    assert process.poll() is None, "it ended before it could be killed"
+    assert process.is_alive(), "it ended before it could be killed"
     time.sleep(0.5)
-    assert process.poll() is None, "it ended before it could be killed"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.is_alive(), "it ended before it could be killed"
+    process.kill()
+    process.join()
     assert wait_until_settled(before) == before
 
 
-def test_without_user_namespaces_only_root_has_verdicts(expected: Expected, as_nobody: Run) -> None:
+def test_without_user_namespaces_only_root_has_verdicts(expected: Expected) -> None:
     limit = Path("/proc/sys/user/max_user_namespaces")
     before = limit.read_text()
     limit.write_text("0")
     try:
-        done = as_nobody([*ARGV, "audit", "-o", "json"])
+        answer = as_nobody("audit", "--only", "rds", "-o", "json")
         # Root needs no user namespace.
         as_root = tool("rds-info", "--leak-check", "-o", "json")
     finally:
         limit.write_text(before)
-    rows = [row for row in json.loads(done.stdout)["results"] if row["system"] == "rds"]
+    rows = answer.json["results"]
     assert {row["status"] for row in rows} == {"unknown"}
     assert all("ENOSPC" in row["reason"] and "root" in row["settle"] for row in rows)
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in answer.err
     assert outcomes(as_root.json) == expected_outcomes(expected)

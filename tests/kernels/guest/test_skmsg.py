@@ -18,10 +18,9 @@ from kprobe_tool.probes.skmsg import experiment
 from kprobe_tool.probes.skmsg.cases import SocketKind
 from kprobe_tool.probes.skmsg.judge import results
 
-from .conftest import Run
 from .expected import Expected
 from .test_audit import has_ktls
-from .tool import ARGV, Answer, tool
+from .tool import Answer, as_nobody, start, tool
 
 KTLS = {"split", "push+pop", "push+pull", "pop_middle+pull", "push_middle+pull", "pull_stale"}
 TCP = (KTLS - {"split"}) | {"alloc_stale"}
@@ -145,24 +144,24 @@ def test_jit_hardening_changes_no_outcome(answer: Answer) -> None:
     }
 
 
-def test_nobody_gets_one_line(as_nobody: Run) -> None:
-    done = as_nobody([*ARGV, "skmsg", "check"])
-    assert done.returncode == 3
-    assert done.stdout == ""
-    assert done.stderr.startswith(
+def test_nobody_gets_one_line() -> None:
+    answer = as_nobody("skmsg", "check")
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err.startswith(
         "kprobe-tool: skmsg check: BPF on sockets: Operation not permitted (EPERM); needs CAP_BPF"
     )
-    assert done.stderr.count("\n") == 1
+    assert answer.err.count("\n") == 1
 
 
 def kill_with_programs() -> bool:
     """Kill the command while it has programs loaded. Returns whether it had not ended before."""
     before = bpf_ids("prog")
-    process = subprocess.Popen([*ARGV, "skmsg", "check"], stdout=subprocess.DEVNULL)
-    while not bpf_ids("prog") - before and process.poll() is None:
+    process = start("skmsg", "check")
+    while not bpf_ids("prog") - before and process.is_alive():
         time.sleep(0.01)
     process.kill()
-    return process.wait() == -signal.SIGKILL
+    process.join()
+    return process.exitcode == -signal.SIGKILL
 
 
 def test_nothing_is_left_after_a_kill(answer: Answer) -> None:

@@ -25,7 +25,7 @@ from .nvmet import CPUS
 from .test_audit import load_modules, nvme
 from .tool import Answer, as_nobody, tool
 
-ROUNDS = int(os.environ.get("KPROBE_TOOL_SOAK", "3"))
+ROUNDS = int(os.environ.get("KPROBE_TOOL_SOAK", "2"))
 SPIN, PAUSE = 0.3, 0.05
 """Seconds for which the load lets nobody else run, and for which it rests."""
 LOAD_PRIORITY, TOOL_PRIORITY = 10, 20
@@ -129,6 +129,7 @@ EXPERIMENTS: dict[
 }
 
 
+@pytest.mark.limit(PATIENCE)
 @pytest.mark.parametrize("load", LOADS)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_no_two_rounds_differ(name: str, load: str, modprobe: Modprobe) -> None:

@@ -1,20 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kprobe-tool in the guest, run in this process: starting Python is what takes time here."""
+"""kprobe-tool in the guest without starting Python, which is what takes time here: in this process, or in a fork."""
 
 import contextlib
+import ctypes
+import functools
 import io
 import json
+import multiprocessing
 import os
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
-from kprobe_tool import cli
+from kprobe_tool import __main__, cli
 
 from .conftest import NOBODY
 
 ARGV = [sys.executable, "-m", "kprobe_tool"]
 """The command line of a process of its own, for the tests that need one."""
+PR_SET_DUMPABLE = 4
 
 
 @dataclass(frozen=True)
@@ -35,15 +44,14 @@ def tool(*args: str) -> Answer:
     return Answer(code, out.getvalue(), err.getvalue())
 
 
-def as_nobody(*args: str) -> Answer:
-    """Run the tool as nobody, in a child of this process: starting Python anew takes seconds here."""
+def forked(prepare: Callable[[], None], *args: str) -> Answer:
+    """Run the tool in a child of this process, after ``prepare``, knowing nothing that this process has found out."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            os.setgroups([])
-            os.setresgid(NOBODY, NOBODY, NOBODY)
-            os.setresuid(NOBODY, NOBODY, NOBODY)
+            forget()
+            prepare()
             answer = tool(*args)
             with os.fdopen(writing, "w") as file:
                 json.dump([answer.code, answer.out, answer.err], file)
@@ -54,3 +62,59 @@ def as_nobody(*args: str) -> Answer:
         answer = Answer(*json.load(file))
     os.waitpid(pid, 0)
     return answer
+
+
+def forget() -> None:
+    """Clear the caches of the tool's modules."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("kprobe_tool."):
+            for value in vars(module).values():
+                if isinstance(value, functools._lru_cache_wrapper):
+                    value.cache_clear()
+
+
+def as_nobody(*args: str) -> Answer:
+    return forked(become_nobody, *args)
+
+
+def become_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    # Lost with the user id until the next execve(2): without it the process's files in /proc are root's.
+    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1)
+
+
+def injected(inject: str, *args: str) -> Answer:
+    """Run the tool in a child in which strace does to system calls what its -e inject=... says."""
+    return forked(functools.partial(attach_strace, inject), *args)
+
+
+def attach_strace(inject: str) -> None:
+    calls = inject.partition(":")[0]
+    argv = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={calls}", "-e", f"inject={inject}"]
+    # In the background of a shell, so that it is no child of the process that it looks at.
+    subprocess.run(["sh", "-c", '"$@" &', "sh", *argv, "-p", str(os.getpid())], check=True)
+    end = time.monotonic() + 60
+    while "\nTracerPid:\t0\n" in Path("/proc/self/status").read_text():
+        if time.monotonic() > end:
+            raise TimeoutError("strace does not attach")
+        time.sleep(0.01)
+
+
+def start(*args: str) -> BaseProcess:
+    """Start the tool in a process that can be killed; what it prints is lost."""
+    process = multiprocessing.get_context("fork").Process(target=become_tool, args=args)
+    process.start()
+    return process
+
+
+def become_tool(*args: str) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nowhere, stream)
+    sys.argv[1:] = args
+    forget()
+    # Those of the test runner would keep what is written for its report.
+    with open(1, "w", closefd=False) as sys.stdout, open(2, "w", closefd=False) as sys.stderr:
+        __main__.main()

@@ -19,6 +19,7 @@ import pytest
 from kprobe_tool.native import bcc, bpf, libbpf
 from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import libc
+from kprobe_tool.native.noise import capture_output
 from kprobe_tool.probes.live import Counters, Limits
 from kprobe_tool.probes.verifier.watching.attempts import Report
 from kprobe_tool.probes.verifier.watching.watch import LoadWatch
@@ -230,7 +231,7 @@ def load_by_bcc(count: int) -> list[SeenLoad]:
     """bcc's load_func(), which prints the log: here that is all that was printed."""
 
     def load(made: Any, kind: int) -> SeenLoad:
-        with bcc.capture_output() as output:
+        with capture_output() as output:
             with pytest.raises(Exception, match="Failed to load BPF program b'refused'"):
                 made.load_func(b"refused", kind)
             printed = output()
@@ -238,7 +239,7 @@ def load_by_bcc(count: int) -> list[SeenLoad]:
 
     def loads() -> list[SeenLoad]:
         module = bcc.load().module
-        with bcc.capture_output(), bcc.kernel_source(bcc.SOURCES):
+        with capture_output(), bcc.kernel_source(bcc.SOURCES):
             made = module.BPF(text=BCC_SOURCE, cflags=BCC_FLAGS)
         return [load(made, module.BPF.SOCKET_FILTER) for _ in range(count)]
 

@@ -18,7 +18,7 @@ import re
 import struct
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +27,8 @@ from kprobe_tool.errors import Error
 from kprobe_tool.native import bpf, host, memory
 from kprobe_tool.native.bpf import LoadAnswer, grow_log_until_whole
 from kprobe_tool.native.closing import Closing
-from kprobe_tool.native.libc import announce, libc, text
+from kprobe_tool.native.libc import announce, text
+from kprobe_tool.native.noise import capture_output
 from kprobe_tool.native.ringbuf import RingBuffer
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ HINT = "install python3-bpfcc (Debian, Ubuntu) or python3-bcc (Fedora, openSUSE)
 
 SOURCES = Path(__file__).parents[1] / "bpf"
 """The BPF C sources, and below include/ what stands in for kernel headers."""
-
-NOISE_MAX = 1 << 20
 
 LIBRARY_SPACE = 512 << 20
 """Bytes of address space that are enough for libbcc with the libraries of LLVM (230 MiB with LLVM 14)."""
@@ -112,37 +111,6 @@ def load_error(subject: str, error: Exception) -> Error:
     return Error(subject, str(error), hint=HINT)
 
 
-def noise_file() -> int:
-    """Memory for :func:`capture_output` that outlives a child process in which LLVM gives up."""
-    return os.memfd_create("kprobe-tool-bcc")
-
-
-def read_noise(memory: int) -> str:
-    return text(os.pread(memory, NOISE_MAX, 0))
-
-
-@contextmanager
-def capture_output(into: int | None = None) -> Iterator[Callable[[], str]]:
-    """Catch what libbcc and LLVM write to file descriptors 1 and 2; yield a function that gives it as text.
-
-    ``into`` keeps it.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    memory = noise_file() if into is None else os.dup(into)
-    kept = [(fd, os.dup(fd)) for fd in (1, 2)]
-    for fd, _ in kept:
-        os.dup2(memory, fd)
-    try:
-        yield lambda: read_noise(memory)
-    finally:
-        libc.fflush(None)
-        for fd, copy in kept:
-            os.dup2(copy, fd)
-            os.close(copy)
-        os.close(memory)
-
-
 def require_privileges(subject: str) -> None:
     """Raises Error where BPF will be refused for sure, before bcc is imported for nothing."""
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
@@ -172,11 +140,11 @@ class Object(Closing):
     """One compiled BPF C source, its maps and the programs loaded from it.
 
     ``name`` is a file in bpf/. ``defines`` become macros; with NAME_OFFSET and NAME_SIZE of the kernel's fields from
-    ``btf.fields()`` the READ macro of kprobe_tool.h reads them. Nothing is pinned and everything hangs on file
+    ``field_macros()`` the READ macro of kprobe_tool.h reads them. Nothing is pinned and everything hangs on file
     descriptors of this process, so it goes with the ``with`` block, and with the process however that ends.
 
     LLVM ends the process where it cannot go on (a stack above 512 bytes, no memory): what anybody may have written is
-    compiled in a child, and ``noise`` is the :func:`noise_file` that tells why.
+    compiled in a child, and ``noise`` is the :func:`~.noise.noise_file` that tells why.
 
     Raises Error: no bcc, no privilege, what does not compile, maps that cannot be made.
     """

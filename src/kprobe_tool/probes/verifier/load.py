@@ -21,6 +21,7 @@ from kprobe_tool.errors import Error, FileError, errno_name
 from kprobe_tool.names import did_you_mean
 from kprobe_tool.native import bcc, bounded, bpf, elf
 from kprobe_tool.native.libc import text
+from kprobe_tool.native.noise import noise_file, read_noise
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.explaining.rewritten import restore_lines
@@ -199,11 +200,11 @@ def load_source(path: str, wanted: Sequence[str], prog_type: int | None, level: 
             f"line {line}: a pinned table, which bcc would take from others or make on this host",
             hint="nothing is pinned here: declare it as BPF_TABLE, without a path",
         )
-    noise = bcc.noise_file()
+    noise = noise_file()
     try:
         function = partial(compile_and_load, wanted=wanted, prog_type=prog_type, level=level, noise=noise)
         ((_, answer),) = bounded.run_each([path], function, COMPILE_SECONDS)
-        output = bcc.read_noise(noise)
+        output = read_noise(noise)
     finally:
         os.close(noise)
     if isinstance(answer, OSError):

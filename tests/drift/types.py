@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import btf, elf, nvme, rds_info, sk_msg
+from kprobe_tool.native.field_macros import field_macros
 from kprobe_tool.probes.skmsg import watch as skmsg_watch
 from kprobe_tool.probes.verifier.watching import watch as verifier_watch
 from tests.host.test_layouts import BITFIELDS, STRUCTS
@@ -125,7 +126,7 @@ def missing_fields() -> Iterator[str]:
     ):
         for name, paths in fields.items():
             try:
-                btf.fields({name: paths}, btf.vmlinux())
+                field_macros({name: paths}, btf.vmlinux())
             except Error as error:
                 yield f"{what}: {error}"
 

@@ -16,6 +16,7 @@ import pytest
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, bpf, btf, host, kprobe, ringbuf
+from kprobe_tool.native.field_macros import field_macros
 
 from ..nobody import command_as_nobody
 from ..skips import skip
@@ -72,7 +73,7 @@ def require_bpf() -> None:
 
 @pytest.fixture
 def defines() -> dict[str, int]:
-    return btf.fields(FIELDS, btf.vmlinux()) | {"PID": os.getpid()}
+    return field_macros(FIELDS, btf.vmlinux()) | {"PID": os.getpid()}
 
 
 @pytest.fixture
@@ -156,7 +157,7 @@ def test_a_missing_tracepoint_is_an_error(counting: bcc.Object) -> None:
 
 def test_a_field_that_no_kernel_has_is_an_error() -> None:
     with pytest.raises(Error, match=r"no task_struct\.a or task_struct\.b\.c in this kernel"):
-        btf.fields({"X": ("task_struct.a", "task_struct.b.c")}, btf.vmlinux())
+        field_macros({"X": ("task_struct.a", "task_struct.b.c")}, btf.vmlinux())
 
 
 def test_kprobes_are_there_or_said_not_to_be(counting: bcc.Object) -> None:

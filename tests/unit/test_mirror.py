@@ -60,7 +60,13 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "native/xattr.py",
     ),
     # What only a kernel can answer: of this host, where it lets one ask, or of the lab.
-    "host/test_bcc.py": ("native/kprobe.py", "native/ringbuf.py", "native/tmpfs.py"),
+    "host/test_bcc.py": (
+        "native/field_macros.py",
+        "native/kprobe.py",
+        "native/noise.py",
+        "native/ringbuf.py",
+        "native/tmpfs.py",
+    ),
     "host/test_namespaces.py": ("native/netns.py", "native/sched.py", "probes/namespaces.py"),
     "host/test_verifier_load.py": ("native/bpf_object.py", "native/libbpf.py", "native/memory.py"),
     "host/test_verifier_watch.py": ("native/cgroup.py", "native/host.py"),

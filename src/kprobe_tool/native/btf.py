@@ -9,12 +9,11 @@ outside: every offset is checked before it is followed, every chain of types has
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import cache, cached_property
 from struct import iter_unpack, unpack_from
 from typing import NamedTuple
 
-from kprobe_tool.errors import Error
 from kprobe_tool.native.libc import text
 
 DIRECTORY = "/sys/kernel/btf"
@@ -62,25 +61,14 @@ TYPE_WORDS = 3
 
 # Words after struct btf_type: (fixed, per element counted by vlen).
 TRAILERS: dict[int, tuple[int, int]] = {
+    **dict.fromkeys(ALIASES | {BTF_KIND_PTR, BTF_KIND_FWD, BTF_KIND_FUNC, BTF_KIND_FLOAT}, (0, 0)),
+    **dict.fromkeys(AGGREGATES | {BTF_KIND_DATASEC, BTF_KIND_ENUM64}, (0, 3)),
     BTF_KIND_INT: (1, 0),
-    BTF_KIND_PTR: (0, 0),
     BTF_KIND_ARRAY: (3, 0),
-    BTF_KIND_STRUCT: (0, 3),
-    BTF_KIND_UNION: (0, 3),
     BTF_KIND_ENUM: (0, 2),
-    BTF_KIND_FWD: (0, 0),
-    BTF_KIND_TYPEDEF: (0, 0),
-    BTF_KIND_VOLATILE: (0, 0),
-    BTF_KIND_CONST: (0, 0),
-    BTF_KIND_RESTRICT: (0, 0),
-    BTF_KIND_FUNC: (0, 0),
     BTF_KIND_FUNC_PROTO: (0, 2),
     BTF_KIND_VAR: (1, 0),
-    BTF_KIND_DATASEC: (0, 3),
-    BTF_KIND_FLOAT: (0, 0),
     BTF_KIND_DECL_TAG: (1, 0),
-    BTF_KIND_TYPE_TAG: (0, 0),
-    BTF_KIND_ENUM64: (0, 3),
 }
 
 WALK = 1024
@@ -409,18 +397,3 @@ def vmlinux() -> Btf:
 def module(name: str) -> Btf:
     """The types of a loaded module, the kernel's below them. Raises OSError, ValueError."""
     return Btf(read(name), vmlinux())
-
-
-def fields(wanted: Mapping[str, Sequence[str]], btf: Btf) -> dict[str, int]:
-    """Macros for the READ of bpf/include/kprobe_tool.h: NAME_OFFSET and NAME_SIZE of each field in bytes.
-
-    ``wanted`` says under which paths (``sk_msg.sg.copy``) a field is to be found, the names that it had in other
-    kernels included. Raises Error where none of them is in this kernel.
-    """
-    macros = {}
-    for name, paths in wanted.items():
-        found = next((place for path in paths if (place := btf.place_of(path)) is not None), None)
-        if found is None or found[1] is None:
-            raise Error("BTF", f"no {' or '.join(paths)} in this kernel", hint="it may be newer than this tool")
-        macros[f"{name}_OFFSET"], macros[f"{name}_SIZE"] = found[0], found[1]
-    return macros

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from kprobe_tool.errors import Error
 from kprobe_tool.native import btf
+from kprobe_tool.native.field_macros import field_macros
 
 FIELDS = {
     "SK_MSG_DATA": ("sk_msg.data",),
@@ -34,7 +35,7 @@ FIELDS = {
     "INODE_I_SB": ("inode.i_sb",),
     "SUPER_BLOCK_S_DEV": ("super_block.s_dev",),
 }
-"""For native.btf.fields(): what sg_list_read() reads."""
+"""For field_macros(): what sg_list_read() reads."""
 
 MINORBITS = 20
 """The kernel's own dev_t (linux/kdev_t.h), which is not that of user space."""
@@ -114,7 +115,7 @@ class Scatterlist(NamedTuple):
 def fields() -> dict[str, int]:
     """The macros of a program that includes sk_msg.h. Raises Error where the kernel has no BTF that says so."""
     try:
-        return btf.fields(FIELDS, btf.vmlinux())
+        return field_macros(FIELDS, btf.vmlinux())
     except FileNotFoundError as error:
         raise Error("BTF", "this kernel has none", hint="a kernel with CONFIG_DEBUG_INFO_BTF=y") from error
     except (OSError, ValueError) as error:

@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from kprobe_tool.errors import Error
 from kprobe_tool.native import bcc, bpf, btf, kprobe, sk_msg
 from kprobe_tool.native.closing import Closing
+from kprobe_tool.native.field_macros import field_macros
 from kprobe_tool.native.host import PROC_PID_INIT_INO
 from kprobe_tool.native.libc import text
 from kprobe_tool.native.programs import skmsg_watch
@@ -141,7 +142,7 @@ def fields() -> dict[str, int]:
     wanted = dict(FIELDS)
     if kernel.place_of(V6_FIELDS["SOCK_V6_DADDR"][0]):
         wanted |= V6_FIELDS
-    return macros | btf.fields(wanted, kernel)
+    return macros | field_macros(wanted, kernel)
 
 
 class TargetProcess(Closing):

@@ -17,6 +17,7 @@ from functools import lru_cache
 from kprobe_tool.errors import Error, errno_name
 from kprobe_tool.native import bcc, bpf, btf, cgroup, host, kprobe, procfs
 from kprobe_tool.native.closing import Closing
+from kprobe_tool.native.field_macros import field_macros
 from kprobe_tool.native.programs import verifier_watch
 from kprobe_tool.native.sched import TASK_COMM_LEN
 from kprobe_tool.probes.live import COUNTERS, Counters, Feed, Limits
@@ -214,7 +215,7 @@ class LoadWatch(Closing):
         self.names = Names(types)
         self.groups = ControlGroups()
         defines = {
-            **btf.fields(FIELDS, types),
+            **field_macros(FIELDS, types),
             "PIDNS_INO": os.stat("/proc/self/ns/pid").st_ino,
             "OWN_PID": os.getpid(),
             "MAX_LOG": max_log,
@@ -225,7 +226,7 @@ class LoadWatch(Closing):
         if reload:
             defines["RELOAD"] = 1
         with suppress(Error):
-            defines |= btf.fields(SECCOMP_FIELDS, types)
+            defines |= field_macros(SECCOMP_FIELDS, types)
         self._program = bcc.Object("verifier_watch.c", defines)
 
     def start(self, filters: LoadFilter) -> None:

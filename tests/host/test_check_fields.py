@@ -210,9 +210,9 @@ LATE = """
 import os
 import sys
 from kprobe_tool import cli
-from tests.host.supervise import install, rule
+from tests.host.supervise import install, parse_rule
 rules, args = sys.argv[1].split(), sys.argv[2:]
-install([rule(text) for text in rules], 0)
+install([parse_rule(text) for text in rules], 0)
 code = cli.run(args)
 sys.stdout.flush()
 # Python's own end needs some of these calls.

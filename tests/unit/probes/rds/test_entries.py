@@ -12,7 +12,7 @@ from kprobe_tool.native import rds_info
 from kprobe_tool.native.netns import Netns
 from kprobe_tool.native.procfs import Process
 from kprobe_tool.native.rds import InfoAnswer
-from kprobe_tool.native.rds_info import Connection, RdsSocket
+from kprobe_tool.native.rds_info import Connection, QueuedMessage, RdsSocket
 from kprobe_tool.native.records import be16
 from kprobe_tool.probes.rds import savefile
 from kprobe_tool.probes.rds.ask import Capture, Reading
@@ -214,6 +214,23 @@ def test_a_field_that_is_not_known_comes_before_others() -> None:
     unknown = Connection(1, 1, "10.0.0.1", "10.0.0.2", "tcp", 5)
     found = [InfoEntry("connections", BLUE, record) for record in (unknown._replace(tos=0), unknown)]
     assert [entry.record for entry in sorted(found, key=sort_key)] == [unknown, unknown._replace(tos=0)]
+
+
+def test_messages_are_in_the_order_of_their_ports_and_then_of_their_numbers() -> None:
+    """A port that is 0 is one as well."""
+    wanted = [(0, 9, 9), (1, 1, 9), (2, 0, 9), (2, 1, 8), (2, 2, 1), (2, 2, 7)]
+    messages = [
+        QueuedMessage(seq, 0, "10.0.0.1", "10.0.0.2", lport, fport, 0) for lport, fport, seq in reversed(wanted)
+    ]
+    found = sorted((InfoEntry("send", BLUE, message) for message in messages), key=sort_key)
+    records = [entry.record for entry in found]
+    assert [(each.lport, each.fport, each.seq) for each in records if isinstance(each, QueuedMessage)] == wanted
+
+
+def test_two_with_a_field_that_is_not_known_are_told_apart_by_the_others() -> None:
+    first, second = (Connection(number, 1, "10.0.0.1", "10.0.0.2", "tcp", 5) for number in (1, 2))
+    found = [InfoEntry("connections", BLUE, record) for record in (second, first)]
+    assert [entry.record for entry in sorted(found, key=sort_key)] == [first, second]
 
 
 def test_entries_that_are_not_wanted_are_left_out() -> None:

@@ -107,6 +107,19 @@ def test_tos_comes_from_the_older_option(
     assert [record._asdict()["tos"] for record in with_tos(newer, older)] == tos
 
 
+def test_a_connection_of_both_options_has_the_older_one_s_tos() -> None:
+    asked = LISTS["connections"]
+    assert asked.v6 is not None
+    older = bytes(rds_info.rds_info_connection(laddr=HERE, faddr=THERE, transport=b"tcp", tos=3))
+    address = b"\0" * 10 + b"\xff" * 2 + bytes([127, 0, 0])
+    newer = bytes(16) + address + b"\1" + address + b"\2" + b"tcp".ljust(16, b"\0") + b"\0"
+    answers = {
+        option.name: InfoAnswer(option, len(raw), raw) for option, raw in ((asked.v4, older), (asked.v6, newer))
+    }
+    (record,) = records(asked, answers)
+    assert (record._asdict()["faddr"], record._asdict()["tos"]) == ("127.0.0.2", 3)
+
+
 def test_other_records_pass_unchanged() -> None:
     sock = RdsSocket(1, "::", "::", 0, 0, 1, 7)
     assert list(with_tos([sock], [])) == [sock]

@@ -114,6 +114,8 @@ def entries(text: str) -> tuple[LogEntry, ...]:
     # Nearly all lines are these.
     if first.isdigit():
         return numbered_line(text)
+    if text.startswith("mark_precise: "):
+        return (LogEntry(EntryKind.NOISE, text),)
     if not text or text.isspace() or ELLIPSIS.fullmatch(text):
         return (LogEntry(EntryKind.BLANK, text),)
     if first == ";":

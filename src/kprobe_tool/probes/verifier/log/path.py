@@ -143,6 +143,16 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
         if len(visits) >= VISITS_MAX or count >= ENTRIES_MAX:
             cut = "the path is longer than what was read of the log"
             break
+        if entry.kind is EntryKind.NOISE:
+            # Of a log of level 2 most lines are these.
+            if origin is None:
+                stopped = stopped if visits else ""
+                backtracked = entry.text.startswith("parent ")
+                validated = VALIDATING.match(entry.text)
+                if validated is not None:
+                    function = validated[1]
+                    break
+            continue
         if origin is not None:
             # Other branches, up to where the verifier left this one for later.
             if entry.kind is EntryKind.FROM and (entry.origin, entry.insn) == origin:
@@ -174,13 +184,10 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
         ):
             # What stands before this is another log.
             break
-        elif entry.kind is EntryKind.NOISE and (validated := VALIDATING.match(entry.text)) is not None:
-            function = validated[1]
-            break
         if not visits and entry.kind is not EntryKind.STATE:
             # Only those right behind the instruction: while the verifier backtracks it prints earlier ones.
             stopped = ""
-        backtracked = entry.kind is EntryKind.NOISE and entry.text.startswith("parent ")
+        backtracked = False
     if origin is not None:
         cut = f"the log does not show how instruction {origin[0]} was reached"
     visits.reverse()

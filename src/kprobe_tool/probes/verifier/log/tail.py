@@ -9,32 +9,40 @@ from kprobe_tool.probes.verifier.log.lines import LogEntry, entries
 from kprobe_tool.probes.verifier.log.noise import LINE_MAX, clean
 from kprobe_tool.probes.verifier.log.wrapping import BARE, Data, Wrapping
 
+CHUNK = 1 << 16
+"""Bytes that are taken apart into lines at a time."""
 STRETCH = 1 << 20
 """A newline is looked for this far; a longer line is taken apart."""
 WALK_MAX = 1 << 24
 """Bytes from the end beyond which nobody looks."""
 
 
-def lines(data: Data, end: int | None = None, wrapping: Wrapping = BARE) -> Iterator[str]:
-    """The cleaned lines of a log from ``end`` on backwards; of a long line its beginning."""
-    end = len(data) if end is None else end
+def lines(data: Data, wrapping: Wrapping = BARE) -> Iterator[str]:
+    """The cleaned lines of a log backwards; of a long line its beginning."""
+    end = len(data)
     limit = max(0, end - WALK_MAX)
-    if end and data[end - 1 : end] == b"\n":
+    if data[end - 1 : end] == b"\n":
         end -= 1
-    while end > limit or end == limit == 0:
-        begin = data.rfind(b"\n", max(limit, end - STRETCH), end) + 1
-        if begin == 0:
-            begin = max(limit, end - STRETCH)
-        yield clean(data[begin : min(end, begin + LINE_MAX)], wrapping)
-        if begin <= limit:
+    size = CHUNK
+    while True:
+        begin = max(limit, end - size)
+        found = data[begin:end].split(b"\n")
+        if begin > limit:
+            if len(found) == 1 and size < STRETCH:
+                size *= 2
+                continue
+            # The first has its beginning further up, if it is not a part of a line that is too long.
+            end = begin if len(found) == 1 else begin + len(found.pop(0))
+        for line in reversed(found):
+            yield clean(line[:LINE_MAX], wrapping)
+        if begin == limit:
             return
-        # Without a newline before it this is the rest of a line that was taken apart.
-        end = begin - 1 if data[begin - 1 : begin] == b"\n" else begin
+        size = CHUNK
 
 
 def backwards(data: Data, wrapping: Wrapping = BARE) -> Iterator[LogEntry]:
     """What the lines of a log are, the last one first."""
-    for line in lines(data, wrapping=wrapping):
+    for line in lines(data, wrapping):
         found = entries(line)
         if len(found) == 1:
             yield found[0]

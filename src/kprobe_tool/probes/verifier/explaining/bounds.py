@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Comparisons that were meant to bound a number and do not: where a bound was lost."""
+"""Lost bounds: comparisons that were meant to bound a number, and do not bound the one that is used."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import PathEvent
-from kprobe_tool.probes.verifier.explaining.slots import may_write, slots_given
+from kprobe_tool.probes.verifier.explaining.slots import argument_slots, may_write
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
 from kprobe_tool.probes.verifier.log.states import value
@@ -15,38 +15,42 @@ from kprobe_tool.probes.verifier.messages.row import Match
 SIGNED = frozenset({"s>", "s>=", "s<", "s<="})
 EQUAL = frozenset({"==", "!=", "&"})
 ENTRY = -1
-"""The place on the path of what the program was called with."""
+"""The origin of what the program was called with: before the first visit of the path."""
 
 Address = tuple[object, ...]
 
 
-class Number(NamedTuple):
-    """A number in a register: where it was made, where it was read from, and where it was changed since."""
+class TrackedNumber(NamedTuple):
+    """A number in a register or slot, followed along the path.
+
+    ``origin`` is the visit that made it, ``address`` the memory that it was read from, ``changes`` the visits that
+    changed it since; visits are numbered as on the path.
+    """
 
     origin: int
     address: Address | None = None
     changes: tuple[int, ...] = ()
 
 
-class Test(NamedTuple):
-    """A comparison of a number with something."""
+class Comparison(NamedTuple):
+    """A comparison at a visit of the path (its ``number``): the register, what it held, and how it was compared."""
 
     number: int
     register: str
-    tested: Number
+    tested: TrackedNumber
     half: bool
     operator: str
 
 
-def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, PathEvent]]:
+def find_lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, PathEvent]]:
     """The comparisons on the path that do not bound the number that the message is about."""
     if not found.row.lost_bound:
         return []
     # R1 holds the context. It is no number, but numbers are loaded through it.
-    holds: dict[str, Number] = {"R1": Number(ENTRY)} if path.cut is None else {}
-    tests: list[Test] = []
+    holds: dict[str, TrackedNumber] = {"R1": TrackedNumber(ENTRY)} if path.cut is None else {}
+    tests: list[Comparison] = []
     added: dict[str, str] = {}
-    used: dict[str, Number] = {}
+    used: dict[str, TrackedNumber] = {}
     for number, visit in enumerate(path.visits[:-1]):
         if visit.depth != 0:
             continue
@@ -54,7 +58,7 @@ def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, 
         if instruction.operation is Operation.BRANCH and instruction.reads in holds:
             if instruction.operator not in EQUAL:
                 tests.append(
-                    Test(
+                    Comparison(
                         number,
                         instruction.reads,
                         holds[instruction.reads],
@@ -63,51 +67,51 @@ def lost_bounds(found: Match, register: str, path: InsnPath) -> list[tuple[int, 
                     )
                 )
         elif instruction.operation is Operation.ALU and instruction.reads in holds and instruction.operator == "+=":
-            # Where a number is added to a pointer, what is said of the sum is about the number.
+            # A message about the sum of a pointer and a number is about the number.
             added[instruction.writes or ""] = instruction.reads
             used[instruction.writes or ""] = holds[instruction.reads]
-        apply(holds, number, visit, instruction, path.visits)
+        apply_instruction(holds, number, visit, instruction, path.visits)
     name = added.get(register, register)
     wanted = used.get(register) or holds.get(register)
     if wanted is None:
         return []
-    return [event for test in tests if (event := failure_of(test, name, wanted, path)) is not None][-2:]
+    return [event for test in tests if (event := lost_bound(test, name, wanted, path)) is not None][-2:]
 
 
-def apply(
-    holds: dict[str, Number], number: int, visit: PathInsn, instruction: Instruction, visits: list[PathInsn]
+def apply_instruction(
+    holds: dict[str, TrackedNumber], number: int, visit: PathInsn, instruction: Instruction, visits: list[PathInsn]
 ) -> None:
     """What registers and slots hold after an instruction."""
     operation, writes, reads = instruction.operation, instruction.writes, instruction.reads
     if operation is Operation.CALL or operation is Operation.SUBPROGRAM:
         kept = [name for name in holds if name.startswith("fp") and may_write(name, number, visits)]
-        for slot in (*kept, *slots_given(number, visits)):
-            holds[slot] = Number(number, (slot,))
+        for slot in (*kept, *argument_slots(number, visits)):
+            holds[slot] = TrackedNumber(number, (slot,))
         for name in ("R1", "R2", "R3", "R4", "R5"):
             holds.pop(name, None)
-        holds["R0"] = Number(number)
+        holds["R0"] = TrackedNumber(number)
     elif operation is Operation.SPILL and instruction.slot is not None:
-        move(holds, reads, instruction.slot)
+        move_number(holds, reads, instruction.slot)
     elif operation is Operation.FILL and writes is not None and instruction.slot is not None:
-        move(holds, instruction.slot, writes)
+        move_number(holds, instruction.slot, writes)
         if writes in holds and holds[writes].address is None:
             holds[writes] = holds[writes]._replace(address=(instruction.slot,))
     elif writes is None:
         return
     elif operation is Operation.COPY:
-        move(holds, reads, writes)
+        move_number(holds, reads, writes)
         if instruction.half and writes in holds:
             holds[writes] = holds[writes]._replace(changes=(*holds[writes].changes, number))
     elif operation is Operation.ALU and writes in holds:
         holds[writes] = holds[writes]._replace(changes=(*holds[writes].changes, number))
     elif operation is Operation.LOAD:
-        holds[writes] = Number(number, address_of(instruction, holds))
+        holds[writes] = TrackedNumber(number, address_of(instruction, holds))
     else:
         holds.pop(writes, None)
 
 
-def address_of(instruction: Instruction, holds: dict[str, Number]) -> Address | None:
-    """What a load reads, such that two loads of the same place have the same, whatever register holds its address."""
+def address_of(instruction: Instruction, holds: dict[str, TrackedNumber]) -> Address | None:
+    """What a load reads. Loads of the same memory have equal ones, whichever register holds its address."""
     text = instruction.address
     if text is None:
         return None
@@ -117,15 +121,15 @@ def address_of(instruction: Instruction, holds: dict[str, Number]) -> Address | 
     return (size, place, base.origin, base.changes) if base is not None else (text,)
 
 
-def move(holds: dict[str, Number], source: str | None, target: str) -> None:
+def move_number(holds: dict[str, TrackedNumber], source: str | None, target: str) -> None:
     if source in holds and source is not None:
         holds[target] = holds[source]
     else:
         holds.pop(target, None)
 
 
-def failure_of(test: Test, name: str, wanted: Number, path: InsnPath) -> tuple[int, PathEvent] | None:
-    """Why a comparison does not bound the number, or None where it does or is about another one."""
+def lost_bound(test: Comparison, name: str, wanted: TrackedNumber, path: InsnPath) -> tuple[int, PathEvent] | None:
+    """The event that says why a comparison does not bound the number; None where it does, or is about another."""
     tested = test.tested
     visit = path.visits[test.number]
     if tested.origin == wanted.origin:
@@ -171,7 +175,7 @@ def failure_of(test: Test, name: str, wanted: Number, path: InsnPath) -> tuple[i
     return test.number, PathEvent("lost-bound", message, visit.place())
 
 
-def lets_negatives_through(test: Test, visit: PathInsn) -> bool:
-    """Whether the number may still be negative behind a signed comparison; so where the log does not say."""
+def lets_negatives_through(test: Comparison, visit: PathInsn) -> bool:
+    """Whether the number may still be negative after a signed comparison; yes where the log does not say."""
     text = visit.after.get(test.register)
     return text is None or value(text).signed[0] < 0

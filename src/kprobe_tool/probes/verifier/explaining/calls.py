@@ -7,10 +7,14 @@ import re
 from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
-from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
-from kprobe_tool.probes.verifier.explaining.functions import INSTEAD, MAP_TYPES, MAPS_OF, RELEASE, TRACING, TYPES_OF
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
+from kprobe_tool.probes.verifier.explaining.functions import MAP_TYPES, MAPS_OF, RELEASE, TRACING, TYPES_OF, USED_WITH
 from kprobe_tool.probes.verifier.explaining.origins import origin_of, state_of
-from kprobe_tool.probes.verifier.explaining.pointers import invalid_since, null_not_checked, number_as_pointer
+from kprobe_tool.probes.verifier.explaining.pointers import (
+    explain_invalidated,
+    explain_number_as_pointer,
+    explain_unchecked_null,
+)
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import open_calls
 from kprobe_tool.probes.verifier.log.states import describe
@@ -18,7 +22,11 @@ from kprobe_tool.probes.verifier.messages.table import match
 
 
 class Expected(NamedTuple):
-    """What a function wants as an argument, by patterns of its name, of what it names as expected, of what it got."""
+    """What a function wants as an argument.
+
+    ``helper``, ``wanted`` and ``got`` are patterns: of the function's name, of the types that the message lists as
+    expected, of the type that the argument has.
+    """
 
     helper: str
     wanted: str
@@ -89,7 +97,7 @@ EXPECTED = (
         "__u64 and pass that one's address.",
     ),
 )
-WORDS = {
+TYPES_IN_WORDS = {
     "fp": "an address on the program's stack",
     "ctx": "the program's context",
     "map_ptr": "the map itself",
@@ -105,61 +113,59 @@ WORDS = {
 }
 
 
-def expected_argument(helper: str, register: str, got: str, wanted: str) -> Cause | None:
-    """What a function wants in place of what it is given, where that says what was meant."""
+def explain_expected_argument(helper: str, register: str, got: str, wanted: str) -> Cause | None:
+    """An argument of the wrong type, where both types together show what the author meant."""
     for row in EXPECTED:
         if (
             re.fullmatch(row.helper, helper)
             and re.fullmatch(row.wanted, wanted, re.DOTALL)
             and re.fullmatch(row.got, got)
         ):
-            reason = row.reason.format(register=register, got=WORDS.get(got, f"of type {got}"))
+            reason = row.reason.format(register=register, got=TYPES_IN_WORDS.get(got, f"of type {got}"))
             return Cause(
                 reason, row.suggestion, CauseClass.SOURCE, f"{register} is of type {got} where {wanted} is wanted"
             )
     return None
 
 
-def map_name(found: Found, register: str) -> str:
+def map_name(rejection: Rejection, register: str) -> str:
     """The name of the map in a register, in quotes, where the log has it."""
-    if not found.path.visits:
+    if not rejection.path.visits:
         return ""
-    state = state_of(found.path, register, len(found.path.visits) - 1)
+    state = state_of(rejection.path, register, len(rejection.path.visits) - 1)
     name = state.attributes.get("map") if state is not None else None
     return f" '{name}'" if name else ""
 
 
-def missing_map(register: str, helper: str) -> Cause:
+def explain_missing_map(register: str, helper: str) -> Cause:
     """A number where the map is wanted: the loader puts the map there."""
     return Cause(
         f"{helper} wants a map there, and {register} is a number: the loader did not put the map into the "
-        f"instruction that "
-        "refers to it, or the program got the map's address from somewhere else.",
-        "Define the map in the object as its loader wants it (libbpf: in the section .maps, as a variable of its "
-        "own and "
-        "not within a function or structure), pass its address itself, and let the loader do the relocations.",
+        "instruction that refers to it, or the program got the map's address from somewhere else.",
+        "Define the map in the object as its loader wants it (libbpf: in the section .maps, as a variable of its own "
+        "and not within a function or structure), pass its address itself, and let the loader do the relocations.",
         CauseClass.UNKNOWN,
     )
 
 
-def maps_of(helper: str) -> str | None:
+def map_types_of(helper: str) -> str | None:
     """The types of maps that a helper works on, if only on some."""
     return next((types for pattern, types in MAPS_OF if re.fullmatch(pattern, helper)), None)
 
 
-def wrong_map(found: Found) -> Cause | None:
+def explain_wrong_map(rejection: Rejection) -> Cause | None:
     """A map of a type that the helper does not work on."""
-    number, helper = int(found.match.fields["number"]), found.match.fields["func"]
+    number, helper = int(rejection.match.fields["number"]), rejection.match.fields["func"]
     type_ = MAP_TYPES[number] if number < len(MAP_TYPES) else None
     named = f"BPF_MAP_TYPE_{type_}" if type_ else f"number {number} of enum bpf_map_type"
-    wanted = maps_of(helper)
+    wanted = map_types_of(helper)
     register = "R1" if helper.startswith(("bpf_map_", "bpf_redirect_map")) else "R2"
     reason = f"{helper}() does not work on a map of type {named}" + (
         f"; it wants one of type {wanted} (BPF_MAP_TYPE_...)." if wanted else "."
     )
-    suggestion = f"Declare the map{map_name(found, register)} as one of type {wanted}." if wanted else ""
-    if type_ in INSTEAD and INSTEAD[type_].partition("(")[0] != helper:
-        suggestion += f" A map of type {type_} is used with {INSTEAD[type_]}."
+    suggestion = f"Declare the map{map_name(rejection, register)} as one of type {wanted}." if wanted else ""
+    if type_ in USED_WITH and USED_WITH[type_].partition("(")[0] != helper:
+        suggestion += f" A map of type {type_} is used with {USED_WITH[type_]}."
     return Cause(
         reason,
         suggestion.strip() or None,
@@ -168,16 +174,16 @@ def wrong_map(found: Found) -> Cause | None:
     )
 
 
-def misconfigured(found: Found) -> Cause | None:
-    """What the kernel calls a misconfiguration of its own is, at a tail call, the program's map."""
-    call = found.path.visits[-1] if found.path.visits else None
+def explain_misconfigured(rejection: Rejection) -> Cause | None:
+    """A tail call with a map that is no array of programs, which the kernel reports as a fault of its own."""
+    call = rejection.path.visits[-1] if rejection.path.visits else None
     if call is None or call.instruction.operation is not Operation.CALL:
         return None
     if not re.fullmatch(r"bpf_tail_call|12", call.instruction.name or ""):
         return None
     return Cause(
-        f"bpf_tail_call() is given a map{map_name(found, 'R2')} that is no array of programs: the message speaks of "
-        "the kernel, and what is wrong is the type of this map.",
+        f"bpf_tail_call() is given a map{map_name(rejection, 'R2')} that is no array of programs: the message "
+        "speaks of the kernel, and what is wrong is the type of this map.",
         "Declare the map with BPF_MAP_TYPE_PROG_ARRAY (key and value of 4 bytes), and put the programs into it "
         "from user space.",
         CauseClass.SOURCE,
@@ -186,9 +192,9 @@ def misconfigured(found: Found) -> Cause | None:
     )
 
 
-def not_for_type(found: Found) -> Cause | None:
-    """A helper that other programs have."""
-    helper = found.match.fields["func"]
+def explain_missing_helper(rejection: Rejection) -> Cause | None:
+    """A helper that programs of this type may not call."""
+    helper = rejection.match.fields["func"]
     types = next((types for pattern, types in TYPES_OF if re.fullmatch(pattern, helper)), None)
     if types is None:
         return None
@@ -204,10 +210,10 @@ def not_for_type(found: Found) -> Cause | None:
     )
 
 
-def too_many_frames(found: Found) -> Cause | None:
-    """A function that is called while it is already active."""
-    calls = open_calls(found.path)
-    last = found.path.visits[-1] if found.path.visits else None
+def explain_recursion(rejection: Rejection) -> Cause | None:
+    """A function that is called while it is already active: more frames of calls than the kernel allows."""
+    calls = open_calls(rejection.path)
+    last = rejection.path.visits[-1] if rejection.path.visits else None
     if last is None or last.instruction.operation is not Operation.SUBPROGRAM:
         return None
     first = next((visit for visit in calls if visit.insn == last.insn), None)
@@ -222,8 +228,8 @@ def too_many_frames(found: Found) -> Cause | None:
     )
     return Cause(
         f"This is recursion: the function with instruction {last.insn} calls {how}, until "
-        f"{found.match.fields['count']} calls are active at one time. BPF programs may not call themselves, however "
-        "few times it would be.",
+        f"{rejection.match.fields['count']} calls are active at one time. BPF programs may not call themselves, "
+        "however few times it would be.",
         "Make a loop of the recursion, with a stack of its own in an array or a map value where one is needed.",
         CauseClass.SOURCE,
         f"the call at instruction {last.insn} ({last.text}) is active more than once",
@@ -231,22 +237,22 @@ def too_many_frames(found: Found) -> Cause | None:
     )
 
 
-def not_released(found: Found) -> Cause | None:
-    """What was acquired, and what gives it back."""
-    insn = int(found.match.fields["insn"])
-    place = found.path.place_at(insn)
+def explain_unreleased(rejection: Rejection) -> Cause | None:
+    """A reference that is still held at the end: what acquired it, and what gives it back."""
+    insn = int(rejection.match.fields["insn"])
+    place = rejection.path.place_at(insn)
     call = re.match(r"\(85\) call (\w{1,128})", (place.instruction or "") if place is not None else "")
     if call is None:
         return None
     name = call[1]
     release = next((by for pattern, by in RELEASE if re.fullmatch(pattern, name)), None)
-    thrown = found.instruction is not None and found.instruction.name == "bpf_throw"
+    thrown = rejection.instruction is not None and rejection.instruction.name == "bpf_throw"
     ending = (
         "bpf_throw() ends the program and gives back nothing" if thrown else "this path ends without giving it back"
     )
     return Cause(
-        f"What {name}() acquired at instruction {insn} (reference {found.match.fields['id']}) is still held here, "
-        f"and {ending}.",
+        f"What {name}() acquired at instruction {insn} (reference {rejection.match.fields['id']}) is still held "
+        f"here, and {ending}.",
         "Give it back on every path"
         + (f" with {release}" if release else "")
         + ": the path below shows which branches lead past it, most often a return on an error or a filter after the "
@@ -256,10 +262,14 @@ def not_released(found: Found) -> Cause | None:
     )
 
 
-def memory_and_size(found: Found) -> Cause | None:
-    """What the kernel says of the memory before it sums up: which bytes are not there."""
+def explain_memory_and_size(rejection: Rejection) -> Cause | None:
+    """Memory that is smaller than the size passed with it; an earlier line says which bytes are missing."""
     inner = next(
-        (each for text in found.details if (each := match(text)) is not None and each.row.rule.startswith("stack-")),
+        (
+            each
+            for text in rejection.details
+            if (each := match(text)) is not None and each.row.rule.startswith("stack-")
+        ),
         None,
     )
     if inner is None:
@@ -278,19 +288,19 @@ def memory_and_size(found: Found) -> Cause | None:
     )
 
 
-def percpu_kptr(found: Found) -> Cause | None:
-    """A per-CPU pointer where one to a single object is wanted, or the other way round."""
-    fields = found.match.fields
+def explain_percpu_kptr(rejection: Rejection) -> Cause | None:
+    """A per-CPU pointer where a pointer to a single object is wanted, or the other way round."""
+    fields = rejection.match.fields
     register, got, wanted = fields["arg"], fields["type"], fields["list"]
-    return expected_argument("", register, got, wanted) if "percpu" in f"{got}{wanted}" else None
+    return explain_expected_argument("", register, got, wanted) if "percpu" in f"{got}{wanted}" else None
 
 
-def untyped_argument(found: Found) -> Cause | None:
+def explain_untyped_argument(rejection: Rejection) -> Cause | None:
     """An argument of a global function that is a pointer to nothing in particular."""
-    if found.match.fields.get("text", "").split() != ["UNKNOWN"]:
+    if rejection.match.fields.get("text", "").split() != ["UNKNOWN"]:
         return None
     return Cause(
-        f"{found.match.fields['arg']} of a global function is a void *, of which nobody knows how many bytes it "
+        f"{rejection.match.fields['arg']} of a global function is a void *, of which nobody knows how many bytes it "
         "leads to. A global function is checked alone, so its declaration has to tell.",
         "Declare the argument with its type: the context as what the program takes (struct __sk_buff *, struct "
         "xdp_md *), memory as a pointer to its structure; or make the function static.",
@@ -299,22 +309,23 @@ def untyped_argument(found: Found) -> Cause | None:
     )
 
 
-def context_wanted(found: Found) -> Cause | None:
-    """A function that takes the context, and gets what was left in the register."""
-    register = found.register
-    if register is None or not found.path.visits:
+def explain_missing_context(rejection: Rejection) -> Cause | None:
+    """A function that takes the context, and is given whatever was left in the register."""
+    register = rejection.register
+    if register is None or not rejection.path.visits:
         return None
-    end = len(found.path.visits) - 1
-    state = state_of(found.path, register, end)
+    end = len(rejection.path.visits) - 1
+    state = state_of(rejection.path, register, end)
     if state is None or state.type == "ctx":
         return None
-    origin = origin_of(found.path, register, end)
-    text = found.path.visits[end].before.get(register) or next(
-        (each for visit in reversed(found.path.visits[:-1]) if (each := visit.after.get(register)) is not None), ""
+    origin = origin_of(rejection.path, register, end)
+    text = rejection.path.visits[end].before.get(register) or next(
+        (each for visit in reversed(rejection.path.visits[:-1]) if (each := visit.after.get(register)) is not None),
+        "",
     )
-    set_by = f" (set by instruction {found.path.visits[origin.number].insn})" if origin.number is not None else ""
+    set_by = f" (set by instruction {rejection.path.visits[origin.number].insn})" if origin.number is not None else ""
     return Cause(
-        f"{found.match.reason()} {register} is {describe(text)}{set_by}.",
+        f"{rejection.match.reason()} {register} is {describe(text)}{set_by}.",
         "Pass the context on unchanged. Where the source does, the compiler has left the argument out because the "
         'function does not use it: make use of it there (asm volatile("" :: "r"(ctx));), or take it out of the '
         "function's arguments.",
@@ -322,23 +333,23 @@ def context_wanted(found: Found) -> Cause | None:
     )
 
 
-def argument_type(found: Found) -> Cause | None:
-    fields, register = found.match.fields, found.register
+def explain_argument_type(rejection: Rejection) -> Cause | None:
+    fields, register = rejection.match.fields, rejection.register
     expected, got = fields["list"], fields["type"]
-    helper = (found.instruction.name if found.instruction else None) or "the function"
+    helper = (rejection.instruction.name if rejection.instruction else None) or "the function"
     if helper.isdigit():
         helper = f"helper #{helper}"
-    elif found.instruction is not None and found.instruction.name:
+    elif rejection.instruction is not None and rejection.instruction.name:
         helper += "()"
     if register is None:
         return None
     if got in {"inv", "scalar", "imm", "unknown_value"}:
-        lost = invalid_since(found, register)
+        lost = explain_invalidated(rejection, register)
         if lost is not None:
             return lost
         if expected == "map_ptr":
-            return missing_map(register, helper)
-        cause = number_as_pointer(register, found.path, f"{helper} wants a pointer there ({expected})")
+            return explain_missing_map(register, helper)
+        cause = explain_number_as_pointer(register, rejection.path, f"{helper} wants a pointer there ({expected})")
         if cause is not None and "map_" in helper and register == "R2" and "constant 0" in cause.reason:
             return Cause(
                 cause.reason,
@@ -349,7 +360,7 @@ def argument_type(found: Found) -> Cause | None:
             )
         return cause
     if "or_null" in got:
-        cause = null_not_checked(register, found.path)
+        cause = explain_unchecked_null(register, rejection.path)
         reason = f"{register} may be NULL ({got}), and {helper} does not take NULL."
         return Cause(
             f"{reason} {cause.reason}".rstrip() if cause else reason,
@@ -357,7 +368,9 @@ def argument_type(found: Found) -> Cause | None:
             cause.cause_class if cause else CauseClass.UNKNOWN,
             cause.evidence if cause else None,
         )
-    named = expected_argument((found.instruction.name if found.instruction else None) or "", register, got, expected)
+    named = explain_expected_argument(
+        (rejection.instruction.name if rejection.instruction else None) or "", register, got, expected
+    )
     if named is not None:
         return named
     if got == "fp" and "ptr_" in expected:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What led to a rejection, from the states and branches of the path.
 
-A register is followed back through copies, arithmetic, and saving and loading on the stack, to the
-instruction that made its value. What was compared on the way and did not help is told as a lost bound.
+A register is followed back through copies, arithmetic, and spills to the stack, to the instruction that made its
+value. A comparison on the way that did not bound it becomes an event of its own, a lost bound.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import PathEvent
-from kprobe_tool.probes.verifier.explaining.bounds import lost_bounds
+from kprobe_tool.probes.verifier.explaining.bounds import find_lost_bounds
 from kprobe_tool.probes.verifier.explaining.slots import may_write
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
@@ -23,8 +23,8 @@ from kprobe_tool.probes.verifier.messages.row import Follow, Match
 STEPS_MAX = 64
 """Steps that are shown. Where there are more, half of these are the first ones and half the last."""
 
-LINEAGE_MAX = 256
-"""Steps that a register is followed back through: in a loop each round has some."""
+HISTORY_MAX = 256
+"""Steps that a register is followed back through, of which each round of a loop has some."""
 
 ORDINAL = re.compile(r"args?#?(\d{1,2})")
 REGISTER = re.compile(r"R(10|\d)")
@@ -50,8 +50,8 @@ CALLBACKS = {
     "bpf_user_ringbuf_drain": ("R2", "R3"),
     "bpf_find_vma": ("R3", "R4"),
 }
-"""By helper: an argument of its callback, and the argument of the helper that is passed on as this
-(set_loop_callback_state() and its like)."""
+"""helper: (register of the callback, register of the helper's own call that it comes from), as
+set_loop_callback_state() and its like have it."""
 
 MOVES_PACKETS = re.compile(
     r"bpf_(?:skb|xdp|l3|l4|msg|lwt|csum|clone|sk_skb)_?\w{0,24}"
@@ -62,7 +62,7 @@ RELEASES = re.compile(r"bpf_\w{0,48}(?:release|submit|discard|put|drop|destroy|u
 
 
 class CausalPath(NamedTuple):
-    """The events, oldest first, and what could not be told."""
+    """The events, oldest first; ``notes`` say what the log does not show."""
 
     events: tuple[PathEvent, ...] = ()
     notes: tuple[str, ...] = ()
@@ -79,13 +79,13 @@ def follow(found: Match, path: InsnPath) -> CausalPath:
         what = found.fields["what"].lower()
         kind = next((follow for word, follow in REGION_WORDS if word in what), Follow.NOTHING)
     if kind in REGIONS:
-        return regions(kind, path)
+        return follow_regions(kind, path)
     if kind is Follow.REFERENCE:
-        return reference(found, path)
+        return follow_reference(found, path)
     register = register_of(found, kind, path.visits[-1].instruction)
     if register is None:
         return CausalPath()
-    return lineage(found, register, path)
+    return follow_register(found, register, path)
 
 
 def register_of(found: Match, kind: Follow, instruction: Instruction) -> str | None:
@@ -105,11 +105,12 @@ def register_of(found: Match, kind: Follow, instruction: Instruction) -> str | N
     counted = ORDINAL.fullmatch(text)
     if counted is None or int(counted[1]) > 5:
         return None
-    # arg#0 is the first argument, which is in R1; only of helpers arg1 is. Of 'arg #1' some kernels mean R1, some R2.
+    # Messages about helpers count from arg1, which is R1; all others from arg#0, which is R1 too. 'arg #1' matches
+    # neither: kernels differ in which of the two they mean by it.
     return f"R{int(counted[1]) + ('helper' not in found.wording)}"
 
 
-def branch(visit: PathInsn, following: PathInsn) -> PathEvent | None:
+def branch_event(visit: PathInsn, following: PathInsn) -> PathEvent | None:
     """Which way a conditional jump went."""
     instruction = visit.instruction
     if instruction.operation is not Operation.BRANCH or instruction.offset == 0:
@@ -123,10 +124,10 @@ def branch(visit: PathInsn, following: PathInsn) -> PathEvent | None:
     return PathEvent("branch", message, visit.place())
 
 
-def branches(visits: list[PathInsn], first: int) -> Iterator[tuple[int, PathEvent]]:
+def branch_events(visits: list[PathInsn], first: int) -> Iterator[tuple[int, PathEvent]]:
     """The branches from a visit on, each with its number on the path."""
     for number in range(first, len(visits) - 1):
-        event = branch(visits[number], visits[number + 1])
+        event = branch_event(visits[number], visits[number + 1])
         if event is not None:
             yield number, event
 
@@ -142,14 +143,14 @@ def sort_steps(steps: list[tuple[int, PathEvent]], notes: list[str]) -> CausalPa
     return CausalPath(tuple(shown), tuple(notes))
 
 
-def reference(found: Match, path: InsnPath) -> CausalPath:
+def follow_reference(found: Match, path: InsnPath) -> CausalPath:
     """Where a reference was acquired, and the branches from there on."""
     insn, name = int(found.fields["insn"]), found.fields["id"]
     for number in range(len(path.visits) - 1, -1, -1):
         if path.visits[number].insn == insn:
             place = path.visits[number].place()
             steps = [(number, PathEvent("acquired", f"reference {name} is acquired here", place))]
-            steps += branches(path.visits, number)
+            steps += branch_events(path.visits, number)
             return sort_steps(steps, [])
     return CausalPath(
         notes=(f"the log does not show instruction {insn}, which acquired the reference: {why_incomplete(path)}",)
@@ -160,7 +161,7 @@ def why_incomplete(path: InsnPath) -> str:
     return path.cut or "it has not all instructions of the path"
 
 
-def regions(kind: Follow, path: InsnPath) -> CausalPath:
+def follow_regions(kind: Follow, path: InsnPath) -> CausalPath:
     """Where a region was entered and left, from the last time that it was entered from outside."""
     name, enters, leaves = REGIONS[kind]
     steps: list[tuple[int, PathEvent]] = []
@@ -177,7 +178,7 @@ def regions(kind: Follow, path: InsnPath) -> CausalPath:
             steps.append((number, PathEvent("context", f"{name} is left (depth {depth})", visit.place())))
     first = steps[0][0] if steps else len(path.visits)
     notes = [] if steps or path.cut is None else [f"where the region was entered is not in the log: {path.cut}"]
-    return sort_steps([*steps, *branches(path.visits, first)], notes)
+    return sort_steps([*steps, *branch_events(path.visits, first)], notes)
 
 
 class LiveRange(NamedTuple):
@@ -190,9 +191,9 @@ class LiveRange(NamedTuple):
 
 @dataclass
 class FollowedValue:
-    """What is followed: a register or a slot of the stack, in the function at this depth.
+    """What is followed: a register or a slot of the stack, in the function at this depth of calls.
 
-    ``described`` is false where nobody reads what is said about the steps, which is most of the work.
+    ``described`` is false where only the origin is wanted: the words for each step are most of the work.
     """
 
     name: str
@@ -200,8 +201,8 @@ class FollowedValue:
     described: bool = True
 
 
-def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
-    """Where a register got what it holds."""
+def follow_register(found: Match, register: str, path: InsnPath) -> CausalPath:
+    """Where a register got what it holds: the steps that made it, the branches since, bounds and pointers lost."""
     visits = path.visits
     steps: list[tuple[int, PathEvent]] = []
     notes: list[str] = []
@@ -221,15 +222,15 @@ def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
         steps.append((number, PathEvent(kind, message, visit.place())))
         if ended:
             break
-        if len(steps) >= LINEAGE_MAX:
-            notes.append(f"the register's history goes further back; {LINEAGE_MAX} steps of it were followed")
+        if len(steps) >= HISTORY_MAX:
+            notes.append(f"the register's history goes further back; {HISTORY_MAX} steps of it were followed")
             ended = True
             break
     context = not ended and target.name == "R1" and target.depth <= 0 and path.cut is None and path.function is None
     if found.row.lost_pointer and found.fields.get("type", "scalar") in {"scalar", "inv"}:
         steps += next(([lost] for span in spans if (lost := find_invalidation(span, path)) is not None), [])
-    steps += branches(visits, first)
-    steps += lost_bounds(found, register, path)
+    steps += branch_events(visits, first)
+    steps += find_lost_bounds(found, register, path)
     if context:
         notes.append("R1 is the context there, as the program was called with it")
     elif not steps and register != "R10":
@@ -243,7 +244,7 @@ def lineage(found: Match, register: str, path: InsnPath) -> CausalPath:
     return sort_steps(steps, notes)
 
 
-def contents(visit: PathInsn, name: str, target: FollowedValue) -> str:
+def describe_contents(visit: PathInsn, name: str, target: FollowedValue) -> str:
     """What a register holds after an instruction, in words, where the log says it."""
     text = visit.after.get(name) if target.described else None
     return "" if text is None else f": {describe(text)}"
@@ -282,7 +283,7 @@ def effect_on(
         return None
     if operation is Operation.CALL and following.depth == visit.depth:
         if target.name == "R0":
-            return f"R0 is what {instruction.name}() returned{contents(visit, 'R0', target)}", "update", True
+            return f"R0 is what {instruction.name}() returned{describe_contents(visit, 'R0', target)}", "update", True
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:
             return f"{target.name} is lost in the call of {instruction.name}()", "invalidated", True
         if may_write(target.name, number, visits):
@@ -291,7 +292,9 @@ def effect_on(
     if operation is Operation.SPILL and instruction.slot == target.name:
         if instruction.reads is None:
             return f"a constant is stored at {instruction.slot}", "spilled", True
-        message = f"{instruction.reads} is saved at {instruction.slot}{contents(visit, instruction.reads, target)}"
+        message = (
+            f"{instruction.reads} is saved at {instruction.slot}{describe_contents(visit, instruction.reads, target)}"
+        )
         target.name = instruction.reads
         return message, "spilled", False
     if instruction.writes != target.name or operation in {Operation.SUBPROGRAM, Operation.BRANCH}:
@@ -303,7 +306,7 @@ def effect_of_write(visit: PathInsn, instruction: Instruction, target: FollowedV
     """What an instruction wrote to the target."""
     name = target.name
     operation = instruction.operation
-    now = contents(visit, name, target)
+    now = describe_contents(visit, name, target)
     if operation is Operation.COPY and instruction.reads is not None:
         half = " (the lower half of it)" if instruction.half else ""
         target.name = instruction.reads
@@ -324,7 +327,7 @@ def effect_of_write(visit: PathInsn, instruction: Instruction, target: FollowedV
 
 
 def find_invalidation(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] | None:
-    """The call that took away what a register pointed to, while it was a pointer."""
+    """The call that invalidated the pointer in a register: it gave the object back, or may have moved the packet."""
     visits = path.visits
     for number in range(span.end - 1, span.begin - 1, -1):
         text = visits[number].after.get(span.name) if visits[number].depth == 0 else None
@@ -352,27 +355,30 @@ def find_invalidation(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] 
 
 
 def reference_of(pointer: Value, visit: PathInsn) -> str | None:
-    """The reference that a pointer holds. Kernels before v7.3 name it with the pointer; later ones only list all
-    references that are held, of which the pointer's id is one."""
+    """The reference that a pointer holds, or None.
+
+    Kernels before v7.3 print it with the pointer (ref_obj_id). Later ones only list all references that are held: the
+    pointer has one if its id is in that list.
+    """
     ref_obj_id = pointer.attributes.get("ref_obj_id")
     if ref_obj_id is not None:
         return ref_obj_id
     number = pointer.attributes.get("id")
-    return number if number is not None and number in references(visit) else None
+    return number if number is not None and number in held_references(visit) else None
 
 
-def references(visit: PathInsn) -> list[str]:
+def held_references(visit: PathInsn) -> list[str]:
     return visit.after.get("refs", "").split(",")
 
 
 def find_release(owned: str, first: int, end: int, visits: list[PathInsn]) -> int | None:
     """The call after which a reference is not held any more."""
-    if owned not in references(visits[first]):
+    if owned not in held_references(visits[first]):
         return find_call(RELEASES, first, end, visits)
     last = first
     for number in range(first + 1, end):
         visit = visits[number]
-        if owned in references(visit):
+        if owned in held_references(visit):
             last = number
         elif visit.state:
             end = number + 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What stands behind a message: what those who look for causes get, and what they return."""
+"""The cause behind a message: what the functions explain_... of this room get, and what they return."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from kprobe_tool.probes.verifier.messages.row import Match
 
 
 class Cause(NamedTuple):
-    """A reason and a suggestion in place of those of the table, whose fault it is, and what in the log says so.
+    """What is said in place of the texts in the table of messages, whose fault it is, and what in the log says so.
 
-    A ``suggestion`` of None leaves that of the table, as does a ``problem`` of None: it names category and problem
-    where the message names a symptom.
+    Where ``suggestion`` or ``problem`` is None, that of the table stays. ``problem`` is (category, problem), given
+    where the message itself names only a symptom.
     """
 
     reason: str
@@ -25,8 +25,11 @@ class Cause(NamedTuple):
     problem: tuple[Category, str] | None = None
 
 
-class Found(NamedTuple):
-    """What is known when a cause is looked for."""
+class Rejection(NamedTuple):
+    """A rejection whose cause is looked for: the message, the lines with it, the path, the register that it is about.
+
+    ``instruction`` and ``text`` are those at which the verifier stopped.
+    """
 
     match: Match
     message: str

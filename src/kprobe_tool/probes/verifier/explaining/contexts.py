@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
-from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
 from kprobe_tool.probes.verifier.explaining.origins import origin_of
 
 IP6 = 4
@@ -91,8 +91,8 @@ WORD = 4
 NOT_A_STRUCT = re.compile(r"func '(\S{1,128})' arg(\d{1,2}) (?:type (\w{1,32}) is not a struct|has .{1,80})")
 
 
-def context(found: Found) -> Cause | None:
-    argument = next((each for text in found.details if (each := NOT_A_STRUCT.match(text))), None)
+def explain_context_access(rejection: Rejection) -> Cause | None:
+    argument = next((each for text in rejection.details if (each := NOT_A_STRUCT.match(text))), None)
     if argument is not None:
         return Cause(
             f"Argument {int(argument[2]) + 1} of {argument[1]}() (arg{argument[2]}) is no pointer to a structure "
@@ -103,15 +103,15 @@ def context(found: Found) -> Cause | None:
             CauseClass.ENVIRONMENT,
             argument.string,
         )
-    return access_of_field(found)
+    return explain_field_access(rejection)
 
 
-def access_of_field(found: Found) -> Cause | None:
+def explain_field_access(rejection: Rejection) -> Cause | None:
     """An access to a place in the context, with the field that is there, as far as it is known."""
-    off, size = int(found.match.fields.get("off", -1)), int(found.match.fields.get("size", 0))
-    writes = found.text.startswith(("*(", "lock *("))
+    off, size = int(rejection.match.fields.get("off", -1)), int(rejection.match.fields.get("size", 0))
+    writes = rejection.text.startswith(("*(", "lock *("))
     verb = "writes" if writes else "reads"
-    known = structure_of(found, off)
+    known = structure_of(rejection, off)
     twice = size == WORD * 2 and off % WORD == 0 and (known is not None or off % size != 0)
     if off % WORD or size not in {WORD, 2 * WORD}:
         return None
@@ -163,9 +163,9 @@ def access_of_field(found: Found) -> Cause | None:
     )
 
 
-def structure_of(found: Found, off: int) -> tuple[str, str] | None:
-    """(structure, field) of an offset into the context, where the lines of source in the log tell."""
-    lines = [each.source.text for each in found.path.visits[-64:] if each.source is not None]
+def structure_of(rejection: Rejection, off: int) -> tuple[str, str] | None:
+    """(structure, field) of an offset into the context, where the lines of source in the log show the structure."""
+    lines = [each.source.text for each in rejection.path.visits[-64:] if each.source is not None]
     source = " ".join(dict.fromkeys(lines))
     here = lines[-1] if lines else ""
     for name, names in FIELDS.items():
@@ -178,19 +178,19 @@ def structure_of(found: Found, off: int) -> tuple[str, str] | None:
     return None
 
 
-def modified(found: Found) -> Cause | None:
-    """A pointer that may not be moved, to which a register with a known number was added: nobody writes that in C."""
-    register, path = found.register, found.path
-    if register is None or not path.visits or found.match.fields.get("type") != "ctx":
+def explain_modified_context(rejection: Rejection) -> Cause | None:
+    """The context with a register added to it: nobody writes that in C, so it is the compiler's doing."""
+    register, path = rejection.register, rejection.path
+    if register is None or not path.visits or rejection.match.fields.get("type") != "ctx":
         return None
     origin = origin_of(path, register, len(path.visits) - 1)
     added = [path.visits[number] for number in origin.changed if path.visits[number].instruction.reads is not None]
     if not added:
         return None
     return Cause(
-        f"{found.match.reason()} Instruction {added[0].insn} ({added[0].text}) has added a register to it: where the "
-        "source reads a field of the context in each of several branches, the compiler has made one read of them, "
-        "with an offset that depends on the branch.",
+        f"{rejection.match.reason()} Instruction {added[0].insn} ({added[0].text}) has added a register to it: "
+        "where the source reads a field of the context in each of several branches, the compiler has made one read "
+        "of them, with an offset that depends on the branch.",
         "Keep the reads apart: through volatile, with barrier_var() between the branch and the read, or read the "
         "fields before the branches. Offsets into the context must be constants of the instruction that reads.",
         CauseClass.COMPILER,

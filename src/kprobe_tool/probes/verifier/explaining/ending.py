@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The end of a log: the lines behind the program's last one, which say what it was rejected for."""
+"""The end of a log: the lines after the last one about the program, which say why it was rejected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUN_MAX = 20_000
 PROGRAM = frozenset({EntryKind.INSN, EntryKind.STATE, EntryKind.FROM, EntryKind.SAFE, EntryKind.SOURCE})
 """Lines about the program itself: no message is before the last of them."""
 ARGUMENT_TRIED = re.compile(r"R\d type=\S{1,40} expected=\S{1,40}")
-"""Printed while a function is checked as a global one. If that fails, the kernel checks it as a static one where it
+"""Printed while the kernel checks a function as a global one. If that fails, it checks it as a static one wherever it
 is called, so this is not why the program was rejected."""
 JOINED_MAX = 8
 """Lines of a log, at the most, that a loader has joined into one."""
@@ -41,7 +41,10 @@ class End(NamedTuple):
 
 
 def read_end(backwards: Iterator[LogEntry]) -> End:
-    """Messages and diagnostics, without what loaders add. The entries come from the end of the log."""
+    """The end of a log, without what loaders add, from its entries in reverse order.
+
+    What is left of the entries comes back as ``before``.
+    """
     walked = split_joined_entries(backwards)
     run: list[str] = []
     finished = settled = unsupported = left_out = False
@@ -54,7 +57,7 @@ def read_end(backwards: Iterator[LogEntry]) -> End:
             finished = settled = True
             processed = processed or (entry.text if entry.text.startswith("processed ") else None)
         elif entry.kind in PROGRAM:
-            # Joined lines are looked for at the end only.
+            # Further up nothing is joined: split_joined_entries() is left out from here on.
             return End(run[::-1], finished, chain((entry,), backwards), True, processed, left_out and bool(run))
         elif entry.kind is EntryKind.LOADER:
             if BEGIN.search(entry.text):
@@ -77,7 +80,7 @@ def read_end(backwards: Iterator[LogEntry]) -> End:
 
 
 def split_joined_entries(backwards: Iterator[LogEntry]) -> Iterator[LogEntry]:
-    """The entries, with those that a loader has joined into one line taken apart."""
+    """The entries, in reverse order; a line into which a loader has joined several becomes several entries."""
     for entry in backwards:
         joined = entry.kind in {EntryKind.TEXT, EntryKind.LOADER} or (
             entry.kind is EntryKind.NOISE and OMITTED.search(entry.text) is not None
@@ -93,7 +96,7 @@ def split_joined_entries(backwards: Iterator[LogEntry]) -> Iterator[LogEntry]:
 
 
 def split_joined_line(text: str) -> list[str]:
-    """The lines of the kernel that a loader has put into one, behind words of its own; none if there is no message.
+    """The lines of the kernel that a loader has joined into one after words of its own; none if no message is there.
 
     ``program x: load program: permission denied: 9: (79) r3 = *(u64 *)(r1 +96): R1 invalid mem access 'scalar'``
     """
@@ -107,7 +110,7 @@ def split_joined_line(text: str) -> list[str]:
             rest = rest.removesuffix(closing)
             break
     while found is not None and len(parts) < JOINED_MAX:
-        # The place is counted from the end, of which alone a part is looked at.
+        # match_end() looks at the last 1024 characters, and counts from their beginning.
         message = rest[-1024:][found[0] :]
         parts.insert(0, message)
         rest = rest[: len(rest) - len(message)].rstrip().removesuffix(":")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a load that failed without a word in the log is about: bpf_prog_load() in kernel/bpf/syscall.c."""
+"""Loads that failed with nothing in the log: what the errno can mean (bpf_prog_load() in kernel/bpf/syscall.c)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.diagnosis import Category, Diagnosis, LogOutcome, LostPart, Truncation
 
-UNSAID = {
+EMPTY_LOG = {
     "EPERM": (
         Category.PRIVILEGE,
         "Not permitted",
@@ -88,22 +88,22 @@ UNSAID = {
 """errno: (category, problem, reason, suggestion) for an empty log."""
 
 
-COUNTED = re.compile(r"Program\s{1,4}too large \((\d{1,9}) insns\), at most (\d{1,9}) insns")
+TOO_LARGE = re.compile(r"Program\s{1,4}too large \((\d{1,9}) insns\), at most (\d{1,9}) insns")
 """What libbpf makes of E2BIG (libbpf_prog_load_xattr() up to v0.8, and bcc)."""
-AFTERWARDS = {
+AFTER_VERIFIER = {
     "ENOTSUPP": "the JIT compiler refused it, and the kernel was built or told not to interpret programs "
     "(CONFIG_BPF_JIT_ALWAYS_ON) or cannot interpret this one",
     "ENOMEM": "there was no memory for the translated program; net.core.bpf_jit_limit is one of the limits",
     "EPERM": "a security module, or the lack of a capability, forbids it",
     "E2BIG": "the translated program is too large",
 }
-"""errno: what refuses a program that the verifier has accepted."""
+"""errno: what refuses a program after the verifier has accepted it."""
 
 
-def refused_afterwards(errno: str | None) -> Diagnosis:
-    """A log without a complaint, and a load that failed: bpf_prog_load() goes on after the verifier."""
+def diagnose_late_refusal(errno: str | None) -> Diagnosis:
+    """A load that failed although the verifier found nothing wrong: bpf_prog_load() has more to do after it."""
     name = "ENOTSUPP" if errno in {"ENOTSUP", "EOPNOTSUPP"} else str(errno)
-    why = AFTERWARDS.get(name)
+    why = AFTER_VERIFIER.get(name)
     return Diagnosis(
         outcome=LogOutcome.REJECTED,
         native=False,
@@ -123,9 +123,9 @@ def refused_afterwards(errno: str | None) -> Diagnosis:
     )
 
 
-def explain_counted(loader: str, diagnosis: Diagnosis) -> Diagnosis:
-    """E2BIG without a log, where the loader has counted the instructions: what it can and cannot be."""
-    found = next(reversed([*COUNTED.finditer(loader)]), None)
+def explain_too_large(loader: str, diagnosis: Diagnosis) -> Diagnosis:
+    """E2BIG without a log: the loader's own line says how many instructions there are, and rules out one meaning."""
+    found = next(reversed([*TOO_LARGE.finditer(loader)]), None)
     if found is None or diagnosis.errno != "E2BIG" or int(found[1]) > int(found[2]):
         return diagnosis
     return replace(
@@ -144,7 +144,7 @@ def explain_errno(errno: str | None) -> Diagnosis:
     """An empty log. Raises Error where not even an errno is known."""
     if errno is None:
         raise Error("log", "it is empty", hint="--errno NAME says what the load ended with")
-    category, problem, reason, suggestion = UNSAID.get(
+    category, problem, reason, suggestion = EMPTY_LOG.get(
         errno, (None, None, f"The load ended with {errno} and the kernel wrote no log.", None)
     )
     return Diagnosis(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A verifier log explained, from its tail.
+"""Explains a verifier log, from its end.
 
-The end of a log has what the program was rejected for; what led there is read backwards from it, as far as needed.
+The last lines say why the program was rejected; what led there is read backwards from them, as far as needed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ from kprobe_tool.probes.verifier.explaining.causal import CausalPath, follow
 from kprobe_tool.probes.verifier.explaining.cause import Cause
 from kprobe_tool.probes.verifier.explaining.causes import find_cause
 from kprobe_tool.probes.verifier.explaining.ending import PROGRAM, End, read_end, split_joined_line
-from kprobe_tool.probes.verifier.explaining.errnos import explain_counted, explain_errno
-from kprobe_tool.probes.verifier.explaining.gaps import HEAD_MAX, diagnose_silence, diagnose_unrecognised, truncation
+from kprobe_tool.probes.verifier.explaining.errnos import explain_errno, explain_too_large
+from kprobe_tool.probes.verifier.explaining.gaps import (
+    HEAD_MAX,
+    diagnose_silence,
+    diagnose_unrecognised,
+    find_truncation,
+)
 from kprobe_tool.probes.verifier.log import diagnostics
 from kprobe_tool.probes.verifier.log.encodings import decode
 from kprobe_tool.probes.verifier.log.lines import ELLIPSIS, REMARK, EntryKind, entries
@@ -36,7 +41,7 @@ END_MAX = 2000
 """Lines from the end in which the verifier's last words are looked for; loaders say little after them."""
 VERIFIER_LINES = PROGRAM | {EntryKind.TRAILER}
 BOUNDS = "Access outside bounds"
-"""The problem whose figures a kernel prints in a line before the message."""
+"""The problem of messages before which a kernel prints a line with the figures."""
 LEFT_OUT = "something was left out of the log before the message"
 BLOCKS_MAX = 64
 """Diagnoses that are passed on; thousands would help nobody."""
@@ -45,7 +50,7 @@ TAIL_MAX = 1 << 22
 """Bytes of a pipe that are kept."""
 SEVERAL_MAX = 1 << 20
 """Bytes from the end in which there may be more than one log."""
-BEFORE_THEM = "the logs of this file are those of its last megabyte; what stands before that was not looked at"
+OLDER_LOGS = "the logs of this file are those of its last megabyte; what stands before that was not looked at"
 LOGS_MAX = 16
 """Logs of one file that are explained."""
 LAST_WORDS = re.compile(rb"processed \d{1,9} insns \(limit [^\n]{0,200}\n?")
@@ -55,8 +60,8 @@ FIRST_WORDS = re.compile(rb"\d{1,7}: ?\([0-9a-f]{2}\) |\bR\d{1,2}[ _=]|-- BEGIN 
 def explain_bytes(log: bytes, errno: str | None = None) -> Diagnosis:
     """What a log in memory says. ``errno`` is the name of the error that the load ended with, where it is known.
 
-    A program that was accepted has outcome ACCEPTED. Raises Error for what is no log, unless an errno says that a
-    load has failed: then the text must be one.
+    A program that was accepted has outcome ACCEPTED. Raises Error for text that does not look like a log; with an
+    errno, which says that a load failed, it says what the errno alone means instead.
     """
     return explain(log, errno)
 
@@ -81,26 +86,26 @@ def read_tail(fd: int) -> bytes:
 
 
 def explain(data: Data, errno: str | None) -> Diagnosis:
-    """What a file says, in memory or mapped: its last log, and what those before it were rejected for."""
+    """What a file says, in memory or mapped: the diagnosis of its last log, with those of the logs before it."""
     data = decode(data)
     if not data[:EDGE].strip(b"\0 \t\r\n") and not data[-EDGE:].strip(b"\0 \t\r\n"):
         return explain_errno(errno)
     wrapping = learn(data)
-    found = [explain_log(part, errno, wrapping) for part in logs(data)]
+    found = [explain_log(part, errno, wrapping) for part in split_logs(data)]
     rejected = [each for each in found if each.outcome is LogOutcome.REJECTED] or found[-1:]
     last = rejected.pop()
-    # The same log may be there more than once: a loader tries again, a framework prints it twice.
+    # The same log may be there more than once: loaders try again, frameworks print it twice.
     others: dict[tuple[object, ...], Diagnosis] = {}
     for other in rejected:
         others.setdefault((other.message, other.place.insn), other)
     others.pop((last.message, last.place.insn), None)
     if not others:
         return last
-    notes = (*last.notes, BEFORE_THEM) if len(data) > SEVERAL_MAX else last.notes
+    notes = (*last.notes, OLDER_LOGS) if len(data) > SEVERAL_MAX else last.notes
     return replace(last, others=(*last.others, *others.values()), notes=notes)
 
 
-def logs(data: Data) -> list[Data]:
+def split_logs(data: Data) -> list[Data]:
     """The logs of a file, one after the other: each ends with the verifier's last words."""
     begin = max(0, len(data) - SEVERAL_MAX)
     ends = [found.end() for found in LAST_WORDS.finditer(data, begin)]
@@ -123,14 +128,14 @@ def explain_log(data: Data, errno: str | None, wrapping: Wrapping) -> Diagnosis:
     if errno != "ENOSPC" and not end.settled and not looks_like_log(end.run, beginning):
         if errno is None:
             raise Error("log", "this is no log of the BPF verifier", hint="give the text that the kernel wrote")
-        return replace(explain_counted(edges.decode("utf-8", "replace"), explain_errno(errno)), program=program)
-    diagnosis = judge(end, errno)
+        return replace(explain_too_large(edges.decode("utf-8", "replace"), explain_errno(errno)), program=program)
+    diagnosis = diagnose(end, errno)
     if diagnosis.outcome is LogOutcome.UNKNOWN and errno != "ENOSPC":
         # A summary in one line may stand before what there is of the log.
         summary = [part for text in beginning for part in split_joined_line(text)]
         if summary:
-            diagnosis = judge(read_end(reversed([each for part in summary for each in entries(part)])), errno)
-    truncated = diagnosis.truncated or truncation(size, beginning, end, diagnosis, errno)
+            diagnosis = diagnose(read_end(reversed([each for part in summary for each in entries(part)])), errno)
+    truncated = diagnosis.truncated or find_truncation(size, beginning, end, diagnosis, errno)
     return replace(diagnosis, errno=errno, program=program, truncated=truncated)
 
 
@@ -141,12 +146,12 @@ def looks_like_log(run: Sequence[str], beginning: Sequence[str]) -> bool:
     ) or any(entry.kind in VERIFIER_LINES for text in beginning for entry in entries(text))
 
 
-def judge(end: End, errno: str | None) -> Diagnosis:
-    """The diagnosis of the lines at the end, with the path that led there."""
+def diagnose(end: End, errno: str | None) -> Diagnosis:
+    """The diagnosis of the end of a log, with the path that led there."""
     parts = diagnostics.split(end.run)
     blocks = [part for part in parts if isinstance(part, diagnostics.Block)]
     if any(block.category for block in blocks):
-        return from_blocks(parts, walk(end.before))
+        return diagnose_blocks(parts, walk(end.before))
     # What is indented belongs to a block that lost its header, unless it is a message that somebody has indented.
     lines = [part for part in parts if isinstance(part, str) and part.strip()]
     texts = [line.strip() for line in lines if line[:1] != " " or match(line.strip()) is not None]
@@ -156,46 +161,43 @@ def judge(end: End, errno: str | None) -> Diagnosis:
     remarks = not causes and all(REMARK.fullmatch(text) for text, _ in matches)
     unknown = [text for text in texts if not REMARK.fullmatch(text)] if remarks else []
     if (causes or matches) and not unknown:
-        text, found = choose(causes or matches)
+        text, found = choose_message(causes or matches)
         known = {each for each, _ in matches}
         libbpf = found.group.category is Category.LOADER
         details = tuple(each for each in texts if each != text and (each in known or not (libbpf or is_prose(each))))
         figures = [each.reason() for _, each in matches if each.row.detail and each.group.problem == BOUNDS]
-        diagnosis = from_message(text, found, details, path)
+        diagnosis = diagnose_message(text, found, details, path)
         if figures and found.group.problem == BOUNDS and not found.row.detail and diagnosis.reason == found.reason():
             return replace(diagnosis, reason=f"{diagnosis.reason} {figures[-1]}")
         return diagnosis
     if blocks:
-        return rest_of_block(blocks[0])
+        return diagnose_headless_block(blocks[0])
     if not path.visits:
-        # What stands before a loader's own words is not the kernel's either.
+        # Nor is what stands before a loader's own words the kernel's.
         last = max((number for number, text in enumerate(texts) if FAILED.search(text)), default=-1)
         texts = texts[last + 1 :]
     messages = [text for text in texts if not REMARK.fullmatch(text)] or texts
-    # A log that was cut off ends anywhere, and what stands there is rather half a line than a message nobody knows.
+    # Where a log was cut off (ENOSPC), its last text is rather half a line than an unknown message.
     if messages and (path.visits or end.settled) and (end.finished or errno != "ENOSPC"):
         return diagnose_unrecognised(messages[-1], tuple(messages[:-1]), path)
     return diagnose_silence(end, path, errno)
 
 
 def is_prose(text: str) -> bool:
-    """Whether a line is somebody's words around a log: the kernel's are ASCII, and leave nothing out."""
+    """Whether a line is somebody's words around a log: it is not ASCII, or marks something left out."""
     return not text.isascii() or ELLIPSIS.fullmatch(text) is not None
 
 
-def choose(matches: Sequence[tuple[str, Match]]) -> tuple[str, Match]:
-    """The message that names the cause: one that sums up what stands before it, or else the first.
-
-    Where the first is about an access outside bounds, it is the cause itself, whatever sums it up.
-    """
+def choose_message(matches: Sequence[tuple[str, Match]]) -> tuple[str, Match]:
+    """The message that names the cause: the first about an access outside bounds, one that sums up, or the first."""
     first = matches[0]
     if first[1].group.problem == BOUNDS:
         return first
     return next((each for each in matches if each[1].row.sums_up), first)
 
 
-def from_blocks(parts: Sequence[diagnostics.Block | str], path: InsnPath) -> Diagnosis:
-    """The kernel's own diagnostics, unchanged; each with the message before it, and whose fault it is by the log."""
+def diagnose_blocks(parts: Sequence[diagnostics.Block | str], path: InsnPath) -> Diagnosis:
+    """The kernel's own diagnostics, unchanged, each with the message before it and, from that, whose fault it is."""
     found: list[Diagnosis] = []
     texts: list[str] = []
     for part in parts:
@@ -205,7 +207,7 @@ def from_blocks(parts: Sequence[diagnostics.Block | str], path: InsnPath) -> Dia
             continue
         matches = [(text, each) for text in texts if (each := match(text)) is not None]
         causes = [each for each in matches if not each[1].row.detail]
-        text, row = choose(causes) if causes else (texts[-1] if texts else None, None)
+        text, row = choose_message(causes) if causes else (texts[-1] if texts else None, None)
         details = tuple(each for each in texts if each != text)
         cause_class, evidence = CauseClass.UNKNOWN, None
         if row is not None and text is not None:
@@ -237,8 +239,8 @@ def from_blocks(parts: Sequence[diagnostics.Block | str], path: InsnPath) -> Dia
     return replace(first, details=(*first.details, *texts), others=tuple(found[1:]))
 
 
-def rest_of_block(block: diagnostics.Block) -> Diagnosis:
-    """The kernel's own diagnostics without their beginning."""
+def diagnose_headless_block(block: diagnostics.Block) -> Diagnosis:
+    """The diagnosis from a block of the kernel's own diagnostics that has lost its beginning."""
     return Diagnosis(
         outcome=LogOutcome.REJECTED,
         native=True,
@@ -255,8 +257,8 @@ def rest_of_block(block: diagnostics.Block) -> Diagnosis:
     )
 
 
-def from_message(text: str, found: Match, details: tuple[str, ...], path: InsnPath) -> Diagnosis:
-    """Our own diagnosis, from a message that the table has, and the cause behind it where the log shows one."""
+def diagnose_message(text: str, found: Match, details: tuple[str, ...], path: InsnPath) -> Diagnosis:
+    """Our own diagnosis of a message that is in the table, with the cause behind it where the log shows one."""
     causal_path = follow(found, path)
     cause = find_cause(found, text, details, path) or Cause("")
     cause_class, evidence = blame(found, cause)
@@ -281,14 +283,14 @@ def from_message(text: str, found: Match, details: tuple[str, ...], path: InsnPa
 
 
 def blame(found: Match, cause: Cause | None) -> tuple[CauseClass, str | None]:
-    """Whose fault it is and what tells so: the cause behind the message, or else the message alone."""
+    """Whose fault it is, and the evidence: from the cause behind the message, or else from the message alone."""
     if cause is not None and cause.cause_class is not CauseClass.UNKNOWN:
         return cause.cause_class, cause.evidence
     return found.group.cause_class, found.group.evidence
 
 
 def place_of(found: Match, path: InsnPath) -> Place:
-    """Where it is: the instruction that the message names, or the last one that was looked at."""
+    """The place of the rejection: the instruction that the message names, or the last one on the path."""
     at = found.fields.get("at")
     if at is None:
         return path.last_place()

@@ -64,7 +64,7 @@ MAPS_OF = (
 )
 """Helpers that work on certain maps only: check_map_func_compatibility() in kernel/bpf/verifier.c."""
 
-INSTEAD = {
+USED_WITH = {
     "PROG_ARRAY": "bpf_tail_call()",
     "PERF_EVENT_ARRAY": "bpf_perf_event_output()",
     "RINGBUF": "bpf_ringbuf_reserve() and bpf_ringbuf_output()",
@@ -79,7 +79,7 @@ INSTEAD = {
     "DEVMAP": "bpf_redirect_map()",
     "CPUMAP": "bpf_redirect_map()",
 }
-"""What works on maps that most helpers refuse."""
+"""Type of map: the helpers that work on it, where most do not."""
 
 TYPES_OF = (
     (r"bpf_xdp_\w{1,40}|bpf_redirect_map", "XDP programs"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is said of a log that does not say what was wrong: only what is known."""
+"""Logs that do not say what was wrong, or only in part: no known message, no message at all, a part cut off."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis, LogOutcome, LostPart, Truncation
 from kprobe_tool.probes.verifier.explaining.ending import End
-from kprobe_tool.probes.verifier.explaining.errnos import explain_errno, refused_afterwards
+from kprobe_tool.probes.verifier.explaining.errnos import diagnose_late_refusal, explain_errno
 from kprobe_tool.probes.verifier.log.lines import EntryKind, entries
 from kprobe_tool.probes.verifier.log.noise import BEGIN
 from kprobe_tool.probes.verifier.log.path import InsnPath
@@ -20,7 +20,7 @@ GROW = "Load with a larger log buffer: 16 MiB is enough for most (libbpf: kernel
 
 
 def diagnose_unrecognised(text: str, details: tuple[str, ...], path: InsnPath) -> Diagnosis:
-    """A message of no known wording: repeated, with its place, and nothing made up."""
+    """A message that the table does not have: it is repeated, with its place, and nothing is made up."""
     return Diagnosis(
         outcome=LogOutcome.REJECTED,
         native=False,
@@ -39,7 +39,7 @@ def diagnose_silence(end: End, path: InsnPath, errno: str | None) -> Diagnosis:
     if end.finished and errno not in {None, "ENOSPC"}:
         if end.processed is not None and NOTHING_CHECKED.match(end.processed):
             return replace(explain_errno(errno), notes=("the verifier had not looked at a single instruction",))
-        return refused_afterwards(errno)
+        return diagnose_late_refusal(errno)
     if end.finished and errno is None:
         return Diagnosis(
             outcome=LogOutcome.ACCEPTED,
@@ -67,13 +67,13 @@ def diagnose_silence(end: End, path: InsnPath, errno: str | None) -> Diagnosis:
     )
 
 
-def truncation(
+def find_truncation(
     size: int, beginning: list[str], end: End, diagnosis: Diagnosis, errno: str | None
 ) -> Truncation | None:
     """What is missing from a log that did not fit: its end on kernels before 6.4, its beginning since then.
 
-    Only what is proven: the error says so, or the log begins in the middle of the kernel's own diagnostics, or right
-    behind the loader's mark with an instruction in the middle of the program.
+    Only where that is certain: the errno says so, or the log begins in the middle of the kernel's own diagnostics, or
+    the loader's BEGIN line is followed by an instruction from the middle of the program.
     """
     if errno == "ENOSPC" and diagnosis.outcome is LogOutcome.UNKNOWN:
         return Truncation(
@@ -94,7 +94,7 @@ def truncation(
 
 
 def is_cut_at_head(beginning: list[str]) -> bool:
-    """Whether the loader's mark is followed by the middle of something: another instruction than the first."""
+    """Whether the first instruction after the loader's BEGIN line is not the program's first."""
     marked = False
     for text in beginning:
         if BEGIN.search(text):

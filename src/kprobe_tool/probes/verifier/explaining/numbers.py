@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sizes, indexes and offsets of which too little is known: which bound is missing, and where the number is from."""
+"""Sizes, indexes and offsets that have no bounds, or only one: which is missing, and where the number is from."""
 
 from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from kprobe_tool.probes.verifier.explaining.causal import follow
-from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
-from kprobe_tool.probes.verifier.explaining.origins import Origin, from_context, origin_of, state_of
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
+from kprobe_tool.probes.verifier.explaining.origins import Origin, is_from_context, origin_of, state_of
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath
 from kprobe_tool.probes.verifier.log.states import S64_MIN, U32_MAX, Value, describe_number, number, value
@@ -21,26 +21,26 @@ KEEP = (
 )
 
 
-def number_cause(found: Found) -> Cause | None:
+def explain_unbounded_number(rejection: Rejection) -> Cause | None:
     """Why a number is not bounded, or only on one side."""
-    if not found.path.visits or found.register is None:
+    if not rejection.path.visits or rejection.register is None:
         return None
-    path = found.path
-    register, end = register_with_number(found, found.register)
+    path = rejection.path
+    register, end = register_with_number(rejection, rejection.register)
     state = state_of(path, register, end)
     origin = origin_of(path, register, end)
-    if state is not None and not state.scalar and register == found.register:
-        # The pointer itself, where no addition is on the path: what is added is in its state.
+    if state is not None and not state.scalar and register == rejection.register:
+        # No addition is on the path, so the register is the pointer; its state has the range of what was added.
         register, state = f"what was added to {register}", added_part(state)
-    missing = missing_bound(register, state, found)
-    sentences = [missing, source_of(path, origin), unknown_since(path, origin)]
-    lost = [event for event in follow(found.match, path).events if event.kind == "lost-bound"]
+    missing = describe_missing_bound(register, state, rejection)
+    sentences = [missing, describe_origin(path, origin), describe_lost_range(path, origin)]
+    lost = [event for event in follow(rejection.match, path).events if event.kind == "lost-bound"]
     cause_class, evidence = CauseClass.UNKNOWN, None
-    other = None if lost else other_comparison(path, register)
+    other = None if lost else describe_other_comparison(path, register)
     if lost:
         place = lost[-1].place.insn
         sentences.append(f"The comparison at instruction {place} does not help: {lost[-1].message}.")
-        cause_class, evidence = blame(lost[-1].message, place)
+        cause_class, evidence = blame_comparison(lost[-1].message, place)
     elif other is not None:
         sentences.append(other)
     elif path.cut is None and origin.number is not None and not has_size_comparison(path, origin.number):
@@ -49,22 +49,22 @@ def number_cause(found: Found) -> Cause | None:
     reason = " ".join(part for part in sentences if part)
     low, high = state.signed if state is not None else (0, 0)
     only_lower = low < 0 and (high < VARIABLE_MAX or any("signed" in event.message for event in lost))
-    advice = lower_bound() if only_lower else both_bounds(found, path, origin)
+    advice = advise_lower_bound() if only_lower else advise_both_bounds(rejection, path, origin)
     reason = reason[:1].upper() + reason[1:]
     return Cause(reason, f"{advice}{KEEP if lost or other else ''}", cause_class, evidence) if reason else None
 
 
-def register_with_number(found: Found, register: str) -> tuple[str, int]:
-    """The register with the number, and where on the path: that which was added last to a pointer, or itself."""
-    end = len(found.path.visits) - 1
-    if found.match.row.rule.startswith(("size-", "pointer-offset")):
+def register_with_number(rejection: Rejection, register: str) -> tuple[str, int]:
+    """(register, number of the visit) of the number that was added last to the pointer, or of the register itself."""
+    end = len(rejection.path.visits) - 1
+    if rejection.match.row.rule.startswith(("size-", "pointer-offset")):
         return register, end
-    for number_, visit in reversed([*enumerate(found.path.visits[:-1])]):
+    for number_, visit in reversed([*enumerate(rejection.path.visits[:-1])]):
         instruction = visit.instruction
         if visit.depth != 0 or instruction.writes != register:
             continue
         if instruction.operation is Operation.ALU and instruction.operator == "+=" and instruction.reads is not None:
-            added = state_of(found.path, instruction.reads, number_)
+            added = state_of(rejection.path, instruction.reads, number_)
             return (instruction.reads, number_) if added is None or added.scalar else (register, end)
         if instruction.operation is not Operation.ALU:
             break
@@ -76,11 +76,11 @@ def added_part(state: Value) -> Value:
     return Value("scalar", None, state.attributes)
 
 
-def missing_bound(register: str, state: Value | None, found: Found) -> str:
+def describe_missing_bound(register: str, state: Value | None, rejection: Rejection) -> str:
     """Which bound is missing, in numbers."""
-    what = "The size in " if found.match.row.rule in SIZES else ""
+    what = "The size in " if rejection.match.row.rule in SIZES else ""
     if state is None or not state.scalar:
-        return found.match.reason()
+        return rejection.match.reason()
     low, high = state.signed
     most = state.unsigned[1]
     half = state.bound("umax32")
@@ -105,8 +105,8 @@ def missing_bound(register: str, state: Value | None, found: Found) -> str:
     return ""
 
 
-def source_of(path: InsnPath, origin: Origin) -> str:
-    """Where the number is from."""
+def describe_origin(path: InsnPath, origin: Origin) -> str:
+    """A sentence about where the number is from; empty where that says nothing."""
     if origin.number is None:
         return ""
     visit = path.visits[origin.number]
@@ -124,15 +124,15 @@ def source_of(path: InsnPath, origin: Origin) -> str:
         return f"It is what {name}() returned (instruction {visit.insn}), which is negative for an error."
     if visit.instruction.operation is Operation.CALL:
         return f"{name}() has written it to the stack (instruction {visit.insn})."
-    if from_context(path, origin):
+    if is_from_context(path, origin):
         return f"It was read out of the context (instruction {visit.insn}, {visit.text})."
     if visit.instruction.operation is Operation.LOAD:
         return f"It was read from memory (instruction {visit.insn}, {visit.text})."
     return ""
 
 
-def other_comparison(path: InsnPath, register: str) -> str | None:
-    """A comparison of something else that is bounded by it, where none is about the number itself."""
+def describe_other_comparison(path: InsnPath, register: str) -> str | None:
+    """A sentence where the last comparison of sizes on the path is about another register."""
     for place in range(len(path.visits) - 2, -1, -1):
         visit = path.visits[place]
         instruction = visit.instruction
@@ -152,22 +152,22 @@ def other_comparison(path: InsnPath, register: str) -> str | None:
 
 
 def has_size_comparison(path: InsnPath, first: int) -> bool:
-    """Whether there is a comparison of size from a place on the path on."""
+    """Whether anything is compared by size from this visit of the path on."""
     return any(
         visit.instruction.operation is Operation.BRANCH and visit.instruction.operator not in {"==", "!="}
         for visit in path.visits[first:]
     )
 
 
-def blame(message: str, place: int | None) -> tuple[CauseClass, str]:
-    """Whose fault a comparison is that does not count."""
+def blame_comparison(message: str, place: int | None) -> tuple[CauseClass, str]:
+    """Whose fault it is that a comparison does not bound the number, with the evidence."""
     if "signed" in message or "again" in message or "is given its address" in message:
         return CauseClass.SOURCE, f"instruction {place}: {message}"
     return CauseClass.VERIFIER_LIMIT, f"instruction {place} compares another copy than the one that is used"
 
 
-def unknown_since(path: InsnPath, origin: Origin) -> str:
-    """The arithmetic that made an unknown number of a bounded one."""
+def describe_lost_range(path: InsnPath, origin: Origin) -> str:
+    """A sentence about the arithmetic with which this kernel lost a number's range; empty where there is none."""
     for place in origin.changed:
         visit = path.visits[place]
         name = visit.instruction.writes or ""
@@ -187,17 +187,17 @@ def is_bounded(value: Value) -> bool:
     return low >= -U32_MAX and high <= U32_MAX
 
 
-def lower_bound() -> str:
+def advise_lower_bound() -> str:
     return (
         "Add the lower bound: if (x < 0) return ...; before the use, or hold x in an unsigned variable (__u32, "
         "__u64) where it is compared, so that one comparison does for both."
     )
 
 
-def both_bounds(found: Found, path: InsnPath, origin: Origin) -> str:
+def advise_both_bounds(rejection: Rejection, path: InsnPath, origin: Origin) -> str:
     """The comparison to write, with the limit where the object's size is known."""
-    room = room_of(found)
-    rule = found.match.row.rule
+    room = room_of(rejection)
+    rule = rejection.match.row.rule
     called = (
         origin.number is not None
         and origin.name == "R0"
@@ -207,20 +207,20 @@ def both_bounds(found: Found, path: InsnPath, origin: Origin) -> str:
     if rule in SIZES:
         limit = f"{room}) return ...; ({room} bytes are there from the pointer on)" if room else "MAX) return ...;"
         bound = f"if (x > {limit}"
-    elif rule.startswith("pointer-offset") and found.match.fields.get("type", "").startswith("pkt"):
+    elif rule.startswith("pointer-offset") and rejection.match.fields.get("type", "").startswith("pkt"):
         bound = (
             "if (x > 1500) return ...; (or what the protocol allows), and compare the sum with data_end after that"
         )
     else:
-        bound = f"if (x >= N) return ...; where N is the number of elements{behind_pointer(found)}"
+        bound = f"if (x >= N) return ...; where N is the number of elements{describe_room(rejection)}"
     return f"Bound it directly before the use, as an unsigned number: {negative}{bound.rstrip(';')}."
 
 
-def behind_pointer(found: Found) -> str:
-    """How many bytes there are from where an offset is added to the end of the object."""
-    if found.register is None:
+def describe_room(rejection: Rejection) -> str:
+    """How many bytes there are behind the pointer to which an offset is added, in parentheses; else empty."""
+    if rejection.register is None:
         return ""
-    state = state_of(found.path, found.register, len(found.path.visits) - 1)
+    state = state_of(rejection.path, rejection.register, len(rejection.path.visits) - 1)
     off = None if state is None else number(state.attributes.get("off", "0"))
     if state is None or off is None:
         return ""
@@ -239,11 +239,11 @@ def object_size(state: Value) -> int | None:
     return None
 
 
-def room_of(found: Found) -> int | None:
-    """The bytes from a pointer to the end of its object, where a size goes with it in the register behind it."""
-    if found.match.row.rule not in SIZES or found.register is None or not found.register[1:].isdigit():
+def room_of(rejection: Rejection) -> int | None:
+    """The bytes from a pointer to the end of its object, where the message is about the size passed with it."""
+    if rejection.match.row.rule not in SIZES or rejection.register is None or not rejection.register[1:].isdigit():
         return None
-    pointer = state_of(found.path, f"R{int(found.register[1:]) - 1}", len(found.path.visits) - 1)
+    pointer = state_of(rejection.path, f"R{int(rejection.register[1:]) - 1}", len(rejection.path.visits) - 1)
     if pointer is None:
         return None
     whole = object_size(pointer)

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Causes that the message and its instruction tell alone: sizes, fields, opcodes, what compilers do."""
+"""Causes that show in the message and the last instruction alone: sizes, fields, opcodes, what compilers do."""
 
 from __future__ import annotations
 
 import re
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
-from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
-from kprobe_tool.probes.verifier.explaining.numbers import number_cause
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
+from kprobe_tool.probes.verifier.explaining.numbers import explain_unbounded_number
 from kprobe_tool.probes.verifier.explaining.origins import origin_of, state_of
-from kprobe_tool.probes.verifier.explaining.packets import packet_cause
+from kprobe_tool.probes.verifier.explaining.packets import explain_packet_access
 from kprobe_tool.probes.verifier.log.disasm import Operation
 
 MAP_STRUCT = re.compile(
@@ -19,16 +19,15 @@ BOUNDS = re.compile(
     r"invalid access to (?:map value|memory|map key|scalar), ?(?:value_size|mem_size|key_size)=(-?\d{1,12}) "
     r"off=(-?\d{1,20}) size=(-?\d{1,20})"
 )
-STACK = 512
+STACK_SIZE = 512
 """MAX_BPF_STACK."""
 SLOT = 8
 """Bytes of a slot of the stack."""
 OBJECTS = {"dynptr": "a dynptr", "iter": "an iterator", "irq": "a saved IRQ flag"}
-"""What slots of the stack can hold besides numbers and pointers (print_verifier_state())."""
-COUNT_IT = (
-    "Of a loop over an iterator (bpf_for(), bpf_repeat()), bpf_loop() and the like the verifier does not know "
-    "how many "
-    "rounds it has."
+"""Type of a stack slot that holds neither number nor pointer (print_verifier_state()): what it is called here."""
+UNKNOWN_ROUNDS = (
+    "Of a loop over an iterator (bpf_for(), bpf_repeat()), bpf_loop() and the like the verifier does not know how "
+    "many rounds it has."
 )
 KFUNC = re.compile(r"#\d{4,7}$")
 """Kernel functions are numbered by their BTF, in which thousands of types come first; helpers count from 1."""
@@ -54,23 +53,23 @@ OPCODES = {
 }
 
 
-def object_bounds(found: Found) -> Cause | None:
-    """Bounds of map values and other memory, in numbers."""
-    figures = next((each for text in (found.message, *found.details) if (each := BOUNDS.match(text))), None)
+def explain_object_bounds(rejection: Rejection) -> Cause | None:
+    """An access outside a map value or other memory, in the kernel's figures: offset, size, and the object's size."""
+    figures = next((each for text in (rejection.message, *rejection.details) if (each := BOUNDS.match(text))), None)
     if figures is None:
-        return packet_cause(found.message, found.details, found.path)
+        return explain_packet_access(rejection.message, rejection.details, rejection.path)
     whole, off, size = (int(each) for each in figures.groups())
-    register = found.register
+    register = rejection.register
     state = None
-    if register is not None and found.path.visits:
-        state = state_of(found.path, register, len(found.path.visits) - 1)
-    called = found.instruction is not None and found.instruction.operation is Operation.CALL
+    if register is not None and rejection.path.visits:
+        state = state_of(rejection.path, register, len(rejection.path.visits) - 1)
+    called = rejection.instruction is not None and rejection.instruction.operation is Operation.CALL
     if size == 0:
         return Cause(
             "The size that is passed may be 0 on this path, and this function takes none of 0. "
             "What may be wrong about a size of 0 is checked at its smallest value.",
-            "Leave where the size is 0 (if (size == 0) return ...;), in the very register that is passed: an "
-            "unsigned comparison directly before the call.",
+            "Do not make the call where the size is 0: if (size == 0) return ...; directly before it, unsigned, and "
+            "on the variable that is passed.",
             CauseClass.SOURCE,
             "the kernel tried the access with a size of 0",
         )
@@ -83,7 +82,7 @@ def object_bounds(found: Found) -> Cause | None:
         else f"{access}, and the object has {whole}."
     )
     largest = None if state is None else state.bound("umax")
-    wanted = size_of_type(found, size) if called else ""
+    wanted = describe_whole_object(rejection, size) if called else ""
     if wanted and off >= 0 and end > whole:
         return Cause(
             f"{reason} {wanted}",
@@ -94,8 +93,8 @@ def object_bounds(found: Found) -> Cause | None:
             f"the function takes {size} bytes, and {max(0, whole - off)} are there",
         )
     if called and 0 <= off <= whole and not largest:
-        return size_cause(found, reason, whole - off, size)
-    added = added_constant(found, register)
+        return explain_size(rejection, reason, whole - off, size)
+    added = added_constant(rejection, register)
     if off >= 0 and end > whole and largest is None and added is not None:
         allowed = added[1] - (end - whole)
         return Cause(
@@ -126,43 +125,43 @@ def object_bounds(found: Found) -> Cause | None:
             )
     if off < 0 or end <= whole:
         return None
-    if found.match.row.rule == "bounds-maximum":
+    if rejection.match.row.rule == "bounds-maximum":
         return Cause(
             f"{reason} That is with the largest value that the number which was added can have.",
             f"Lower its limit by {end - whole} (in bytes: an index times the size of an element): i < N, not i <= "
             "N; where two numbers are added, bound their sum.",
         )
-    if largest is None and found.match.row.rule in {"object-bounds", "bounds-minimum"}:
-        counted = counted_in_loop(found, register)
+    if largest is None and rejection.match.row.rule in {"object-bounds", "bounds-minimum"}:
+        counted = describe_growth_in_loop(rejection, register)
         constants = counted or ("Offset and size are known numbers on this path." if state is not None else "")
         return Cause(
             f"{reason} {constants}".rstrip(),
             f"Compare what is counted with the number of elements before it is used: if (i >= N) return ...; "
-            f"{COUNT_IT}"
+            f"{UNKNOWN_ROUNDS}"
             if counted
-            else f"{asked_for(found, end)}Declare the map's value, or the memory, as large as what is read or "
-            "written there (sizeof of the type, not of a pointer to it), or access what it has.",
+            else f"{advise_larger_request(rejection, end)}Declare the map's value, or the memory, as large as "
+            "what is read or written there (sizeof of the type, not of a pointer to it), or access what it has.",
             CauseClass.SOURCE,
             f"the access ends at {end} of {whole}",
         )
     return None
 
 
-def size_of_type(found: Found, size: int) -> str:
-    """Where a kernel function takes a whole object, and no register holds the size."""
-    name = found.instruction.name if found.instruction is not None else None
-    register = found.register or ""
-    if name is None or not register[1:].isdigit() or not KFUNC.search(found.text):
+def describe_whole_object(rejection: Rejection, size: int) -> str:
+    """A sentence where a kernel function takes a whole object, so that no register holds the size; else empty."""
+    name = rejection.instruction.name if rejection.instruction is not None else None
+    register = rejection.register or ""
+    if name is None or not register[1:].isdigit() or not KFUNC.search(rejection.text):
         return ""
-    behind = state_of(found.path, f"R{int(register[1:]) + 1}", len(found.path.visits) - 1)
+    behind = state_of(rejection.path, f"R{int(register[1:]) + 1}", len(rejection.path.visits) - 1)
     if behind is not None and behind.scalar and size in {behind.constant, behind.bound("umax")}:
         return ""
     return f"{name}() takes a whole object there, which has {size} bytes on this kernel."
 
 
-def counted_in_loop(found: Found, register: str | None) -> str:
-    """Where an offset grew by steps in a loop whose rounds the verifier does not count."""
-    path = found.path
+def describe_growth_in_loop(rejection: Rejection, register: str | None) -> str:
+    """A sentence where an offset grew in a loop whose rounds the verifier does not count; else empty."""
+    path = rejection.path
     if register is None or not path.visits:
         return ""
     insns = [path.visits[number].insn for number in origin_of(path, register, len(path.visits) - 1).changed]
@@ -172,13 +171,13 @@ def counted_in_loop(found: Found, register: str | None) -> str:
     return f"It grew step by step (instruction {repeated}, which this path comes to again and again)."
 
 
-def size_cause(found: Found, reason: str, room: int, size: int) -> Cause:
+def explain_size(rejection: Rejection, reason: str, room: int, size: int) -> Cause:
     """A function is given a size that is too large, or may be."""
-    pointer = found.register or ""
+    pointer = rejection.register or ""
     behind = f"R{int(pointer[1:]) + 1}" if pointer[1:].isdigit() else None
     state = None
-    if behind is not None and found.path.visits:
-        state = state_of(found.path, behind, len(found.path.visits) - 1)
+    if behind is not None and rejection.path.visits:
+        state = state_of(rejection.path, behind, len(rejection.path.visits) - 1)
     if state is not None and state.constant == size:
         return Cause(
             f"{reason} The size that is passed is the constant {size}.",
@@ -196,9 +195,9 @@ def size_cause(found: Found, reason: str, room: int, size: int) -> Cause:
     )
 
 
-def added_constant(found: Found, register: str | None) -> tuple[str, int] | None:
+def added_constant(rejection: Rejection, register: str | None) -> tuple[str, int] | None:
     """(register, value) of the number that was added to a pointer, where it is a known one on this path."""
-    path = found.path
+    path = rejection.path
     if register is None or not path.visits:
         return None
     origin = origin_of(path, register, len(path.visits) - 1)
@@ -210,9 +209,9 @@ def added_constant(found: Found, register: str | None) -> tuple[str, int] | None
     return None
 
 
-def asked_for(found: Found, end: int) -> str:
-    """Where a function made the object in the size that it was asked for."""
-    path, register = found.path, found.register
+def advise_larger_request(rejection: Rejection, end: int) -> str:
+    """Advice to ask for more, where a function made the object in the size that it was asked for; else empty."""
+    path, register = rejection.path, rejection.register
     if register is None or not path.visits:
         return ""
     origin = origin_of(path, register, len(path.visits) - 1)
@@ -222,19 +221,19 @@ def asked_for(found: Found, end: int) -> str:
     return f"Ask {visit.instruction.name}() (instruction {visit.insn}) for {end} bytes. Or: "
 
 
-def read_beyond_variable(found: Found) -> Cause | None:
-    """A function that reads more than the variable has whose address it is given."""
-    off, size = int(found.match.fields["off"]), int(found.match.fields["size"])
+def explain_stack_bounds(rejection: Rejection) -> Cause | None:
+    """An access outside the stack: a function is given too small a variable, or there is too much on the stack."""
+    off, size = int(rejection.match.fields["off"]), int(rejection.match.fields["size"])
     if off < -512:
         return Cause(
-            f"The access is at offset {off} of the stack, and a function has {STACK} bytes of it: its variables need "
-            f"{-off} at the least.",
+            f"The access is at offset {off} of the stack, and a function has {STACK_SIZE} bytes of it: its variables "
+            f"need {-off} at the least.",
             "Keep large variables in the value of a per-CPU array with one element (bpf_map_lookup_elem() of key 0), "
             "or make them smaller; what is only printed or sent can be written into a ring buffer's record at once.",
             CauseClass.SOURCE,
-            f"offset {off} is beyond the {STACK} bytes",
+            f"offset {off} is beyond the {STACK_SIZE} bytes",
         )
-    if off >= 0 and found.register is None:
+    if off >= 0 and rejection.register is None:
         return Cause(
             f"{size} {'byte is' if size == 1 else 'bytes are'} accessed at offset {off}, which is behind the end of "
             "the stack: an index has run past the end of the array that is last on it.",
@@ -255,8 +254,8 @@ def read_beyond_variable(found: Found) -> Cause | None:
     )
 
 
-def map_object(found: Found) -> Cause | None:
-    name = found.match.fields.get("type") or found.match.fields.get("name", "")
+def explain_map_object(rejection: Rejection) -> Cause | None:
+    name = rejection.match.fields.get("type") or rejection.match.fields.get("name", "")
     if not MAP_STRUCT.fullmatch(name):
         return None
     return Cause(
@@ -268,19 +267,19 @@ def map_object(found: Found) -> Cause | None:
     )
 
 
-def opcode(found: Found) -> Cause | None:
-    about = OPCODES.get(found.match.fields.get("hex", ""))
+def explain_opcode(rejection: Rejection) -> Cause | None:
+    about = OPCODES.get(rejection.match.fields.get("hex", ""))
     if about is None:
         return None
     return Cause(about[0], about[1], CauseClass.COMPILER, about[2])
 
 
-def object_at_offset(found: Found) -> Cause | None:
-    """An object on the stack that is aligned, and has fewer bytes up to the stack's end than the kernel's has."""
-    off = int(found.match.fields.get("off", 1))
+def explain_object_at_offset(rejection: Rejection) -> Cause | None:
+    """An object on the stack that is aligned, but with too few bytes between it and the stack's end."""
+    off = int(rejection.match.fields.get("off", 1))
     if off % SLOT or not -512 <= off < 0:
         return None
-    what = found.match.fields.get("what", "object")
+    what = rejection.match.fields.get("what", "object")
     if what == "dynptr":
         return Cause(
             f"The dynptr that is passed is at offset {off} of the stack, where {-off} bytes are left, and a dynptr "
@@ -300,28 +299,28 @@ def object_at_offset(found: Found) -> Cause | None:
     )
 
 
-def pointer_arithmetic(found: Found) -> Cause | None:
-    if found.instruction is None or found.instruction.operator not in {"<<=", "|=", ">>=", "&="}:
+def explain_pointer_arithmetic(rejection: Rejection) -> Cause | None:
+    if rejection.instruction is None or rejection.instruction.operator not in {"<<=", "|=", ">>=", "&="}:
         return None
     return Cause(
-        f"{found.match.reason()} Nobody writes {found.instruction.operator} on such a pointer in C: the "
+        f"{rejection.match.reason()} Nobody writes {rejection.instruction.operator} on such a pointer in C: the "
         "compiler has put two fields that it read, such as data and data_end, into one number.",
         'Read the two fields so that the compiler keeps them apart: through volatile, or with asm volatile("" ::: '
         '"memory"); between them.',
         CauseClass.COMPILER,
-        f"the instruction is {found.text}",
+        f"the instruction is {rejection.text}",
     )
 
 
-def pointer_shift(found: Found) -> Cause | None:
-    """A pointer that goes through a number of 32 bits."""
-    operator = found.match.fields.get("operator", "")
+def explain_pointer_shift(rejection: Rejection) -> Cause | None:
+    """A pointer that was shifted, as the compiler does to make it a number of 32 bits."""
+    operator = rejection.match.fields.get("operator", "")
     if operator not in {"<<=", ">>=", "s>>="}:
         return None
-    source = found.path.visits[-1].source if found.path.visits else None
+    source = rejection.path.visits[-1].source if rejection.path.visits else None
     assembly = source is not None and "asm" in source.text
     return Cause(
-        f"{found.match.reason()} "
+        f"{rejection.match.reason()} "
         + (
             "Inline assembly does arithmetic with the pointer as if it were a number."
             if assembly
@@ -336,14 +335,14 @@ def pointer_shift(found: Found) -> Cause | None:
     )
 
 
-def object_on_stack(found: Found) -> Cause | None:
+def explain_object_on_stack(rejection: Rejection) -> Cause | None:
     """Bytes of the stack that hold an object of the verifier's, which may not be read as bytes."""
-    off = int(found.match.fields.get("off", 0)) // 8 * 8
-    if not found.path.visits:
+    off = int(rejection.match.fields.get("off", 0)) // 8 * 8
+    if not rejection.path.visits:
         return None
     # A dynptr has two slots, and the log names the lower one.
     for slot in (off, off - 8, off + 8):
-        state = state_of(found.path, f"fp{slot}", len(found.path.visits) - 1)
+        state = state_of(rejection.path, f"fp{slot}", len(rejection.path.visits) - 1)
         kind = None if state is None else state.type.partition("_")[0]
         if kind in OBJECTS and state is not None:
             return Cause(
@@ -356,28 +355,28 @@ def object_on_stack(found: Found) -> Cause | None:
     return None
 
 
-def pointer_bitwise(found: Found) -> Cause | None:
-    if "|=" not in found.text:
+def explain_pointer_bitwise(rejection: Rejection) -> Cause | None:
+    if "|=" not in rejection.text:
         return None
     return Cause(
-        f"{found.match.reason()} In C this was an addition: the compiler knew that the low bits of the "
+        f"{rejection.match.reason()} In C this was an addition: the compiler knew that the low bits of the "
         "pointer are 0, and made | of +.",
         'Hide the offset from the compiler before it is added (asm volatile("" : "+r"(i));), or move the data into '
         "a map value, of which it knows no alignment. In calls of bpf_trace_printk() pass %d and %s their own "
         "arguments.",
         CauseClass.COMPILER,
-        f"the instruction is {found.text} on a stack pointer",
+        f"the instruction is {rejection.text} on a stack pointer",
     )
 
 
-def pointer_minus(found: Found) -> Cause | None:
-    if found.instruction is None or found.instruction.operator != "-=":
-        return number_cause(found)
+def explain_pointer_difference(rejection: Rejection) -> Cause | None:
+    if rejection.instruction is None or rejection.instruction.operator != "-=":
+        return explain_unbounded_number(rejection)
     return Cause(
         "A pointer is subtracted from a number: the length between two pointers, of which the verifier takes "
         "one for a number.",
         "Keep lengths in variables instead of differences of pointers. In Rust this is code for panics and "
         "formatting: index with get() and avoid unwrap() and format macros, and build with --release.",
         CauseClass.SOURCE,
-        f"the instruction is {found.text}",
+        f"the instruction is {rejection.text}",
     )

@@ -14,19 +14,19 @@ from kprobe_tool.probes.verifier.log.states import Value, value
 CHANGES_MAX = 256
 """Steps of arithmetic that a value is followed back through: in a loop each round has some."""
 DEPTH_MAX = 4
-"""Loads through loaded addresses that are followed to their base."""
+"""Loads whose address was itself loaded, and so on, that are followed back."""
 ZERO = frozenset({"0", "0x0"})
 LOOKUPS = frozenset({"bpf_map_lookup_elem", "1", "map_lookup_elem"})
 KEY_MAX = 8
-"""Bytes on either side of a key's address in which a write is taken for one to the key."""
+"""Bytes on either side of a key's address: a write there is taken for a write to the key."""
 
 
 class Origin(NamedTuple):
     """What made a value.
 
-    ``number`` is that of the instruction on the path, None where none on it did; ``name`` the register or slot then,
-    empty where it was not followed to its beginning;
-    ``changed`` the instructions that did arithmetic with it since, the last one first.
+    ``number`` is that of the visit on the path, None where none on it did; ``name`` the register or slot that held
+    the value then, empty where it was not followed to its beginning; ``changed`` the numbers of the visits that did
+    arithmetic with it since, the last one first.
     """
 
     number: int | None
@@ -35,7 +35,7 @@ class Origin(NamedTuple):
 
 
 def origin_of(path: InsnPath, name: str, end: int) -> Origin:
-    """What made the value that a register or slot holds before instruction number ``end`` of the path."""
+    """What made the value that a register or slot holds before visit number ``end`` of the path."""
     visits = path.visits
     target = FollowedValue(name, visits[end].depth if end < len(visits) else 0, described=False)
     changed: list[int] = []
@@ -54,7 +54,7 @@ def origin_of(path: InsnPath, name: str, end: int) -> Origin:
 
 
 def state_of(path: InsnPath, name: str, end: int) -> Value | None:
-    """What the log says of a register before instruction number ``end``, from the last time it was written."""
+    """What the log says of a register before visit number ``end``; None if it says nothing since the last write."""
     visits = path.visits
     if end < len(visits) and (text := visits[end].before.get(name)) is not None:
         return value(text)
@@ -69,12 +69,12 @@ def state_of(path: InsnPath, name: str, end: int) -> Value | None:
     return None
 
 
-def at_entry(path: InsnPath, origin: Origin) -> bool:
+def is_entry_value(path: InsnPath, origin: Origin) -> bool:
     """Whether a value is one that the program was called with: nothing on a whole path made it."""
     return origin.number is None and path.cut is None
 
 
-def from_context(path: InsnPath, origin: Origin, depth: int = 0) -> bool:
+def is_from_context(path: InsnPath, origin: Origin, depth: int = 0) -> bool:
     """Whether a value was loaded out of the context that the program was called with."""
     if origin.number is None or depth > DEPTH_MAX:
         return False
@@ -86,32 +86,32 @@ def from_context(path: InsnPath, origin: Origin, depth: int = 0) -> bool:
     if state is not None:
         return state.type == "ctx"
     below = origin_of(path, base, origin.number)
-    return at_entry(path, below) and below.name == "R1" and not below.changed
+    return is_entry_value(path, below) and below.name == "R1" and not below.changed
 
 
-def same_load(path: InsnPath, one: Origin, other: Origin) -> bool:
-    """Whether two instructions read the same place, or are calls of the same function."""
+def is_same_read(path: InsnPath, one: Origin, other: Origin) -> bool:
+    """Whether two values were read from the same memory, or by two lookups of the same key."""
     if one.number is None or other.number is None or one.number == other.number:
         return False
     first, second = path.visits[one.number], path.visits[other.number]
     if first.depth != second.depth or first.instruction.operation is not second.instruction.operation:
         return False
     if first.instruction.operation is Operation.CALL:
-        return same_lookup(path, one.number, other.number)
+        return is_same_lookup(path, one.number, other.number)
     if first.instruction.operation is not Operation.LOAD or first.instruction.address is None:
         return False
     base = (first.instruction.reads or "", second.instruction.reads or "")
-    return offset_of(first) == offset_of(second) and origin_of(path, base[0], one.number) == origin_of(
+    return size_and_offset(first) == size_and_offset(second) and origin_of(path, base[0], one.number) == origin_of(
         path, base[1], other.number
     )
 
 
-def same_lookup(path: InsnPath, one: int, other: int) -> bool:
+def is_same_lookup(path: InsnPath, one: int, other: int) -> bool:
     """Whether two calls look up the same key in the same map, and nothing is written to the key between them."""
     first, second = path.visits[one], path.visits[other]
     if first.instruction.name != second.instruction.name or first.instruction.name not in LOOKUPS:
         return False
-    maps = [map_at(path, number) for number in (one, other)]
+    maps = [map_of_call(path, number) for number in (one, other)]
     keys = [stack_address("R2", number, path.visits) for number in (one, other)]
     if None in maps or None in keys or maps[0] != maps[1] or keys[0] != keys[1]:
         return False
@@ -120,8 +120,8 @@ def same_lookup(path: InsnPath, one: int, other: int) -> bool:
     return all(abs(int(slot[2:]) - (keys[0] or 0)) >= KEY_MAX for slot in written if slot is not None)
 
 
-def map_at(path: InsnPath, number: int) -> str | None:
-    """What is known of the map that a call is given in R1: its state, or the instruction that set it."""
+def map_of_call(path: InsnPath, number: int) -> str | None:
+    """Which map a call is given in R1, as text that is the same for the same map."""
     origin = origin_of(path, "R1", number)
     if origin.number is None or origin.changed:
         return None
@@ -129,7 +129,7 @@ def map_at(path: InsnPath, number: int) -> str | None:
     return made.after.get("R1") or made.text
 
 
-def offset_of(visit: PathInsn) -> tuple[str, str] | None:
+def size_and_offset(visit: PathInsn) -> tuple[str, str] | None:
     """(size, offset) of what a load reads: ``*(u32 *)(r1 +4)``."""
     address = visit.instruction.address
     if address is None:
@@ -152,7 +152,7 @@ def constant_of(path: InsnPath, origin: Origin) -> int | None:
         return None
 
 
-def compared_with_null(path: InsnPath) -> list[tuple[int, str]]:
+def null_comparisons(path: InsnPath) -> list[tuple[int, str]]:
     """(number, register) of every comparison with 0 on the path."""
     return [
         (number, visit.instruction.reads)

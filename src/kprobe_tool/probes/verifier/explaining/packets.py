@@ -11,8 +11,8 @@ import re
 from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
-from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
-from kprobe_tool.probes.verifier.explaining.origins import origin_of, same_load, state_of
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
+from kprobe_tool.probes.verifier.explaining.origins import is_same_read, origin_of, state_of
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath
 from kprobe_tool.probes.verifier.log.states import Value, value
@@ -23,21 +23,26 @@ ACCESS = re.compile(
     r"R(\d{1,2})\(id=(\d{1,9}),off=(-?\d{1,9}),r=(\d{1,9})\)"
 )
 ENDS = (" +80)", " +4)")
-"""How loads of data_end end, from struct __sk_buff and struct xdp_md."""
+"""How the disassembly of a load of data_end ends: its offset in struct __sk_buff, and in struct xdp_md."""
 
 
 class RangeCheck(NamedTuple):
-    """A comparison of a packet pointer with the packet's end, at this number on the path."""
+    """A comparison of a packet pointer with the packet's end, at the visit with this number."""
 
     number: int
     pointer: str
     state: Value | None
     strict: bool
-    """Whether the pointer itself is compared: ``ptr >= end`` proves one byte more than ``ptr > end``."""
+    """Whether it separates ``ptr < end`` from the rest, which proves one byte more than ``ptr <= end`` does."""
 
 
 class Access(NamedTuple):
-    """The kernel's figures: bytes from ``off`` on (of which ``fixed`` are in the register), with ``proved`` known."""
+    """The kernel's figures of an access, in bytes.
+
+    ``off`` is the offset of the access, of which ``fixed`` is the constant part in the register; ``proved`` is how
+    many bytes the comparisons on this path have shown to be there. ``called`` is true where a function that is given
+    a size makes the access.
+    """
 
     off: int
     size: int
@@ -46,7 +51,6 @@ class Access(NamedTuple):
     fixed: int
     proved: int
     called: bool = False
-    """Whether a function that is given a size makes the access."""
 
     @property
     def needed(self) -> int:
@@ -59,19 +63,19 @@ class Access(NamedTuple):
 
     @property
     def reach(self) -> int:
-        """Bytes from the pointer that the comparison is about to the end of the access."""
+        """Bytes that the comparison must show: from its pointer to the end of the access."""
         return self.needed if self.constant else self.needed - self.fixed
 
     @property
     def comparison(self) -> str:
-        """The comparison to write."""
+        """The comparison to write in the source."""
         if self.constant:
             return f"if (data + {self.reach} > data_end) return ...;"
         return f"if ({self.register} + {self.reach} > data_end) return ...; with {self.register} as it is here."
 
     @property
     def alternative(self) -> str:
-        """Of a function that is given a size, fewer bytes may do."""
+        """Advice to pass a smaller size, where a function is given one and some bytes are there; else empty."""
         if not self.called:
             return ""
         fewer = self.proved - self.off
@@ -86,12 +90,12 @@ class Access(NamedTuple):
         return f"The access needs {needed} from {start} on, and this path has proved {self.proved} of them."
 
 
-def packet(found: Found) -> Cause | None:
-    return packet_cause(found.message, found.details, found.path)
+def explain_packet(rejection: Rejection) -> Cause | None:
+    return explain_packet_access(rejection.message, rejection.details, rejection.path)
 
 
-def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Cause | None:
-    """Why the packet is not known to be long enough."""
+def explain_packet_access(message: str, details: tuple[str, ...], path: InsnPath) -> Cause | None:
+    """Why the packet is not known to be long enough for an access."""
     found = next((each for text in (message, *details) if (each := ACCESS.fullmatch(text)) is not None), None)
     if found is None:
         return None
@@ -100,9 +104,9 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
     if access.size == 0:
         return Cause(
             "The size may be 0 here, and this function takes none of 0.",
-            "Leave where the size is 0 (if (size == 0) return ...;), in the register that is passed.",
+            "Do not make the call where the size is 0: if (size == 0) return ...; on the variable that is passed.",
         )
-    checks = checks_on(path)
+    checks = range_checks(path)
     state = state_of(path, access.register, len(path.visits) - 1) if path.visits else None
     largest = None if state is None else state.bound("umax")
     if access.proved == 0 and largest is not None and largest + max(access.off, access.reach) > MAX_PACKET_OFF:
@@ -118,7 +122,7 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
         check for check in checks if check.state is not None and check.state.attributes.get("id", "0") == access.id
     ]
     if same and access.proved:
-        return short_comparison(access, same[-1], path)
+        return explain_short_comparison(access, same[-1], path)
     if same and same[-1].strict and int(same[-1].state.attributes.get("off", "0") if same[-1].state else "0") == 0:
         insn = path.visits[same[-1].number].insn
         return Cause(
@@ -128,7 +132,7 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
             CauseClass.VERIFIER_LIMIT,
             f"the comparison at instruction {insn} is of the pointer itself, without a byte added",
         )
-    if same and not any(read_again(path, access, check) for check in same):
+    if same and not any(is_moved_or_reread(path, access, check) for check in same):
         insn = path.visits[same[-1].number].insn
         return Cause(
             f"{access.figures} Instruction {insn} compares the pointer with data_end before anything is added to it: "
@@ -139,7 +143,7 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
         )
     others = [check for check in checks if check not in same]
     if not same and others:
-        return comparison_of_other_pointer(access, others[-1], path)
+        return explain_other_pointer(access, others[-1], path)
     return Cause(
         f"{access.figures} No comparison with data_end on this path is about {access.register}."
         if path.visits and path.cut is None
@@ -151,8 +155,8 @@ def packet_cause(message: str, details: tuple[str, ...], path: InsnPath) -> Caus
     )
 
 
-def read_again(path: InsnPath, access: Access, check: RangeCheck) -> bool:
-    """Whether what was compared is not what is used: it was moved by a constant, or read from the context again."""
+def is_moved_or_reread(path: InsnPath, access: Access, check: RangeCheck) -> bool:
+    """Whether the compared pointer is not the used one: moved by a constant, or read from the context again."""
     if check.state is None or int(check.state.attributes.get("off", "0")) != 0:
         return True
     mine, theirs = (
@@ -162,8 +166,8 @@ def read_again(path: InsnPath, access: Access, check: RangeCheck) -> bool:
     return mine.number is None or mine.number != theirs.number
 
 
-def short_comparison(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
-    """A comparison is there, and proves less than this access needs."""
+def explain_short_comparison(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
+    """A comparison that proves fewer bytes than this access needs."""
     visit = path.visits[check.number]
     off = int(check.state.attributes.get("off", "0")) if check.state is not None else 0
     if check.strict and off - 1 == access.proved and access.needed <= off + 1:
@@ -186,8 +190,8 @@ def short_comparison(access: Access, check: RangeCheck, path: InsnPath) -> Cause
     )
 
 
-def comparison_of_other_pointer(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
-    """What was compared is another pointer: from before another number was added."""
+def explain_other_pointer(access: Access, check: RangeCheck, path: InsnPath) -> Cause:
+    """A comparison of another pointer: mostly the same one before something was added."""
     visits = path.visits
     visit = visits[check.number]
     mine = origin_of(path, access.register, len(visits) - 1)
@@ -207,7 +211,7 @@ def comparison_of_other_pointer(access: Access, check: RangeCheck, path: InsnPat
             CauseClass.COMPILER,
             f"instructions {added.insn} and the one before the comparison at {visit.insn} make the same sum",
         )
-    reread = " It was also read from the context again." if same_load(path, mine, theirs) else ""
+    reread = " It was also read from the context again." if is_same_read(path, mine, theirs) else ""
     return Cause(
         f"{access.figures} The last comparison with data_end (instruction {visit.insn}) is about {check.pointer}"
         f"{' as it was then' if check.pointer == access.register else ''}, "
@@ -219,7 +223,7 @@ def comparison_of_other_pointer(access: Access, check: RangeCheck, path: InsnPat
     )
 
 
-def checks_on(path: InsnPath) -> list[RangeCheck]:
+def range_checks(path: InsnPath) -> list[RangeCheck]:
     """The comparisons with the packet's end, oldest first."""
     found: list[RangeCheck] = []
     for number, visit in enumerate(path.visits[:-1]):
@@ -229,7 +233,9 @@ def checks_on(path: InsnPath) -> list[RangeCheck]:
         left, right = instruction.reads, instruction.name
         states = {name: state_at(path, name, number) for name in (left, right)}
         for pointer, end in ((left, right), (right, left)):
-            if is_end(path, end, states[end], number) and not is_end(path, pointer, states[pointer], number):
+            if is_packet_end(path, end, states[end], number) and not is_packet_end(
+                path, pointer, states[pointer], number
+            ):
                 strict = (
                     instruction.operator in {">=", "<"} if pointer == left else instruction.operator in {"<=", ">"}
                 )
@@ -238,12 +244,12 @@ def checks_on(path: InsnPath) -> list[RangeCheck]:
 
 
 def state_at(path: InsnPath, name: str, number: int) -> Value | None:
-    """What a comparison compares: as the log shows it there, or from where it was made."""
+    """The state of a register that is compared: as the log shows it there, or when it was written."""
     text = path.visits[number].after.get(name)
     return value(text) if text is not None else state_of(path, name, number)
 
 
-def is_end(path: InsnPath, name: str, state: Value | None, number: int) -> bool:
+def is_packet_end(path: InsnPath, name: str, state: Value | None, number: int) -> bool:
     """Whether a register holds the end of the packet."""
     if state is not None:
         return state.type == "pkt_end"

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from kprobe_tool.probes.verifier.explaining.causal import follow
-from kprobe_tool.probes.verifier.explaining.cause import Cause, Found
+from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
 from kprobe_tool.probes.verifier.explaining.origins import (
     Origin,
-    at_entry,
-    compared_with_null,
     constant_of,
-    from_context,
+    is_entry_value,
+    is_from_context,
+    is_same_read,
+    null_comparisons,
     origin_of,
-    same_load,
     state_of,
 )
 from kprobe_tool.probes.verifier.log.disasm import Operation
@@ -33,8 +33,8 @@ READ_IT = (
 ARGUMENTS = frozenset({"R2", "R3", "R4", "R5"})
 
 
-def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
-    """Why a register is a number where ``what`` happens: where the number came from, and so what was meant."""
+def explain_number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
+    """A number that is used as a pointer, and where it came from; ``what`` ends "it is a number, and ..."."""
     if not path.visits:
         return Cause(
             f"{register} is a number for the verifier, not a pointer, and {what}. An address that was read "
@@ -45,12 +45,12 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
     origin = origin_of(path, register, end)
     state = state_of(path, register, end)
     constant = state.constant if state is not None and state.scalar else None
-    cut = cut_by_copy(register, path, what)
+    cut = explain_half_copy(register, path, what)
     if cut is not None:
         return cut
-    zero = slot_of_zeros(register, path)
+    zero = find_load_of_zeros(register, path)
     if zero is not None:
-        return null_and_offset(register, path, Origin(zero, register), 0, what)
+        return explain_null_and_offset(register, path, Origin(zero, register), 0, what)
     made = constant_of(path, origin)
     if constant is None and made is not None and not origin.changed:
         constant = made
@@ -67,12 +67,16 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
             f"instruction {insn} sets an address as a constant",
         )
     if made is not None or (constant is not None and 0 <= constant < NULL_OFFSET_MAX):
-        return null_and_offset(register, path, origin, constant if constant is not None else made or 0, what)
+        return explain_null_and_offset(register, path, origin, constant if constant is not None else made or 0, what)
     if origin.number is None:
-        return from_entry(register, path, origin, what) if at_entry(path, origin) else unknown_number(register, what)
+        return (
+            explain_entry_value(register, path, origin, what)
+            if is_entry_value(path, origin)
+            else explain_unknown_number(register, what)
+        )
     visit = path.visits[origin.number]
     where = f"instruction {visit.insn}, {visit.text}"
-    if from_context(path, origin):
+    if is_from_context(path, origin):
         return Cause(
             f"{register} was read out of the context ({where}): to the verifier that is a number, even if it is the "
             f"address of something in the kernel, and {what}.",
@@ -89,7 +93,7 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
             f"instruction {visit.insn} writes the value to the stack",
         )
     if visit.instruction.operation is Operation.CALL and "mem" in visit.after.get("R0", ""):
-        return slice_lost(register, path, origin.number)
+        return explain_lost_memory(register, path, origin.number)
     if visit.instruction.operation is Operation.CALL:
         return Cause(
             f"{called_function(visit)} returned a number (instruction {visit.insn}), and {what}.",
@@ -105,11 +109,11 @@ def number_as_pointer(register: str, path: InsnPath, what: str) -> Cause | None:
             CauseClass.SOURCE,
             f"instruction {visit.insn} reads the value from memory",
         )
-    return unknown_number(register, what)
+    return explain_unknown_number(register, what)
 
 
-def cut_by_copy(register: str, path: InsnPath, what: str) -> Cause | None:
-    """A pointer that a copy of its lower half has made a number of."""
+def explain_half_copy(register: str, path: InsnPath, what: str) -> Cause | None:
+    """A pointer of which only the lower half was copied, so that it became a number."""
     name = register
     for number in range(len(path.visits) - 2, -1, -1):
         visit = path.visits[number]
@@ -133,7 +137,7 @@ def cut_by_copy(register: str, path: InsnPath, what: str) -> Cause | None:
     return None
 
 
-def slot_of_zeros(register: str, path: InsnPath) -> int | None:
+def find_load_of_zeros(register: str, path: InsnPath) -> int | None:
     """The instruction on the path that read the register from the stack, where the log shows that zeros are there."""
     for number in range(len(path.visits) - 2, -1, -1):
         visit = path.visits[number]
@@ -146,8 +150,8 @@ def slot_of_zeros(register: str, path: InsnPath) -> int | None:
     return None
 
 
-def from_entry(register: str, path: InsnPath, origin: Origin, what: str) -> Cause | None:
-    """What no instruction of a whole path has made: the context, moved, or a variable that was never set."""
+def explain_entry_value(register: str, path: InsnPath, origin: Origin, what: str) -> Cause | None:
+    """A value that no instruction of a whole path made: the context with something added, or an unset variable."""
     if origin.name == "R1" and origin.changed and path.function is None:
         insn = path.visits[origin.changed[0]].insn
         return Cause(
@@ -177,8 +181,8 @@ def called_function(visit: PathInsn) -> str:
     return f"helper #{name}" if name.isdigit() else f"{name}()"
 
 
-def slice_lost(register: str, path: InsnPath, made: int) -> Cause:
-    """Memory that a function has handed out, and that something since has taken back."""
+def explain_lost_memory(register: str, path: InsnPath, made: int) -> Cause:
+    """A pointer to memory that a function returned, and that something since has invalidated."""
     since = [visit for visit in path.visits[made + 1 : -1] if visit.instruction.operation in CALLS]
     last = f" The last call since then is at instruction {since[-1].insn} ({since[-1].text})." if since else ""
     return Cause(
@@ -191,7 +195,7 @@ def slice_lost(register: str, path: InsnPath, made: int) -> Cause:
     )
 
 
-def unknown_number(register: str, what: str) -> Cause:
+def explain_unknown_number(register: str, what: str) -> Cause:
     return Cause(
         f"{register} is a number here and no pointer, and {what}. This part of the log does not show what "
         "made it; an address that was read out of the context, of kernel memory or of a process is such a number.",
@@ -200,7 +204,7 @@ def unknown_number(register: str, what: str) -> Cause:
     )
 
 
-def null_and_offset(register: str, path: InsnPath, origin: Origin, constant: int, what: str) -> Cause:
+def explain_null_and_offset(register: str, path: InsnPath, origin: Origin, constant: int, what: str) -> Cause:
     """A constant where a pointer should be: NULL, or a field of NULL."""
     insn = path.visits[origin.number].insn if origin.number is not None else None
     number = (
@@ -223,8 +227,8 @@ def null_and_offset(register: str, path: InsnPath, origin: Origin, constant: int
     )
 
 
-def null_not_checked(register: str, path: InsnPath) -> Cause | None:
-    """A pointer that may be NULL, though something like it was compared: a copy, or the same place read again."""
+def explain_unchecked_null(register: str, path: InsnPath) -> Cause | None:
+    """A pointer that may be NULL: never compared, or only a copy of it, or an earlier read of the same place."""
     if not path.visits:
         return None
     end = len(path.visits) - 1
@@ -232,7 +236,7 @@ def null_not_checked(register: str, path: InsnPath) -> Cause | None:
     if mine.number is None:
         return None
     state = state_of(path, register, end)
-    for number, name in reversed(compared_with_null(path)):
+    for number, name in reversed(null_comparisons(path)):
         theirs = origin_of(path, name, number)
         test = path.visits[number]
         if theirs.number is None:
@@ -245,7 +249,7 @@ def null_not_checked(register: str, path: InsnPath) -> Cause | None:
                 CauseClass.ENVIRONMENT,
                 f"{name}, another copy of {register}, is compared with NULL at instruction {test.insn}",
             )
-        if same_load(path, theirs, mine):
+        if is_same_read(path, theirs, mine):
             first, second = path.visits[theirs.number], path.visits[mine.number]
             by_call = second.instruction.operation is Operation.CALL
             again = "looks the same key up again" if by_call else "reads the same place again"
@@ -256,7 +260,7 @@ def null_not_checked(register: str, path: InsnPath) -> Cause | None:
                 CauseClass.SOURCE,
                 f"instructions {first.insn} and {second.insn} get the same thing, and only the first is compared",
             )
-    # Since it was made all of the path is there, whatever is missing before.
+    # From the instruction that made it on, the path is whole, whatever is missing before.
     made = path.visits[mine.number]
     returned = made.instruction.operation is Operation.CALL and mine.name == "R0"
     return Cause(
@@ -271,8 +275,8 @@ def null_not_checked(register: str, path: InsnPath) -> Cause | None:
     )
 
 
-def never_set(register: str, path: InsnPath, text: str) -> Cause | None:
-    """A register that holds nothing: an argument that programs do not have, a call in between, no return value."""
+def explain_unset_register(register: str, path: InsnPath, text: str) -> Cause | None:
+    """A register that was never set: an argument that programs do not have, lost in a call, no return value."""
     if "skb[" in text and register == "R6":
         return Cause(
             "This instruction reads from the packet through R6, which must hold the context, and nothing has put it "
@@ -291,7 +295,7 @@ def never_set(register: str, path: InsnPath, text: str) -> Cause | None:
             or (len(path.visits) == 1 and path.visits[0].insn == 0)
         )
     ):
-        return argument_never_set(register, origin, path)
+        return explain_unset_argument(register, origin, path)
     if origin.number is not None and path.visits[origin.number].instruction.operation is Operation.CALL:
         call = path.visits[origin.number]
         return Cause(
@@ -312,11 +316,11 @@ def never_set(register: str, path: InsnPath, text: str) -> Cause | None:
     return None
 
 
-def argument_never_set(register: str, origin: Origin, path: InsnPath) -> Cause:
+def explain_unset_argument(register: str, origin: Origin, path: InsnPath) -> Cause:
     """R2 to R5 as they were at the entry: an argument that programs do not have, or a variable that was not set.
 
-    The compiler leaves the register of a variable without a value as it is. Where the first thing that is done with
-    the register is neither a call nor behind a branch, only an argument can be meant.
+    For a variable that was not set the compiler may use any register as it is. Where the register is used without a
+    branch before it, and not in a call, only an argument of the program's function can be meant.
     """
     called = path.visits[-1].instruction if path.visits[-1].instruction.operation is Operation.CALL else None
     branched = any(visit.instruction.operation is Operation.BRANCH for visit in path.visits)
@@ -346,21 +350,29 @@ def argument_never_set(register: str, origin: Origin, path: InsnPath) -> Cause:
     )
 
 
-def dereference(found: Found) -> Cause | None:
-    register = found.register or found.match.fields.get("arg")
+def explain_dereference(rejection: Rejection) -> Cause | None:
+    register = rejection.register or rejection.match.fields.get("arg")
     if register is None:
         return None
-    return number_as_pointer(register, found.path, f"it is used as an address ({found.text or 'here'})")
+    return explain_number_as_pointer(
+        register, rejection.path, f"it is used as an address ({rejection.text or 'here'})"
+    )
 
 
-def typed_dereference(found: Found) -> Cause | None:
-    """Kernels up to 4.x call a constant ``imm``, and a number ``inv``."""
-    return dereference(found) if found.match.fields.get("type") in {"imm", "inv", "unknown_value"} else None
+def explain_typed_dereference(rejection: Rejection) -> Cause | None:
+    """A dereference of a number by a kernel that names its type: ``imm`` (a constant, up to 4.x) or ``inv``."""
+    return (
+        explain_dereference(rejection)
+        if rejection.match.fields.get("type") in {"imm", "inv", "unknown_value"}
+        else None
+    )
 
 
-def invalid_since(found: Found, register: str) -> Cause | None:
+def explain_invalidated(rejection: Rejection, register: str) -> Cause | None:
     """A register that was a pointer, where the causal path has the instruction that took the pointer away."""
-    lost = next((event for event in follow(found.match, found.path).events if event.kind == "invalidated"), None)
+    lost = next(
+        (event for event in follow(rejection.match, rejection.path).events if event.kind == "invalidated"), None
+    )
     if lost is None or lost.place.insn is None:
         return None
     return Cause(
@@ -377,19 +389,19 @@ def invalid_since(found: Found, register: str) -> Cause | None:
     )
 
 
-def scalar(found: Found) -> Cause | None:
-    lost = invalid_since(found, found.register) if found.register else None
-    return lost or dereference(found)
+def explain_scalar(rejection: Rejection) -> Cause | None:
+    lost = explain_invalidated(rejection, rejection.register) if rejection.register else None
+    return lost or explain_dereference(rejection)
 
 
-def null(found: Found) -> Cause | None:
-    if found.register is None:
+def explain_null(rejection: Rejection) -> Cause | None:
+    if rejection.register is None:
         return None
-    cause = null_not_checked(found.register, found.path)
+    cause = explain_unchecked_null(rejection.register, rejection.path)
     if cause is None or not cause.reason:
         return cause
-    return Cause(f"{found.match.reason()} {cause.reason}", cause.suggestion, cause.cause_class, cause.evidence)
+    return Cause(f"{rejection.match.reason()} {cause.reason}", cause.suggestion, cause.cause_class, cause.evidence)
 
 
-def unreadable(found: Found) -> Cause | None:
-    return never_set(found.register, found.path, found.text) if found.register else None
+def explain_unreadable(rejection: Rejection) -> Cause | None:
+    return explain_unset_register(rejection.register, rejection.path, rejection.text) if rejection.register else None

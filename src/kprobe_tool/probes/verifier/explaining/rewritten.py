@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Lines of a C file for bcc, which compiles a text of its own making: main.c, with lines put in and written anew."""
+"""Lines of a C file for bcc, which compiles not the file but what it makes of it: lines added, others rewritten."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class RewrittenSource:
         self.anchors = sorted(anchors.items())
 
     def only(self, source: str | None) -> int | None:
-        """The number of the one line that has this text."""
+        """The number of the line with this text, if there is exactly one."""
         numbers = self.numbers.get((source or "").strip(), [])
         return numbers[0] if len(numbers) == 1 and (source or "").strip() else None
 
     def line_of(self, place: Place) -> int | None:
-        """The number of the file's line that a place of the compiled text is in."""
+        """The number of the line in the file, for a place in the compiled text; None where that is not known."""
         if place.file is not None and os.path.basename(place.file) != COMPILED:
             return None
         if (found := self.only(place.source)) is not None or place.line is None or not self.anchors:
             return found
-        # bcc puts lines in, and takes none out: what is behind an anchor has its distance, or a larger one.
+        # bcc adds lines and removes none: after an anchor a line is as far from it as in the file, or farther.
         after = bisect_right([compiled for compiled, _ in self.anchors], place.line)
         compiled, mine = self.anchors[max(0, after - 1)]
         number = mine + place.line - compiled

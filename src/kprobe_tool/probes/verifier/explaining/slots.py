@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Slots of the stack that a call may have written, because it was given their address."""
+"""Slots of the stack that a call may write, since it is given their address."""
 
 from __future__ import annotations
 
@@ -12,27 +12,26 @@ ARGUMENTS = ("R1", "R2", "R3", "R4", "R5")
 ARGUMENTS_BACK = 24
 """Instructions before a call in which its arguments are looked for."""
 WRITTEN_MAX = 16
-"""Bytes from the address it was given that a call is taken to write, if nothing tells the size."""
+"""Bytes that a call is assumed to write at an address it is given: the log does not say how many it does."""
 READS_ONLY = re.compile(
     r"bpf_(?:map_(?:lookup|update|delete|push)\w{0,20}|perf_event_output|ringbuf_output|trace_printk|trace_vprintk"
     r"|sk_storage_get|redirect\w{0,16}|tail_call|skb_store_bytes|csum_diff)|[123]|map_\w{0,20}"
 )
-"""Helpers that read what they are given; those of the first kernels are written as numbers."""
+"""Helpers that only read at the addresses they are given; early kernels print helpers as numbers."""
 FRAME_POINTER = re.compile(r"fp(-\d{1,4})")
 ADDED = re.compile(r"r\d{1,2} \+= (-?\d{1,6})")
 
 
 def may_write(slot: str, number: int, visits: list[PathInsn]) -> bool:
-    """Whether a call was given the address of a slot, or of one below it, and is not known to read only."""
+    """Whether a call may write to a slot: it is given its address or one just below, and may do more than read."""
     if not slot.startswith("fp") or READS_ONLY.fullmatch(visits[number].instruction.name or ""):
         return False
     offsets = [offset for name in ARGUMENTS if (offset := stack_address(name, number, visits)) is not None]
-    # How many bytes it writes the log does not say: no more than WRITTEN_MAX is assumed.
     return any(offset <= int(slot[2:]) < offset + WRITTEN_MAX for offset in offsets)
 
 
-def slots_given(number: int, visits: list[PathInsn]) -> list[str]:
-    """The slots whose addresses a call is given, and that it is not known to read only."""
+def argument_slots(number: int, visits: list[PathInsn]) -> list[str]:
+    """The slots whose addresses a call is given, if it may do more than read."""
     if READS_ONLY.fullmatch(visits[number].instruction.name or ""):
         return []
     offsets = [stack_address(name, number, visits) for name in ARGUMENTS]

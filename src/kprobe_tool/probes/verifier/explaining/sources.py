@@ -14,25 +14,25 @@ from kprobe_tool.native.bpf_object import BpfFunction, BpfObject, SourceLine
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, Place
 
 AROUND = 2
-"""Lines of source around the one that a place is in."""
+"""Lines of source that are shown on either side of a place."""
 CODE = ".text"
-"""The section of functions that are called; programs have sections of their own."""
+"""The section of functions that programs call; a program has a section of its own."""
 
 
 def add_sources(diagnosis: Diagnosis, path: str, program: str | None = None) -> Diagnosis:
     """The diagnosis with the lines of source that an object file has for its places. Raises Error.
 
-    ``program`` is the name of the one that the log is about, where its loader has not printed it.
+    ``program`` is the name of the program that the log is about, for a log in which the loader has not printed it.
     """
     try:
         found = bpf_object.parse(files.read(path, bpf_object.OBJECT_MAX))
     except ValueError as error:
         raise Error(path, f"this is no BPF object file: {error}") from error
-    chosen = choose(found, program or diagnosis.program, path)
+    chosen = choose_program(found, program or diagnosis.program, path)
     return replace(diagnosis, program=chosen.name).with_places(LineTable(found, chosen).place)
 
 
-def choose(found: BpfObject, name: str | None, path: str) -> BpfFunction:
+def choose_program(found: BpfObject, name: str | None, path: str) -> BpfFunction:
     """The program that the log is about: by the name that the loader printed, else the only one there is."""
     programs = [function for function in found.functions if function.section != CODE]
     named = [function for function in programs if function.name == name]

@@ -6,13 +6,13 @@ from __future__ import annotations
 import pytest
 
 from kprobe_tool.probes.verifier.diagnosis import LogOutcome
-from kprobe_tool.probes.verifier.explaining.errnos import UNSAID
+from kprobe_tool.probes.verifier.explaining.errnos import EMPTY_LOG
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 
 from .logs import TRAILER
 
 
-@pytest.mark.parametrize("errno", sorted(UNSAID))
+@pytest.mark.parametrize("errno", sorted(EMPTY_LOG))
 def test_an_empty_log_is_explained_by_its_errno(errno: str) -> None:
     for text in (b"", b"\n \0\n"):
         diagnosis = explain_bytes(text, errno)

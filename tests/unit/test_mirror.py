@@ -88,6 +88,9 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "probes/verifier/explaining/origins.py",
         "probes/verifier/explaining/slots.py",
     ),
+    # A number for a pointer, NULL, a register that was never set: one log each.
+    "unit/probes/verifier/explaining/test_pointers.py": ("probes/verifier/explaining/nulls.py",),
+    "unit/probes/verifier/explaining/test_causal.py": ("probes/verifier/explaining/invalidation.py",),
     "unit/probes/verifier/explaining/test_explain.py": (
         "probes/verifier/explaining/ending.py",
         "probes/verifier/explaining/gaps.py",

@@ -9,11 +9,11 @@ from typing import NamedTuple
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
 from kprobe_tool.probes.verifier.explaining.functions import MAP_TYPES, MAPS_OF, RELEASE, TRACING, TYPES_OF, USED_WITH
+from kprobe_tool.probes.verifier.explaining.nulls import explain_unchecked_null
 from kprobe_tool.probes.verifier.explaining.origins import origin_of, state_of
 from kprobe_tool.probes.verifier.explaining.pointers import (
     explain_invalidated,
     explain_number_as_pointer,
-    explain_unchecked_null,
 )
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import open_calls

@@ -21,7 +21,7 @@ def find_cause(match: Match, message: str, details: tuple[str, ...], path: InsnP
     cause = None if finder is None else call_finder(finder, rejection)
     if path.function is None:
         return cause
-    from kprobe_tool.probes.verifier.explaining.alone import explain_global_argument
+    from kprobe_tool.probes.verifier.explaining.global_functions import explain_global_argument
 
     return explain_global_argument(rejection, cause) or cause
 
@@ -48,8 +48,8 @@ BY_RULE: Mapping[str, str] = {
     "modified-pointer": "contexts.explain_modified_context",
     "misaligned": "alignment.explain_misaligned",
     "argument-type": "calls.explain_argument_type",
-    "null-dereference": "pointers.explain_null",
-    "argument-may-be-null": "pointers.explain_null",
+    "null-dereference": "nulls.explain_null",
+    "argument-may-be-null": "nulls.explain_null",
     "unreadable-register": "pointers.explain_unreadable",
     "pointer-operator": "objects.explain_pointer_shift",
     "stack-uninitialized": "objects.explain_object_on_stack",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from kprobe_tool.probes.verifier.messages.row import parts
+from kprobe_tool.probes.verifier.messages.row import split_wording
 from kprobe_tool.probes.verifier.messages.table import TABLE, match
 
 PRINTERS = {
@@ -108,7 +108,7 @@ def renderings(text: str) -> Iterator[str]:
 def literals() -> list[str]:
     """The texts of our wordings, with a mark where a field is."""
     return [
-        "\0".join(literal for literal, _ in parts(wording))
+        "\0".join(literal for literal, _ in split_wording(wording))
         for group in TABLE
         for row in group.rows
         for wording in row.wordings

@@ -36,7 +36,7 @@ from kprobe_tool.probes.rds import savefile
 from kprobe_tool.probes.rds.filter import InfoFilter
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.explaining.redact import redact
-from kprobe_tool.probes.verifier.log.stats import of_log
+from kprobe_tool.probes.verifier.log.stats import read_log
 from kprobe_tool.report.document import Column, Document, Span, Table
 from kprobe_tool.report.output import COMMON, Output, render
 from kprobe_tool.report.text import escape
@@ -156,7 +156,9 @@ def verifier_log(data: bytes, files: Files) -> None:
 
 
 def verifier_stats(data: bytes, files: Files) -> None:
-    check_plain(render(Document("verifier-log-stats", {}, [Table((), [stats_row(of_log(data, "x"))])]), Output.JSON))
+    check_plain(
+        render(Document("verifier-log-stats", {}, [Table((), [stats_row(read_log(data, "x"))])]), Output.JSON)
+    )
 
 
 def cpu_lists(data: bytes, files: Files) -> None:

@@ -10,7 +10,7 @@ from kprobe_tool.commands.verifier_log.load import load_row
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.load import LoadRequest, LoadResult
-from kprobe_tool.probes.verifier.log.stats import stats
+from kprobe_tool.probes.verifier.log.stats import parse_stats
 from kprobe_tool.probes.verifier.matrix.ask import KernelAnswers
 
 from ..corpus import NOT_ASKED
@@ -35,7 +35,7 @@ def line_of(release: str, name: str, path: str) -> str | None:
         errno,
         text,
         True,
-        stats(text, lines=False),
+        parse_stats(text, lines=False),
         None if errno is None else explain_bytes(text, errno),
     )
     return json.dumps({"program": load_row(result)})

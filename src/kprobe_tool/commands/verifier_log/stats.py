@@ -82,7 +82,7 @@ def command(paths: tuple[str, ...], limit: int, output: Output) -> ExitCode:
     LOG is a log of the verifier; standard input without one. Time, stack and functions are in a log at level 4 or
     one that has it added (5 or 6), lines in one at level 2.
     """
-    from kprobe_tool.probes.verifier.log.stats import of_file
+    from kprobe_tool.probes.verifier.log.stats import read_file
 
     rows: list[Row] = []
     shown: list[Table] = []
@@ -91,7 +91,7 @@ def command(paths: tuple[str, ...], limit: int, output: Output) -> ExitCode:
     notes: list[str] = []
     for path in paths or (files.STDIN,):
         try:
-            stats = of_file(path)
+            stats = read_file(path)
         except Error as error:
             errors.append(error)
             continue

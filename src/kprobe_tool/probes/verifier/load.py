@@ -25,7 +25,7 @@ from kprobe_tool.native.noise import noise_file, read_noise
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.explaining.rewritten import restore_lines
-from kprobe_tool.probes.verifier.log.stats import Stats, stats
+from kprobe_tool.probes.verifier.log.stats import Stats, parse_stats
 from kprobe_tool.probes.verifier.prog_types import TYPES
 
 T = TypeVar("T")
@@ -110,7 +110,7 @@ def interpret(request: LoadRequest, answer: bpf.LoadAnswer, messages: Sequence[s
         errno,
         answer.log,
         answer.complete,
-        stats(answer.log, lines=False),
+        parse_stats(answer.log, lines=False),
         None if errno is None else explain_bytes(answer.log, errno),
         tuple(line.removeprefix("libbpf: ") for line in messages if not NOISE.match(line)),
     )

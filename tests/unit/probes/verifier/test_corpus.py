@@ -50,7 +50,7 @@ WITH_BLOCKS = [each for each in ALL if diagnostics.HEADER.encode() in each.text]
 
 def without_blocks(log: Recorded) -> Diagnosis:
     """Our own diagnosis, of what is left when the kernel's diagnostics are taken out."""
-    parts = diagnostics.split(log.text.decode().splitlines())
+    parts = diagnostics.split_blocks(log.text.decode().splitlines())
     text = "\n".join(part for part in parts if isinstance(part, str))
     return explain_bytes(text.encode(), log.errno)
 

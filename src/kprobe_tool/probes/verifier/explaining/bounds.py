@@ -9,7 +9,7 @@ from kprobe_tool.probes.verifier.diagnosis import PathEvent
 from kprobe_tool.probes.verifier.explaining.slots import argument_slots, may_write
 from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
-from kprobe_tool.probes.verifier.log.states import value
+from kprobe_tool.probes.verifier.log.states import parse_value
 from kprobe_tool.probes.verifier.messages.row import Match
 
 SIGNED = frozenset({"s>", "s>=", "s<", "s<="})
@@ -178,4 +178,4 @@ def lost_bound(test: Comparison, name: str, wanted: TrackedNumber, path: InsnPat
 def lets_negatives_through(test: Comparison, visit: PathInsn) -> bool:
     """Whether the number may still be negative after a signed comparison; yes where the log does not say."""
     text = visit.after.get(test.register)
-    return text is None or value(text).signed[0] < 0
+    return text is None or parse_value(text).signed[0] < 0

@@ -187,6 +187,14 @@ class FollowedValue:
     described: bool = True
 
 
+class Effect(NamedTuple):
+    """What an instruction did to the value that is followed; ``begins`` is true where the value begins there."""
+
+    message: str
+    kind: str
+    begins: bool
+
+
 def follow_register(found: Match, register: str, path: InsnPath) -> CausalPath:
     """Where a register got what it holds: the steps that made it, the branches since, bounds and pointers lost."""
     visits = path.visits
@@ -202,10 +210,10 @@ def follow_register(found: Match, register: str, path: InsnPath) -> CausalPath:
         effect = effect_on(visit, visits[number + 1], target, number, visits)
         if effect is None:
             continue
-        message, kind, ended = effect
+        ended = effect.begins
         spans.append(LiveRange(name, number, first))
         first = number
-        steps.append((number, PathEvent(kind, message, visit.place())))
+        steps.append((number, PathEvent(effect.kind, effect.message, visit.place())))
         if ended:
             break
         if len(steps) >= HISTORY_MAX:
@@ -225,7 +233,7 @@ def follow_register(found: Match, register: str, path: InsnPath) -> CausalPath:
         )
     elif not ended and path.cut is not None:
         notes.append(f"the register's history does not begin in this log: {path.cut}")
-    if not path.states:
+    if not path.has_states:
         notes.append("the log has no register states; load with log level 2 for more")
     return sort_steps(steps, notes)
 
@@ -238,10 +246,10 @@ def describe_contents(visit: PathInsn, name: str, target: FollowedValue) -> str:
 
 def effect_on(
     visit: PathInsn, following: PathInsn, target: FollowedValue, number: int, visits: list[PathInsn]
-) -> tuple[str, str, bool] | None:
-    """What an instruction did to the target, as (message, kind, whether its value begins here); None for nothing.
+) -> Effect | None:
+    """What an instruction did to the value that is followed, or None where it did nothing to it.
 
-    The target becomes the register or slot that is to be followed before this instruction.
+    ``target`` is changed: to the register or slot that held the value before the instruction.
     """
     instruction = visit.instruction
     operation = instruction.operation
@@ -250,45 +258,53 @@ def effect_on(
             target.depth += 1
             return None
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:
-            return f"{target.name} is lost: the function that returns here may have used it", "invalidated", True
+            return Effect(
+                f"{target.name} is lost: the function that returns here may have used it", "invalidated", True
+            )
         return None
     if visit.depth < target.depth and operation is Operation.CALL:
         target.depth = visit.depth
         inside, outside = CALLBACKS.get(instruction.name or "", ("", ""))
         if target.name != inside:
-            return f"{target.name} is what {instruction.name}() passes to its callback", "update", True
+            return Effect(f"{target.name} is what {instruction.name}() passes to its callback", "update", True)
         target.name = outside
-        return f"{inside} is what {instruction.name}() is given as {outside} for its callback", "update", False
+        return Effect(
+            f"{inside} is what {instruction.name}() is given as {outside} for its callback", "update", False
+        )
     if visit.depth < target.depth:
         # A call of the function in which the target is followed: what it was before is in the caller.
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:
             target.depth = visit.depth
-            return f"{target.name} is passed as an argument", "update", False
-        return f"{target.name} is not set in the function that is called here", "note", True
+            return Effect(f"{target.name} is passed as an argument", "update", False)
+        return Effect(f"{target.name} is not set in the function that is called here", "note", True)
     if visit.depth != target.depth:
         return None
     if operation is Operation.CALL and following.depth == visit.depth:
         if target.name == "R0":
-            return f"R0 is what {instruction.name}() returned{describe_contents(visit, 'R0', target)}", "update", True
+            return Effect(
+                f"R0 is what {instruction.name}() returned{describe_contents(visit, 'R0', target)}", "update", True
+            )
         if target.name in {"R1", "R2", "R3", "R4", "R5"}:
-            return f"{target.name} is lost in the call of {instruction.name}()", "invalidated", True
+            return Effect(f"{target.name} is lost in the call of {instruction.name}()", "invalidated", True)
         if may_write(target.name, number, visits):
-            return f"{instruction.name}() may have written to {target.name}, which it was given", "update", True
+            return Effect(
+                f"{instruction.name}() may have written to {target.name}, which it was given", "update", True
+            )
         return None
     if operation is Operation.SPILL and instruction.slot == target.name:
         if instruction.reads is None:
-            return f"a constant is stored at {instruction.slot}", "spilled", True
+            return Effect(f"a constant is stored at {instruction.slot}", "spilled", True)
         message = (
             f"{instruction.reads} is saved at {instruction.slot}{describe_contents(visit, instruction.reads, target)}"
         )
         target.name = instruction.reads
-        return message, "spilled", False
+        return Effect(message, "spilled", False)
     if instruction.writes != target.name or operation in {Operation.SUBPROGRAM, Operation.BRANCH}:
         return None
     return effect_of_write(visit, instruction, target)
 
 
-def effect_of_write(visit: PathInsn, instruction: Instruction, target: FollowedValue) -> tuple[str, str, bool]:
+def effect_of_write(visit: PathInsn, instruction: Instruction, target: FollowedValue) -> Effect:
     """What an instruction wrote to the target."""
     name = target.name
     operation = instruction.operation
@@ -296,17 +312,17 @@ def effect_of_write(visit: PathInsn, instruction: Instruction, target: FollowedV
     if operation is Operation.COPY and instruction.reads is not None:
         half = " (the lower half of it)" if instruction.half else ""
         target.name = instruction.reads
-        return f"{name} is a copy of {instruction.reads}{half}{now}", "update", False
+        return Effect(f"{name} is a copy of {instruction.reads}{half}{now}", "update", False)
     if operation is Operation.ALU:
         other = instruction.reads
         text = None
         if other is not None and target.described:
             text = visit.after.get(other) or visit.before.get(other)
         by = f" by {other}, {describe(text)}" if text is not None else ""
-        return f"{name} is changed{by}{now}", "update", False
+        return Effect(f"{name} is changed{by}{now}", "update", False)
     if operation is Operation.FILL and instruction.slot is not None:
         target.name = instruction.slot
-        return f"{name} is loaded from {instruction.slot}{now}", "update", False
+        return Effect(f"{name} is loaded from {instruction.slot}{now}", "update", False)
     if operation is Operation.LOAD and instruction.address is not None:
-        return f"{name} is read from memory{now}", "update", True
-    return f"{name} is set here{now}", "update", True
+        return Effect(f"{name} is read from memory{now}", "update", True)
+    return Effect(f"{name} is set here{now}", "update", True)

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import NamedTuple
 
 from kprobe_tool.probes.verifier.log import diagnostics
-from kprobe_tool.probes.verifier.log.lines import REMARK, EntryKind, LogEntry, entries
+from kprobe_tool.probes.verifier.log.lines import REMARK, EntryKind, LogEntry, parse_line
 from kprobe_tool.probes.verifier.log.noise import BEGIN, END, OMITTED
 from kprobe_tool.probes.verifier.log.wrapping import INSN
 from kprobe_tool.probes.verifier.messages.table import match, match_end
@@ -87,10 +87,10 @@ def split_joined_entries(backwards: Iterator[LogEntry]) -> Iterator[LogEntry]:
         )
         if joined and (parts := split_joined_line(entry.text)):
             for part in reversed(parts):
-                yield from reversed(entries(part))
+                yield from reversed(parse_line(part))
         elif entry.kind is EntryKind.INSN and ": " in entry.text:
             for part in reversed(split_joined_line(f"{entry.insn}: ({entry.code:02x}) {entry.text}") or [entry.text]):
-                yield from reversed(entries(part))
+                yield from reversed(parse_line(part))
         else:
             yield entry
 

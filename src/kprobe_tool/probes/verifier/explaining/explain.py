@@ -29,11 +29,11 @@ from kprobe_tool.probes.verifier.explaining.gaps import (
 )
 from kprobe_tool.probes.verifier.log import diagnostics
 from kprobe_tool.probes.verifier.log.encodings import decode
-from kprobe_tool.probes.verifier.log.lines import ELLIPSIS, REMARK, EntryKind, entries
+from kprobe_tool.probes.verifier.log.lines import ELLIPSIS, REMARK, EntryKind, parse_line
 from kprobe_tool.probes.verifier.log.noise import EDGE, FAILED, program_and_errno
-from kprobe_tool.probes.verifier.log.path import InsnPath, walk
-from kprobe_tool.probes.verifier.log.tail import backwards, head
-from kprobe_tool.probes.verifier.log.wrapping import Data, Wrapping, learn
+from kprobe_tool.probes.verifier.log.path import InsnPath, read_path
+from kprobe_tool.probes.verifier.log.tail import entries_backwards, first_lines
+from kprobe_tool.probes.verifier.log.wrapping import Data, Wrapping, learn_wrapping
 from kprobe_tool.probes.verifier.messages.row import Match
 from kprobe_tool.probes.verifier.messages.table import match
 
@@ -90,7 +90,7 @@ def explain(data: Data, errno: str | None) -> Diagnosis:
     data = decode(data)
     if not data[:EDGE].strip(b"\0 \t\r\n") and not data[-EDGE:].strip(b"\0 \t\r\n"):
         return explain_errno(errno)
-    wrapping = learn(data)
+    wrapping = learn_wrapping(data)
     found = [explain_log(part, errno, wrapping) for part in split_logs(data)]
     rejected = [each for each in found if each.outcome is LogOutcome.REJECTED] or found[-1:]
     last = rejected.pop()
@@ -123,8 +123,8 @@ def explain_log(data: Data, errno: str | None, wrapping: Wrapping) -> Diagnosis:
     edges = data[:EDGE] + (data[max(EDGE, size - EDGE) :] if size > EDGE else b"")
     program, loader_errno = program_and_errno(edges.decode("utf-8", "replace"))
     errno = errno or loader_errno
-    end = read_end(backwards(data, wrapping))
-    beginning = head(data, HEAD_MAX, wrapping)
+    end = read_end(entries_backwards(data, wrapping))
+    beginning = first_lines(data, HEAD_MAX, wrapping)
     if errno != "ENOSPC" and not end.settled and not looks_like_log(end.run, beginning):
         if errno is None:
             raise Error("log", "this is no log of the BPF verifier", hint="give the text that the kernel wrote")
@@ -134,7 +134,7 @@ def explain_log(data: Data, errno: str | None, wrapping: Wrapping) -> Diagnosis:
         # A summary in one line may stand before what there is of the log.
         summary = [part for text in beginning for part in split_joined_line(text)]
         if summary:
-            diagnosis = diagnose(read_end(reversed([each for part in summary for each in entries(part)])), errno)
+            diagnosis = diagnose(read_end(reversed([each for part in summary for each in parse_line(part)])), errno)
     truncated = diagnosis.truncated or find_truncation(size, beginning, end, diagnosis, errno)
     return replace(diagnosis, errno=errno, program=program, truncated=truncated)
 
@@ -143,21 +143,21 @@ def looks_like_log(run: Sequence[str], beginning: Sequence[str]) -> bool:
     """Whether text without a single line about a program is a log all the same."""
     return any(
         text.startswith(diagnostics.HEADER) or match(text.strip()) is not None for text in run[-END_MAX:]
-    ) or any(entry.kind in VERIFIER_LINES for text in beginning for entry in entries(text))
+    ) or any(entry.kind in VERIFIER_LINES for text in beginning for entry in parse_line(text))
 
 
 def diagnose(end: End, errno: str | None) -> Diagnosis:
     """The diagnosis of the end of a log, with the path that led there."""
-    parts = diagnostics.split(end.run)
+    parts = diagnostics.split_blocks(end.run)
     blocks = [part for part in parts if isinstance(part, diagnostics.Block)]
     if any(block.category for block in blocks):
-        return diagnose_blocks(parts, walk(end.before))
+        return diagnose_blocks(parts, read_path(end.before))
     # What is indented belongs to a block that lost its header, unless it is a message that somebody has indented.
     lines = [part for part in parts if isinstance(part, str) and part.strip()]
     texts = [line.strip() for line in lines if line[:1] != " " or match(line.strip()) is not None]
     matches = [(text, found) for text in texts if (found := match(text)) is not None]
     causes = [each for each in matches if not each[1].row.detail]
-    path = InsnPath([], LEFT_OUT, False) if end.left_out else walk(end.before)
+    path = InsnPath([], LEFT_OUT, False) if end.left_out else read_path(end.before)
     remarks = not causes and all(REMARK.fullmatch(text) for text, _ in matches)
     unknown = [text for text in texts if not REMARK.fullmatch(text)] if remarks else []
     if (causes or matches) and not unknown:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis, LogOutcome, LostPart, Truncation
 from kprobe_tool.probes.verifier.explaining.ending import End
 from kprobe_tool.probes.verifier.explaining.errnos import diagnose_late_refusal, explain_errno
-from kprobe_tool.probes.verifier.log.lines import EntryKind, entries
+from kprobe_tool.probes.verifier.log.lines import EntryKind, parse_line
 from kprobe_tool.probes.verifier.log.noise import BEGIN
 from kprobe_tool.probes.verifier.log.path import InsnPath
 
@@ -100,7 +100,7 @@ def is_cut_at_head(beginning: list[str]) -> bool:
         if BEGIN.search(text):
             marked = True
             continue
-        for entry in entries(text) if marked else ():
+        for entry in parse_line(text) if marked else ():
             if entry.kind is EntryKind.STATE or entry.text.startswith("Validating "):
                 return False
             if entry.kind is EntryKind.INSN:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kprobe_tool.probes.verifier.diagnosis import PathEvent
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
-from kprobe_tool.probes.verifier.log.states import Value, value
+from kprobe_tool.probes.verifier.log.states import Value, parse_value
 
 MOVES_PACKETS = re.compile(
     r"bpf_(?:skb|xdp|l3|l4|msg|lwt|csum|clone|sk_skb)_?\w{0,24}"
@@ -32,7 +32,7 @@ def find_invalidation(span: LiveRange, path: InsnPath) -> tuple[int, PathEvent] 
     visits = path.visits
     for number in range(span.end - 1, span.begin - 1, -1):
         text = visits[number].after.get(span.name) if visits[number].depth == 0 else None
-        pointer = None if text is None else value(text)
+        pointer = None if text is None else parse_value(text)
         if pointer is None or pointer.scalar:
             continue
         owned = reference_of(pointer, visits[number])

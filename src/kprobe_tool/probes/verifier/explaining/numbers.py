@@ -9,7 +9,7 @@ from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
 from kprobe_tool.probes.verifier.explaining.origins import Origin, is_from_context, origin_of, state_of
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath
-from kprobe_tool.probes.verifier.log.states import S64_MIN, U32_MAX, Value, describe_number, number, value
+from kprobe_tool.probes.verifier.log.states import S64_MIN, U32_MAX, Value, describe_number, parse_number, parse_value
 
 VARIABLE_MAX = 1 << 29
 """BPF_MAX_VAR_SIZ and BPF_MAX_VAR_OFF: from here on no size or offset is tried at all."""
@@ -140,7 +140,7 @@ def describe_other_comparison(path: InsnPath, register: str) -> str | None:
             continue
         if instruction.reads == register or instruction.operator in {"==", "!=", "&"}:
             return None
-        bound = number(instruction.operand)
+        bound = parse_number(instruction.operand)
         mine = visit.after.get(register)
         if bound is None or mine is None or instruction.reads is None:
             return None
@@ -174,7 +174,7 @@ def describe_lost_range(path: InsnPath, origin: Origin) -> str:
         before, after = state_of(path, name, place), visit.after.get(name)
         if before is None or after is None or not before.scalar or not is_bounded(before):
             continue
-        if value(after).scalar and not is_bounded(value(after)):
+        if parse_value(after).scalar and not is_bounded(parse_value(after)):
             return (
                 f"Up to instruction {visit.insn} ({visit.text}) it was {describe_number(before)}; this kernel "
                 "does not follow what that makes of it."
@@ -221,7 +221,7 @@ def describe_room(rejection: Rejection) -> str:
     if rejection.register is None:
         return ""
     state = state_of(rejection.path, rejection.register, len(rejection.path.visits) - 1)
-    off = None if state is None else number(state.attributes.get("off", "0"))
+    off = None if state is None else parse_number(state.attributes.get("off", "0"))
     if state is None or off is None:
         return ""
     if state.type == "fp":
@@ -233,7 +233,7 @@ def describe_room(rejection: Rejection) -> str:
 def object_size(state: Value) -> int | None:
     """The bytes of what a pointer points into, where its state has them."""
     for name in ("vs", "sz", "mem_size"):
-        size = number(state.attributes[name]) if name in state.attributes else None
+        size = parse_number(state.attributes[name]) if name in state.attributes else None
         if size:
             return size
     return None
@@ -247,7 +247,7 @@ def room_of(rejection: Rejection) -> int | None:
     if pointer is None:
         return None
     whole = object_size(pointer)
-    off = number(pointer.attributes.get("off", "0"))
+    off = parse_number(pointer.attributes.get("off", "0"))
     if not whole or off is None or pointer.bound("umax") is not None or not 0 <= off < whole <= U32_MAX:
         return None
     return whole - off

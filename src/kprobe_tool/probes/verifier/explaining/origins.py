@@ -9,7 +9,7 @@ from kprobe_tool.probes.verifier.explaining.causal import FollowedValue, effect_
 from kprobe_tool.probes.verifier.explaining.slots import stack_address
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
-from kprobe_tool.probes.verifier.log.states import Value, value
+from kprobe_tool.probes.verifier.log.states import Value, parse_value
 
 CHANGES_MAX = 256
 """Steps of arithmetic that a value is followed back through: in a loop each round has some."""
@@ -48,7 +48,7 @@ def origin_of(path: InsnPath, name: str, end: int) -> Origin:
             changed.append(number)
             if len(changed) >= CHANGES_MAX:
                 return Origin(None, "", tuple(changed))
-        if effect[2]:
+        if effect.begins:
             return Origin(number, target.name, tuple(changed))
     return Origin(None, target.name, tuple(changed))
 
@@ -57,13 +57,13 @@ def state_of(path: InsnPath, name: str, end: int) -> Value | None:
     """What the log says of a register before visit number ``end``; None if it says nothing since the last write."""
     visits = path.visits
     if end < len(visits) and (text := visits[end].before.get(name)) is not None:
-        return value(text)
+        return parse_value(text)
     for number in range(end - 1, -1, -1):
         visit = visits[number]
         if visit.depth != (visits[end].depth if end < len(visits) else 0):
             continue
         if (text := visit.after.get(name)) is not None:
-            return value(text)
+            return parse_value(text)
         if visit.instruction.writes == name:
             return None
     return None

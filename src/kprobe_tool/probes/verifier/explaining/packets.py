@@ -15,7 +15,7 @@ from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
 from kprobe_tool.probes.verifier.explaining.origins import is_same_read, origin_of, state_of
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath
-from kprobe_tool.probes.verifier.log.states import Value, value
+from kprobe_tool.probes.verifier.log.states import Value, parse_value
 
 MAX_PACKET_OFF = 0xFFFF
 ACCESS = re.compile(
@@ -228,9 +228,9 @@ def range_checks(path: InsnPath) -> list[RangeCheck]:
     found: list[RangeCheck] = []
     for number, visit in enumerate(path.visits[:-1]):
         instruction = visit.instruction
-        if instruction.operation is not Operation.BRANCH or instruction.name is None or instruction.reads is None:
+        left, right = instruction.reads, instruction.compared_to
+        if instruction.operation is not Operation.BRANCH or left is None or right is None:
             continue
-        left, right = instruction.reads, instruction.name
         states = {name: state_at(path, name, number) for name in (left, right)}
         for pointer, end in ((left, right), (right, left)):
             if is_packet_end(path, end, states[end], number) and not is_packet_end(
@@ -246,7 +246,7 @@ def range_checks(path: InsnPath) -> list[RangeCheck]:
 def state_at(path: InsnPath, name: str, number: int) -> Value | None:
     """The state of a register that is compared: as the log shows it there, or when it was written."""
     text = path.visits[number].after.get(name)
-    return value(text) if text is not None else state_of(path, name, number)
+    return parse_value(text) if text is not None else state_of(path, name, number)
 
 
 def is_packet_end(path: InsnPath, name: str, state: Value | None, number: int) -> bool:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The diagnostics that Linux v7.3 and later write into the log (kernel/bpf/diagnostics.c).
 
-A block begins with ``Verification failed: CATEGORY: Problem`` and has the sections Reason, At, Active lock, Causal
-path and Suggestion, each but the header's line optional here: a log can be cut anywhere.
+A block begins with the line ``Verification failed: CATEGORY: Problem`` and has the sections Reason, At, Active lock,
+Causal path and Suggestion. Any of them can be missing, and the first line too: a log can be cut anywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kprobe_tool.probes.verifier.diagnosis import Line, PathEvent, Place
 HEADER = "Verification failed: "
 SECTIONS = ("Reason:", "At:", "Active lock:", "Causal path:", "Suggestion:")
 
-LANE = re.compile(r"  (>>> |    ) {0,9}(\d{1,9}) \| ?(.*)")
+CONTEXT_LINE = re.compile(r"  (>>> |    ) {0,9}(\d{1,9}) \| ?(.*)")
 ANNOTATION = re.compile(r" {2,40}\| ?( {0,120})\^-- ([a-z-]{1,20}): ?(.*)")
 CONTINUED = re.compile(r" {2,40}\|  {3,160}(\S.*)")
 INSN = re.compile(r"  insn (\d{1,7})")
@@ -37,30 +37,33 @@ class Block(NamedTuple):
 
 
 @dataclass
-class Location:
-    """A place while it is read: the lines of its two contexts, and the annotation between them."""
+class EventLines:
+    """The lines of one event, read one by one: where it is, the source and the instructions around, the annotation.
 
-    first: str
+    The lines around are (whether it is the place's own, line).
+    """
+
+    heading: str
     source: list[tuple[bool, Line]] = field(default_factory=list)
     instructions: list[tuple[bool, Line]] = field(default_factory=list)
     label: str = "note"
     message: list[str] = field(default_factory=list)
-    lane: str = ""
+    context: str = ""
     caret: int | None = None
 
     def add(self, text: str) -> None:
-        """One more line of it."""
+        """Take the next line."""
         if text in {"  Source context:", "  Instruction context:"}:
-            self.lane = text.split(maxsplit=1)[0]
+            self.context = text.split(maxsplit=1)[0]
             return
-        found = LANE.fullmatch(text)
+        found = CONTEXT_LINE.fullmatch(text)
         if found is not None:
-            lane = self.instructions if self.lane == "Instruction" else self.source
-            lane.append((found[1] != "    ", Line(int(found[2]), found[3])))
+            lines = self.instructions if self.context == "Instruction" else self.source
+            lines.append((found[1] != "    ", Line(int(found[2]), found[3])))
             return
         found = ANNOTATION.fullmatch(text)
         if found is not None:
-            self.caret = len(found[1]) if self.lane == "Source" else None
+            self.caret = len(found[1]) if self.context == "Source" else None
             self.label, self.message = found[2], [found[3]]
             return
         found = CONTINUED.fullmatch(text)
@@ -73,10 +76,10 @@ class Location:
     def place(self) -> Place:
         insn = next((line for marked, line in self.instructions if marked), None)
         source = next((line for marked, line in self.source if marked), None)
-        named = INSN.fullmatch(self.first)
-        found = None if named else LOCATION.fullmatch(self.first)
+        numbered = INSN.fullmatch(self.heading)
+        found = None if numbered else LOCATION.fullmatch(self.heading)
         return Place(
-            insn=insn.number if insn is not None else int(named[1]) if named else None,
+            insn=insn.number if insn is not None else int(numbered[1]) if numbered else None,
             function=found["function"] if found else None,
             file=found["file"] if found else None,
             line=int(found["line"]) if found else None,
@@ -89,40 +92,40 @@ class Location:
         )
 
 
-def split(lines: Sequence[str]) -> list[Block | str]:
-    """The lines in order, with each block of diagnostics as one; one that lost its header has no category."""
+def split_blocks(lines: Sequence[str]) -> list[Block | str]:
+    """The lines in order, with each block of diagnostics as one item; a block without its header has no category."""
     found: list[Block | str] = []
-    place = 0
-    while place < len(lines):
-        if lines[place].startswith(HEADER):
-            end = end_of(lines, place)
-            found.append(block(lines[place:end]))
-            place = end
-        elif lines[place] in SECTIONS:
+    begin = 0
+    while begin < len(lines):
+        if lines[begin].startswith(HEADER):
+            end = block_end(lines, begin)
+            found.append(parse_block(lines[begin:end]))
+            begin = end
+        elif lines[begin] in SECTIONS:
             # The rest of a block: what stood before it did not fit into the loader's buffer.
-            end = end_of(lines, place - 1)
-            found.append(block([HEADER, *lines[place:end]]))
-            place = end
+            end = block_end(lines, begin - 1)
+            found.append(parse_block([HEADER, *lines[begin:end]]))
+            begin = end
         else:
-            found.append(lines[place])
-            place += 1
+            found.append(lines[begin])
+            begin += 1
     return found
 
 
-def end_of(lines: Sequence[str], begin: int) -> int:
-    """Where a block ends: behind its suggestion, or before what can be no part of one."""
+def block_end(lines: Sequence[str], begin: int) -> int:
+    """The index after a block's last line: it ends with its suggestion, or before what cannot be part of one."""
     suggested = False
-    for place in range(begin + 1, len(lines)):
-        text = lines[place]
+    for end in range(begin + 1, len(lines)):
+        text = lines[end]
         if text in SECTIONS:
             suggested = text == SECTIONS[-1]
         elif text[:1] not in {"", " "} or (suggested and not text):
-            return place
+            return end
     return len(lines)
 
 
-def block(lines: Sequence[str]) -> Block:
-    """One block from its lines, the header first."""
+def parse_block(lines: Sequence[str]) -> Block:
+    """A block from its lines, the header first."""
     category, _, problem = lines[0][len(HEADER) :].partition(": ")
     sections: dict[str, list[str]] = {}
     current: list[str] = []
@@ -131,36 +134,36 @@ def block(lines: Sequence[str]) -> Block:
             current = sections.setdefault(text, [])
         else:
             current.append(text)
-    at = steps(sections.get("At:", ()))
+    at = parse_events(sections.get("At:", ()))
     return Block(
         category=category,
         problem=problem or None,
-        reason=prose(sections.get("Reason:", ())),
+        reason=unwrap(sections.get("Reason:", ())),
         at=at[0] if at else PathEvent("error", ""),
-        lock=steps(sections.get("Active lock:", ())),
-        path=steps(sections.get("Causal path:", ())),
-        suggestion=prose(sections.get("Suggestion:", ())) or None,
+        lock=parse_events(sections.get("Active lock:", ())),
+        path=parse_events(sections.get("Causal path:", ())),
+        suggestion=unwrap(sections.get("Suggestion:", ())) or None,
     )
 
 
-def prose(lines: Sequence[str]) -> str:
+def unwrap(lines: Sequence[str]) -> str:
     """Wrapped text as one line."""
     return " ".join(text.strip() for text in lines if text.strip())
 
 
-def steps(lines: Sequence[str]) -> tuple[PathEvent, ...]:
-    """The events of a section, separated by empty lines; a line that is no place is a note of its own."""
+def parse_events(lines: Sequence[str]) -> tuple[PathEvent, ...]:
+    """The events of a section. Empty lines separate them; one that does not begin with a place is a note."""
     found: list[PathEvent] = []
-    location: Location | None = None
+    event: EventLines | None = None
     for text in (*lines, ""):
         if not text:
-            if location is not None:
-                found.append(location.event())
-            location = None
-        elif location is not None:
-            location.add(text)
+            if event is not None:
+                found.append(event.event())
+            event = None
+        elif event is not None:
+            event.add(text)
         elif INSN.fullmatch(text) or LOCATION.fullmatch(text):
-            location = Location(text)
+            event = EventLines(text)
         else:
             found.append(PathEvent("note", text.strip()))
     return tuple(found)

@@ -29,10 +29,10 @@ class Operation(Enum):
 
 
 class Instruction(NamedTuple):
-    """One instruction: the register it writes, the one it reads, whether only their lower halves.
+    """One instruction: the register it writes, the one it reads; ``half`` where these are only their lower 32 bits.
 
-    ``slot`` is ``fp-8`` for fills and spills; ``name`` what a call calls; ``operand`` the constant of a branch;
-    ``address`` what a load reads, as text.
+    ``slot`` is such as ``fp-8`` for fills and spills; ``name`` is the function of a call; a branch compares ``reads``
+    with the register ``compared_to`` or with the constant ``operand``; ``address`` is what a load reads, as text.
     """
 
     operation: Operation
@@ -41,6 +41,7 @@ class Instruction(NamedTuple):
     half: bool = False
     slot: str | None = None
     name: str | None = None
+    compared_to: str | None = None
     operator: str | None = None
     operand: str | None = None
     offset: int = 0
@@ -62,8 +63,8 @@ GOTO = re.compile(r"(?:may_)?gotol? (?:pc)?([+-]\d{1,9})")
 
 
 @lru_cache(maxsize=4096)
-def read(text: str) -> Instruction:
-    """The instruction that a disassembly stands for; OTHER where nothing is known of it."""
+def parse_instruction(text: str) -> Instruction:
+    """The instruction of a disassembly; OTHER where its text has none of the forms known here."""
     text = text[:200]
     if text == "exit":
         return Instruction(Operation.EXIT)
@@ -76,18 +77,18 @@ def read(text: str) -> Instruction:
             Operation.BRANCH,
             reads=f"R{found[2]}",
             half=found[1] == "w",
-            name=f"R{found[5]}" if found[5] else None,
+            compared_to=f"R{found[5]}" if found[5] else None,
             operator=found[3],
             operand=found[6],
             offset=int(found[7]),
         )
     if found := GOTO.fullmatch(text):
         return Instruction(Operation.GOTO, offset=int(found[1]))
-    return read_write(text)
+    return parse_assignment(text)
 
 
-def read_write(text: str) -> Instruction:
-    """The same for what moves and changes values."""
+def parse_assignment(text: str) -> Instruction:
+    """The same for instructions that move values or change them: copies, loads, stores, arithmetic."""
     if found := COPY.fullmatch(text):
         half = "w" in {found[1], found[4]} or found[3] is not None
         return Instruction(Operation.COPY, f"R{found[2]}", f"R{found[5]}", half=half)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Text that was encoded on its way: UTF-16, JSON, escapes of programming languages, HTML, quoted-printable.
 
-Nothing here names a logger. Each encoding is undone where the text shows that it is there, and only at the end of a
-log, as much of it as WINDOW says.
+No logger is recognised by its name: an encoding is undone where the text shows that it is there. Of a long log only
+the last WINDOW bytes are decoded.
 """
 
 from __future__ import annotations
@@ -34,27 +34,27 @@ BREAK = re.compile(rb"<(?:br|/p|/div|p|pre|/pre|code|/code)(?: [^<>]{0,80})?/?>"
 
 
 def decode(data: Data) -> Data:
-    """The log as the kernel wrote it, or the end of it; the same object where nothing is encoded."""
+    """The log as the kernel wrote it, or its end; the same object where nothing is encoded."""
     data = from_utf16(data)
     for _ in range(NESTED_MAX):
         sample = data[:SAMPLE] + b"\n" + data[max(0, len(data) - SAMPLE) :]
         if looks_like_json(sample):
-            data = from_json(end_of(data)) or data
+            data = from_json(last_bytes(data)) or data
         elif rb"\n" in sample and ESCAPED.search(sample):
-            data = ESCAPE.sub(unescape, end_of(data))
+            data = ESCAPE.sub(unescape, last_bytes(data))
         elif b"=3D" in sample and QUOTED.search(sample):
-            data = binascii.a2b_qp(end_of(data))
+            data = binascii.a2b_qp(last_bytes(data))
         elif ENTITY.search(sample):
             import html
 
-            text = end_of(data).decode("utf-8", "surrogateescape")
+            text = last_bytes(data).decode("utf-8", "surrogateescape")
             data = BREAK.sub(b"\n", html.unescape(text).encode("utf-8", "surrogateescape"))
         else:
             break
     return data
 
 
-def end_of(data: Data) -> bytes:
+def last_bytes(data: Data) -> bytes:
     """The last WINDOW bytes, from the beginning of a line on if there is one."""
     begin = max(0, len(data) - WINDOW)
     found = data.find(b"\n", begin, begin + SAMPLE) if begin else -1
@@ -62,7 +62,7 @@ def end_of(data: Data) -> bytes:
 
 
 def from_utf16(data: Data) -> Data:
-    """UTF-16 with or without its mark, as Windows writes it; the mark of UTF-8 goes too."""
+    """UTF-16, with or without a byte order mark, becomes UTF-8; a byte order mark before UTF-8 is removed."""
     sample = data[:1024]
     if sample.startswith(b"\xef\xbb\xbf") and len(data) <= WINDOW:
         return data[3:]
@@ -79,7 +79,7 @@ def from_utf16(data: Data) -> Data:
 
 
 def looks_like_json(sample: bytes) -> bool:
-    """Whether most lines, of both ends, are JSON objects."""
+    """Whether at least half of the lines are JSON objects."""
     if b"{" not in sample:
         return False
     lines = [line.strip() for line in sample.splitlines() if line.strip()]
@@ -88,7 +88,7 @@ def looks_like_json(sample: bytes) -> bool:
 
 
 def from_json(data: bytes) -> bytes | None:
-    """The strings that hold the log, from lines of JSON objects: those under the name that has most of it."""
+    """The log from lines of JSON objects: the strings of the member in which most lines of a log are."""
     import json
 
     found: list[tuple[str, str]] = []
@@ -107,7 +107,7 @@ def from_json(data: bytes) -> bytes | None:
 
 
 def strings(thing: object, name: str, depth: int) -> Iterator[tuple[str, str]]:
-    """(name, text) of every string within what was JSON."""
+    """(path of member names, text) of every string within a JSON value."""
     if isinstance(thing, str):
         yield name, thing
     elif isinstance(thing, dict) and depth < DEPTH_MAX:

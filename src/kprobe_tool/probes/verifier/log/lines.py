@@ -20,7 +20,7 @@ class EntryKind(Enum):
     FROM = auto()
     """``from 3 to 7: R0=0``: the verifier goes back to a branch that it left for later."""
     SAFE = auto()
-    """``7: safe``: the rest of this path is known already."""
+    """``7: safe``: the path is pruned, since a state like this one was verified before."""
     SOURCE = auto()
     """``; x = y; @ prog.c:12``"""
     TRAILER = auto()
@@ -33,10 +33,11 @@ class EntryKind(Enum):
 
 
 class LogEntry(NamedTuple):
-    """One line, or a part of one: without a newline between them a kernel prints two things on one line.
+    """One line, or a part of one: kernels sometimes print two things on a line, without a newline between them.
 
-    ``insn`` is an instruction's index, ``text`` the disassembly or the line, ``state`` the registers as text; a
-    FROM has where it comes from in ``origin``; a SOURCE has ``file`` and ``line`` on kernels from 6.10 on.
+    ``insn`` is an instruction's index and ``code`` its opcode, ``text`` the disassembly or the line, ``state`` the
+    registers as text; ``origin`` of a FROM is the instruction that branched; ``file`` and ``line`` are those of a
+    SOURCE, which kernels print from 6.10 on.
     """
 
     kind: EntryKind
@@ -50,18 +51,18 @@ class LogEntry(NamedTuple):
 
 
 INSN = re.compile(r"(\d{1,7}): \(([0-9a-f]{2})\) (.*)", re.DOTALL)
-ELSEWHERE = re.compile(r" (\d{1,7}:(?: frame\d{1,2}:)? (?:R\d{1,2}|fp-\d{1,4})(?:_\w{1,4})?=.*)", re.DOTALL)
-"""The registers at another instruction, where a jump or a call goes on, on the line of the jump."""
+NEXT_STATE = re.compile(r" (\d{1,7}:(?: frame\d{1,2}:)? (?:R\d{1,2}|fp-\d{1,4})(?:_\w{1,4})?=.*)", re.DOTALL)
+"""On the line of a jump or call, the registers at the instruction where it goes on."""
 JUMP = re.compile(r"((?:if .{3,60} |may_|gotol? |goto_or_nop |)goto (?:pc)?[+-]\d{1,7})(?: +(.*))?", re.DOTALL)
 STATE = re.compile(r"(\d{1,7}):((?: frame\d{1,2}:)?(?: (?:R\d|fp-|refs=|cb).*)?)", re.DOTALL)
 OLD_STATE = re.compile(r" ?(?:frame\d{1,2}: ?)?R\d{1,2}(?:_\w{1,4})?=", re.DOTALL)
 FROM = re.compile(r"from (\d{1,7}) to (\d{1,7})(?: \(speculative execution\))?(?: async_cb)?:(.*)", re.DOTALL)
 SAFE = re.compile(r"(\d{1,7}): safe")
 CUT = re.compile(r"\d{1,7}(?:: ?(?:\([0-9a-f]{0,2}\)?)?)?")
-"""The beginning of an instruction, where a log that was too long ends."""
+"""The beginning of an instruction, cut off where the loader's buffer was full."""
 LOCATION = re.compile(r"(.*) @ ([^@]{1,255}):(\d{1,9})", re.DOTALL)
-PASTED_MAX = 80
-"""Blanks before the verifier's last line, where somebody has indented it."""
+INDENT_MAX = 80
+"""Blanks that may stand before the verifier's last line: people indent what they paste."""
 ELLIPSIS = re.compile(
     r"\s{0,80}(?:\.{2,80}|\u2026|[\[<(](?:\.{2,4}|\u2026|snip|cut|skipped|truncated|omitted)[\])>])\s{0,80}"
 )
@@ -102,30 +103,30 @@ NOISE = (
     "max_states_per_insn",
     "(truncated...)",
 )
-"""What the verifier tells about its work. None of it says why a program was rejected."""
+"""How lines begin that the verifier writes about its own work, and never about why a program was rejected."""
 REMARK = re.compile(r"arg#\d{1,2} reference type\('.{0,200}'\) size cannot be determined: -?\d{1,5}")
-"""Printed while a function is checked as a global one. The kernel then takes it for a static one, so this is not why
+"""Printed while the kernel checks a function as a global one. It then treats it as a static one, so this is not why
 the program was rejected."""
 
 
-def entries(text: str) -> tuple[LogEntry, ...]:
-    """What a cleaned line is: nearly always one entry."""
+def parse_line(text: str) -> tuple[LogEntry, ...]:
+    """The entries of a cleaned line: nearly always one."""
     first = text[:1]
     # Nearly all lines are these.
     if first.isdigit():
-        return numbered_line(text)
+        return parse_numbered_line(text)
     if text.startswith("mark_precise: "):
         return (LogEntry(EntryKind.NOISE, text),)
     if not text or text.isspace() or ELLIPSIS.fullmatch(text):
         return (LogEntry(EntryKind.BLANK, text),)
     if first == ";":
-        return (source(text),)
+        return (parse_source(text),)
     if text.startswith("from "):
         found = FROM.fullmatch(text)
         if found is not None:
             kind = EntryKind.SAFE if found[3] == " safe" else EntryKind.FROM
             return (LogEntry(kind, text, int(found[2]), state=found[3].strip(), origin=int(found[1])),)
-    if "processed " in text[:PASTED_MAX] and " insns" in text and text.lstrip().startswith("processed "):
+    if "processed " in text[:INDENT_MAX] and " insns" in text and text.lstrip().startswith("processed "):
         return (LogEntry(EntryKind.TRAILER, text.lstrip()),)
     if text.startswith(TRAILERS) or SUBPROG.match(text):
         return (LogEntry(EntryKind.TRAILER, text),)
@@ -135,49 +136,49 @@ def entries(text: str) -> tuple[LogEntry, ...]:
         return (LogEntry(EntryKind.NOISE, text),)
     if is_loader(text):
         return (LogEntry(EntryKind.LOADER, text),)
-    return message(text)
+    return parse_message(text)
 
 
-def message(text: str) -> tuple[LogEntry, ...]:
-    """A line that may be a message. Some have no newline, and the verifier's last line goes on behind them."""
+def parse_message(text: str) -> tuple[LogEntry, ...]:
+    """A line that may be a message. Some have no newline, and the verifier's last line follows them."""
     last = LAST_LINE.search(text) if "processed " in text or "verification time " in text else None
     if last is None:
         return (LogEntry(EntryKind.TEXT, text),)
-    return (*entries(text[: last.start()].rstrip()), LogEntry(EntryKind.TRAILER, last[0]))
+    return (*parse_line(text[: last.start()].rstrip()), LogEntry(EntryKind.TRAILER, last[0]))
 
 
-def numbered_line(text: str) -> tuple[LogEntry, ...]:
-    """A line that begins with a number."""
+def parse_numbered_line(text: str) -> tuple[LogEntry, ...]:
+    """The entries of a line that begins with a digit."""
     found = INSN.fullmatch(text)
     if found is not None:
-        return instruction(text, int(found[1]), int(found[2], 16), found[3])
+        return parse_insn(text, int(found[1]), int(found[2], 16), found[3])
     found = SAFE.fullmatch(text)
     if found is not None:
         return (LogEntry(EntryKind.SAFE, text, int(found[1])),)
     found = STATE.fullmatch(text)
     if found is not None:
         return (LogEntry(EntryKind.STATE, text, int(found[1]), state=found[2].strip()),)
-    return (LogEntry(EntryKind.NOISE, text),) if CUT.fullmatch(text) else message(text)
+    return (LogEntry(EntryKind.NOISE, text),) if CUT.fullmatch(text) else parse_message(text)
 
 
-def instruction(text: str, insn: int, code: int, rest: str) -> tuple[LogEntry, ...]:
-    """An instruction, with the registers it changed, and what else a kernel has put on the line."""
-    # Blanks stand before the one that separates, and none before those within a state, var_off=(0x0; 0xf).
+def parse_insn(text: str, insn: int, code: int, rest: str) -> tuple[LogEntry, ...]:
+    """An instruction with the registers it changed, and what else the kernel has put on its line."""
+    # A blank stands before the semicolon that separates, and none before one within a state: var_off=(0x0; 0xf).
     semicolon = rest.find(" ;")
     if semicolon >= 0:
         return (LogEntry(EntryKind.INSN, rest[:semicolon].rstrip(), insn, code, rest[semicolon + 2 :].strip()),)
-    elsewhere = ELSEWHERE.search(rest) if "=" in rest else None
+    elsewhere = NEXT_STATE.search(rest) if "=" in rest else None
     if elsewhere is not None:
-        return (LogEntry(EntryKind.INSN, rest[: elsewhere.start()].rstrip(), insn, code), *entries(elsewhere[1]))
+        return (LogEntry(EntryKind.INSN, rest[: elsewhere.start()].rstrip(), insn, code), *parse_line(elsewhere[1]))
     jump = JUMP.fullmatch(rest) if "goto" in rest else None
     if jump is not None and jump[2]:
-        return (LogEntry(EntryKind.INSN, jump[1], insn, code), *entries(jump[2]))
+        return (LogEntry(EntryKind.INSN, jump[1], insn, code), *parse_line(jump[2]))
     return (LogEntry(EntryKind.INSN, rest.rstrip(), insn, code),)
 
 
-def source(text: str) -> LogEntry:
-    """A line of source, with its place where the kernel gives it."""
-    # Of a line that the compiler made there is no text before the place.
+def parse_source(text: str) -> LogEntry:
+    """A line of source, with file and number where the kernel prints them."""
+    # A line that the compiler made has no text before these.
     found = LOCATION.fullmatch(f" {text[1:].strip()}")
     if found is None:
         return LogEntry(EntryKind.SOURCE, text[1:].strip())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What loaders say around a log, and how to get rid of it.
+"""What loaders write around a log: how to recognise and remove it, and the errno and program that it names.
 
 A line is cut at LINE_MAX before anything looks at it, and every repetition here is bounded: a hostile line costs no
 more than a long one.
@@ -38,7 +38,7 @@ LOADERS = (
 BEGIN = re.compile(r"-- BEGIN (?:PROG LOAD|DUMP) LOG --")
 END = re.compile(r"-- END (?:PROG LOAD )?LOG --")
 OMITTED = re.compile(r" ?\((?:truncated, )?\d{1,9} line\(s\) omitted.*$", re.DOTALL)
-"""How cilium/ebpf says that a line stands for a whole log; behind it there are fields of the logger."""
+"""What cilium/ebpf puts behind a log of which it shows one line; fields of the logger may follow."""
 PROGRAM = re.compile(r"prog '([^']{1,128})'")
 FAILED = re.compile(
     r"(?:load failed: |program failed: |[Ff]ailed to load (?:BPF )?program[^:\n]{0,64}: |load program: "
@@ -46,8 +46,8 @@ FAILED = re.compile(
     r"(?:(?P<number>-?\d{1,4})|-?(?P<name>E[A-Z0-9]{2,14})\b|(?P<text>[A-Za-z ]{3,64}))"
 )
 FAILED_WORDS = ("failed", "Failed", "load program: ", "bpf: ", "strerror_r(", "os error ")
-"""One of these is in each text that FAILED finds; it takes far longer to find that there is none."""
-LIKELY = (
+"""Every text that FAILED matches has one of these; without them the search, which is slow, is left out."""
+LOAD_ERRNOS = (
     errnos.EACCES,
     errnos.EPERM,
     errnos.EINVAL,
@@ -68,17 +68,18 @@ LIKELY = (
     errnos.EDEADLK,
     errnos.EBUSY,
 )
+"""What loads end with, to find an errno by the text of strerror()."""
 EDGE = 1 << 16
 """Bytes at both ends of a log in which loaders are looked for."""
 
 
 def clean(raw: bytes, wrapping: Wrapping = BARE) -> str:
-    """One line without what is not the kernel's: carriage return, colours, what surrounds the line, tabs in front."""
+    """One line as the kernel wrote it: without carriage return, colours, its wrapping, and tabs at the beginning."""
     text = raw[:LINE_MAX].decode("utf-8", "backslashreplace").rstrip("\r\n\0")
     if "\x1b" in text:
         text = CONTROL.sub("", text)
     text = (text if wrapping is BARE else wrapping.strip(text)).lstrip("\t")
-    # Whoever writes to a forum makes the message bold.
+    # In a forum the message may be in bold.
     return text[2:-2] if text[:2] == "**" and text.endswith("**") else text
 
 
@@ -96,13 +97,14 @@ def errno_of(text: str) -> str | None:
         number = abs(int(text))
     except ValueError:
         return next(
-            (errnos.errorcode[each] for each in LIKELY if os.strerror(each).lower() == text.lower().rstrip(".")), None
+            (errnos.errorcode[each] for each in LOAD_ERRNOS if os.strerror(each).lower() == text.lower().rstrip(".")),
+            None,
         )
     return ERRNO_NAMES.get(number)
 
 
 def program_and_errno(edges: str) -> tuple[str | None, str | None]:
-    """(program, errno) as far as the loader's own lines tell, the last one first."""
+    """(program, errno) from the loader's own lines, the last of each; None where no line has it."""
     program = None
     for found in PROGRAM.finditer(edges):
         program = found[1]

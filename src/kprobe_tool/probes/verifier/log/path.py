@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from kprobe_tool.probes.verifier.diagnosis import Line, Place
-from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation, read
+from kprobe_tool.probes.verifier.log.disasm import Instruction, Operation, parse_instruction
 from kprobe_tool.probes.verifier.log.lines import EntryKind, LogEntry
-from kprobe_tool.probes.verifier.log.states import parse
+from kprobe_tool.probes.verifier.log.states import parse_state
 
 VISITS_MAX = 10_000
 """Instructions that a path is followed back through."""
 ENTRIES_MAX = 30_000
-"""Lines that are looked at for them."""
+"""Entries of the log that are read for them."""
 AROUND = 2
+"""Instructions that are shown on either side of a place."""
 VALIDATING = re.compile(r"Validating (\w{1,128})\(\) func#")
 
 
@@ -29,9 +30,9 @@ VALIDATING = re.compile(r"Validating (\w{1,128})\(\) func#")
 class PathInsn:
     """One visit of the verifier to an instruction, which can be on the path more than once.
 
-    ``state`` and ``earlier`` are what the log says of the registers behind and before it: only of some, and only
-    looked at when somebody asks. ``depth`` is that of the call: 0 for the function in which the program was rejected,
-    more for functions it has called.
+    ``state`` and ``earlier`` are the registers after and before it, as the log prints them, often only some of them;
+    ``after`` and ``before`` parse them. ``depth`` is that of the call: 0 for the function in which the program was
+    rejected, more for functions that it has called, less for those that called it.
     """
 
     insn: int
@@ -44,15 +45,15 @@ class PathInsn:
 
     @property
     def after(self) -> Mapping[str, str]:
-        return parse(self.state).values
+        return parse_state(self.state).values
 
     @property
     def before(self) -> Mapping[str, str]:
-        return parse(self.earlier).values
+        return parse_state(self.earlier).values
 
     @property
     def instruction(self) -> Instruction:
-        return read(self.text)
+        return parse_instruction(self.text)
 
     def place(self) -> Place:
         source = self.source
@@ -67,14 +68,15 @@ class PathInsn:
 
 @dataclass
 class InsnPath:
-    """The visits, oldest first. ``cut`` says why there are no older ones, or None where the program begins.
+    """The visits, oldest first. ``cut`` says why there are no older ones; None if the path begins with the program.
 
-    ``function`` is the global function that is checked here on its own, and at whose entry the path begins.
+    ``has_states`` is false where the log prints no registers. ``function`` is the global function that is checked on
+    its own here: then the path begins at its entry.
     """
 
     visits: list[PathInsn]
     cut: str | None
-    states: bool
+    has_states: bool
     function: str | None = None
 
     def last_place(self) -> Place:
@@ -104,32 +106,37 @@ class LoggedSources:
     """Which line of source each instruction was made from, learned from a log read backwards.
 
     A kernel writes a line only when it differs from the one it wrote before, so a line holds for the instructions
-    behind it. This ends where the verifier takes up a branch that it had left for later: the line written before that
+    after it. This ends where the verifier takes up a branch that it had left for later: the line written before that
     belonged to another branch, which is not in the log at level 1.
     """
 
     def __init__(self) -> None:
-        self.of: dict[int, LogEntry] = {}
+        self.by_insn: dict[int, LogEntry] = {}
         self.waiting: list[int] = []
+        """Instructions whose line, further up in the log, has not been read yet."""
 
-    def see(self, entry: LogEntry) -> None:
-        """Take the entry that stands before those seen so far."""
+    def add(self, entry: LogEntry) -> None:
+        """Take the entry before those taken so far."""
         # Nearly all entries are instructions.
         if entry.kind is EntryKind.INSN and entry.insn is not None:
-            if self.waiting and self.waiting[-1] != entry.insn + 1 and read(entry.text).operation is Operation.BRANCH:
+            if (
+                self.waiting
+                and self.waiting[-1] != entry.insn + 1
+                and parse_instruction(entry.text).operation is Operation.BRANCH
+            ):
                 self.waiting.clear()
             self.waiting.append(entry.insn)
         elif entry.kind is EntryKind.SOURCE and entry.line != 0:
-            # Line 0 is one that the compiler made: what stands before it is the nearest real one.
+            # Line 0 means that the compiler made the code: the line before it is the nearest real one.
             for insn in self.waiting:
-                self.of.setdefault(insn, entry)
+                self.by_insn.setdefault(insn, entry)
             self.waiting.clear()
         elif entry.kind is EntryKind.FROM:
             self.waiting.clear()
 
 
-def walk(backwards: Iterable[LogEntry]) -> InsnPath:
-    """The path from entries of the log, the last one first."""
+def read_path(backwards: Iterable[LogEntry]) -> InsnPath:
+    """The path that a log shows, from its entries in reverse order."""
     visits: list[PathInsn] = []
     states = False
     cut: str | None = None
@@ -154,22 +161,22 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
                     break
             continue
         if origin is not None:
-            # Other branches, up to where the verifier left this one for later.
+            # These entries are of other branches, up to where the verifier left this one for later.
             if entry.kind is EntryKind.FROM and (entry.origin, entry.insn) == origin:
                 pending += 1
             elif entry.kind is EntryKind.INSN and entry.insn == origin[0]:
                 pending -= 1
             if entry.kind is not EntryKind.INSN or pending:
-                sources.see(entry)
+                sources.add(entry)
                 continue
             origin = None
-        sources.see(entry)
+        sources.add(entry)
         if entry.kind is EntryKind.INSN and entry.insn is not None:
             states = states or bool(entry.state)
-            # Older kernels print the registers at an access to memory behind it, before they refuse it.
+            # For an access to memory older kernels print the registers after the instruction, and refuse it then.
             visits.append(PathInsn(entry.insn, entry.code, entry.text, entry.state, "" if visits else stopped))
         elif entry.kind is EntryKind.STATE and entry.insn is None and backtracked:
-            # An earlier state, printed while the verifier backtracks; the line that says so stands behind it.
+            # An earlier state, printed while the verifier backtracks; the line after it says so.
             pass
         elif entry.kind in {EntryKind.STATE, EntryKind.FROM}:
             states = True
@@ -185,28 +192,28 @@ def walk(backwards: Iterable[LogEntry]) -> InsnPath:
             # What stands before this is another log.
             break
         if not visits and entry.kind is not EntryKind.STATE:
-            # Only those right behind the instruction: while the verifier backtracks it prints earlier ones.
+            # Only the state right after the instruction counts: while the verifier backtracks it prints earlier ones.
             stopped = ""
         backtracked = False
     if origin is not None:
         cut = f"the log does not show how instruction {origin[0]} was reached"
     visits.reverse()
     for visit, following in zip_longest(visits, visits[1:]):
-        visit.source = sources.of.get(visit.insn)
+        visit.source = sources.by_insn.get(visit.insn)
         if not visit.state and following is not None:
-            # Kernels before 5.18 write all registers before an instruction, and none behind one.
+            # Kernels before 5.18 print all registers before an instruction, and none after one.
             visit.state = following.earlier
     if visits and cut is None and function is None and visits[0].insn != 0:
         cut = f"the log begins at instruction {visits[0].insn}"
-    deepen(visits)
+    set_depths(visits)
     return InsnPath(visits, cut, states, function)
 
 
 CALLS = (Operation.CALL, Operation.SUBPROGRAM)
 
 
-def enters(visit: PathInsn, following: PathInsn) -> bool:
-    """Whether an instruction goes on in another function: one that it calls, or that a helper calls back."""
+def enters_function(visit: PathInsn, following: PathInsn) -> bool:
+    """Whether a call goes on in another function of the program: the one that it calls, or a helper's callback."""
     operation = visit.instruction.operation
     if operation is Operation.SUBPROGRAM:
         return following.insn != visit.insn + 1
@@ -214,26 +221,28 @@ def enters(visit: PathInsn, following: PathInsn) -> bool:
     return operation is Operation.CALL and following.insn not in {visit.insn, visit.insn + 1}
 
 
-def deepen(visits: list[PathInsn]) -> None:
-    """Set how deep in calls each visit is, counted from the last one."""
+def set_depths(visits: list[PathInsn]) -> None:
+    """Set the depth of each visit: 0 for the function of the last one."""
     depth = 0
     for number in range(len(visits) - 2, -1, -1):
         visit = visits[number]
         operation = visit.instruction.operation
         if operation is Operation.EXIT:
             depth += 1
-        elif operation in CALLS and enters(visit, visits[number + 1]):
+        elif operation in CALLS and enters_function(visit, visits[number + 1]):
             depth -= 1
         visit.depth = depth
 
 
 def open_calls(path: InsnPath) -> list[PathInsn]:
-    """The calls that have not returned at the end of the path, the outermost first; the last instruction if it is
-    one."""
+    """The calls that have not returned at the end of the path, the outermost first.
+
+    The last visit is among them: the program was rejected there, so it is not known where it goes on.
+    """
     found: list[PathInsn] = []
     for visit, following in zip_longest(path.visits, path.visits[1:]):
         if visit.instruction.operation is Operation.EXIT:
             del found[-1:]
-        elif following is None or enters(visit, following):
+        elif following is None or enters_function(visit, following):
             found.append(visit)
     return found

@@ -49,7 +49,7 @@ POINTERS = {
 
 
 class State(NamedTuple):
-    """The registers and stack slots that one state names, as text."""
+    """The registers and stack slots that one state lists, as text; ``frame`` is the depth of its function."""
 
     frame: int
     values: Mapping[str, str]
@@ -58,21 +58,21 @@ class State(NamedTuple):
 def split_state(text: str) -> Iterator[str]:
     """The parts of a state, separated by blanks outside of parentheses."""
     depth, begin = 0, 0
-    for place, char in enumerate(text):
+    for end, char in enumerate(text):
         if char in "([":
             depth += 1
         elif char in ")]":
             depth = max(0, depth - 1)
         elif char == " " and depth == 0:
-            if place > begin:
-                yield text[begin:place]
-            begin = place + 1
+            if end > begin:
+                yield text[begin:end]
+            begin = end + 1
     if begin < len(text):
         yield text[begin:]
 
 
 @lru_cache(maxsize=256)
-def parse(text: str) -> State:
+def parse_state(text: str) -> State:
     """``frame1: R1=ctx() refs=2`` as data."""
     frame = 0
     values: dict[str, str] = {}
@@ -87,14 +87,14 @@ def parse(text: str) -> State:
     return State(frame, values)
 
 
-def number(text: str) -> int | None:
+def parse_number(text: str) -> int | None:
     if not NUMBER.fullmatch(text):
         return None
     return int(text, 0) if not re.fullmatch(r"-?0\d+", text) else None
 
 
 class Value(NamedTuple):
-    """What one register holds: ``type`` as the kernel names it (``scalar`` for the ``inv`` of old kernels)."""
+    """What one register holds: ``type`` as newer kernels name it (``scalar``, also for the ``inv`` of old ones)."""
 
     type: str
     constant: int | None
@@ -111,14 +111,14 @@ class Value(NamedTuple):
     def bound(self, name: str) -> int | None:
         """smin, smax, umin, umax or their 32-bit forms, where the state gives them."""
         text = self.attributes.get(name)
-        found = None if text is None else number(text)
+        found = None if text is None else parse_number(text)
         width = 32 if name.endswith("32") else 64
-        # Large negative numbers are written in hexadecimal, as what they are without a sign.
+        # Large negative numbers are printed in hexadecimal and without a sign.
         return found - (1 << width) if found is not None and name[0] == "s" and found >> (width - 1) == 1 else found
 
     @property
     def unsigned(self) -> tuple[int, int]:
-        """The range as an unsigned number."""
+        """(lowest, highest) as an unsigned number."""
         if self.constant is not None:
             return self.constant & U64_MAX, self.constant & U64_MAX
         smin, smax = self.bound("smin"), self.bound("smax")
@@ -131,7 +131,7 @@ class Value(NamedTuple):
 
     @property
     def signed(self) -> tuple[int, int]:
-        """The range as a signed number."""
+        """(lowest, highest) as a signed number."""
         if self.constant is not None:
             return self.constant, self.constant
         low, high = self.unsigned
@@ -143,8 +143,8 @@ class Value(NamedTuple):
         )
 
 
-def value(text: str) -> Value:
-    """One register's text as data; what it cannot be read is a type of its own."""
+def parse_value(text: str) -> Value:
+    """One register's text as data; text of no known form becomes the type."""
     found = VALUE.fullmatch(text)
     if found is None:
         return Value(text[:80], None, {})
@@ -153,38 +153,38 @@ def value(text: str) -> Value:
         tail, inside = inside, None
     plain = text.lstrip("P")
     if NUMBER.fullmatch(plain):
-        return Value("scalar", number(plain), {})
+        return Value("scalar", parse_number(plain), {})
     if re.fullmatch(r"inv-?\d{1,20}", plain):
         return Value("scalar", int(plain[3:]), {})
     if re.fullmatch(r"fp-?\d{1,9}", plain):
         return Value("fp", None, {"off": plain[2:]})
     if name in {"scalar", "inv"}:
-        constant = number(tail) if tail is not None else None
-        return Value("scalar", constant, attributes(inside or ""))
-    return Value(name or plain[:80], None, attributes(inside or ""))
+        constant = parse_number(tail) if tail is not None else None
+        return Value("scalar", constant, parse_attributes(inside or ""))
+    return Value(name or plain[:80], None, parse_attributes(inside or ""))
 
 
-def attributes(text: str) -> dict[str, str]:
+def parse_attributes(text: str) -> dict[str, str]:
     """``smin=smin32=0,smax=8,var_off=(0x0; 0xf)`` as a dictionary."""
     found: dict[str, str] = {}
     depth, begin = 0, 0
-    for place, char in enumerate(text + ","):
+    for end, char in enumerate(text + ","):
         if char == "(":
             depth += 1
         elif char == ")":
             depth = max(0, depth - 1)
         elif char == "," and depth == 0:
-            *names, content = text[begin:place].split("=")
-            # What is only there or not, such as non_own_ref, has no value.
+            *names, content = text[begin:end].split("=")
+            # Flags such as non_own_ref have no value.
             for each in names or [content]:
                 found[OLD_NAMES.get(each, each.removesuffix("_value"))] = content
-            begin = place + 1
+            begin = end + 1
     return found
 
 
 def describe(text: str) -> str:
     """One register's text in words."""
-    register = value(text)
+    register = parse_value(text)
     if register.scalar:
         return describe_number(register)
     base = register.type.replace("_or_null", "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a verifier log says about the work: instructions, states, time, stack, and where it went.
+"""The statistics in a verifier log: instructions, states, time, stack, and the lines of source that cost most.
 
 The lines are those of print_verification_stats() in kernel/bpf/verifier.c, which has had three forms:
 ``stack depth 8+0`` of each subprogram (Linux v5.2 and later), with ``insns processed`` of main and each global
@@ -22,7 +22,7 @@ TAIL = 1 << 20
 """Bytes at the end of a log in which the statistics are looked for: 256 subprograms and a native block fit."""
 
 PIPE_MAX = 1 << 28
-"""Bytes that are read of a pipe: what is in a file needs no memory of ours."""
+"""Bytes that are read of a pipe; a file is mapped instead, whatever its size."""
 
 LINE_MAX = 1 << 20
 """Bytes of a line, of which the verifier writes at most BPF_VERIFIER_TMP_LOG_SIZE (1024) at a time."""
@@ -37,11 +37,11 @@ SUBPROG = re.compile(
     rb"subprog (\d+) \(([^\n)]*)\) (main|static|global) insns_self (\d+) insns_total (\d+) stack (\d+)"
 )
 
-# An instruction; a line of source before those that were made from it, with ``@ file:line`` since Linux v6.10; or an
-# instruction that was not gone on from, as a state like this one is known to be safe.
+# An instruction; a line of source, before the instructions made from it, with ``@ file:line`` since Linux v6.10; or
+# an instruction at which the path was pruned, since a state like this one is known to be safe.
 LINE = re.compile(rb"^(?:\d+: \([0-9a-f]{2}\)|; ([^\r\n]*)|((?:from )?\d[0-9a-z ]*: safe$))", re.MULTILINE)
 START = re.compile(rb"^\d+: (?:R\d|frame)", re.MULTILINE)
-"""The state that verification starts with. Kernels from v7.0 or so on list all instructions before it at level 2."""
+"""The state that verification starts with. Before it, kernels from v7.0 or so on list all instructions at level 2."""
 SOURCE = re.compile(rb"(.*?)\s*@ (\S[^@]*):(\d+)(?::\d+)?")
 
 SOURCE_MAX = 512
@@ -57,7 +57,7 @@ class Subprogram:
     """One function of a program.
 
     ``kind`` is main, static or global; ``insns_self`` counts its own instructions as often as they were verified,
-    ``insns_total`` with what it calls; ``stack`` is in bytes. None is what this kernel does not tell.
+    ``insns_total`` those with what it calls; ``stack`` is in bytes. None is what this kernel does not print.
     """
 
     index: int
@@ -70,7 +70,7 @@ class Subprogram:
 
 @dataclass(frozen=True)
 class HotLine:
-    """A line of source and how often instructions made from it were verified. Its file is known since Linux v6.10."""
+    """A line of source, and how often instructions made from it were verified. Linux prints the file since v6.10."""
 
     file: str | None
     line: int | None
@@ -82,9 +82,9 @@ class HotLine:
 class Stats:
     """The statistics of one log; None is what it does not hold.
 
-    ``insns_shown`` are the instructions in the log, of which ``lines`` (the hottest first) are made: at level 2 all
-    that were processed but ``insns_pruned``, at level 1 those on the path to the rejection. ``stack_depth`` is the
-    deepest stack in bytes.
+    ``insns_shown`` is how many instructions the log shows: at level 2 all that were processed but ``insns_pruned``,
+    at level 1 those on the path to the rejection. ``lines`` counts them by line of source, the hottest first.
+    ``stack_depth`` is the deepest stack in bytes.
     """
 
     insns_processed: int | None
@@ -100,11 +100,11 @@ class Stats:
     lines: tuple[HotLine, ...]
 
 
-def text(raw: bytes) -> str:
+def decode_text(raw: bytes) -> str:
     return raw[:SOURCE_MAX].decode("utf-8", "replace").rstrip()
 
 
-def last(pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes] | None:
+def last_match(pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes] | None:
     """The last match: a log can hold those of several attempts."""
     found = None
     for match in pattern.finditer(data):
@@ -112,17 +112,17 @@ def last(pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes] | None:
     return found
 
 
-def numbers(raw: bytes) -> list[int]:
+def parse_numbers(raw: bytes) -> list[int]:
     return [int(part) for part in raw.split(b"+")]
 
 
-def subprograms(tail: bytes, depths: list[int], roots: list[int]) -> tuple[Subprogram, ...]:
+def parse_subprograms(tail: bytes, depths: list[int], roots: list[int]) -> tuple[Subprogram, ...]:
     lines = {int(match[1]): match for match in SUBPROG.finditer(tail)}
     if lines:
         return tuple(
             Subprogram(
                 index,
-                None if text(match[2]) == NAMELESS else text(match[2]),
+                None if decode_text(match[2]) == NAMELESS else decode_text(match[2]),
                 match[3].decode(),
                 int(match[4]),
                 int(match[5]),
@@ -139,7 +139,7 @@ def subprograms(tail: bytes, depths: list[int], roots: list[int]) -> tuple[Subpr
 
 
 def hot_lines(data: Data) -> tuple[int, int, tuple[HotLine, ...]]:
-    """How many instructions a log shows and has left out, and how many shown belong to each line of source.
+    """(instructions shown, instructions pruned, shown ones by line of source).
 
     The kernel writes a line of source where it changes, so an instruction belongs to the last one written.
     """
@@ -168,16 +168,16 @@ def hot_lines(data: Data) -> tuple[int, int, tuple[HotLine, ...]]:
 def hot_line(source: bytes, insns: int) -> HotLine:
     match = SOURCE.fullmatch(source)
     if match is None:
-        return HotLine(None, None, text(source), insns)
-    return HotLine(text(match[2]), int(match[3]), text(match[1]), insns)
+        return HotLine(None, None, decode_text(source), insns)
+    return HotLine(decode_text(match[2]), int(match[3]), decode_text(match[1]), insns)
 
 
-def stats(data: Data, *, lines: bool = True) -> Stats:
-    """What a log says about the verifier's work. ``lines`` costs reading all of it, the rest only its end."""
+def parse_stats(data: Data, *, lines: bool = True) -> Stats:
+    """The statistics in a log. For ``lines`` all of it is read, for the others only its end."""
     tail = bytes(data[max(0, len(data) - TAIL) :])
-    processed, time, stack, roots = (last(pattern, tail) for pattern in (PROCESSED, TIME, STACK, ROOTS))
-    depths = numbers(stack[1]) if stack and stack[1] else []
-    functions = subprograms(tail, depths, numbers(roots[1]) if roots else [])
+    processed, time, stack, roots = (last_match(pattern, tail) for pattern in (PROCESSED, TIME, STACK, ROOTS))
+    depths = parse_numbers(stack[1]) if stack and stack[1] else []
+    functions = parse_subprograms(tail, depths, parse_numbers(roots[1]) if roots else [])
     shown, pruned, hot = hot_lines(data) if lines else (0, 0, ())
 
     def number_in(match: re.Match[bytes] | None, group: int) -> int | None:
@@ -199,11 +199,12 @@ def stats(data: Data, *, lines: bool = True) -> Stats:
 
 
 HEAD = 4096
-"""What tells whether a file is text; behind the end of a log there may be more of the buffer that it was in."""
+"""Bytes at the beginning in which a zero byte shows that a file is no text. At the end of a log zeros are possible:
+the rest of the buffer that it was in."""
 
 
-def of_log(data: Data, subject: str) -> Stats:
-    """The statistics of a log. Raises Error for what is none, without reading all of what is no text."""
+def read_log(data: Data, subject: str) -> Stats:
+    """The statistics of a log. Raises Error for anything else; what is not even text is not read to its end."""
     if b"\0" in data[:HEAD]:
         raise Error(subject, "holds no statistics of the BPF verifier: it begins with bytes that are no text")
     at = 0
@@ -212,7 +213,7 @@ def of_log(data: Data, subject: str) -> Stats:
         if end < 0:
             raise Error(subject, f"holds a line longer than {LINE_MAX >> 20} MiB: no log of the BPF verifier has one")
         at = end + 1
-    found = stats(data)
+    found = parse_stats(data)
     if found.insns_processed is None and not found.insns_shown:
         raise Error(
             subject, "holds no statistics of the BPF verifier", hint="give the log of a load, at level 1, 2 or 4"
@@ -220,11 +221,11 @@ def of_log(data: Data, subject: str) -> Stats:
     return found
 
 
-def of_file(path: str) -> Stats:
+def read_file(path: str) -> Stats:
     """The statistics of a log in a file, which is mapped where it can be. Raises Error."""
     with files.open_input(path) as file:
         if os.fstat(file.fileno()).st_size == 0:
             # Also what is no regular file: a pipe, standard input.
-            return of_log(files.read_open(file, path, PIPE_MAX), path)
+            return read_log(files.read_open(file, path, PIPE_MAX), path)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return of_log(data, path)
+            return read_log(data, path)

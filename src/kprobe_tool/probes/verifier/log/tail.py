@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kprobe_tool.probes.verifier.log.lines import LogEntry, entries
+from kprobe_tool.probes.verifier.log.lines import LogEntry, parse_line
 from kprobe_tool.probes.verifier.log.noise import LINE_MAX, clean
 from kprobe_tool.probes.verifier.log.wrapping import BARE, Data, Wrapping
 
@@ -17,7 +17,7 @@ WALK_MAX = 1 << 24
 """Bytes from the end beyond which nobody looks."""
 
 
-def lines(data: Data, wrapping: Wrapping = BARE) -> Iterator[str]:
+def lines_backwards(data: Data, wrapping: Wrapping = BARE) -> Iterator[str]:
     """The cleaned lines of a log backwards; of a long line its beginning."""
     end = len(data)
     limit = max(0, end - WALK_MAX)
@@ -40,16 +40,16 @@ def lines(data: Data, wrapping: Wrapping = BARE) -> Iterator[str]:
         size = CHUNK
 
 
-def backwards(data: Data, wrapping: Wrapping = BARE) -> Iterator[LogEntry]:
+def entries_backwards(data: Data, wrapping: Wrapping = BARE) -> Iterator[LogEntry]:
     """What the lines of a log are, the last one first."""
-    for line in lines(data, wrapping):
-        found = entries(line)
+    for line in lines_backwards(data, wrapping):
+        found = parse_line(line)
         if len(found) == 1:
             yield found[0]
         else:
             yield from reversed(found)
 
 
-def head(data: Data, count: int, wrapping: Wrapping = BARE) -> list[str]:
+def first_lines(data: Data, count: int, wrapping: Wrapping = BARE) -> list[str]:
     """The first lines of a log, ``count`` at most."""
     return [clean(line, wrapping) for line in data[: count * 1024].split(b"\n", count)[:count]]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What stands before (and behind) each line of a log, learnt from the lines that look like instructions.
 
-Before ``7: (79) r0 = ...`` a bare log has nothing. Whatever it is that stands there, an indent, quotes of a mail, a
-time stamp with a host and a process, the number of a line, has the same shape on every line: the same punctuation,
-with other numbers and perhaps other words in it.
+In a bare log nothing stands before ``7: (79) r0 = ...``. If something does (an indent, the quotes of a mail, a time
+stamp with a host and a process, a line's number), it has the same shape on every line: the same punctuation, with
+other numbers and perhaps other words between.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ SEARCH_MAX = 1 << 24
 PREFIX_MAX = 200
 """Characters before an instruction, at the most."""
 SHAPES_MAX = 4
-"""Shapes that are told apart: more than one service may write into one log."""
+"""Shapes that one log may have: more than one service may write into it."""
 
 INSN = re.compile(r"(?<![\w.])\d{1,7}: \([0-9a-f]{2}\) (?=[a-z*(])")
-"""An instruction, wherever on the line."""
+"""An instruction, anywhere on the line."""
 WORDS = re.compile(
     r"processed \d{1,9} insns \(limit|R\d{1,2} (?:!read_ok|type=|invalid mem access '|m(?:in|ax) value is )"
     r"|invalid (?:access to (?:map|packet)|indirect |bpf_context|read from stack|stack )"
     r"|(?:libbpf: (?:prog '[^']{1,64}': )?)?-- (?:BEGIN|END) (?:PROG |DUMP |LOG)"
 )
-"""What the kernel, and libbpf around it, say in lines that are no instructions."""
+"""How lines of the kernel that are no instructions can begin, and those of libbpf around them."""
 CONTROL = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
 TOKEN = re.compile(r"\d+|[^\W\d_]+|\s+|.", re.DOTALL)
 NOT_A_PREFIX = re.compile(r"(?:.*\bbefore |mark_precise:.*|from \d+ to \d+: ?)", re.DOTALL)
@@ -41,24 +41,24 @@ NOT_A_PREFIX = re.compile(r"(?:.*\bbefore |mark_precise:.*|from \d+ to \d+: ?)",
 
 
 class Wrapping(NamedTuple):
-    """The shapes of what stands before a line, and the quotation mark that closes it, if it is one."""
+    """What stands around each line: a prefix of one of these shapes, or an indent; and a closing quotation mark."""
 
     shapes: tuple[re.Pattern[str], ...] = ()
     indent: int = 0
     quote: str = ""
 
     def strip(self, text: str) -> str:
-        """A line without it; one of another shape is left alone."""
+        """A line without its wrapping; one of another shape stays as it is."""
         for shape in self.shapes:
             found = shape.match(text)
             if found is not None:
-                return self.inside(text[found.end() :])
+                return self.unquote(text[found.end() :])
         if self.indent:
             return text[min(self.indent, len(text) - len(text.lstrip())) :]
         return text
 
-    def inside(self, text: str) -> str:
-        """What a quotation mark closes."""
+    def unquote(self, text: str) -> str:
+        """The text up to the closing quotation mark, without the backslashes before those within."""
         if not self.quote:
             return text
         end = text.rfind(self.quote)
@@ -68,39 +68,39 @@ class Wrapping(NamedTuple):
 BARE = Wrapping()
 
 
-def learn(data: Data) -> Wrapping:
-    """The wrapping of a log."""
-    lines = sample(data, rb"\d: \([0-9a-f]{2}\) ")
+def learn_wrapping(data: Data) -> Wrapping:
+    """The wrapping of a log, from the lines around its last instruction or message."""
+    lines = sample_lines(data, rb"\d: \([0-9a-f]{2}\) ")
     prefixes = prefixes_before(lines, INSN)
     if not prefixes:
-        lines = lines or sample(data, rb"processed \d+ insns|R\d{1,2} |invalid |-- (?:BEGIN|END) ")
+        lines = lines or sample_lines(data, rb"processed \d+ insns|R\d{1,2} |invalid |-- (?:BEGIN|END) ")
         prefixes = prefixes_before(lines, WORDS)
     bodies: dict[str, list[str]] = {}
     for prefix in prefixes:
-        bodies.setdefault(pattern(prefix.rstrip()), []).append(prefix)
+        bodies.setdefault(shape_of(prefix.rstrip()), []).append(prefix)
     if not bodies or len(bodies.get("", ())) * 2 > len(prefixes):
-        width = indent(bodies[""]) if bodies else 0
+        width = indent_of(bodies[""]) if bodies else 0
         return Wrapping(indent=width) if width else BARE
     common = [body for body, _ in Counter({k: len(v) for k, v in bodies.items()}).most_common(SHAPES_MAX) if body]
     shapes = tuple(
-        re.compile(narrow_shape(body, bodies[body]) + rf"[ \t]{{0,{indent(bodies[body])}}}") for body in common
+        re.compile(narrow_shape(body, bodies[body]) + rf"[ \t]{{0,{indent_of(bodies[body])}}}") for body in common
     )
     last = bodies[common[0]][0].rstrip()[-1:]
     return Wrapping(shapes, quote=last if last in "\"'`" else "")
 
 
-def indent(prefixes: list[str]) -> int:
-    """The blanks before an instruction: the fewest that more than a few lines have.
+def indent_of(prefixes: list[str]) -> int:
+    """The indent of instructions: the smallest that more than a few lines have.
 
-    Before they check a program, kernels since Linux v7.2 list its instructions with blanks before them.
+    Kernels since Linux v7.2 list a program's instructions, indented, before they check it; those do not count.
     """
     widths = Counter(len(prefix) - len(prefix.rstrip()) for prefix in prefixes)
     few = max(2, len(prefixes) // 10)
     return min((width for width, count in widths.items() if count >= few), default=min(widths))
 
 
-def sample(data: Data, mark: bytes) -> list[str]:
-    """Lines around the last one that has the mark, from the end on; none where there is none."""
+def sample_lines(data: Data, mark: bytes) -> list[str]:
+    """Lines around the last one that has the mark, which is searched from the end; empty where there is none."""
     expression = re.compile(mark)
     end = len(data)
     limit = max(0, end - SEARCH_MAX)
@@ -119,7 +119,7 @@ def sample(data: Data, mark: bytes) -> list[str]:
 
 
 def prefixes_before(lines: Iterable[str], anchor: re.Pattern[str]) -> list[str]:
-    """What stands before the anchor, of each line that has it."""
+    """What stands before the anchor, for each line that has the anchor."""
     found = []
     for line in lines:
         place = anchor.search(line[: PREFIX_MAX + 32])
@@ -132,7 +132,7 @@ def prefixes_before(lines: Iterable[str], anchor: re.Pattern[str]) -> list[str]:
     return found
 
 
-def pattern(body: str) -> str:
+def shape_of(body: str) -> str:
     """The shape of a prefix as a regular expression: any number for a number, any word for a word."""
     if body in {"+", "-"}:
         return r"[+\- ]"
@@ -149,7 +149,7 @@ def pattern(body: str) -> str:
 
 
 def narrow_shape(shape: str, prefixes: list[str]) -> str:
-    """A shape with the last word that all lines share in its place, so that other programs' lines do not fit."""
+    """A shape in which long words that all lines share stand for themselves: lines of other programs do not match."""
     words = [re.findall(r"\w+", prefix) for prefix in prefixes]
     parts = shape.split(r"\w+")
     if len(parts) < 2 or any(len(each) != len(parts) - 1 for each in words):

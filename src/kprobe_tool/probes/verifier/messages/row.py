@@ -46,7 +46,7 @@ FIELDS = {
 
 PART = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 
-ONE = re.compile(r"(?<![\d.-])1 bytes\b")
+ONE_BYTES = re.compile(r"(?<![\d.-])1 bytes\b")
 
 MATCH_MAX = 1024
 """Characters of a line that are looked at; the kernel's own messages are far shorter."""
@@ -130,13 +130,13 @@ class Match(NamedTuple):
     fields: Fields
 
     def reason(self) -> str:
-        return ONE.sub("1 byte", self.row.reason.format_map(self.fields))
+        return ONE_BYTES.sub("1 byte", self.row.reason.format_map(self.fields))
 
     def suggestion(self) -> str:
         return self.row.suggestion.format_map(self.fields)
 
 
-def parts(wording: str) -> list[tuple[str, str | None]]:
+def split_wording(wording: str) -> list[tuple[str, str | None]]:
     """A wording as (literal text, name of the field that follows or None)."""
     found: list[tuple[str, str | None]] = []
     literal, place = "", 0
@@ -154,7 +154,7 @@ def parts(wording: str) -> list[tuple[str, str | None]]:
 
 def literal_of(wording: str) -> str:
     """The longest text that every line of this wording has."""
-    return max((literal for literal, _ in parts(wording)), key=len)
+    return max((literal for literal, _ in split_wording(wording)), key=len)
 
 
 @cache
@@ -163,6 +163,6 @@ def pattern_of(wording: str) -> re.Pattern[str]:
     return re.compile(
         "".join(
             re.escape(literal) + (f"(?P<{name}>{FIELDS[name]})" if name is not None else "")
-            for literal, name in parts(wording)
+            for literal, name in split_wording(wording)
         )
     )

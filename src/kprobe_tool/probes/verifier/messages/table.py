@@ -55,7 +55,7 @@ TABLE: tuple[MessageGroup, ...] = (
 
 
 @cache
-def index() -> tuple[tuple[str, str, MessageGroup, KernelMessage], ...]:
+def indexed_wordings() -> tuple[tuple[str, str, MessageGroup, KernelMessage], ...]:
     """(literal, wording, group, row) of every wording: a line without the literal needs no regular expression."""
     return tuple(
         (literal_of(wording), wording, group, row)
@@ -69,7 +69,7 @@ def match(line: str) -> Match | None:
     """The row that a line belongs to: the first that has all of it in one of its wordings."""
     if len(line) > MATCH_MAX:
         return None
-    for literal, wording, group, row in index():
+    for literal, wording, group, row in indexed_wordings():
         if literal in line:
             found = pattern_of(wording).fullmatch(line)
             if found is not None and (row.only is None or row.only(found.groupdict())):
@@ -84,7 +84,7 @@ def match_end(line: str) -> tuple[int, Match] | None:
     if not starts:
         return None
     best: tuple[int, Match] | None = None
-    for literal, wording, group, row in index():
+    for literal, wording, group, row in indexed_wordings():
         place = line.find(literal)
         if place < 0:
             continue

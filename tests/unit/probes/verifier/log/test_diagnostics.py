@@ -63,7 +63,7 @@ processed 9 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
 
 
 def the_block() -> diagnostics.Block:
-    (block,) = (part for part in diagnostics.split(SOURCE.splitlines()) if isinstance(part, diagnostics.Block))
+    (block,) = (part for part in diagnostics.split_blocks(SOURCE.splitlines()) if isinstance(part, diagnostics.Block))
     return block
 
 
@@ -99,7 +99,7 @@ def test_the_causal_path_is_read() -> None:
 
 
 def test_what_stands_around_a_block_stays_text() -> None:
-    parts = diagnostics.split(SOURCE.splitlines())
+    parts = diagnostics.split_blocks(SOURCE.splitlines())
     texts = [part for part in parts if isinstance(part, str) and part]
     assert texts[0] == "Unreleased reference id=2 alloc_insn=4"
     assert texts[1] == "BPF_EXIT instruction in main prog would lead to reference leak"
@@ -124,7 +124,7 @@ def test_thousands_of_blocks_give_a_hundred_diagnoses_at_most() -> None:
 
 @pytest.mark.parametrize("size", range(0, len(SOURCE), 37))
 def test_a_block_cut_anywhere_has_a_reason(size: int) -> None:
-    for part in diagnostics.split(SOURCE[:size].splitlines()):
+    for part in diagnostics.split_blocks(SOURCE[:size].splitlines()):
         assert isinstance(part, str | diagnostics.Block)
     tail = SOURCE[size:].encode()
     assert explain_bytes(tail, "EINVAL").reason
@@ -141,7 +141,7 @@ def test_a_block_without_its_beginning_is_not_recognised() -> None:
 
 
 def test_a_block_without_a_problem_has_its_category() -> None:
-    block = diagnostics.block(["Verification failed: Verifier Error", "", "Reason:", "  x"])
+    block = diagnostics.parse_block(["Verification failed: Verifier Error", "", "Reason:", "  x"])
     assert (block.category, block.problem, block.reason) == ("Verifier Error", None, "x")
     assert block.at.place == Place()
 
@@ -185,6 +185,6 @@ def test_what_is_written_is_read(events: list[tuple[str, str, int]], reason: str
     for number, each in enumerate(events):
         lines += [*([""] if number else []), *event(*each)]
     lines += ["", "Suggestion:", *wrap(suggestion, "  ", "  "), ""]
-    (block,) = (part for part in diagnostics.split(lines) if isinstance(part, diagnostics.Block))
+    (block,) = (part for part in diagnostics.split_blocks(lines) if isinstance(part, diagnostics.Block))
     assert (block.reason, block.suggestion, block.at.message) == (reason, suggestion, reason)
     assert [(step.kind, step.message, step.place.insn) for step in block.path] == events

@@ -3,7 +3,7 @@
 
 import pytest
 
-from kprobe_tool.probes.verifier.log.disasm import Operation, read
+from kprobe_tool.probes.verifier.log.disasm import Operation, parse_instruction
 
 
 @pytest.mark.parametrize(
@@ -36,5 +36,5 @@ from kprobe_tool.probes.verifier.log.disasm import Operation, read
 def test_instructions_write_and_read_registers(
     text: str, operation: Operation, writes: str | None, reads: str | None
 ) -> None:
-    found = read(text)
+    found = parse_instruction(text)
     assert (found.operation, found.writes, found.reads) == (operation, writes, reads)

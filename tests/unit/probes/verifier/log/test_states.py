@@ -3,7 +3,7 @@
 
 import pytest
 
-from kprobe_tool.probes.verifier.log.states import S64_MIN, U64_MAX, describe, parse, value
+from kprobe_tool.probes.verifier.log.states import S64_MIN, U64_MAX, describe, parse_state, parse_value
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from kprobe_tool.probes.verifier.log.states import S64_MIN, U64_MAX, describe, p
     ],
 )
 def test_states_are_parsed(text: str, frame: int, values: dict[str, str]) -> None:
-    state = parse(text)
+    state = parse_state(text)
     assert (state.frame, dict(state.values)) == (frame, values)
 
 
@@ -58,7 +58,7 @@ def test_values_are_described(text: str, words: str) -> None:
 
 
 def test_values_have_ranges() -> None:
-    assert value("scalar()").signed[0] == S64_MIN
-    assert value("7").unsigned == (7, 7)
-    assert value("-1").unsigned == (U64_MAX, U64_MAX)
-    assert value("(((((").attributes == {}
+    assert parse_value("scalar()").signed[0] == S64_MIN
+    assert parse_value("7").unsigned == (7, 7)
+    assert parse_value("-1").unsigned == (U64_MAX, U64_MAX)
+    assert parse_value("(((((").attributes == {}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Wordings of the table as messages: what the kernel's format string would give."""
 
-from kprobe_tool.probes.verifier.messages.row import parts
+from kprobe_tool.probes.verifier.messages.row import split_wording
 
 EXAMPLES = {
     "arg": "R1",
@@ -53,4 +53,4 @@ ARGUMENTS = ("R1", "R10", "*(R11-8)", "arg#0", "arg #1", "arg1", "args#2")
 def render(wording: str, **values: str) -> str:
     """The message of a wording."""
     examples = {**EXAMPLES, **values}
-    return "".join(literal + (examples[name] if name is not None else "") for literal, name in parts(wording))
+    return "".join(literal + (examples[name] if name is not None else "") for literal, name in split_wording(wording))

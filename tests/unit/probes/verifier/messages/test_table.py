@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from kprobe_tool.probes.verifier.diagnosis import Category
-from kprobe_tool.probes.verifier.messages.row import FIELDS, MATCH_MAX, KernelMessage, literal_of, parts, pattern_of
+from kprobe_tool.probes.verifier.messages.row import (
+    FIELDS,
+    MATCH_MAX,
+    KernelMessage,
+    literal_of,
+    pattern_of,
+    split_wording,
+)
 from kprobe_tool.probes.verifier.messages.table import TABLE, match
 
 from .rendering import ARGUMENTS, EXAMPLES, render
@@ -55,7 +62,7 @@ def test_each_wording_takes_every_name_of_an_argument(row: KernelMessage, wordin
 
 @of_wordings
 def test_a_wording_is_the_whole_line(row: KernelMessage, wording: str) -> None:
-    assert pattern_of(wording).fullmatch("x" + render(wording)) is None or parts(wording)[0][0] == ""
+    assert pattern_of(wording).fullmatch("x" + render(wording)) is None or split_wording(wording)[0][0] == ""
     assert literal_of(wording) in render(wording)
     assert len(literal_of(wording)) >= 4
 
@@ -78,13 +85,13 @@ def test_rows_are_sound() -> None:
 
 def test_texts_use_fields_that_every_wording_has() -> None:
     for row in ROWS:
-        used = {name for text in (row.reason, row.suggestion) for _, name in parts(text) if name is not None}
+        used = {name for text in (row.reason, row.suggestion) for _, name in split_wording(text) if name is not None}
         for wording in row.wordings:
-            assert used <= {name for _, name in parts(wording)}, (row.rule, wording)
+            assert used <= {name for _, name in split_wording(wording)}, (row.rule, wording)
 
 
 def test_every_field_is_used_and_has_an_example() -> None:
-    used = {name for _, wording in WORDINGS for _, name in parts(wording) if name is not None}
+    used = {name for _, wording in WORDINGS for _, name in split_wording(wording) if name is not None}
     assert used == set(FIELDS) == set(EXAMPLES)
     for name, pattern in FIELDS.items():
         assert re.fullmatch(pattern, EXAMPLES[name]), name

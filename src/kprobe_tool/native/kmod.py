@@ -49,11 +49,14 @@ def built_in(release: str) -> frozenset[str] | None:
 
 
 def on_disk(module: str, release: str) -> bool:
-    """Whether modprobe would find this module for kernel ``release``: modules.dep has a line for each."""
+    """Whether modprobe would find this module for kernel ``release``: modules.dep has a line for each.
+
+    Without modules.dep it finds none. Raises OSError where there is one that cannot be read: then nobody knows.
+    """
     try:
         with open(f"{MODULES}/{release}/modules.dep", encoding="utf-8", errors="backslashreplace") as file:
             files = [os.path.basename(line.partition(":")[0]) for line in file]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     return any(name.partition(".")[0].replace("-", "_") == module for name in files)
 

@@ -342,8 +342,11 @@ def kernel_tls() -> Item:
 
 def modprobe_hint(module: str, what: str) -> str | None:
     """How to get a module, where there is one to be had; whether that is a good idea is the host's to say."""
-    if not kmod.on_disk(module, os.uname().release):
-        return None
+    try:
+        if not kmod.on_disk(module, os.uname().release):
+            return None
+    except OSError as error:
+        return f"whether there is a module to load is unknown: {Error.from_os(str(error.filename), error)}"
     who = "" if os.geteuid() == 0 else " by root"
     return f"'modprobe {module}'{who}, only if {what} is meant to be used here"
 

@@ -192,3 +192,11 @@ def test_modules_on_disk_are_those_of_modules_dep(tmp_path: Path, monkeypatch: p
     assert kmod.on_disk("tls", "6.12.0") and kmod.on_disk("rds_tcp", "6.12.0")
     assert not kmod.on_disk("x", "6.12.0")
     assert not kmod.on_disk("tls", "6.13.0")
+
+
+def test_an_unreadable_list_of_modules_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read every file, so that what cannot be read here is a directory."""
+    (tmp_path / "6.12.0" / "modules.dep").mkdir(parents=True)
+    monkeypatch.setattr(kmod, "MODULES", str(tmp_path))
+    with pytest.raises(IsADirectoryError, match=r"modules\.dep"):
+        kmod.on_disk("tls", "6.12.0")

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from kprobe_tool.commands.doctor import reason
-from kprobe_tool.native import host
+from kprobe_tool.native import host, kmod
 from kprobe_tool.probes import doctor
 from kprobe_tool.probes.doctor import COMMANDS, CommandNeeds, Item, Works, status_of
 
@@ -59,6 +62,17 @@ def test_root_is_not_told_to_become_root(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr("os.geteuid", lambda uid=uid: uid)
         hint = doctor.capabilities().hint
         assert hint is not None and words in hint
+
+
+def test_a_module_that_cannot_be_looked_for_is_not_called_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kmod, "MODULES", str(tmp_path))
+    assert doctor.modprobe_hint("tls", "kernel TLS") is None
+    dependencies = tmp_path / os.uname().release / "modules.dep"
+    dependencies.mkdir(parents=True)
+    hint = f"whether there is a module to load is unknown: {dependencies}: Is a directory (EISDIR)"
+    assert doctor.modprobe_hint("tls", "kernel TLS") == hint
 
 
 @pytest.mark.parametrize(

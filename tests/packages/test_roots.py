@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from kprobe_tool import __version__
 
-from . import APT, PIPX, PYZ
+from . import APT, BASH_COMPLETION, MAN_OF_OLD_PIPX, MAN_OF_UV, PIPX, PYZ, UV
 from .conftest import ROOT
 from .roots import Root
 
@@ -22,6 +23,12 @@ SMOKE = ROOT / "packages"
 INSTALL = "apt-get install -q -y --no-install-recommends"
 BCC_HINT = "python3-bpfcc"
 USERS = ("root", "user")
+NO_PAGE = "if man -w kprobe-tool; then exit 1; fi"
+COMPLETES = "complete -o nosort -F _kprobe_tool_completion kprobe-tool\n"
+LOAD_COMPLETION = """\
+. /usr/share/bash-completion/bash_completion
+_comp_load kprobe-tool 2>/dev/null || _completion_loader kprobe-tool || test $? = 124"""
+"""As bash-completion does it at the first Tab, in Debian 13 and 12."""
 
 
 def one(directory: Path, pattern: str) -> Path:
@@ -60,7 +67,10 @@ def test_deb_works_and_leaves_nothing(root: Root, built: Path) -> None:
 
 
 def test_pipx_works_and_man_finds_the_page(root: Root, built: Path, wheels: Path) -> None:
-    """As a user does it, from wheels on the host's own disk. Debian 12's pipx is too old to link manual pages."""
+    """As a user does it, from wheels on the host's own disk, with Debian's pipx, which links no completions yet.
+
+    Debian 12's is too old to link manual pages as well.
+    """
     root.receive(one(built, "*.whl"), SMOKE, wheels)
     root.inside(f"{INSTALL} pipx python3-venv man-db python3-bpfcc")
     root.inside(f"cd /packages && PIP_NO_INDEX=1 PIP_FIND_LINKS=/packages/{wheels.name} {PIPX}", "user")
@@ -69,9 +79,57 @@ def test_pipx_works_and_man_finds_the_page(root: Root, built: Path, wheels: Path
     smoke(root, "user", "kprobe-tool", f"--bcc --completions {page}")
     root.inside("kprobe-tool audit || test $? = 3", "user")
     if root.suite == "bookworm":
-        assert "KPROBE-TOOL(1)" in root.inside(f"man -P cat -M {page}/share/man kprobe-tool", "user")
+        root.inside(f"{NO_PAGE}; {MAN_OF_OLD_PIPX}; man -w kprobe-tool; man -w ls", "user")
     else:
         smoke(root, "user", "kprobe-tool", "--man /home/user/.local")
+    assert COMPLETES in root.inside(f"bash -c {shlex.quote(f'{BASH_COMPLETION}; complete -p kprobe-tool')}", "user")
+
+
+def test_newest_pipx_links_pages_and_completions(root: Root, built: Path, wheels: Path, tools: Path) -> None:
+    root.receive(one(built, "*.whl"), SMOKE, wheels, tools)
+    root.inside(f"{INSTALL} python3-venv man-db python3-bpfcc bash-completion")
+    root.inside(f"python3 -m venv /opt/pipx && /opt/pipx/bin/pip install --no-index -f /packages/{tools.name} pipx")
+    options = f"PATH=/opt/pipx/bin:$PATH PIP_NO_INDEX=1 PIP_FIND_LINKS=/packages/{wheels.name}"
+    root.inside(f"cd /packages && {options} {PIPX}", "user")
+    smoke(root, "user", "kprobe-tool", "--bcc --man /home/user/.local --completions /home/user/.local")
+    assert COMPLETES in root.inside(f"bash -c {shlex.quote(f'{LOAD_COMPLETION}; complete -p kprobe-tool')}", "user")
+    left = root.inside("/opt/pipx/bin/pipx uninstall kprobe-tool; find ~/.local -name '*kprobe*tool*'", "user")
+    assert [line for line in left.splitlines() if line.startswith("/")] == []
+
+
+def test_uv_works_and_says_where_its_pages_are(root: Root, built: Path, wheels: Path, tools: Path) -> None:
+    root.receive(one(built, "*.whl"), SMOKE, wheels, tools)
+    root.inside(f"{INSTALL} python3-venv man-db")
+    root.inside(f"python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-index -f /packages/{tools.name} uv")
+    path = "export PATH=/opt/uv/bin:$PATH"
+    options = f"UV_OFFLINE=1 UV_NO_INDEX=1 UV_FIND_LINKS=/packages/{wheels.name} UV_PYTHON=/usr/bin/python3"
+    root.inside(f"{path}; cd /packages && {options} {UV}", "user")
+    smoke(root, "user", "kprobe-tool")
+    root.inside(f"{path}; {NO_PAGE}; {MAN_OF_UV}; man -w kprobe-tool; man -w ls", "user")
+    assert COMPLETES in root.inside(f"bash -c {shlex.quote(f'{BASH_COMPLETION}; complete -p kprobe-tool')}", "user")
+
+
+def test_ansible_role_installs_the_deb(root: Root, built: Path) -> None:
+    """By Ansible in the root itself, once for real and again, when there is nothing left to change."""
+    deb = one(built, "*.deb")
+    root.receive(deb, SMOKE, ROOT / "contrib" / "ansible_collections")
+    root.inside(f"{INSTALL} ansible-core")
+    play = [{"hosts": "all", "gather_facts": False, "roles": ["kprobe_tool.host.audit"]}]
+    (root.directory / "upper" / "packages" / "play.yml").write_text(json.dumps(play), encoding="utf-8")
+    command = f"""\
+cd /packages
+export ANSIBLE_COLLECTIONS_PATH=/packages ANSIBLE_NOCOLOR=1
+for round in 1 2; do
+    ansible-playbook -i localhost, -c local -e ansible_python_interpreter=/usr/bin/python3 \
+        -e audit_package=/packages/{deb.name} play.yml
+done
+"""
+    printed = root.inside(command)
+    assert re.findall(r"localhost .* (changed=[1-9]|changed=0) .* failed=0 ", printed)[1:] == ["changed=0"]
+    assert "changed=2 " in printed
+    smoke(root, "user", "kprobe-tool", "--bcc")
+    report = json.loads((root.directory / "upper" / "packages" / "audits" / "localhost.json").read_text())
+    assert report["document"] == "audit"
 
 
 def test_pyz_works_where_there_is_only_python(root: Root, built: Path) -> None:
@@ -117,6 +175,16 @@ def test_autopkgtest_passes_as_user_and_as_root(root: Root, built: Path, tmp_pat
     printed = root.beside(f'autopkgtest --user=user {one(built, "*.deb")} {source} -- chroot "$1/root"')
     for name in ("as-user", "as-root"):
         assert re.search(rf"^{name} +PASS", printed, re.MULTILINE)
+
+
+@pytest.fixture(scope="session")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The newest pipx and uv, with what they need."""
+    directory = tmp_path_factory.mktemp("tools")
+    command = [sys.executable, "-m", "pip", "download", "-q", "--only-binary", ":all:", "-d", str(directory)]
+    subprocess.run([*command, "pipx", "uv"], check=True)
+    directory.chmod(0o755)
+    return directory
 
 
 @pytest.fixture(scope="session")

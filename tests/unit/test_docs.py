@@ -2,13 +2,15 @@
 """What docs/ refers to exists."""
 
 import re
+import shlex
 from pathlib import Path
 
-import click
 import pytest
 
 from kprobe_tool.checks import CHECKS
 from kprobe_tool.cli import cli
+
+from .test_man import parse
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -35,10 +37,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_commands_and_checks_are_named_as_they_are() -> None:
     text = (DOCS / "kernel-findings.md").read_text()
-    commands = re.findall(r"`kprobe-tool ([a-z-]+)", text)
-    assert commands
-    context = click.Context(cli)
-    assert all(cli.get_command(context, name) for name in commands)
+    lines = re.findall(r"`kprobe-tool ([^`]*)`", text.replace("\n", " "))
+    assert lines
+    for line in lines:
+        parse(cli, "kprobe-tool", shlex.split(line))
     ids = {check.id for check in CHECKS}
     assert set(re.findall(r"(?:check `|--only )([a-z0-9-]+)", text)) <= ids
 

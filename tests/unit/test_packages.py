@@ -92,7 +92,18 @@ def test_completion_is_what_the_program_prints(shell: str) -> None:
     assert (DATA / COMPLETIONS[shell]).read_text(encoding="utf-8") == done.stdout
 
 
-@pytest.mark.parametrize("way", [packages.APT, packages.PIPX, packages.PYZ])
+@pytest.mark.parametrize(
+    "way",
+    [
+        packages.APT,
+        packages.PIPX,
+        packages.PYZ,
+        packages.UV,
+        packages.MAN_OF_OLD_PIPX,
+        packages.MAN_OF_UV,
+        packages.BASH_COMPLETION,
+    ],
+)
 def test_readme_says_how_to_install(way: str) -> None:
     """In the words that tests/packages tries on clean hosts."""
     assert re.search(rf"^    {re.escape(way)} +# ", text("README.md"), re.MULTILINE)

@@ -93,7 +93,9 @@ def test_newest_pipx_links_pages_and_completions(root: Root, built: Path, wheels
     root.inside(f"cd /packages && {options} {PIPX}", "user")
     smoke(root, "user", "kprobe-tool", "--bcc --man /home/user/.local --completions /home/user/.local")
     assert COMPLETES in root.inside(f"bash -c {shlex.quote(f'{LOAD_COMPLETION}; complete -p kprobe-tool')}", "user")
-    left = root.inside("/opt/pipx/bin/pipx uninstall kprobe-tool; find ~/.local -name '*kprobe*tool*'", "user")
+    left = root.inside(
+        "/opt/pipx/bin/pipx uninstall kprobe-tool; find ~/.local -name '*kprobe*tool*' -not -name '.*'", "user"
+    )
     assert [line for line in left.splitlines() if line.startswith("/")] == []
 
 

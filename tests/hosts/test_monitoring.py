@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""contrib/monitoring, judged by the programs that read it: promtool and NRPE."""
+"""contrib/monitoring, judged by the programs that read it: promtool, NRPE and node-problem-detector."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -77,6 +80,66 @@ def test_what_this_host_writes_passes() -> None:
     text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     done = promtool("check", "metrics", text=text)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_node_problem_detector_s_rules_have_what_it_validates() -> None:
+    """As pkg/custompluginmonitor/types/config.go of node-problem-detector has it."""
+    config = json.loads((MONITORING / "node-problem-detector" / "kprobe-tool.json").read_text())
+    assert config["plugin"] == "custom"
+    limits = config["pluginConfig"]
+    assert set(limits) <= {
+        "invoke_interval",
+        "timeout",
+        "max_output_length",
+        "concurrency",
+        "enable_message_change_based_condition_update",
+        "skip_initial_status",
+    }
+    conditions = {condition["type"] for condition in config["conditions"]}
+    for rule in config["rules"]:
+        assert set(rule) == {"type", "condition", "reason", "path", "args", "timeout"}
+        assert rule["type"] == "permanent" and rule["condition"] in conditions
+        # The whole's must not be smaller than a rule's.
+        assert rule["timeout"] == limits["timeout"]
+
+
+@pytest.mark.parametrize(("more", "status"), [((), None), (("--only", "no-such-check"), 2)])
+def test_node_problem_detector_runs_the_plugin(tmp_path: Path, more: tuple[str, ...], status: int | None) -> None:
+    """A real one, without a cluster: it says in its log what it made of the exit code, and counts it for Prometheus.
+
+    Nobody packages it, so KPROBE_TOOL_NODE_PROBLEM_DETECTOR=PATH names one that was built from its source.
+    """
+    detector = os.environ.get("KPROBE_TOOL_NODE_PROBLEM_DETECTOR")
+    if detector is None:
+        pytest.skip("opt-in: KPROBE_TOOL_NODE_PROBLEM_DETECTOR=PATH")
+    config = json.loads((MONITORING / "node-problem-detector" / "kprobe-tool.json").read_text())
+    (rule,) = config["rules"]
+    rule["path"] = str(TOOL)
+    rule["args"] += more
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    by_hand = subprocess.run([TOOL, *rule["args"]], check=False, capture_output=True, text=True)
+    if status is None:
+        # What it calls OK, not OK, and unknown.
+        status = min(by_hand.returncode, 2)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    argv = [detector, f"--config.custom-plugin-monitor={tmp_path / 'config.json'}", "--enable-k8s-exporter=false"]
+    argv += ["--port=0", "--prometheus-address=127.0.0.1", f"--prometheus-port={port}", "--v=3", "--logtostderr"]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            assert running.stderr is not None
+            # It ends with the pipe where the detector gives up.
+            results = (line for line in running.stderr if "Add check result" in line)
+            found = re.search(r"ExitStatus:(\d) Message:(.*?)} for rule", next(results))
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
+                metrics = answer.read().decode()
+        finally:
+            running.terminate()
+    assert found is not None
+    assert int(found[1]) == status
+    assert found[2] == by_hand.stdout.strip()[:80]
+    assert 'problem_gauge{reason="KernelCheckAffected",type="KernelAffected"}' in metrics
 
 
 def test_nrpe_runs_the_plugin() -> None:

@@ -631,6 +631,20 @@ MORE = (
         f"r2 = 0; call helper#199; {OUT}",
         on=dict.fromkeys(("6.1", "6.12", "6.18"), UNACQUIRED),
     ),
+    Program(
+        "packet-to-helper",
+        CALL,
+        "Packet pointer is not allowed here",
+        f"{PACKET} r4 = r2; r4 += 4; if r4 > r3 goto out; r1 = r2; r2 = 4; call helper#6; {OUT}",
+        prog_type="xdp",
+    ),
+    sched_cls(
+        "work-on-stack",
+        CALL,
+        ARGUMENT,
+        f"*(u64 *)(r10 -8) = 0; *(u64 *)(r10 -16) = 0; r1 = r10; r1 += -16; r2 = map hash; r3 = 0; "
+        f"call kfunc bpf_wq_init; {EXIT}",
+    ),
     sched_cls("dynptr-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; r2 = 0; call helper#199; {OUT}"),
     sched_cls(
         "iterator-not-on-stack",

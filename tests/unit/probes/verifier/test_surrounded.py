@@ -152,6 +152,92 @@ def test_one_line_is_enough(line: str, message: str, insn: int | None, errno: st
     assert diagnosis.truncated is None
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (
+            "field Sample: program sample: load program: permission denied: invalid access to map value, "
+            "value_size=70 off=0 size=16383: R1 min value is outside of the allowed memory range (truncated, "
+            "73 line(s) omitted)",
+            ("ends at 16383, and the object has 70", "if (size > 70)"),
+        ),
+        (
+            "load: permission denied: R1_w=ctx(id=0,off=0,imm=0) R4_w=map_value(id=0,off=0,ks=4,vs=512,imm=0) "
+            "R5_w=inv(id=0,umax_value=4294967295,var_off=(0x0; 0xffffffff)) R10=fp0: R5 unbounded memory access, use "
+            "'var &= const' or 'if (var < const)' (44 line(s) omitted)",
+            ("as large as 4294967295", "if (x > 512)"),
+        ),
+        (
+            "load: permission denied: R2_w=inv(id=0,smin_value=-4095,smax_value=0) R10=fp0: R2 min value is "
+            "negative, either use unsigned or 'var &= const' (9 line(s) omitted)",
+            ("0 at the most", "as low as -4095", "if (x < 0)"),
+        ),
+    ],
+)
+def test_figures_of_one_line_are_used(line: str, words: tuple[str, ...]) -> None:
+    diagnosis = explain_bytes(f"{line}\n".encode())
+    for word in words:
+        assert word in f"{diagnosis.reason} {diagnosis.suggestion}"
+    assert diagnosis.place.insn is None
+
+
+def test_state_after_a_joined_instruction_belongs_to_it() -> None:
+    line = (
+        "load program: permission denied: 9: (79) r3 = *(u64 *)(r1 +96): R1_w=inv(id=0,umax_value=255) R10=fp0: "
+        "R1 invalid mem access 'inv' (16 line(s) omitted)"
+    )
+    diagnosis = explain_bytes(f"{line}\n".encode())
+    assert diagnosis.place.insn == 9
+    assert diagnosis.place.instruction == "(79) r3 = *(u64 *)(r1 +96)"
+
+
+@pytest.mark.parametrize(
+    ("around", "kept"),
+    [
+        (("```", "```"), "R0 !read_ok"),
+        (
+            (
+                " R0=inv(id=0) R1=inv(id=0,umax_value=255,var_off=(0x0; 0xff)) R4=",
+                "inv(id=0) R5_w=inv2 fp-8_w=mmmmmmm",
+            ),
+            "R0 !read_ok",
+        ),
+    ],
+)
+def test_what_is_no_message_is_not_shown_as_one(around: tuple[str, str], kept: str) -> None:
+    """Fences of Markdown, and lines of registers that a terminal has broken."""
+    text = "\n".join(["0: (95) exit", *around, kept, "processed 1 insns (limit 1000000)", "```"])
+    diagnosis = explain_bytes(f"{text}\n".encode())
+    assert diagnosis.message == kept
+    assert diagnosis.details == ()
+
+
+def test_errno_of_a_rejected_section() -> None:
+    text = (
+        "Prog section 'from-sock4' rejected: Invalid argument (22)!\n"
+        "Tail call map owned by prog type 3, but prog type is 6!\n"
+    )
+    diagnosis = explain_bytes(text.encode())
+    assert (diagnosis.errno, diagnosis.rule) == ("EINVAL", "tail-call-other-type")
+    assert "type 3" in diagnosis.reason
+
+
+def test_range_is_lost_on_the_stack() -> None:
+    state = "R0=inv1 R8=map_value(id=0,off=0,ks=4,vs=512,imm=0) R10=fp0 fp-32=mmmmmmmm"
+    lines = [
+        f"from 6 to 8: {state}",
+        "8: (bf) r1 = r8",
+        "9: (79) r2 = *(u64 *)(r10 -32)",
+        "10: (0f) r1 += r2",
+        "math between map_value pointer and register with unbounded min value is not allowed",
+        "processed 9 insns (limit 1000000)",
+    ]
+    diagnosis = explain_bytes("".join(f"{line}\n" for line in lines).encode())
+    assert "read back from the stack (fp-32)" in diagnosis.reason
+    tracked = explain_bytes("".join(f"{line}\n" for line in lines).replace("fp-32=mmmmmmmm", "fp-32=inv").encode())
+    assert "read back" not in tracked.reason
+
+
 def test_no_prefix_makes_matching_slow() -> None:
     """A prefix is made a regular expression: nothing in it may be matched in more than one way."""
     for piece in ("a_", "1_", "a.", "a ", "_", " a", "a-1", "\t-"):

@@ -21,6 +21,8 @@ PROGRAM = frozenset({EntryKind.INSN, EntryKind.STATE, EntryKind.FROM, EntryKind.
 ARGUMENT_TRIED = re.compile(r"R\d type=\S{1,40} expected=\S{1,40}")
 """Printed while the kernel checks a function as a global one. If that fails, it checks it as a static one wherever it
 is called, so this is not why the program was rejected."""
+JOINED_STATE = re.compile(r"(?:^|: )((?:frame\d{1,2}: ?)?R\d{1,2}(?:_\w{1,4})?=.*)", re.DOTALL)
+"""The registers, which kernels before v5.18 print in a line of their own before the message."""
 JOINED_MAX = 8
 """Lines of a log, at the most, that a loader has joined into one."""
 
@@ -57,8 +59,7 @@ def read_end(backwards: Iterator[LogEntry]) -> End:
             finished = settled = True
             processed = processed or (entry.text if entry.text.startswith("processed ") else None)
         elif entry.kind in PROGRAM:
-            # Further up nothing is joined: split_joined_entries() is left out from here on.
-            return End(run[::-1], finished, chain((entry,), backwards), True, processed, left_out and bool(run))
+            return End(run[::-1], finished, chain((entry,), walked), True, processed, left_out and bool(run))
         elif entry.kind is EntryKind.LOADER:
             if BEGIN.search(entry.text):
                 return End(run[::-1], finished, iter(()), True, processed)
@@ -80,19 +81,23 @@ def read_end(backwards: Iterator[LogEntry]) -> End:
 
 
 def split_joined_entries(backwards: Iterator[LogEntry]) -> Iterator[LogEntry]:
-    """The entries, in reverse order; a line into which a loader has joined several becomes several entries."""
+    """The entries, in reverse order; a line into which a loader has joined several becomes several entries.
+
+    That is so up to the program's last line: further up nothing is joined.
+    """
     for entry in backwards:
-        joined = entry.kind in {EntryKind.TEXT, EntryKind.LOADER} or (
+        parts: list[str] = []
+        if entry.kind in {EntryKind.TEXT, EntryKind.LOADER} or (
             entry.kind is EntryKind.NOISE and OMITTED.search(entry.text) is not None
-        )
-        if joined and (parts := split_joined_line(entry.text)):
-            for part in reversed(parts):
-                yield from reversed(parse_line(part))
+        ):
+            parts = split_joined_line(entry.text)
         elif entry.kind is EntryKind.INSN and ": " in entry.text:
-            for part in reversed(split_joined_line(f"{entry.insn}: ({entry.code:02x}) {entry.text}") or [entry.text]):
-                yield from reversed(parse_line(part))
-        else:
-            yield entry
+            parts = split_joined_line(f"{entry.insn}: ({entry.code:02x}) {entry.text}")
+        split = [each for part in parts for each in parse_line(part)] or [entry]
+        yield from reversed(split)
+        if any(each.kind in PROGRAM for each in split):
+            break
+    yield from backwards
 
 
 def split_joined_line(text: str) -> list[str]:
@@ -116,6 +121,12 @@ def split_joined_line(text: str) -> list[str]:
         rest = rest[: len(rest) - len(message)].rstrip().removesuffix(":")
         found = match_end(rest)
     if parts:
+        if match(rest) is not None:
+            parts.insert(0, rest)
+        registers = JOINED_STATE.search(rest)
+        if registers is not None:
+            parts.insert(0, registers[1])
+            rest = rest[: registers.start()]
         instruction = INSN.search(rest)
         if instruction is not None:
             parts.insert(0, rest[instruction.start() :])

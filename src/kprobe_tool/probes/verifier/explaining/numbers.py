@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from kprobe_tool.probes.verifier.explaining.causal import follow
 from kprobe_tool.probes.verifier.explaining.cause import Cause, Rejection
@@ -14,6 +16,8 @@ from kprobe_tool.probes.verifier.log.states import S64_MIN, U32_MAX, Value, desc
 VARIABLE_MAX = 1 << 29
 """BPF_MAX_VAR_SIZ and BPF_MAX_VAR_OFF: from here on no size or offset is tried at all."""
 SIZES = frozenset({"size-negative", "size-unbounded"})
+UNTRACKED = re.compile(r"[m0?]*m[m0?]*")
+"""A slot of which the kernel knows only which bytes were written (print_verifier_state())."""
 CALLED_BACK = frozenset({"bpf_loop"})
 KEEP = (
     " Let the variable that is compared be the one that is used: assign it once, do not read it again from the "
@@ -23,9 +27,11 @@ KEEP = (
 
 def explain_unbounded_number(rejection: Rejection) -> Cause | None:
     """Why a number is not bounded, or only on one side."""
-    if not rejection.path.visits or rejection.register is None:
+    if rejection.register is None:
         return None
     path = rejection.path
+    if not path.visits:
+        return explain_state_alone(rejection, rejection.register)
     register, end = register_with_number(rejection, rejection.register)
     state = state_of(path, register, end)
     origin = origin_of(path, register, end)
@@ -52,6 +58,24 @@ def explain_unbounded_number(rejection: Rejection) -> Cause | None:
     advice = advise_lower_bound() if only_lower else advise_both_bounds(rejection, path, origin)
     reason = reason[:1].upper() + reason[1:]
     return Cause(reason, f"{advice}{KEEP if lost or other else ''}", cause_class, evidence) if reason else None
+
+
+def explain_state_alone(rejection: Rejection, register: str) -> Cause | None:
+    """The same from the registers, where the log has no instruction."""
+    state = state_of(rejection.path, register, -1)
+    if state is None:
+        return None
+    if not state.scalar:
+        register, state = f"what was added to {register}", added_part(state)
+    low, high = state.signed
+    reason = describe_missing_bound(register, state, rejection)
+    if not reason:
+        return None
+    only_lower = low < 0 and high < VARIABLE_MAX
+    return Cause(
+        reason[:1].upper() + reason[1:],
+        advise_lower_bound() if only_lower else advise_both_bounds(rejection, rejection.path, Origin(None, "")),
+    )
 
 
 def register_with_number(rejection: Rejection, register: str) -> tuple[str, int]:
@@ -108,7 +132,7 @@ def describe_missing_bound(register: str, state: Value | None, rejection: Reject
 def describe_origin(path: InsnPath, origin: Origin) -> str:
     """A sentence about where the number is from; empty where that says nothing."""
     if origin.number is None:
-        return ""
+        return describe_slot(path, origin.name)
     visit = path.visits[origin.number]
     name = visit.instruction.name or ""
     if visit.depth < path.visits[-1].depth or (
@@ -129,6 +153,17 @@ def describe_origin(path: InsnPath, origin: Origin) -> str:
     if visit.instruction.operation is Operation.LOAD:
         return f"It was read from memory (instruction {visit.insn}, {visit.text})."
     return ""
+
+
+def describe_slot(path: InsnPath, slot: str) -> str:
+    """What it means that a number was kept on the stack, where the kernel has forgotten its range."""
+    kept = next((text for visit in reversed(path.visits) if (text := visit.before.get(slot)) is not None), "")
+    if not slot.startswith("fp") or not UNTRACKED.fullmatch(kept):
+        return ""
+    return (
+        f"It was read back from the stack ({slot}), and of what is kept there the kernel knows no range any more "
+        f"({kept}): a comparison from before counts no more."
+    )
 
 
 def describe_other_comparison(path: InsnPath, register: str) -> str | None:

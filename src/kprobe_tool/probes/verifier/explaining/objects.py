@@ -60,10 +60,9 @@ def explain_object_bounds(rejection: Rejection) -> Cause | None:
         return explain_packet_access(rejection.message, rejection.details, rejection.path)
     whole, off, size = (int(each) for each in figures.groups())
     register = rejection.register
-    state = None
-    if register is not None and rejection.path.visits:
-        state = state_of(rejection.path, register, len(rejection.path.visits) - 1)
-    called = rejection.instruction is not None and rejection.instruction.operation is Operation.CALL
+    state = None if register is None else state_of(rejection.path, register, len(rejection.path.visits) - 1)
+    # Without an instruction: more bytes than one can access are those that a function is asked to.
+    called = size > SLOT if rejection.instruction is None else rejection.instruction.operation is Operation.CALL
     if size == 0:
         return Cause(
             "The size that is passed may be 0 on this path, and this function takes none of 0. "

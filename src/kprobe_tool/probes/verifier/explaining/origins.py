@@ -9,7 +9,7 @@ from kprobe_tool.probes.verifier.explaining.causal import FollowedValue, effect_
 from kprobe_tool.probes.verifier.explaining.slots import stack_address
 from kprobe_tool.probes.verifier.log.disasm import Operation
 from kprobe_tool.probes.verifier.log.path import InsnPath, PathInsn
-from kprobe_tool.probes.verifier.log.states import Value, parse_value
+from kprobe_tool.probes.verifier.log.states import Value, parse_state, parse_value
 
 CHANGES_MAX = 256
 """Steps of arithmetic that a value is followed back through: in a loop each round has some."""
@@ -54,8 +54,14 @@ def origin_of(path: InsnPath, name: str, end: int) -> Origin:
 
 
 def state_of(path: InsnPath, name: str, end: int) -> Value | None:
-    """What the log says of a register before visit number ``end``; None if it says nothing since the last write."""
+    """What the log says of a register before visit number ``end``; None if it says nothing since the last write.
+
+    Where the log has no instruction, it is the state before the message.
+    """
     visits = path.visits
+    if not visits:
+        alone = parse_state(path.stopped).values.get(name)
+        return None if alone is None else parse_value(alone)
     if end < len(visits) and (text := visits[end].before.get(name)) is not None:
         return parse_value(text)
     for number in range(end - 1, -1, -1):

@@ -63,6 +63,12 @@ CUT = re.compile(r"\d{1,7}(?:: ?(?:\([0-9a-f]{0,2}\)?)?)?")
 LOCATION = re.compile(r"(.*) @ ([^@]{1,255}):(\d{1,9})", re.DOTALL)
 INDENT_MAX = 80
 """Blanks that may stand before the verifier's last line: people indent what they paste."""
+STATE_REST = re.compile(
+    r"\S{0,80}(?: (?:R\d{1,2}|fp-\d{1,4})(?:_\w{1,4})?=\S{1,200}(?:; \S{1,40})?){1,40} ?(?:(?:R|fp-)\w{0,8}=?)?"
+)
+"""What a terminal has made a line of its own: the rest of a line of registers."""
+FENCE = "```"
+"""Before and behind a log in Markdown."""
 ELLIPSIS = re.compile(
     r"\s{0,80}(?:\.{2,80}|\u2026|[\[<(](?:\.{2,4}|\u2026|snip|cut|skipped|truncated|omitted)[\])>])\s{0,80}"
 )
@@ -72,6 +78,7 @@ SUBPROG = re.compile(r"subprog \d{1,6} \(")
 
 TRAILERS = ("verification time ", "stack depth ", "insns processed ")
 NOISE = (
+    FENCE,
     "func#",
     "Func#",
     "last_idx ",
@@ -132,7 +139,7 @@ def parse_line(text: str) -> tuple[LogEntry, ...]:
         return (LogEntry(EntryKind.TRAILER, text),)
     if OLD_STATE.match(text):
         return (LogEntry(EntryKind.STATE, text, state=text.strip()),)
-    if first == " " or text.startswith(NOISE) or REMARK.fullmatch(text):
+    if first == " " or text.startswith(NOISE) or REMARK.fullmatch(text) or STATE_REST.fullmatch(text):
         return (LogEntry(EntryKind.NOISE, text),)
     if is_loader(text):
         return (LogEntry(EntryKind.LOADER, text),)

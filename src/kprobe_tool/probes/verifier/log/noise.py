@@ -42,10 +42,10 @@ OMITTED = re.compile(r" ?\((?:truncated, )?\d{1,9} line\(s\) omitted.*$", re.DOT
 PROGRAM = re.compile(r"prog '([^']{1,128})'")
 FAILED = re.compile(
     r"(?:load failed: |program failed: |[Ff]ailed to load (?:BPF )?program[^:\n]{0,64}: |load program: "
-    r"|failed to load: |(?<![a-z])bpf: (?!Failed )|strerror_r\(|os error )"
+    r"|failed to load: |Prog section '[^'\n]{0,128}' rejected: |(?<![a-z])bpf: (?!Failed )|strerror_r\(|os error )"
     r"(?:(?P<number>-?\d{1,4})|-?(?P<name>E[A-Z0-9]{2,14})\b|(?P<text>[A-Za-z ]{3,64}))"
 )
-FAILED_WORDS = ("failed", "Failed", "load program: ", "bpf: ", "strerror_r(", "os error ")
+FAILED_WORDS = ("failed", "Failed", "rejected: ", "load program: ", "bpf: ", "strerror_r(", "os error ")
 """Every text that FAILED matches has one of these; without them the search, which is slow, is left out."""
 LOAD_ERRNOS = (
     errnos.EACCES,

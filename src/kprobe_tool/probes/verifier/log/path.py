@@ -71,13 +71,15 @@ class InsnPath:
     """The visits, oldest first. ``cut`` says why there are no older ones; None if the path begins with the program.
 
     ``has_states`` is false where the log prints no registers. ``function`` is the global function that is checked on
-    its own here: then the path begins at its entry.
+    its own here: then the path begins at its entry. ``stopped`` is the state before the message, where a log has that
+    and no instruction.
     """
 
     visits: list[PathInsn]
     cut: str | None
     has_states: bool
     function: str | None = None
+    stopped: str = ""
 
     def last_place(self) -> Place:
         """The instruction at which the verifier stopped, with what stands around it."""
@@ -145,7 +147,7 @@ def read_path(backwards: Iterable[LogEntry]) -> InsnPath:
     sources = LoggedSources()
     backtracked = False
     function: str | None = None
-    stopped = ""
+    stopped = alone = ""
     for count, entry in enumerate(backwards):
         if len(visits) >= VISITS_MAX or count >= ENTRIES_MAX:
             cut = "the path is longer than what was read of the log"
@@ -180,6 +182,7 @@ def read_path(backwards: Iterable[LogEntry]) -> InsnPath:
             pass
         elif entry.kind in {EntryKind.STATE, EntryKind.FROM}:
             states = True
+            alone = alone or entry.state
             if visits and entry.insn in {None, visits[-1].insn} and not visits[-1].earlier:
                 visits[-1].earlier = entry.state
             elif not visits and entry.kind is EntryKind.STATE and entry.insn is None:
@@ -206,7 +209,7 @@ def read_path(backwards: Iterable[LogEntry]) -> InsnPath:
     if visits and cut is None and function is None and visits[0].insn != 0:
         cut = f"the log begins at instruction {visits[0].insn}"
     set_depths(visits)
-    return InsnPath(visits, cut, states, function)
+    return InsnPath(visits, cut, states, function, "" if visits else alone)
 
 
 CALLS = (Operation.CALL, Operation.SUBPROGRAM)

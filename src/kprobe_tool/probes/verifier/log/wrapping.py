@@ -36,7 +36,9 @@ WORDS = re.compile(
 """How lines of the kernel that are no instructions can begin, and those of libbpf around them."""
 CONTROL = re.compile(r"\x1b\[[0-9;]{0,16}[A-Za-z]")
 TOKEN = re.compile(r"\d+|[^\W\d_]+|\s+|.", re.DOTALL)
-NOT_A_PREFIX = re.compile(r"(?:.*\bbefore |mark_precise:.*|from \d+ to \d+: ?)", re.DOTALL)
+NOT_A_PREFIX = re.compile(
+    r"(?:.*\bbefore |mark_precise:.*|from \d+ to \d+: ?|.*\bR\d{1,2}(?:_\w{1,4})?=.*)", re.DOTALL
+)
 """What the kernel itself writes before an instruction on the same line."""
 
 

@@ -156,6 +156,28 @@ GROUPS = (
     ),
     MessageGroup(
         Category.LOADER,
+        "Tail calls between program types",
+        (
+            KernelMessage(
+                rule="tail-call-other-type",
+                wordings={"Tail call map owned by prog type {number}, but prog type is {count}!": "5.10-7.3"},
+                reason=(
+                    "The array of programs that the tail call takes belongs to programs of type {number} (enum "
+                    "bpf_prog_type) since the first of them was loaded, and this one is of type {count}: a tail call "
+                    "leads only to programs of the same type."
+                ),
+                suggestion=(
+                    "Load the program as the type that its section is for, or give the programs of each type an "
+                    "array of their own; where the map is pinned (/sys/fs/bpf/tc), remove what another "
+                    "program left there."
+                ),
+            ),
+        ),
+        CauseClass.ENVIRONMENT,
+        "the loader compared the types",
+    ),
+    MessageGroup(
+        Category.LOADER,
         "Unresolved CO-RE relocation",
         (
             KernelMessage(

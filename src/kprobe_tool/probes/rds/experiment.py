@@ -99,8 +99,18 @@ def attempt() -> IsolationExperiment | Error:
     except TimeoutError:
         return Error("leak check", f"no answer within {DEADLINE:.0f} s", errno=errnos.ETIMEDOUT)
     except OSError as error:
-        hint = "it needs user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone) or root"
-        return Error.from_os("leak check in throw-away namespaces", error, hint=hint)
+        return Error.from_os("leak check in throw-away namespaces", error, hint=hint_about(error.errno))
+
+
+def hint_about(number: int | None) -> str:
+    """What to do about the errno that kept the experiment from being run."""
+    if number == errnos.ENOMEM:
+        # net/rds/bind.c, rds_add_bound(): so fails rhashtable_insert_fast() beyond twice ht_parms.max_size.
+        return (
+            "memory is short, or the kernel's one table of bound RDS sockets is full: close some of those that "
+            "'kprobe-tool rds-info --all-netns --sockets' shows"
+        )
+    return "it needs user namespaces (user.max_user_namespaces, kernel.unprivileged_userns_clone) or root"
 
 
 def run(deadline: float) -> IsolationExperiment:

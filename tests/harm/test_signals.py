@@ -14,7 +14,7 @@ from .runs import Run, assert_unchanged, run, snapshot
 
 POINTS = 20 if FULL else 1
 ENDLESS = 4.0
-"""Seconds over which the signals to a command that does not end by itself are spread."""
+"""Seconds over which the signals to a command that does not end by itself are spread, unless it is refused here."""
 
 of_invocations = pytest.mark.parametrize("invocation", INVOCATIONS, ids=str)
 SIGNALS = {
@@ -27,7 +27,7 @@ SIGNALS = {
 
 @cache
 def run_undisturbed(invocation: Invocation) -> Run:
-    return run(invocation.arguments)
+    return run(invocation.arguments, signal=signal.SIGTERM if invocation.endless else 0, after=ENDLESS)
 
 
 def has_finished(done: Run, whole: Run) -> bool:
@@ -43,14 +43,13 @@ def has_begun(done: Run) -> bool:
 def interrupt(invocation: Invocation, number: signal.Signals, after: float) -> Run:
     """A run that the signal reached: one that had finished is tried again earlier, one that had not begun later.
 
-    What runs for ever elsewhere may end by itself here, where the kernel refuses it: such a run tells what is said.
+    What runs for ever elsewhere may end by itself here, where the kernel refuses it.
     """
-    whole = None if invocation.endless else run_undisturbed(invocation)
+    whole = run_undisturbed(invocation)
+    ends = whole.late or not invocation.endless
     while True:
         done = run(invocation.arguments, signal=number, after=after)
-        if done.late:
-            whole = done
-        if whole and has_finished(done, whole):
+        if done.late or (ends and has_finished(done, whole)):
             after *= 0.6
         elif not has_begun(done):
             after *= 1.3
@@ -72,7 +71,7 @@ def test_a_run_to_the_end_changes_nothing(invocation: Invocation) -> None:
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: signal.Signals(number).name)
 def test_a_signal_changes_nothing(invocation: Invocation, number: signal.Signals) -> None:
     before = snapshot()
-    seconds = ENDLESS if invocation.endless else run_undisturbed(invocation).seconds
+    seconds = run_undisturbed(invocation).seconds
     for point in range(POINTS):
         after = seconds * (point + 0.5) / POINTS
         done = interrupt(invocation, number, after)

@@ -22,6 +22,8 @@ MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 
 SECONDS_MAX = 5.0
 """What one input may take of this process's time."""
+PROGRESS = 10.0
+"""Seconds between two lines about what has been done so far."""
 FINDINGS_MAX = 20
 KEPT = 200
 """Inputs of one target that others are made of, beside its seeds."""
@@ -51,12 +53,15 @@ def cover_files(directory: Path) -> None:
             mount(str(cover), over, None, MS_BIND)
 
 
-def run(target: Target, files: Files, inputs: int, seed: int, findings: Path) -> Counter[str]:
-    """Feed a target; what it raised beyond what it may is kept in a file of ``findings``."""
+def run(target: Target, files: Files, inputs: int, seed: int, findings: Path, counts: Counter[str]) -> None:
+    """Feed a target and count; what it raised beyond what it may is kept in a file of ``findings``."""
     chance = random.Random(f"{target.name} {seed}")
     pool = list(target.seeds)
-    counts: Counter[str] = Counter()
+    shown = time.monotonic()
     for number in range(inputs):
+        if time.monotonic() > shown + PROGRESS:
+            shown = time.monotonic()
+            print(f"{target.name}: {number} of {inputs} inputs", file=sys.stderr, flush=True)
         data = target.seeds[number] if number < len(target.seeds) else mutate(chance.choice(pool), pool, chance)
         began = time.process_time()
         try:
@@ -75,7 +80,6 @@ def run(target: Target, files: Files, inputs: int, seed: int, findings: Path) ->
         if time.process_time() - began > SECONDS_MAX:
             counts["slow"] += 1
             keep(findings, target, number, data, "slow\n")
-    return counts
 
 
 def keep(findings: Path, target: Target, number: int, data: bytes, why: str) -> None:
@@ -106,10 +110,15 @@ def main() -> int:
     failed = False
     for target in chosen:
         began = time.monotonic()
-        counts = run(target, Files(directory), options.inputs * target.weight // total, options.seed, findings)
+        counts: Counter[str] = Counter()
+        try:
+            run(target, Files(directory), options.inputs * target.weight // total, options.seed, findings, counts)
+        finally:
+            # Also of a run that is ended before its end.
+            inputs = sum(counts[name] for name in ("accepted", "refused", "wrong"))
+            shown = ", ".join(f"{counts[name]} {name}" for name in ("accepted", "refused", "wrong", "slow"))
+            print(f"{target.name}: {inputs} inputs in {time.monotonic() - began:.0f} s: {shown}", flush=True)
         failed |= bool(counts["wrong"] or counts["slow"])
-        shown = ", ".join(f"{counts[name]} {name}" for name in ("accepted", "refused", "wrong", "slow"))
-        print(f"{target.name}: {counts.total()} inputs in {time.monotonic() - began:.0f} s: {shown}", flush=True)
     return 1 if failed else 0
 
 

@@ -20,6 +20,7 @@ from kprobe_tool.native.host import status_field
 from ..nobody import NOBODY, command_within_reach
 from .answers import Claims, walk_claims
 from .invocations import OBJECT, TOOL
+from .runs import RUNS
 
 ALL = (
     *("chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap"),
@@ -88,6 +89,7 @@ def setpriv_command(capabilities: Iterable[str]) -> list[str]:
 
 def ask(arguments: Sequence[str], prefix: Sequence[str]) -> PrivilegedAnswer:
     done = subprocess.run([*prefix, *TOOL, *arguments], check=False, capture_output=True, text=True, cwd="/")
+    RUNS.append(tuple(arguments))
     if not done.stdout.strip():
         return PrivilegedAnswer(done.returncode, {}, frozenset(done.stderr.splitlines()))
     document = json.loads(done.stdout)

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .invocations import TOOL
+from .runs import RUNS
 
 CHANGING = (
     *("bpf", "perf_event_open", "io_uring_setup", "io_uring_register", "socket", "ioctl", "kill", "tgkill", "tkill"),
@@ -59,6 +60,7 @@ def trace(arguments: Sequence[str], prefix: Sequence[str] = ()) -> Iterator[tupl
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        RUNS.append(tuple(arguments))
         for line in path.read_text(errors="replace").splitlines():
             if found := CALL.match(line):
                 yield int(found[1]), found[2], found[3], int(found[4], 0)

@@ -27,7 +27,7 @@ from kprobe_tool.probes.skmsg import experiment as skmsg
 
 from ...harm import FULL
 from ...harm.room import list_files
-from ...harm.runs import Snapshot, assert_unchanged, list_names, snapshot
+from ...harm.runs import RUNS, Snapshot, assert_unchanged, list_names, snapshot
 from .nvmet import Target, every_cpu_online, wait_until
 from .tool import tool
 
@@ -158,9 +158,11 @@ def before(systems: None) -> Before:
 
 
 @pytest.fixture(autouse=True)
-def nothing_changes(before: Before) -> Iterator[None]:
-    """Check that no process is left, no file, and nothing in the kernel."""
+def nothing_changes(before: Before, record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """Check that no process is left, no file, and nothing in the kernel; and write down how often it was tried."""
+    runs = len(RUNS)
     yield
+    record_property("runs", len(RUNS) - runs)
     wait_until(lambda: not reap(before.ours), "orphans", GONE_AFTER)
     assert_unchanged(before.state)
     assert list_files(WRITABLE) - before.files == set()
@@ -187,6 +189,7 @@ def start(arguments: tuple[str, ...], output: int) -> int:
             os._exit(99)
     _, status = os.waitpid(pid, os.WUNTRACED)
     assert os.WIFSTOPPED(status)
+    RUNS.append(arguments)
     return pid
 
 

@@ -86,17 +86,19 @@ test-hosts: $(VENV)/.unpacked
 soak: $(VENV)/.test
 	KPROBE_TOOL_SOAK=$(SOAK_ROUNDS) KPROBE_TOOL_GUEST_TIMEOUT=14400 $(VENV)/bin/pytest -rP tests/kernels/guest/test_soak.py
 
-# Every command into signals, refused system calls and poor environments, at length, and docs/harm.md of it;
-# 'make test' does a part.
+# Every command into signals, refused system calls and poor environments, at length; 'make test' does a part. What was
+# found, by this, by 'make load' and by 'make fuzz', goes into docs/harm.md.
 harm: $(VENV)/.test
 	KPROBE_TOOL_HARM=full $(VENV)/bin/pytest -o junit_family=xunit1 --junitxml=$(VENV)/harm.xml tests/harm \
 		tests/kernels/guest/test_harm.py; \
-		code=$$?; $(VENV)/bin/python -m tests.harm.page $(VENV)/harm.xml > docs/harm.md; exit $$code
+		code=$$?; $(VENV)/bin/python -m tests.harm.page $(VENV)/harm.xml; exit $$code
 
 # An audit beside 10,000 network namespaces, 5,000 processes, 1,000 failing BPF loads a second and LOAD_SOCKETS of RDS.
 load: $(VENV)/.test
-	$(SUDO) $(VENV)/bin/python -m tests.load
-	KPROBE_TOOL_LOAD=$(LOAD_SOCKETS) KPROBE_TOOL_GUEST_TIMEOUT=7200 $(VENV)/bin/pytest -rP tests/kernels/guest/test_load.py
+	$(SUDO) $(VENV)/bin/python -m tests.load > $(VENV)/load.txt
+	KPROBE_TOOL_LOAD=$(LOAD_SOCKETS) KPROBE_TOOL_GUEST_TIMEOUT=7200 $(VENV)/bin/pytest -rP \
+		tests/kernels/guest/test_load.py > $(VENV)/sockets.txt; code=$$?; cat $(VENV)/sockets.txt; exit $$code
+	$(VENV)/bin/python -m tests.harm.page --load $(VENV)/load.txt --sockets $(VENV)/sockets.txt
 
 # What everything costs beside what a user would use instead, into bench/RESULTS.md: an hour, on an idle machine.
 bench: $(VENV)/.test
@@ -110,7 +112,8 @@ mutants: $(VENV)/.test
 
 # Feeds every parser with FUZZ_INPUTS mutated inputs in all, then those of FUZZ_GUIDED with what reaches new code.
 fuzz: $(VENV)/.test
-	$(SUDO) $(VENV)/bin/python -m tests.fuzz --inputs $(FUZZ_INPUTS)
+	$(SUDO) $(VENV)/bin/python -m tests.fuzz --inputs $(FUZZ_INPUTS) > $(VENV)/fuzz.txt
+	$(VENV)/bin/python -m tests.harm.page --fuzz $(VENV)/fuzz.txt
 	$(VENV)/bin/pip install -q -e '.[fuzz]'
 	for target in $(FUZZ_GUIDED); do \
 		mkdir -p $(VENV)/fuzz/$$target; \

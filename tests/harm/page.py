@@ -1,22 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""docs/harm.md out of the reports of runs: python -m tests.harm.page REPORT.xml... > docs/harm.md.
+"""docs/harm.md out of page.md, which is written by hand, and results.json, what was found last of each kind:
 
-The reports are pytest's (--junitxml -o junit_family=xunit1); one that repeats a test replaces what came before it.
---load and --fuzz are what ``python -m tests.load`` and ``python -m tests.fuzz`` print, --sockets the output of pytest
-for tests/kernels/guest/test_load.py.
+python -m tests.harm.page [REPORT.xml...] [--load FILE...] [--sockets FILE...] [--fuzz FILE...]
+
+What is given replaces what results.json has of that kind. The reports are pytest's (--junitxml -o
+junit_family=xunit1); one that repeats a test replaces what came before it. --load and --fuzz are what
+``python -m tests.load`` and ``python -m tests.fuzz`` print, --sockets the output of pytest for
+tests/kernels/guest/test_load.py.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import re
-import sys
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
+from typing import Any
 from xml.etree import ElementTree
 
 PARTS = {
@@ -28,49 +33,19 @@ PARTS = {
     "test_memory": "Address space and data limited in small steps",
     "test_touches": "Traced, for calls that could change something and are not in the list",
     "test_privilege": "With the capabilities of SECURITY.md, and with one less",
+    "test_harm": "In booted kernels with RDS, TLS and NVMe: to the end, and into signals",
 }
-HEAD = """\
-# What was tried to do harm, and what came of it
+TEMPLATE = Path(__file__).with_name("page.md")
+RESULTS = Path(__file__).with_name("results.json")
+PAGE = Path(__file__).parents[2] / "docs/harm.md"
 
-Made by `make harm` and `python -m tests.harm.page`, on Linux {release}, {machine}, {cpus} CPUs. A run is one
-start of the tool; it failed where it left something behind (processes, files, namespaces, mounts, BPF objects,
-modules, network settings, sysctls, tracing), printed a traceback or died, ended with an exit status that says more
-than it knows, or claimed what the undisturbed run does not. A test is a command in one
-environment, into one signal or with one errno.
-
-| Tried | Tests | Runs | Tests failed |
-| --- | ---: | ---: | ---: |
-"""
-FAILED = """
-## What failed
-
-| Test | Why |
-| --- | --- |
-"""
-
-LOADED = """
-## Beside crowds
-
-An audit, and what else looks at all of them, beside what `make load` makes.
-
-| Beside | Command | Took | Processor | Memory of one process | Exit status |
-| --- | --- | ---: | ---: | ---: | ---: |
-"""
-FUZZED = """
-## Fuzzed
-
-Mutated inputs by `make fuzz`, without coverage. Wrong is an exception that a parser may not raise, or a character
-that a terminal would obey; slow is more than 5 s of the processor.
-
-| Target | Inputs | Accepted | Refused | Wrong | Slow |
-| --- | ---: | ---: | ---: | ---: | ---: |
-"""
 TARGET = re.compile(
     r"^(?P<name>\S+): (\d+) inputs in \d+ s: (?P<accepted>\d+) accepted, (?P<refused>\d+) refused, "
     r"(?P<wrong>\d+) wrong, (?P<slow>\d+) slow$",
     re.MULTILINE,
 )
-CROWD = re.compile(r"^\S.* RDS sockets: .*$", re.MULTILINE)
+BECAME = ("accepted", "refused", "wrong", "slow")
+CROWD = re.compile(r"^\S.* RDS sockets, .*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -99,49 +74,69 @@ def read_results(paths: Iterable[str]) -> Iterator[TestResult]:
             yield TestResult(part, name, runs, reason)
 
 
-def part_lines(paths: Sequence[str]) -> Iterator[str]:
+def read_parts(paths: Sequence[str]) -> dict[str, Any]:
+    """Of each part the numbers of tests, runs and failed tests, and why these failed."""
     last = {(each.part, each.name): each for each in read_results(paths)}
-    by_part: dict[str, list[TestResult]] = defaultdict(list)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
     for each in last.values():
-        by_part[each.part].append(each)
-    yield HEAD.format(release=platform.release().partition("-")[0], machine=platform.machine(), cpus=os.cpu_count())
-    for part, title in PARTS.items():
-        if found := by_part[part]:
-            failed = sum(each.reason is not None for each in found)
-            yield f"| {title} | {len(found):,} | {sum(each.runs for each in found):,} | {failed} |\n"
-    wrong = sorted((each.name, each.reason) for each in last.values() if each.reason is not None)
-    if wrong:
-        yield FAILED
-        yield from (f"| `{name}` | {reason} |\n".replace("\u001b", "") for name, reason in wrong)
+        counts[each.part].update(tests=1, runs=each.runs, failed=each.reason is not None)
+    failed = sorted((each.name, each.reason) for each in last.values() if each.reason is not None)
+    return {"counts": counts, "failed": failed}
 
 
 def read_texts(paths: Iterable[str]) -> str:
     return "".join(Path(path).read_text(encoding="utf-8") for path in paths)
 
 
-def crowd_lines(loads: Sequence[str], sockets: Sequence[str]) -> Iterator[str]:
-    """The rows of runs beside crowds, and the lines of those in guests."""
-    if loads:
-        yield LOADED
-        yield from (f"{line}\n" for line in read_texts(loads).splitlines() if line.startswith("| "))
-    if found := CROWD.findall(read_texts(sockets)):
-        yield "\nIn guests, in software emulation:\n\n"
-        yield from (f"- {line}\n" for line in found)
-
-
-def fuzz_lines(paths: Sequence[str]) -> Iterator[str]:
-    """A row for each target, the sum of its runs, and a row for all of them."""
-    words = ("accepted", "refused", "wrong", "slow")
+def read_fuzzed(text: str) -> dict[str, Counter[str]]:
+    """By target, what became of its inputs."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for found in TARGET.finditer(read_texts(paths)):
-        counts[found["name"]].update({word: int(found[word]) for word in words})
-    if counts:
-        yield FUZZED
-        together: Counter[str] = sum(counts.values(), Counter())
-        for name, count in [*sorted(counts.items()), ("all", together)]:
-            # What is slow has been counted by its answer as well.
-            inputs = sum(count[word] for word in words[:3])
-            yield f"| {name} | {inputs:,} | " + " | ".join(f"{count[word]:,}" for word in words) + " |\n"
+    for found in TARGET.finditer(text):
+        counts[found["name"]].update({word: int(found[word]) for word in BECAME})
+    return counts
+
+
+def part_lines(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    yield "| Tried | Tests | Runs | Tests failed |"
+    yield "| --- | ---: | ---: | ---: |"
+    for part, title in PARTS.items():
+        if count := counts.get(part):
+            yield f"| {title} | {count['tests']:,} | {count['runs']:,} | {count['failed']:,} |"
+
+
+def failed_lines(failed: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if failed:
+        yield "\n## What failed\n"
+        yield "| Test | Why |"
+        yield "| --- | --- |"
+        yield from (f"| `{name}` | {reason} |".replace("\x1b", "") for name, reason in failed)
+        yield ""
+
+
+def fuzz_lines(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    """A row for each target, and one for all of them."""
+    yield "| Target | Inputs | Accepted | Refused | Wrong | Slow |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    together: Counter[str] = sum(map(Counter, counts.values()), Counter())
+    for name, count in [*sorted(counts.items()), ("all", together)]:
+        # What is slow has been counted by its answer as well.
+        numbers = (sum(count[word] for word in BECAME[:3]), *(count[word] for word in BECAME))
+        yield f"| {name} | " + " | ".join(f"{number:,}" for number in numbers) + " |"
+
+
+def render(results: Mapping[str, Any]) -> str:
+    """The page of these results."""
+    crowds = ["| Beside | Command | Took | Processor | Memory of one process | Exit status |"]
+    crowds += ["| --- | --- | ---: | ---: | ---: | ---: |", *results["load"]]
+    lines = {
+        "tried": part_lines(results["harm"]["counts"]),
+        "failed": failed_lines(results["harm"]["failed"]),
+        "crowds": crowds,
+        "sockets": (f"- {line}" for line in results["sockets"]),
+        "fuzzed": fuzz_lines(results["fuzz"]),
+    }
+    template = Template(TEMPLATE.read_text(encoding="utf-8"))
+    return template.substitute(host=results["host"], **{name: "\n".join(each) for name, each in lines.items()})
 
 
 def main() -> None:
@@ -150,8 +145,19 @@ def main() -> None:
     for name in ("--load", "--sockets", "--fuzz"):
         parser.add_argument(name, nargs="*", default=[], metavar="FILE")
     options = parser.parse_args()
-    for part in (part_lines(options.reports), crowd_lines(options.load, options.sockets), fuzz_lines(options.fuzz)):
-        sys.stdout.writelines(part)
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    if options.reports:
+        release = platform.release().partition("-")[0]
+        results["host"] = f"Linux {release}, {platform.machine()}, {os.cpu_count()} CPUs"
+        results["harm"] = read_parts(options.reports)
+    if options.load:
+        results["load"] = [line for line in read_texts(options.load).splitlines() if line.startswith("| ")]
+    if options.sockets:
+        results["sockets"] = CROWD.findall(read_texts(options.sockets))
+    if options.fuzz:
+        results["fuzz"] = read_fuzzed(read_texts(options.fuzz))
+    RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    PAGE.write_text(render(results), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ LOAD_SOCKETS := 60000
 # Beside what is measured; RDS_INFO=, PRETTY_VERIFIER= and BPFVV= name others by their path.
 BENCH_PACKAGES := bpftool bpftrace nvme-cli strace
 
-.PHONY: run test test-fast test-anyhow test-uml test-hosts soak harm load bench mutants fuzz drift shell clean \
+.PHONY: run test test-fast test-anyhow test-uml test-hosts test-libbpf soak harm load bench mutants fuzz drift shell clean \
 	run-packages test-packages sdist wheel pyz deb release
 
 # The audit, what this kernel understands of a system call, and why a verifier rejected a program.
@@ -81,6 +81,11 @@ test-uml: $(VENV)/.test
 test-hosts: $(VENV)/.unpacked
 	@$(call install,$(HOSTS_PACKAGES))
 	KPROBE_TOOL_HOSTS=1 KPROBE_TOOL_REQUIRE=1 $(VENV)/bin/pytest tests/hosts
+
+# verifier-log load with the libbpf of Debian 13, in a container that was delegated BPF and outside.
+test-libbpf: $(VENV)/.test
+	test -d $(VENV)/libbpf || $(VENV)/bin/python -m tests.libbpf.fetch $(VENV)/libbpf
+	$(SUDO) env KPROBE_TOOL_LIBBPF=$(abspath $(VENV)/libbpf) $(VENV)/bin/pytest tests/libbpf
 
 # Each experiment SOAK_ROUNDS times on each kernel, idle and beside a load, and how often each check said what.
 soak: $(VENV)/.test

@@ -216,7 +216,7 @@ def size_written_back(answer: CallAnswer, size_of: Callable[[bytes], int], first
         size = size_of(answer.memory[0])
         if size >= first_size:
             return Size(size, ProbeMethod.WRITE_BACK)
-    return Size(reason=f"no size was written back ({errno_name(answer.errno)})")
+    return Size(reason=f"no size was written back ({answer_name(answer)})")
 
 
 def judge_masks(flags: Sequence[Flag], filled: int, supported: int | None, note: str) -> dict[Flag, FlagResult]:
@@ -231,6 +231,14 @@ def judge_masks(flags: Sequence[Flag], filled: int, supported: int | None, note:
         else FlagResult(Support.UNKNOWN, ProbeMethod.SELF, note=note)
         for flag in flags
     }
+
+
+def leave_unknown(flags: Sequence[Flag], answer: CallAnswer, what: str) -> dict[Flag, FlagResult]:
+    """What a kernel that describes itself says of these flags where the one call about them gives no description."""
+    note = f"{what} answers {answer_name(answer)}"
+    # The errno beside a signal is a 0 that is no success.
+    errno = answer.errno if answer.signal is None else None
+    return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, errno, note))
 
 
 def page(place: int, head: bytes = b"") -> bytes:

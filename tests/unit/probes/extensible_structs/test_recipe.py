@@ -125,7 +125,16 @@ def test_a_size_is_written_back_with_e2big(answer: CallAnswer, size: Size) -> No
 
 def test_a_size_of_a_call_that_was_killed_does_not_count() -> None:
     answer = CallAnswer(errnos.E2BIG, 0, ((56).to_bytes(4, "little"),), signal.SIGSYS)
-    assert recipe.size_written_back(answer, lambda memory: int.from_bytes(memory, "little"), 48).value is None
+    size = recipe.size_written_back(answer, lambda memory: int.from_bytes(memory, "little"), 48)
+    assert size == Size(reason="no size was written back (SIGSYS)")
+
+
+def test_a_signal_is_no_success_of_a_description() -> None:
+    flag = Flag("A", 1, "5.0")
+    killed = recipe.leave_unknown([flag], CallAnswer(0, 0, (), signal.SIGSYS), "the query")
+    assert killed[flag] == FlagResult(Support.UNKNOWN, ProbeMethod.SELF, None, "the query answers SIGSYS")
+    refused = recipe.leave_unknown([flag], CallAnswer(errnos.EPERM, -1, ()), "the query")
+    assert refused[flag] == FlagResult(Support.UNKNOWN, ProbeMethod.SELF, errnos.EPERM, "the query answers EPERM")
 
 
 A, B = Flag("A", 1, "6.8"), Flag("B", 2, "6.11")

@@ -15,10 +15,9 @@ from kprobe_tool.probes.extensible_structs.model import (
     FlagResult,
     ProbeMethod,
     Size,
-    Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, judge_masks
+from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, judge_masks, leave_unknown
 
 FEATURES = (
     ("SINGLE_MMAP", "5.4"),
@@ -122,7 +121,7 @@ class IoUring(Recipe):
     def ask_flags(self, prober: Prober, field: Field, flags: Sequence[Flag], size: int) -> dict[Flag, FlagResult]:
         answer = self.ask_reach(prober)
         if answer.signal is not None or answer.errno:
-            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
+            return leave_unknown(flags, answer, "the query")
         mask = io_uring.numbers(answer.memory[1])[field.name]
         return judge_masks(flags, filled=0, supported=mask, note="")
 

@@ -7,7 +7,6 @@ import errno as errnos
 import os
 from collections.abc import Sequence
 
-from kprobe_tool.errors import errno_name
 from kprobe_tool.native import pidfd
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.probes.extensible_structs.model import (
@@ -15,12 +14,10 @@ from kprobe_tool.probes.extensible_structs.model import (
     FieldFacts,
     Flag,
     FlagResult,
-    ProbeMethod,
     Size,
-    Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, judge_masks
+from kprobe_tool.probes.extensible_structs.recipe import Recipe, SyscallEntry, judge_masks, leave_unknown
 
 MASK = (
     Flag("PIDFD_INFO_PID", 0x01, "6.13"),
@@ -62,8 +59,7 @@ class PidfdGetInfo(Recipe):
         everything = sum(flag.value for flag in MASK)
         answer = prober.ask(pidfd.get_info(opened.value, ROOM, everything))
         if answer.signal is not None or answer.errno:
-            note = f"the call answers {errno_name(answer.errno)} to a larger struct"
-            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno, note))
+            return leave_unknown(flags, answer, "the ioctl with room for all fields")
         filled, supported = pidfd.masks(answer.memory[0])
         note = "not answered for a running process; the kernel may know it all the same"
         return judge_masks(flags, filled, supported if filled & pidfd.PIDFD_INFO_SUPPORTED_MASK else None, note)

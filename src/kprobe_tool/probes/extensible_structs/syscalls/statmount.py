@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno as errnos
 from collections.abc import Sequence
 
-from kprobe_tool.errors import errno_name
 from kprobe_tool.native import mount
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
@@ -15,11 +14,16 @@ from kprobe_tool.probes.extensible_structs.model import (
     FieldFacts,
     Flag,
     FlagResult,
-    ProbeMethod,
-    Support,
     fields,
 )
-from kprobe_tool.probes.extensible_structs.recipe import Control, Recipe, SyscallEntry, judge_masks, page
+from kprobe_tool.probes.extensible_structs.recipe import (
+    Control,
+    Recipe,
+    SyscallEntry,
+    judge_masks,
+    leave_unknown,
+    page,
+)
 
 PARAM = (
     Flag("STATMOUNT_SB_BASIC", 0x0001, "6.8"),
@@ -81,13 +85,12 @@ class Statmount(MntIdReq):
             return super().ask_flags(prober, field, flags, size)
         listed = prober.ask(mount.listmount_call(mount.mnt_id_request(mount.LSMT_ROOT)))
         if listed.signal is not None or listed.value < 1:
-            note = f"no mount to ask about: listmount(2) answers {errno_name(listed.errno)}"
-            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, listed.errno, note))
+            return leave_unknown(flags, listed, "no mount to ask about: listmount(2)")
         everything = sum(flag.value for flag in PARAM)
         request = mount.mnt_id_request(mount.first_id(listed.memory[-1]), everything)
         answer = prober.ask(mount.statmount_call(request, room=mount.STATMOUNT_ROOM))
         if answer.signal is not None or answer.errno:
-            return dict.fromkeys(flags, FlagResult(Support.UNKNOWN, ProbeMethod.SELF, answer.errno))
+            return leave_unknown(flags, answer, "statmount(2) of a mount")
         filled, supported = mount.statmount_masks(answer.memory[-1])
         note = "not answered for this mount; the kernel may know it all the same"
         return judge_masks(flags, filled, supported if filled & mount.STATMOUNT_SUPPORTED_MASK else None, note)

@@ -88,14 +88,20 @@ def test_without_a_mount_flags_are_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "ending", [kill_caller, lambda call: answer_with(errnos.ENOENT, call)], ids=["signal", "errno"]
+    ("ending", "errno", "name"),
+    [
+        (kill_caller, None, "SIGSYS"),
+        (lambda call: answer_with(errnos.ENOENT, call), errnos.ENOENT, "ENOENT"),
+    ],
+    ids=["signal", "errno"],
 )
-def test_without_an_answer_about_the_mount_flags_are_unknown(ending: Kernel) -> None:
+def test_without_an_answer_about_the_mount_flags_are_unknown(ending: Kernel, errno: int | None, name: str) -> None:
     """The mount may be gone since it was listed, and a filter may kill the caller."""
     whole = kernel().kernel
     prober = FakeProber(lambda call: whole(call) if call.name == "listmount" else ending(call))
     assert {(each.accepted, each.method) for each in results(prober).values()} == NO_ANSWER
-    assert {each.note for each in results(prober).values()} == {None}
+    notes = {(each.errno, each.note) for each in results(prober).values()}
+    assert notes == {(errno, f"statmount(2) of a mount answers {name}")}
 
 
 def test_flags_of_the_argument_are_asked_like_any_others() -> None:

@@ -10,6 +10,8 @@ import ctypes
 import errno as errnos
 import mmap
 import os
+import re
+import resource
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -134,7 +136,24 @@ def refusal_hint(needs: str = "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN") -> st
         return "needs root of the host, not of a user namespace"
     if "CAP_SYS_ADMIN" not in host.effective_capabilities():
         return f"needs {needs}, and there is no CAP_SYS_ADMIN: {host.privilege_hint()}"
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if hint := locked_memory_hint(os.uname().release, soft):
+        return hint
     return "no capability is missing: this kernel, a seccomp filter or an LSM refuses programs of this type"
+
+
+def locked_memory_hint(release: str, limit: int) -> str | None:
+    """Where programs and maps count as locked memory, root's as well: what to do about a limit to that.
+
+    They did up to Linux v5.10 (kernel/bpf/syscall.c, __bpf_prog_charge()). ``limit`` is in bytes.
+    """
+    found = re.match(r"(\d+)\.(\d+)", release)
+    if found is None or (int(found[1]), int(found[2])) >= (5, 11) or limit == resource.RLIM_INFINITY:
+        return None
+    return (
+        f"no capability is missing: before Linux 5.11 BPF counts as locked memory, of which {limit >> 10} KiB are "
+        "allowed here ('ulimit -l unlimited' lifts that), or a seccomp filter or an LSM refuses it"
+    )
 
 
 def confine() -> None:

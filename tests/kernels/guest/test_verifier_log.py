@@ -3,6 +3,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.errors import Error
+from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import bpf, procfs, tracefs
 
@@ -21,7 +22,7 @@ from ...corpus.kernel import Symbols, symbols
 from ...corpus.objects import object_file
 from ...corpus.programs import ACCEPTED, PROGRAMS
 from ...corpus.roundtrip import compare_by_command, load_and_explain, objects, objects_since
-from .tool import as_nobody, start, tool
+from .tool import as_nobody, forked, start, tool
 
 UNPRIVILEGED = Path("/proc/sys/kernel/unprivileged_bpf_disabled")
 
@@ -210,6 +211,21 @@ def test_nothing_is_left_after_a_kill_in_the_verifier(kernel_symbols: Symbols) -
     process.wait()
     process.stdout.close()
     assert objects_since(before) == {}
+
+
+def test_a_limit_to_locked_memory_is_named_where_it_counts(kernel: Kernel, tmp_path: Path) -> None:
+    """Root's programs count as well, before Linux v5.11."""
+    path = tmp_path / "program.bin"
+    path.write_bytes(bytes.fromhex("b700000000000000 9500000000000000"))
+    answer = forked(
+        lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, resource.RLIM_INFINITY)),
+        *("verifier-log", "load", str(path), "--raw", "--type", "cgroup_skb", "-o", "json"),
+    )
+    if kernel.release.startswith("5.10."):
+        assert answer.code == ExitCode.CANNOT_TELL
+        assert "EPERM" in answer.err and "ulimit -l" in answer.err
+    else:
+        assert (answer.code, answer.err) == (ExitCode.OK, "")
 
 
 def test_nobody_is_told_of_cap_bpf() -> None:

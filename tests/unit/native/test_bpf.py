@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import errno as errnos
+import resource
 
 import pytest
 
@@ -61,3 +62,19 @@ def test_a_number_that_is_not_known_is_an_error(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(syscall, "number", lambda name: None)
     with pytest.raises(OSError, match="number not known on"):
         bpf.bpf(bpf.BPF_PROG_GET_NEXT_ID, bpf.bpf_attr_next_id())
+
+
+@pytest.mark.parametrize(
+    ("release", "limit", "hint"),
+    [
+        ("5.10.0-46-amd64", 64 << 10, "64 KiB are allowed here ('ulimit -l unlimited' lifts that)"),
+        ("4.19.0-27-amd64", 0, "0 KiB are allowed here"),
+        ("5.10.0-46-amd64", resource.RLIM_INFINITY, None),
+        ("5.11.0", 64 << 10, None),
+        ("6.1.0-56-amd64", 0, None),
+        ("unreadable", 0, None),
+    ],
+)
+def test_locked_memory_is_a_cause_before_5_11(release: str, limit: int, hint: str | None) -> None:
+    found = bpf.locked_memory_hint(release, limit)
+    assert found is None if hint is None else found is not None and hint in found

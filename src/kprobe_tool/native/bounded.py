@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from kprobe_tool.native import fork
+from kprobe_tool.native import fork, host
 from kprobe_tool.native.fork import CannotStart, Channel, ChildProcess
 
 T = TypeVar("T")
@@ -30,12 +30,15 @@ PATIENCE = 0.5
 """Seconds for a killed child to end before it is left behind."""
 
 
-def run_each(items: Sequence[T], function: Callable[[T], R], seconds: float) -> Generator[tuple[T, R | Lost]]:
+def run_each(
+    items: Sequence[T], function: Callable[[T], R], seconds: float, busy: float = 0.0
+) -> Generator[tuple[T, R | Lost]]:
     """``function`` of each item, in order.
 
-    TimeoutError for one that took longer than ``seconds``, ChildProcessError for one that its process died of or that
-    raised, which is a bug and has its traceback on stderr. What a host does: CannotStart for one that no process
-    could be started for, ENOMEM for one that there was no memory for.
+    TimeoutError for one that took longer than ``seconds``; one that by then waits for nothing but a processor, which
+    says of the host that it is busy and nothing of the call, has ``busy`` seconds more. ChildProcessError for one
+    that its process died of or that raised, which is a bug and has its traceback on stderr. What a host does:
+    CannotStart for one that no process could be started for, ENOMEM for one that there was no memory for.
 
     One child makes all calls; where one hangs, another child goes on with the next item, and the stuck one goes
     when the kernel lets it.
@@ -46,7 +49,8 @@ def run_each(items: Sequence[T], function: Callable[[T], R], seconds: float) -> 
         for number, item in enumerate(items):
             try:
                 child = child or fork.start(partial(answer_each, items[number:], function))
-                answer = pickle.loads(child.channel.receive(time.monotonic() + seconds))
+                wait_for_answer(child, seconds, busy)
+                answer = pickle.loads(child.channel.receive(time.monotonic() + seconds + busy))
             except CannotStart as error:
                 answer = error
             except (TimeoutError, EOFError) as error:
@@ -58,6 +62,22 @@ def run_each(items: Sequence[T], function: Callable[[T], R], seconds: float) -> 
     finally:
         if child is not None:
             child.end(PATIENCE)
+
+
+def wait_for_answer(child: ChildProcess, seconds: float, busy: float) -> None:
+    """Raises TimeoutError."""
+    try:
+        child.channel.wait(time.monotonic() + seconds)
+    except TimeoutError:
+        if not is_runnable(child.pid):
+            raise
+        child.channel.wait(time.monotonic() + busy)
+
+
+def is_runnable(pid: int) -> bool:
+    """Whether a process runs or would if there were a processor for it (proc_pid_stat(5), state R)."""
+    state = (host.read_line(f"/proc/{pid}/stat") or "").rpartition(")")[2].split()
+    return state[:1] == ["R"]
 
 
 def answer_each(items: Sequence[T], function: Callable[[T], R], channel: Channel) -> None:

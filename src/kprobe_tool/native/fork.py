@@ -57,7 +57,7 @@ class Channel:
         parts = []
         while size:
             if deadline is not None:
-                self._wait(deadline)
+                self.wait(deadline)
             try:
                 part = os.read(self._end.fileno(), min(size, PIECE))
             except ConnectionResetError:
@@ -68,7 +68,8 @@ class Channel:
             size -= len(part)
         return b"".join(parts)
 
-    def _wait(self, deadline: float) -> None:
+    def wait(self, deadline: float) -> None:
+        """Wait until there is something to receive. Raises TimeoutError past ``deadline``."""
         # Not select(2), which knows no descriptor above 1023.
         poll = select.poll()
         poll.register(self._end.fileno(), select.POLLIN)

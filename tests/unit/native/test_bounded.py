@@ -37,6 +37,22 @@ def test_stuck_calls_are_left_behind() -> None:
     assert [answer for _, answer in found if not isinstance(answer, TimeoutError)] == [0, 2, 4]
 
 
+def test_a_busy_host_is_no_stuck_call() -> None:
+    """Who would run if there were a processor is waited for; who sleeps in the kernel is not."""
+
+    def work(item: str) -> str:
+        end = time.monotonic() + 1
+        while item == "works" and time.monotonic() < end:
+            pass
+        if item == "sleeps":
+            time.sleep(3600)
+        return item
+
+    (_, first), (_, second), (_, third) = bounded.run_each(["works", "sleeps", "ends"], work, 0.2, 60)
+    assert (first, third) == ("works", "ends")
+    assert isinstance(second, TimeoutError)
+
+
 def test_no_child_is_left() -> None:
     before = children()
     with closing(bounded.run_each(range(100), lambda item: item, 30)) as answers:

@@ -44,6 +44,8 @@ CTX_NAME = re.compile(r"cpu\d{1,5}")
 
 SECONDS = 3.0
 """Seconds to read one controller in. A healthy one takes milliseconds."""
+BUSY_SECONDS = 60.0
+"""Seconds more where it is the processors that keep it waiting, and no lock."""
 
 VANISHED = frozenset({errnos.ENODEV, errnos.ENXIO})
 
@@ -108,7 +110,7 @@ def read_controllers(tree: Tree, wanted: Sequence[str], seconds: float = SECONDS
         return reader.read_queues() if queues else reader.read_controller()
 
     parts = [(name, queues) for name in wanted for queues in (False, True)]
-    with closing(bounded.run_each(parts, read_part, seconds)) as answers:
+    with closing(bounded.run_each(parts, read_part, seconds, BUSY_SECONDS)) as answers:
         for name in wanted:
             controller, queues = (
                 controller_or_problem(name, what, next(answers)[1], seconds) for what in ("attributes", "queues")

@@ -24,6 +24,8 @@ SECONDS_MAX = 5.0
 """What one input may take of this process's time."""
 PROGRESS = 10.0
 """Seconds between two lines about what has been done so far."""
+WIDTHS = ("80", "")
+"""COLUMNS of a terminal and of a pipe, where nothing is wrapped: one input has this, the next one that."""
 FINDINGS_MAX = 20
 KEPT = 200
 """Inputs of one target that others are made of, beside its seeds."""
@@ -62,6 +64,7 @@ def run(target: Target, files: Files, inputs: int, seed: int, findings: Path, co
         if time.monotonic() > shown + PROGRESS:
             shown = time.monotonic()
             print(f"{target.name}: {number} of {inputs} inputs", file=sys.stderr, flush=True)
+        os.environ["COLUMNS"] = WIDTHS[number % len(WIDTHS)]
         data = target.seeds[number] if number < len(target.seeds) else mutate(chance.choice(pool), pool, chance)
         began = time.process_time()
         try:

@@ -30,7 +30,7 @@ def render(document: Document, *, wide: bool = False) -> Iterator[str]:
         if table.rows:
             yield from grid(table, wide=wide)
         else:
-            yield f"  {table.empty}" if table.title is not None else table.empty
+            yield f"  {escape(table.empty)}" if table.title is not None else escape(table.empty)
     if document.picture and separator:
         yield ""
     for line in document.picture:

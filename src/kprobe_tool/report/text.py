@@ -42,13 +42,14 @@ def width() -> int | None:
 
 
 def wrap_text(text: str, indent: int, first: str | None = None) -> list[str]:
-    """The lines of a text behind ``indent`` blanks, or behind ``first``; one line in a pipe."""
+    """The lines of a text from outside behind ``indent`` blanks, or behind ``first``; one line in a pipe."""
     room = width()
     start = " " * indent if first is None else first
-    if room is None or not text:
-        return [(start + text).rstrip()]
+    shown = escape(text)
+    if room is None or not shown:
+        return [(start + shown).rstrip()]
     return textwrap.wrap(
-        escape(text),
+        shown,
         max(room, indent + 24),
         initial_indent=start,
         subsequent_indent=" " * indent,

@@ -39,8 +39,11 @@ def test_empty_table_says_so() -> None:
     assert list(table.render(document([])))[-1] == "  none"
 
 
-def test_nothing_raw_is_in_a_title() -> None:
-    """A file's name may be one, where statistics of several are shown."""
-    raw = "\x1b]0;x\x07\n\u202e"
-    lines = list(table.render(Document("x", {}, [Table([], [], title=raw, empty="none")])))
-    assert [click.unstyle(line) for line in lines] == [r"\x1b]0;x\x07\x0a\u202e", "  none"]
+@pytest.mark.parametrize("columns", ["80", ""], ids=["terminal", "pipe"])
+def test_nothing_raw_is_around_a_table(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's name may be a title, where statistics of several are shown."""
+    monkeypatch.setenv("COLUMNS", columns)
+    raw, shown = "\x1b]0;x\x07\n\u202e", r"\x1b]0;x\x07\x0a\u202e"
+    tables = [Table([], [], title=raw, empty=raw), Table([], [], empty=raw)]
+    lines = list(table.render(Document("x", {}, tables, heading=raw, summary=[raw])))
+    assert [click.unstyle(line) for line in lines] == [shown, "", shown, f"  {shown}", "", shown, "", shown]

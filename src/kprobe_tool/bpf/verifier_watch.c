@@ -8,11 +8,7 @@
  */
 #include <kprobe_tool.h>
 #include <live.h>
-#include <uapi/linux/ptrace.h>
-
-#define NR_BPF 321
-#define NR_BPF_COMPAT 357
-#define TS_COMPAT 2
+#include <registers.h>
 
 #define BPF_PROG_LOAD 5
 #define CMD_MASK 0xffff
@@ -34,8 +30,9 @@
 
 #define FORMAT 256
 #define STRING 128
-#define REGISTERS 4
-#define WORDS 6
+/* Arguments of a format, from registers and from the stack. */
+#define ARGS 10
+#define WORDS (ARGS - REGISTERS)
 #define MESSAGES 32
 /* The upper half, with 5-level page tables as well. */
 #define KERNEL_START 0xff00000000000000ULL
@@ -164,8 +161,8 @@ struct chunk {
 /* What the verifier's message function was called with, for a loader that asked for no log. */
 struct message {
 	struct key key;
-	u64 args[REGISTERS + WORDS];
-	char strings[REGISTERS + WORDS][STRING];
+	u64 args[ARGS];
+	char strings[ARGS][STRING];
 	char format[FORMAT];
 };
 
@@ -232,27 +229,17 @@ static inline u32 process_number(void)
 /* Reads a call from the registers; 0 where it is no load, or one that the options exclude. */
 static inline int call_of(const struct pt_regs *at, u64 number, struct call *call)
 {
-	struct pt_regs regs;
-	u32 status = 0;
+	u64 arguments[CALL_ARGUMENTS];
 
-	READ(status, bpf_get_current_task(), TASK_STATUS);
-	call->compat = status & TS_COMPAT;
+	call->compat = is_compat(at);
 	if (number != (call->compat ? NR_BPF_COMPAT : NR_BPF))
 		return 0;
-	bpf_probe_read_kernel(&regs, sizeof(regs), at);
-	if (call->compat) {
-		call->cmd = regs.bx;
-		call->uattr = (u32)regs.cx;
-		call->size = regs.dx;
-		call->common = (u32)regs.si;
-		call->common_size = regs.di;
-	} else {
-		call->cmd = regs.di;
-		call->uattr = regs.si;
-		call->size = regs.dx;
-		call->common = regs.r10;
-		call->common_size = regs.r8;
-	}
+	read_call(at, call->compat, arguments);
+	call->cmd = arguments[0];
+	call->uattr = arguments[1];
+	call->size = arguments[2];
+	call->common = arguments[3];
+	call->common_size = arguments[4];
 	if (!(call->cmd & BPF_COMMON_ATTRS))
 		call->common = 0;
 	return (call->cmd & CMD_MASK) == BPF_PROG_LOAD && process_number() != OWN_PID;
@@ -493,7 +480,7 @@ static inline struct load *late_load(u64 *thread)
 
 int load_exit(struct bpf_raw_tracepoint_args *ctx)
 {
-	u64 thread = bpf_get_current_pid_tgid(), number = 0, *count;
+	u64 thread = bpf_get_current_pid_tgid(), number, *count;
 	const struct pt_regs *regs_at = (void *)ctx->args[0];
 	struct load *load, *known;
 	struct settings *settings;
@@ -505,7 +492,7 @@ int load_exit(struct bpf_raw_tracepoint_args *ctx)
 	/* While no load is going on, only a call that failed can be one: a load that never began. */
 	if (!count || (!*count && ret >= 0))
 		return 0;
-	bpf_probe_read_kernel(&number, sizeof(number), &regs_at->orig_ax);
+	number = call_number(regs_at);
 	if (number != NR_BPF && number != NR_BPF_COMPAT)
 		return 0;
 	load = known = loads.lookup(&thread);
@@ -559,7 +546,7 @@ out:
 
 int load_message(struct pt_regs *ctx)
 {
-	u64 thread = bpf_get_current_pid_tgid();
+	u64 thread = bpf_get_current_pid_tgid(), stack;
 	struct load *load = loads.lookup(&thread);
 	struct message *message;
 
@@ -574,17 +561,13 @@ int load_message(struct pt_regs *ctx)
 	message->key.size = load->messages++;
 	message->key.thread = thread;
 	message->key.time = load->start;
-	message->args[0] = ctx->dx;
-	message->args[1] = ctx->cx;
-	message->args[2] = ctx->r8;
-	message->args[3] = ctx->r9;
-	/* Behind the return address. */
-	if (bpf_probe_read_kernel(&message->args[REGISTERS], WORDS * sizeof(u64), (void *)(ctx->sp + sizeof(u64))))
+	stack = read_format_registers(ctx, message->args);
+	if (bpf_probe_read_kernel(&message->args[REGISTERS], WORDS * sizeof(u64), (void *)stack))
 		__builtin_memset(&message->args[REGISTERS], 0, WORDS * sizeof(u64));
-	if (bpf_probe_read_kernel_str(message->format, FORMAT, (void *)ctx->si) < 0)
+	if (bpf_probe_read_kernel_str(message->format, FORMAT, (void *)format_of(ctx)) < 0)
 		message->format[0] = 0;
 	NO_UNROLL
-	for (int i = 0; i < REGISTERS + WORDS; i++) {
+	for (int i = 0; i < ARGS; i++) {
 		/* Which of them are strings is found out later, from the format. */
 		if (message->args[i] < KERNEL_START ||
 		    bpf_probe_read_kernel_str(message->strings[i], STRING, (void *)message->args[i]) < 0)

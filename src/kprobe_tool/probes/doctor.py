@@ -24,7 +24,7 @@ BTF = "/sys/kernel/btf/vmlinux"
 ATTACHED_TO = "bpf_fentry_test1"
 """net/bpf/test_run.c (Linux v5.5): a function that is there to be attached to, and that nothing calls by itself."""
 TRACEPOINT = "sys_enter"
-MACHINE = "x86_64"
+MACHINES = frozenset({"x86_64", "aarch64"})
 
 
 class Item(NamedTuple):
@@ -167,7 +167,7 @@ def libbpf_item() -> Item:
 
 def machine() -> Item:
     name = os.uname().machine
-    if name == MACHINE:
+    if name in MACHINES:
         return Item("machine", True, name)
     return Item("machine", False, f"{name}: where it keeps the arguments of system calls is not known here")
 

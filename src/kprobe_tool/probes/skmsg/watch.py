@@ -39,7 +39,7 @@ V6_FIELDS = {
 }
 """Not in a kernel without IPv6."""
 
-KPROBE_MACHINES = frozenset({"x86_64"})
+KPROBE_MACHINES = frozenset({"x86_64", "aarch64"})
 
 RING_PAGES = 64
 """About 1500 messages of one element."""

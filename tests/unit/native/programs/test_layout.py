@@ -75,7 +75,7 @@ NUMBERS: tuple[tuple[str, str, int], ...] = (
     ("skmsg_check", "STEPS", skmsg_check.STEPS),
     ("verifier_watch", "STRING", verifier_watch.STRING),
     ("verifier_watch", "FORMAT", verifier_watch.FORMAT),
-    ("verifier_watch", "REGISTERS + WORDS", verifier_watch.ARGS),
+    ("verifier_watch", "ARGS", verifier_watch.ARGS),
 )
 
 DEFINITION = re.compile(

@@ -29,8 +29,7 @@ from kprobe_tool.probes.verifier.watching.reload import Unable, reload
 
 MACHINE = os.uname().machine
 
-FIELDS = {
-    "TASK_STATUS": ("task_struct.thread_info.status",),
+FIELDS: dict[str, tuple[str, ...]] = {
     "TASK_LEADER": ("task_struct.group_leader",),
     "TASK_PID": ("task_struct.thread_pid",),
     "PID_LEVEL": ("pid.level",),
@@ -40,6 +39,11 @@ FIELDS = {
     "UPID_NS": ("upid.ns",),
     "PID_NAMESPACE_INUM": ("pid_namespace.ns.inum",),
 }
+FIELDS_OF_MACHINE: dict[str, dict[str, tuple[str, ...]]] = {
+    "x86_64": {"TASK_STATUS": ("task_struct.thread_info.status",)},
+    "aarch64": {},
+}
+"""What bpf/include/registers.h needs besides, for the machines that it knows."""
 SECCOMP_FIELDS = {"TASK_SECCOMP": ("task_struct.seccomp.mode",)}
 """Not in a kernel without CONFIG_SECCOMP."""
 
@@ -204,7 +208,7 @@ class LoadWatch(Closing):
     """
 
     def __init__(self, max_log: int, *, reload: bool = False) -> None:
-        if MACHINE != "x86_64":
+        if MACHINE not in FIELDS_OF_MACHINE:
             raise Error("loads of BPF programs", f"where {MACHINE} keeps the arguments of bpf(2) is not known here")
         bcc.require_privileges("loads of BPF programs")
         self.warnings: Sequence[str] = ()
@@ -215,7 +219,7 @@ class LoadWatch(Closing):
         self.names = Names(types)
         self.groups = ControlGroups()
         defines = {
-            **field_macros(FIELDS, types),
+            **field_macros(FIELDS | FIELDS_OF_MACHINE[MACHINE], types),
             "PIDNS_INO": os.stat("/proc/self/ns/pid").st_ino,
             "OWN_PID": os.getpid(),
             "MAX_LOG": max_log,

@@ -16,6 +16,7 @@ DEB_PACKAGES := build-essential debhelper dh-python dpkg-dev flit git pybuild-pl
 HOSTS_PACKAGES := ansible-core openssh-client systemd
 # Unpacked below the virtual environment, not installed: that would start their servers.
 UNPACKED_PACKAGES := libwrap0 nagios-nrpe-plugin nagios-nrpe-server openssh-server prometheus
+MACHINES_PACKAGES := qemu-system-arm qemu-system-misc
 UML_PACKAGES := bc bison flex gcc libc6-dev make patch xz-utils
 
 # Left out where nothing is missing, so that a set-up machine needs neither root nor a network.
@@ -45,8 +46,8 @@ LOAD_SOCKETS := 60000
 # Beside what is measured; RDS_INFO=, PRETTY_VERIFIER= and BPFVV= name others by their path.
 BENCH_PACKAGES := bpftool bpftrace nvme-cli strace
 
-.PHONY: run test test-fast test-anyhow test-uml test-hosts test-libbpf soak harm load bench mutants fuzz drift shell clean \
-	run-packages test-packages sdist wheel pyz deb release
+.PHONY: run test test-fast test-anyhow test-uml test-hosts test-machines test-libbpf soak harm load bench mutants fuzz \
+	drift shell clean run-packages test-packages sdist wheel pyz deb release
 
 # The audit, what this kernel understands of a system call, and why a verifier rejected a program.
 run: $(VENV)/.run
@@ -75,6 +76,13 @@ test-uml: $(VENV)/.test
 	@$(call install,$(UML_PACKAGES))
 	$(VENV)/bin/python -m tests.kernels.uml.build
 	KPROBE_TOOL_UML=1 $(VENV)/bin/pytest tests/kernels/uml
+
+# The guests' tests on arm64, and on s390x those that need no BPF, both emulated: an hour and more. MACHINES=arm64: one.
+MACHINES := arm64 s390x
+test-machines: $(VENV)/.test
+	@$(call install,$(MACHINES_PACKAGES))
+	KPROBE_TOOL_MACHINES='$(MACHINES)' $(VENV)/bin/pytest tests/kernels/guest -k '$(firstword $(MACHINES))$(foreach \
+		machine,$(wordlist 2,9,$(MACHINES)), or $(machine))'
 
 # The Ansible collection over ssh to fifteen sshds on this machine, fleet on a report each of 10,000 hosts, and what is
 # in contrib/monitoring by the programs that read it: promtool, NRPE and systemd.

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kprobe_tool.errors import Error
-from kprobe_tool.lab import boot
+from kprobe_tool.lab import boot, userland
 from kprobe_tool.lab.archive import Archive
+from kprobe_tool.lab.offers import architecture_of
 
 from .session import Guest, Plan, Report
 
@@ -59,9 +60,12 @@ class Boots:
     def __init__(self, rootdir: Path, inifile: str, guests: list[Guest]) -> None:
         self.rootdir = rootdir
         self.inifile = inifile
-        self.archive = Archive()
+        self.archives = {name: Archive(architecture=name) for name in boot.EMULATORS}
         self.guests = guests
         self.stop = threading.Event()
+
+    def archive_of(self, guest: Guest) -> Archive:
+        return self.archives[architecture_of(guest.kernel.release)]
 
     def run_all(self) -> None:
         with ThreadPoolExecutor(GUESTS, thread_name_prefix="guest") as pool:
@@ -72,7 +76,7 @@ class Boots:
         journal = Journal(guest)
         try:
             taken = [g.kernel.release for g in self.guests if g is not guest]
-            kernel = self.archive.fetch_best(guest.kernel, taken)
+            kernel = self.archive_of(guest).fetch_best(guest.kernel, taken)
             journal.add({"event": "kernel", "kernel": asdict(kernel)})
             self.run_missing(guest, journal)
         except (Error, OSError) as e:
@@ -82,11 +86,14 @@ class Boots:
             journal.close()
 
     def run_missing(self, guest: Guest, journal: Journal) -> None:
-        image = boot.Image(guest.kernel.release, self.archive.directory(guest.kernel))
+        archive = self.archive_of(guest)
+        root = None if archive.architecture == "amd64" else userland.fetch(archive)
+        image = boot.Image(guest.kernel.release, archive.directory(guest.kernel), root)
         while guest.boots < BOOTS and guest.missing() and not self.stop.is_set():
             journal.add({"event": "boot"})
             argv = boot.virtme_run(image, self.write_script(guest, image))
-            ending = boot.run(argv, guest.console, journal.add_line, self.stop)
+            limits = boot.OTHER_MACHINE_LIMITS if root else boot.DEFAULT_LIMITS
+            ending = boot.run(argv, guest.console, journal.add_line, self.stop, limits)
             journal.add({"event": "ending", "seconds": ending.seconds, "hung": ending.hung})
             if not ending.hung:
                 break
@@ -95,22 +102,24 @@ class Boots:
         plan = guest.directory / "missing.json"
         Plan(guest.kernel, guest.missing()).write(plan)
         files = sorted({test.partition("::")[0] for test in guest.missing()})
-        command = [sys.executable, "-m", "pytest", "-v", "--color=no", "-p", "no:cacheprovider"]
+        interpreter, python_path = boot.interpreter_in_guest(image)
+        command = [*interpreter, "-m", "pytest", "-v", "--color=no", "-p", "no:cacheprovider"]
         # This plugin warns where it cannot write into the checkout.
         command += ["-p", "no:hypothesispytest"]
         # The options of everyday runs are left out: they do not matter here, and a -m would be wrong.
         command += ["-o", "addopts=", "--strict-markers", "--continue-on-collection-errors"]
-        command += ["--basetemp=/tmp/pytest", f"--rootdir={self.rootdir}"]
+        command += ["--basetemp=/tmp/pytest", f"--rootdir={boot.path_in_guest(image, self.rootdir)}"]
         if self.inifile:
-            command += ["-c", self.inifile]
+            command += ["-c", str(boot.path_in_guest(image, Path(self.inifile)))]
         text = boot.guest_script(
             image,
             command + files,
             cwd=self.rootdir,
             environment={
+                **python_path,
                 "KPROBE_TOOL_GUEST": guest.kernel.release,
                 "KPROBE_TOOL_PLAN": f"{boot.HOST}{plan}",
-                **{name: os.environ[name] for name in PASSED_ON if name in os.environ},
+                **{name: os.environ[name] for name in PASSED_ON if name in os.environ and name not in python_path},
             },
             directories=boot.needed_directories(self.rootdir),
         )

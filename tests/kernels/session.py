@@ -163,6 +163,9 @@ class Lab:
         self.rootdir = rootdir
         self.inifile = inifile
         self.archive = Archive()
+        self.other_archives = [
+            Archive(architecture=name) for name in os.environ.get("KPROBE_TOOL_MACHINES", "").split()
+        ]
         self.guests: dict[str, Guest] = {}
         # How kernels that are newer than the table of releases differ from it.
         self.news: list[str] = []
@@ -174,10 +177,15 @@ class Lab:
     def kernels(self) -> list[Kernel]:
         """The kernels of all roles; where none is to be had, placeholders."""
         if self._kernels is None:
-            if missing := boot.missing():
-                self.unavailable = f"not there: {', '.join(missing)}"
+            missing = boot.missing() + [
+                what for archive in self.other_archives for what in boot.missing(archive.architecture)
+            ]
+            if missing:
+                self.unavailable = f"not there: {', '.join(dict.fromkeys(missing))}"
             else:
                 self._kernels = self.archive.kernels()
+                for archive in self.other_archives:
+                    self._kernels += archive.kernels()
                 if not self._kernels:
                     self.unavailable = "; ".join(["no kernel to be had", *self.archive.problems])
             if self.unavailable:

@@ -9,10 +9,10 @@ import tempfile
 from pathlib import Path
 
 from kprobe_tool.errors import Error
-from kprobe_tool.lab import boot
+from kprobe_tool.lab import boot, userland
 from kprobe_tool.lab.archive import Archive
-from kprobe_tool.lab.offers import Kernel
-from kprobe_tool.lab.roles import ROLES
+from kprobe_tool.lab.offers import Kernel, architecture_of
+from kprobe_tool.lab.roles import OTHER_MACHINES, ROLES
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,12 +26,16 @@ def list_kernels(archive: Archive, kernels: list[Kernel]) -> None:
             print(f"{'':16} {why[role]}")
         for note in kernel.notes:
             print(f"{'':16} note: {note}")
+    for other in OTHER_MACHINES:
+        print(f"{other.name:16} {other.why}")
 
 
 def shell(archive: Archive, kernel: Kernel) -> int:
     print(f"{kernel.release}: log out (Ctrl-D) to power it off, Ctrl-a x to kill it", file=sys.stderr)
     archive.fetch(kernel)
-    image = boot.Image(kernel.release, archive.directory(kernel))
+    root = None if archive.architecture == "amd64" else userland.fetch(archive)
+    image = boot.Image(kernel.release, archive.directory(kernel), root)
+    _, python_path = boot.interpreter_in_guest(image)
     # In the cache, because the guest sees nothing of the host's /tmp.
     with tempfile.TemporaryDirectory(prefix=".shell-", dir=archive.cache) as tmp:
         script = Path(tmp) / "guest.sh"
@@ -40,7 +44,7 @@ def shell(archive: Archive, kernel: Kernel) -> int:
                 image,
                 ["bash", "-i"],
                 cwd=ROOT,
-                environment={"TERM": os.environ.get("TERM", "linux")},
+                environment={"TERM": os.environ.get("TERM", "linux"), **python_path},
                 directories=boot.needed_directories(ROOT),
                 interactive=True,
             ),
@@ -57,9 +61,9 @@ def main() -> int:
     parser.add_argument("kernel", nargs="?", default="newest", help="a role or a release (default: newest)")
     parser.add_argument("--list", action="store_true", help="list the roles and what serves them")
     args = parser.parse_args()
-    archive = Archive()
+    archive = Archive(architecture=architecture_of(args.kernel))
     try:
-        if missing := boot.missing():
+        if missing := boot.missing(archive.architecture):
             raise Error("not there", ", ".join(missing))
         kernels = archive.kernels()
         for problem in archive.problems:

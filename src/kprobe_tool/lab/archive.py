@@ -32,7 +32,7 @@ from kprobe_tool.lab.offers import (
     newest_source,
     parse_madison,
 )
-from kprobe_tool.lab.roles import ROLES, SUITES
+from kprobe_tool.lab.roles import OTHER_MACHINES, ROLES, SUITES
 
 LISTS_MAX_AGE = 12 * 3600
 RETRY_AFTER = 3600
@@ -59,18 +59,22 @@ class Archive:
     kernel; cache/apt-*/ for apt.
     """
 
-    def __init__(self, cache: Path | None = None) -> None:
+    def __init__(self, cache: Path | None = None, architecture: str = "amd64") -> None:
         self.cache = cache or cache_directory()
+        self.architecture = architecture
+        self.roles = tuple(role for role in (*ROLES, *OTHER_MACHINES) if role.architecture == architecture)
         # Checkouts that read other suites share the kernels and not the lists.
-        self.apt = self.cache / f"apt-{zlib.crc32(' '.join(SUITES).encode()):08x}"
+        lists = " ".join([*SUITES, *([] if architecture == "amd64" else [architecture])])
+        self.apt = self.cache / f"apt-{zlib.crc32(lists.encode()):08x}"
         self.problems: list[str] = []
         self._partial: Path | None = None
 
     def kernels(self) -> list[Kernel]:
         """One kernel per role, the roles' order. Empty if neither archive nor cache have any."""
-        with self._locked():
+        with self.locked():
             archived = bool(self._offers())
-        return choose_all(self.offers(), () if archived else ("chosen among the cached kernels only",))
+        notes = () if archived else ("chosen among the cached kernels only",)
+        return choose_all(self.offers(), notes, self.roles)
 
     def find(self, name: str) -> Kernel:
         """The kernel that serves a role, or of a release that the archive or the cache has. Raises Error."""
@@ -81,18 +85,18 @@ class Archive:
         for offer in self.offers():
             if name == offer.release:
                 return Kernel(offer.release, offer.version, offer.suite, ("none",))
-        there_are = ", ".join([*(role.name for role in ROLES), *(kernel.release for kernel in kernels)])
+        there_are = ", ".join([*(role.name for role in self.roles), *(kernel.release for kernel in kernels)])
         raise Error(name, "the lab has no such kernel", hint=f"there are {there_are}")
 
     def offers(self) -> list[Offer]:
         """All that can be had, from the archive or the cache, where a kernel outlives its package."""
-        with self._locked():
+        with self.locked():
             offers = self._offers()
         return offers + [o for o in self.cached_offers() if o not in offers]
 
     def cached_offers(self) -> list[Offer]:
         offers = []
-        for path in sorted(self.cache.glob("*/offer.json")):
+        for path in sorted(self.cache.glob(f"*-{self.architecture}/offer.json")):
             data = json.loads(path.read_text(encoding="utf-8"))
             offers.append(Offer(**{**data, "packages": tuple(data["packages"])}))
         return offers
@@ -113,7 +117,7 @@ class Archive:
 
     def fetch(self, kernel: Kernel) -> None:
         """Download and unpack the kernel unless it is there already."""
-        with self._locked():
+        with self.locked():
             if self.is_cached(kernel):
                 return
             offer = next(
@@ -121,7 +125,7 @@ class Archive:
             )
             if offer is None:
                 raise Error(kernel.release, f"neither the archive nor the cache has {kernel.version}")
-            with self._partial_directory() as tmp:
+            with self.partial_directory() as tmp:
                 try:
                     self._unpack(offer, tmp)
                 except Error:
@@ -140,7 +144,7 @@ class Archive:
 
         The directory holds what the package linux-source-X.Y has. Older sources are removed.
         """
-        with self._locked():
+        with self.locked():
             self._offers()
             names = [n for n in self._apt_cache("pkgnames", "linux-source-").split() if SOURCE_PACKAGE.fullmatch(n)]
             newest = newest_source(self._apt_cache("madison", *names)) if names else None
@@ -151,10 +155,10 @@ class Archive:
             if not target.exists():
                 shutil.rmtree(target.parent, ignore_errors=True)
                 target.parent.mkdir(parents=True)
-                with self._partial_directory() as tmp:
+                with self.partial_directory() as tmp:
                     self._apt_get("download", f"{package}={version}", cwd=tmp)
                     (deb,) = tmp.glob("*.deb")
-                    _run(["dpkg-deb", "-x", str(deb), f"{tmp}/unpacked"])
+                    self.unpack(deb, tmp / "unpacked")
                     (tmp / "unpacked").rename(target)
             return version, target
 
@@ -168,7 +172,7 @@ class Archive:
 
         Not one of the releases that are ``taken``. Raises Error if there is no other.
         """
-        (role,) = (role for role in ROLES if role.name == kernel.role)
+        (role,) = (role for role in self.roles if role.name == kernel.role)
         wanted, tried = kernel, set(taken)
         for attempt in itertools.count(1):
             try:
@@ -188,8 +192,9 @@ class Archive:
         return kernel
 
     def _prune(self) -> None:
-        wanted = {k.release for k in choose_all(self._offers())} | {role.pin for role in ROLES}
-        for path in self.cache.glob("*/offer.json"):
+        chosen = choose_all(self._offers(), roles=self.roles)
+        wanted = {k.release for k in chosen} | {role.pin for role in self.roles}
+        for path in self.cache.glob(f"*-{self.architecture}/offer.json"):
             if path.parent.name not in wanted and time.time() - path.stat().st_mtime > KERNEL_MAX_AGE:
                 shutil.rmtree(path.parent)
 
@@ -197,7 +202,7 @@ class Archive:
         self._apt_get("download", *(f"{p}={offer.version}" for p in offer.packages), cwd=tmp)
         unpacked = tmp / "unpacked"
         for deb in sorted(tmp.glob("*.deb")):
-            _run(["dpkg-deb", "-x", str(deb), str(unpacked)])
+            self.unpack(deb, unpacked)
         modules = _first_path(unpacked / "lib/modules" / offer.release, unpacked / "usr/lib/modules" / offer.release)
         image = _first_path(unpacked / "boot" / f"vmlinuz-{offer.release}", modules / "vmlinuz")
 
@@ -210,6 +215,19 @@ class Archive:
         # depmod warns about missing modules.builtin and modules.order, which the newest packages do not have.
         _run([_tool("depmod"), "-b", str(kernel), offer.release])
         (kernel / "offer.json").write_text(json.dumps(asdict(offer)), encoding="utf-8")
+
+    def unpack(self, package: Path, directory: Path) -> None:
+        _run(["dpkg-deb", "-x", str(package), str(directory)])
+
+    def download_with_dependencies(self, suite: str, packages: Iterable[str]) -> list[Path]:
+        """Packages of a suite and what they depend on, whatever is installed here. To be called while locked."""
+        self._offers()
+        archives = self.apt / "cache/archives"
+        for stale in archives.glob("*.deb"):
+            stale.unlink()
+        options = ["-y", "--download-only", "--no-install-recommends", f"-oAPT::Default-Release={suite}"]
+        self._apt_get("install", *options, "?essential", *packages)
+        return sorted(archives.glob("*.deb"))
 
     def _offers(self) -> list[Offer]:
         """What the archive offers; asked for at most once in LISTS_MAX_AGE."""
@@ -238,7 +256,9 @@ class Archive:
         (self.apt / "cache/archives/partial").mkdir(parents=True, exist_ok=True)
         (self.apt / "sources.list.d").mkdir(exist_ok=True)
         mirror = derive_mirror(machine_sources())
-        (self.apt / "kernels.sources").write_text(render_sources(mirror), encoding="utf-8")
+        (self.apt / "kernels.sources").write_text(
+            render_sources(mirror, architecture=self.architecture), encoding="utf-8"
+        )
         try:
             # A list that could not be had is an error, not a warning.
             self._apt_get("update", "-q", "-oAPT::Update::Error-Mode=any")
@@ -246,7 +266,7 @@ class Archive:
             # One suite that fails (a mirror without security, a suite moved to the attic) costs only its kernels.
             self.problems.append(str(e))
         names = self._apt_cache("pkgnames", "linux-").split()
-        kernels = sorted(n for n in names if PACKAGE.fullmatch(n))
+        kernels = sorted(n for n in names if (m := PACKAGE.fullmatch(n)) and m[2] == self.architecture)
         offers = parse_madison(self._apt_cache("madison", *kernels)) if kernels else []
         if not offers:
             raise Error("the mirror's package lists", "no kernel in them")
@@ -267,8 +287,8 @@ class Archive:
             "Dir::Cache": self.apt / "cache",
             # What is installed here does not matter, and need not be Debian's.
             "Dir::State::status": "/dev/null",
-            "APT::Architecture": "amd64",
-            "APT::Architectures": "amd64",
+            "APT::Architecture": self.architecture,
+            "APT::Architectures": self.architecture,
             "Acquire::Languages": "none",
             "Acquire::Retries": "2",
             "Acquire::http::Timeout": "30",
@@ -285,7 +305,7 @@ class Archive:
         return _run(["apt-cache", *self._apt_options(), *args])
 
     @contextmanager
-    def _partial_directory(self) -> Iterator[Path]:
+    def partial_directory(self) -> Iterator[Path]:
         """For a download. What killed processes left there is removed: who has the lock downloads alone."""
         for stale in self.cache.glob(".fetch-*"):
             shutil.rmtree(stale, ignore_errors=True)
@@ -297,7 +317,7 @@ class Archive:
                 self._partial = None
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         self.cache.mkdir(parents=True, exist_ok=True)
         with open(self.cache / "lock", "w") as f:
             fcntl.flock(f, fcntl.LOCK_EX)

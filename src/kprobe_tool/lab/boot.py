@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kprobe_tool.errors import Error
+from kprobe_tool.lab.offers import architecture_of
 
 MEMORY = "2G"
 # On two cores, two guests of one CPU each run the four kernels in 47 s, one guest of two CPUs at a time in 76 s, and
@@ -31,6 +32,10 @@ POSSIBLE_CPUS = max(4, CPUS)
 
 HOST = Path("/run/host")
 """Where the guest sees the host's root directory a second time, see _SCRIPT."""
+NEEDED = "/run/needed"
+"""Where a guest with a root directory of its own sees the host's needed_directories()."""
+_SCRIPTS = Path("/mnt")
+"""Where such a guest sees its script."""
 
 # Emulated hardware that no test needs. Its drivers are a third of the boot.
 _UNUSED_DRIVERS = (
@@ -45,7 +50,7 @@ _KERNEL_OPTIONS = (
     "rcupdate.rcu_cpu_stall_suppress=1",
 )
 
-# An NVMe device without anything behind it, that grants fewer I/O queues than there are CPUs.
+# An NVMe device without anything behind it, that grants fewer I/O queues than there are CPUs. A mainframe has none.
 _NVME = (
     "-blockdev",
     "driver=null-co,node-name=nvme,size=1048576,read-zeroes=on",
@@ -63,14 +68,14 @@ set -e
 {channel}
 mkdir -p {host} /run/usr/upper /run/usr/work
 mount -t 9p -o ro,cache=loose,trans=virtio,version=9p2000.L,msize=512000 kprobe-tool {host}
-mount -t overlay -o lowerdir={host}/usr,upperdir=/run/usr/upper,workdir=/run/usr/work overlay /usr
+mount -t overlay -o lowerdir={usr},upperdir=/run/usr/upper,workdir=/run/usr/work overlay /usr
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 for directory in {hidden}; do
     mount -t tmpfs -o mode=755 tmpfs "$directory"
 done
 for directory in {directories}; do
-    test -d "$directory" || mkdir -p "$directory"
-    mount --bind {host}"$directory" "$directory"
+    test -d {needed}"$directory" || mkdir -p {needed}"$directory"
+    mount --bind {host}"$directory" {needed}"$directory"
 done
 mkdir -p /usr/lib/modules /run/netns
 rm -rf /usr/lib/modules/{release}
@@ -93,6 +98,8 @@ class Image:
     release: str
     directory: Path
     """Holds boot/vmlinuz-RELEASE and lib/modules/RELEASE."""
+    root: Path | None = None
+    """The guest's root directory where it is not the host's: that of another architecture, see userland.py."""
 
     @property
     def vmlinuz(self) -> Path:
@@ -114,6 +121,15 @@ class GuestLimits:
 
 
 DEFAULT_LIMITS = GuestLimits()
+OTHER_MACHINE_LIMITS = GuestLimits(first_sign_of_life=1200, total=4 * DEFAULT_LIMITS.total)
+"""An s390x boots in 250 s where an x86-64 takes 30."""
+MACHINES = {"arm64": "aarch64", "s390x": "s390x"}
+"""What QEMU and virtme-ng call an architecture that is not this machine's."""
+EMULATORS = {
+    "amd64": {"qemu-system-x86_64": "QEMU (package qemu-system-x86)"},
+    "arm64": {"qemu-system-aarch64": "QEMU (package qemu-system-arm)"},
+    "s390x": {"qemu-system-s390x": "QEMU (package qemu-system-misc)"},
+}
 
 
 @dataclass(frozen=True)
@@ -125,12 +141,12 @@ class Ending:
     stopped: bool = False
 
 
-def missing() -> list[str]:
+def missing(architecture: str = "amd64") -> list[str]:
     """What the machine lacks to boot a guest, in words."""
     if platform.machine() != "x86_64":
         return [f"an x86_64 machine (this is {platform.machine()})"]
     needed = {
-        "qemu-system-x86_64": "QEMU (package qemu-system-x86)",
+        **EMULATORS[architecture],
         "virtme-run": "virtme-ng (pip install virtme-ng)",
         "depmod": "kmod",
         "modprobe": "kmod",
@@ -162,6 +178,19 @@ def closed_parent(directory: Path) -> Path | None:
     return None
 
 
+def path_in_guest(image: Image, path: Path) -> Path:
+    """Where the guest finds one of the needed_directories() of the host, or what is in it."""
+    return path if image.root is None else Path(f"{NEEDED}{path}")
+
+
+def interpreter_in_guest(image: Image) -> tuple[list[str], dict[str, str]]:
+    """(command, environment) of the guest's Python, which imports what this one imports."""
+    if image.root is None:
+        return [sys.executable], {}
+    paths = [path for path in sys.path if Path(path).is_dir() and not path.startswith(f"{sys.base_prefix}/lib")]
+    return ["/usr/bin/python3"], {"PYTHONPATH": ":".join(str(path_in_guest(image, Path(path))) for path in paths)}
+
+
 def guest_script(
     image: Image,
     command: Sequence[str],
@@ -172,24 +201,27 @@ def guest_script(
     interactive: bool = False,
 ) -> str:
     """The script that the guest runs as root. ``directories`` are what the command needs besides /usr."""
+    of_interpreter = "" if image.root else f"{Path(sys.executable).parent}:"
     defaults = {
         "HOME": "/root",
         "LANG": "C.UTF-8",
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "PATH": f"{of_interpreter}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "PYTHONDONTWRITEBYTECODE": "1",
         "TMPDIR": "/tmp",
     }
     beside_usr = sorted({str(d) for d in directories if not d.is_relative_to("/usr")})
     # Tests run as nobody too, who must get to the checkout and the interpreter where a home directory holds them.
-    hidden = {str(parent) for d in directories if (parent := closed_parent(d)) is not None}
+    hidden = {str(parent) for d in directories if not image.root and (parent := closed_parent(d)) is not None}
     return _SCRIPT.format(
         channel="" if interactive else _CHANNEL,
         host=HOST,
+        usr=shlex.quote(f"{HOST}{image.root or ''}/usr"),
         hidden=shlex.join(sorted(hidden)),
         directories=shlex.join(beside_usr),
+        needed=NEEDED if image.root else "",
         release=shlex.quote(image.release),
         modules=shlex.quote(str(image.modules)),
-        cwd=shlex.quote(str(cwd)),
+        cwd=shlex.quote(str(path_in_guest(image, cwd))),
         environment=shlex.join(f"{k}={v}" for k, v in (defaults | environment).items()),
         command=shlex.join(command),
     )
@@ -198,6 +230,10 @@ def guest_script(
 def virtme_run(image: Image, script: Path, *, interactive: bool = False, kvm: bool = False) -> list[str]:
     argv = ["virtme-run", "--kimg", str(image.vmlinuz), "--mods=auto", "--force-9p"]
     argv += [] if kvm else ["--disable-kvm"]
+    if image.root is not None:
+        argv += ["--arch", MACHINES[architecture_of(image.release)], "--root", str(image.root)]
+        argv += ["--busybox", str(image.root / "bin/busybox"), "--rodir", f"{_SCRIPTS}={script.parent}"]
+        script = _SCRIPTS / script.name
     argv += ["--memory", MEMORY, "--cpus", str(POSSIBLE_CPUS), "--name", "kprobe-tool"]
     for directory in ("/etc", "/lib", "/var"):
         argv += ["--overlay-rwdir", directory]
@@ -212,7 +248,7 @@ def virtme_run(image: Image, script: Path, *, interactive: bool = False, kvm: bo
     # patching (ftrace, kprobes), and the kernel dies of a breakpoint that is not its own.
     argv += ["--qemu-opts", *([] if kvm else ["-accel", "tcg,thread=single"]), "-virtfs"]
     argv += ["local,path=/,mount_tag=kprobe-tool,security_model=none,readonly=on,multidevs=remap"]
-    argv += _NVME
+    argv += _NVME if architecture_of(image.release) != "s390x" else []
     return argv
 
 

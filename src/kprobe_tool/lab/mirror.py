@@ -115,14 +115,14 @@ def derive_mirror(sources: Iterable[AptSource]) -> Mirror:
     return Mirror(main, security)
 
 
-def render_sources(mirror: Mirror, suites: Iterable[str] = SUITES) -> str:
+def render_sources(mirror: Mirror, suites: Iterable[str] = SUITES, architecture: str = "amd64") -> str:
     """A .sources file with all suites. Only their package lists are fetched (Targets), nothing else."""
     stanzas = []
     for suite in suites:
         uri = mirror.security if suite.endswith("-security") else mirror.main
         if uri is not None:
             stanzas.append(
-                f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: amd64\n"
+                f"Types: deb\nURIs: {uri}\nSuites: {suite}\nComponents: main\nArchitectures: {architecture}\n"
                 f"Targets: Packages\nSigned-By: {KEYRING}\n"
             )
     return "\n".join(stanzas)

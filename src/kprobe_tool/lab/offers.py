@@ -4,7 +4,7 @@
 import functools
 import re
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from kprobe_tool.lab.roles import ROLES, Role
@@ -36,7 +36,7 @@ class Kernel:
         return self.roles[0]
 
 
-PACKAGE = re.compile(r"linux-(?:image|binary|modules)-(\d[0-9.]*(?:\+deb[0-9.]+)?(?:-\d+)?-amd64)")
+PACKAGE = re.compile(r"linux-(?:image|binary|modules)-(\d[0-9.]*(?:\+deb[0-9.]+)?(?:-\d+)?-(amd64|arm64|s390x))")
 
 SOURCE_PACKAGE = re.compile(r"linux-source-\d+\.\d+")
 
@@ -67,7 +67,7 @@ def parse_madison(text: str) -> list[Offer]:
         release, version, suite = m[1], fields[1], where[1].partition("/")[0]
         # linux-image-6.12-amd64 of version 6.12.117 is an empty package that depends on the newest 6.12;
         # linux-image-7.3-amd64 of version 7.3~rc7 is a kernel.
-        short = re.fullmatch(r"(\d+\.\d+)-amd64", release)
+        short = re.fullmatch(r"(\d+\.\d+)-(?:amd64|arm64|s390x)", release)
         if short is not None and upstream(version) != upstream(short[1]):
             continue
         found.setdefault((release, version, suite), set()).add(fields[0])
@@ -162,13 +162,19 @@ def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> 
     return Choice(best, "; ".join(notes), exact and not shared)
 
 
-def choose_all(offers: Iterable[Offer], notes: tuple[str, ...] = ()) -> list[Kernel]:
+def architecture_of(release: str) -> str:
+    """Debian's name of the machine that a kernel is for, by its release; amd64 where it says none."""
+    name = release.rpartition("-")[2]
+    return name if name in ("arm64", "s390x") else "amd64"
+
+
+def choose_all(offers: Iterable[Offer], notes: tuple[str, ...] = (), roles: Sequence[Role] = ROLES) -> list[Kernel]:
     """One kernel per release, in the order of the roles. Roles share a release only where there are too few."""
     offers = list(offers)
     choices: dict[str, Choice] = {}
     # Who is content with the next best must not take from another role what only that one asks for.
     for exact in (True, False):
-        for role in sorted(ROLES, key=lambda role: role.precedence):
+        for role in sorted(roles, key=lambda role: role.precedence):
             if role.name in choices:
                 continue
             choice = choose(role, offers, [c.offer for c in choices.values()])
@@ -176,7 +182,7 @@ def choose_all(offers: Iterable[Offer], notes: tuple[str, ...] = ()) -> list[Ker
                 choices[role.name] = choice
     kernels: dict[str, Kernel] = {}
     # A shared kernel is called after the role that asked for it.
-    names = [role.name for role in ROLES if role.name in choices]
+    names = [role.name for role in roles if role.name in choices]
     for name in sorted(names, key=lambda name: not choices[name].exact):
         choice = choices[name]
         offer = choice.offer

@@ -22,6 +22,8 @@ class Role:
     """Release candidates count, too."""
     pin: str | None = None
     """This release serves the role as long as the archive or the cache has it."""
+    architecture: str = "amd64"
+    """Debian's name of the machine."""
     precedence: int = 1
     """Who chooses first, where two roles would take the same kernel: the smallest number."""
 
@@ -81,3 +83,23 @@ ROLES = (
     ),
 )
 """In the order in which the tests run."""
+
+OTHER_MACHINES = (
+    Role(
+        name="arm64",
+        series=(6, 1),
+        suites=("bookworm", "bookworm-updates", "bookworm-security"),
+        pick="newest",
+        why="another machine: other numbers of system calls, other registers",
+        architecture="arm64",
+    ),
+    Role(
+        name="s390x",
+        series=(6, 1),
+        suites=("bookworm", "bookworm-updates", "bookworm-security"),
+        pick="newest",
+        why="big-endian",
+        architecture="s390x",
+    ),
+)
+"""Emulated on this one, for whoever asks for them."""

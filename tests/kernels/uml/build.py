@@ -37,7 +37,7 @@ class Sources(Archive):
 
     def newest(self) -> tuple[str, str]:
         """The newest package: (name, version)."""
-        with self._locked():
+        with self.locked():
             self._offers()
             names = [
                 name
@@ -52,7 +52,7 @@ class Sources(Archive):
         return newest.release, newest.version
 
     def download(self, package: str, version: str, directory: Path) -> Path:
-        with self._locked():
+        with self.locked():
             self._apt_get("download", f"{package}={version}", cwd=directory)
         return next(directory.glob("*.deb"))
 

@@ -189,3 +189,16 @@ def test_a_download_that_nobody_waits_for_leaves_nothing(tmp_path: Path) -> None
         mirror.fetch(kernel_for(mirror, "newest"))
     assert len(mirror.downloads) == 1
     assert list(tmp_path.glob(".fetch-*")) == []
+
+
+def test_kernels_of_another_machine_are_neither_chosen_nor_removed(tmp_path: Path) -> None:
+    other = tmp_path / "6.1.0-9-arm64/offer.json"
+    other.parent.mkdir()
+    offer = Offer("6.1.0-9-arm64", "6.1.9-1", "bookworm", ("linux-image-6.1.0-9-arm64",))
+    other.write_text(json.dumps(asdict(offer)), encoding="utf-8")
+    os.utime(other, (0, 0))
+    mirror = Mirror(tmp_path, archive(), there=".")
+    mirror.fetch(kernel_for(mirror, "newest"))
+    assert other.exists()
+    assert offer not in mirror.offers()
+    assert Archive(tmp_path, "arm64").cached_offers() == [offer]

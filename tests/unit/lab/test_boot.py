@@ -2,6 +2,7 @@
 """The processes of a guest, with a shell in the place of QEMU."""
 
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -88,3 +89,25 @@ def test_the_script_carries_odd_names() -> None:
     assert "cd '/a b'" in lines
     assert "ln -s /run/host'/a b/cache/lib/modules/6.0-amd64' /usr/lib/modules/6.0-amd64" in lines
     assert subprocess.run(["sh", "-n"], input=script, text=True, check=False).returncode == 0
+
+
+def test_a_guest_of_another_architecture_has_a_root_directory_of_its_own() -> None:
+    image = boot.Image("6.1.0-56-arm64", Path("/cache/6.1.0-56-arm64"), Path("/cache/userland"))
+    script = boot.guest_script(image, ["true"], cwd=Path("/a/b"), environment={}, directories=[Path("/a")])
+    lines = script.splitlines()
+    assert "cd /run/needed/a/b" in lines
+    assert '    mount --bind /run/host"$directory" /run/needed"$directory"' in lines
+    assert any("lowerdir=/run/host/cache/userland/usr," in line for line in lines)
+    assert boot.path_in_guest(image, Path("/a/b/c")) == Path("/run/needed/a/b/c")
+    argv = boot.virtme_run(image, Path("/tmp/x/guest.sh"))
+    assert argv[argv.index("--arch") + 1] == "aarch64"
+    assert argv[argv.index("--root") + 1] == "/cache/userland"
+    assert argv[argv.index("--script-sh") + 1] == "exec sh /mnt/guest.sh"
+
+
+def test_a_guest_of_this_architecture_has_the_root_directory_of_its_host() -> None:
+    image = boot.Image("6.1.0-56-amd64", Path("/cache/6.1.0-56-amd64"))
+    assert boot.path_in_guest(image, Path("/a/b")) == Path("/a/b")
+    assert boot.interpreter_in_guest(image) == ([sys.executable], {})
+    argv = boot.virtme_run(image, Path("/tmp/x/guest.sh"))
+    assert "--arch" not in argv and "--root" not in argv

@@ -3,8 +3,8 @@
 
 import pytest
 
-from kprobe_tool.lab.offers import Offer, choose_all, parse_madison, upstream
-from kprobe_tool.lab.roles import ROLES
+from kprobe_tool.lab.offers import Offer, architecture_of, choose_all, parse_madison, upstream
+from kprobe_tool.lab.roles import OTHER_MACHINES, ROLES
 
 from .recorded import archive, join_notes, madison_lines, roles_served
 
@@ -56,6 +56,16 @@ def test_images_of_this_machine_are_offers(offers: list[Offer]) -> None:
     ]
     assert offers[-1].packages == ("linux-binary-7.3-amd64", "linux-modules-7.3-amd64")
     assert offers[1].suite == "bookworm-security"
+
+
+@pytest.mark.parametrize("name", ["arm64", "s390x"])
+def test_another_machine_has_a_role_of_its_own(name: str) -> None:
+    offers = parse_madison(MADISON.replace("amd64", name))
+    (role,) = (role for role in OTHER_MACHINES if role.architecture == name)
+    (kernel,) = choose_all(offers, roles=[role])
+    assert (kernel.release, kernel.role) == (f"6.1.0-56-{name}", name)
+    assert architecture_of(kernel.release) == name
+    assert architecture_of("6.1.0-56-amd64") == architecture_of("6.18.0-custom") == "amd64"
 
 
 def test_upstream_s_version_is_read_from_debian_s() -> None:

@@ -173,11 +173,29 @@ def orphaned_sockets() -> frozenset[str]:
 
 
 def list_namespaces() -> frozenset[str]:
-    """All that some process is in or holds open."""
+    """All that this process and what descends from it are in or hold open.
+
+    Of the tool nothing else can be left in one: the room takes in its orphans, and names them. What other processes
+    are in is theirs.
+    """
     found = set()
-    for _, target in (*process_links("ns"), *process_links("fd")):
-        if re.fullmatch(r"\w+:\[\d+\]", target) and not target.startswith(("socket", "pipe")):
+    ours = own_processes()
+    for pid, target in (*process_links("ns"), *process_links("fd")):
+        if pid in ours and re.fullmatch(r"\w+:\[\d+\]", target) and not target.startswith(("socket", "pipe")):
             found.add(target)
+    return frozenset(found)
+
+
+def own_processes() -> frozenset[str]:
+    """This process and its descendants."""
+    parents = {}
+    for pid in filter(str.isdigit, list_names("/proc")):
+        # Processes come and go meanwhile.
+        for line in read_lines_in_order(f"/proc/{pid}/stat")[:1]:
+            parents[pid] = line.rpartition(")")[2].split()[1]
+    found = {str(os.getpid())}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
     return frozenset(found)
 
 

@@ -120,7 +120,7 @@ SAMPLE = RESERVE + "if r0 == 0 goto out; r6 = r0;"
 
 OUT = f"out: {EXIT}"
 
-RAW = (
+ASSEMBLED = (
     # Register Type Safety
     Program("unreadable-register", REGISTER, "Unreadable register", "r0 = r2; exit"),
     Program("no-return-value", REGISTER, "Unreadable register", "exit"),
@@ -465,94 +465,94 @@ TASK = "r6 = *(u64 *)(r1 +8);"
 """In btf_trace_sched_switch: r6 = prev."""
 
 
-def sched_cls(name: str, category: str, problem: str, text: str, **more: Any) -> Program:
+def tc_program(name: str, category: str, problem: str, text: str, **more: Any) -> Program:
     """A program that does not sleep and may call kfuncs."""
     return Program(name, category, problem, text, prog_type="sched_cls", **more)
 
 
-def sleepable(name: str, category: str, problem: str, text: str, **more: Any) -> Program:
+def sleepable_program(name: str, category: str, problem: str, text: str, **more: Any) -> Program:
     """A program that may sleep and call kfuncs."""
     return Program(name, category, problem, text, prog_type="syscall", prog_flags=SLEEPABLE, **more)
 
 
-def tracing(name: str, category: str, problem: str, text: str, **more: Any) -> Program:
+def tracepoint_program(name: str, category: str, problem: str, text: str, **more: Any) -> Program:
     """A program on a raw tracepoint with pointers to tasks."""
     return Program(
         name, category, problem, text, prog_type="tracing", expected_attach_type=RAW_TP, btf=SCHED_SWITCH, **more
     )
 
 
-MORE = (
+KFUNC_PROGRAMS = (
     # Resource Lifetime Safety
-    sched_cls(
+    tc_program(
         "dynptr-overwritten",
         LIFETIME,
         "Referenced dynptr overwrite",
         f"{RESERVE_DYNPTR} *(u64 *)(r10 -16) = 0; {EXIT}",
         on={"6.1": (LIFETIME, "Unreleased resource")},
     ),
-    sched_cls(
+    tc_program(
         "dynptr-reserved-twice",
         LIFETIME,
         "Referenced dynptr overwrite",
         f"{RESERVE_DYNPTR} {RESERVE_DYNPTR} {EXIT}",
         on={"6.1": (LIFETIME, "Dynptr is already initialized")},
     ),
-    sched_cls(
+    tc_program(
         "dynptr-uninitialized",
         LIFETIME,
         "Uninitialized dynptr use",
         f"r1 = r10; r1 += -16; r2 = 0; call helper#199; {EXIT}",
     ),
-    sched_cls("dynptr-leak", LIFETIME, "Unreleased resource", f"{RESERVE_DYNPTR} {EXIT}"),
-    sched_cls(
+    tc_program("dynptr-leak", LIFETIME, "Unreleased resource", f"{RESERVE_DYNPTR} {EXIT}"),
+    tc_program(
         "dynptr-submitted-twice",
         LIFETIME,
         "Uninitialized dynptr use",
         f"{RESERVE_DYNPTR} r1 = r10; r1 += -16; r2 = 0; call helper#199; r1 = r10; r1 += -16; r2 = 0; "
         f"call helper#199; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "iterator-initialized-twice",
         LIFETIME,
         "Iterator is already initialized",
         f"{ITERATOR} r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {ITERATOR} r2 = 0; r3 = 3; "
         f"call kfunc bpf_iter_num_new; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "iterator-uninitialized",
         LIFETIME,
         "Uninitialized iterator use",
         f"{ITERATOR} call kfunc bpf_iter_num_next; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "iterator-leak",
         LIFETIME,
         "Unreleased resource",
         f"{ITERATOR} r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "irq-restored-out-of-order",
         LIFETIME,
         "IRQ flag restore out of order",
         "r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -16; "
         f"call kfunc bpf_local_irq_save; r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "irq-saved-twice",
         LIFETIME,
         "IRQ flag is already initialized",
         "r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -8; "
         f"call kfunc bpf_local_irq_save; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "irq-restore-uninitialized",
         LIFETIME,
         "Uninitialized IRQ flag restore",
         f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}",
     ),
-    sched_cls("leak-task", LIFETIME, "Unreleased resource", f"r1 = 1; call kfunc bpf_task_from_pid; {EXIT}"),
-    sched_cls(
+    tc_program("leak-task", LIFETIME, "Unreleased resource", f"r1 = 1; call kfunc bpf_task_from_pid; {EXIT}"),
+    tc_program(
         "leak-socket",
         LIFETIME,
         "Unreleased resource",
@@ -560,61 +560,61 @@ MORE = (
         f"call helper#84; {EXIT}",
     ),
     # Execution Context Safety
-    sched_cls("rcu-unlock-unmatched", CONTEXT, "Unmatched context exit", f"call kfunc bpf_rcu_read_unlock; {EXIT}"),
-    sched_cls("rcu-left-locked", CONTEXT, NOT_HERE, f"call kfunc bpf_rcu_read_lock; {EXIT}"),
-    sleepable(
+    tc_program("rcu-unlock-unmatched", CONTEXT, "Unmatched context exit", f"call kfunc bpf_rcu_read_unlock; {EXIT}"),
+    tc_program("rcu-left-locked", CONTEXT, NOT_HERE, f"call kfunc bpf_rcu_read_lock; {EXIT}"),
+    sleepable_program(
         "rcu-sleepable-helper",
         CONTEXT,
         NOT_HERE,
         "call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; "
         f"call kfunc bpf_rcu_read_unlock; {EXIT}",
     ),
-    sleepable(
+    sleepable_program(
         "rcu-sleepable-kfunc",
         CONTEXT,
         NOT_HERE,
         "call kfunc bpf_rcu_read_lock; r1 = r10; r1 += -8; r2 = 8; r3 = 0; r4 = 0; "
         f"call kfunc bpf_copy_from_user_str; call kfunc bpf_rcu_read_unlock; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "sleepable-kfunc-in-non-sleepable",
         CONTEXT,
         NOT_HERE,
         f"r1 = r10; r1 += -8; r2 = 8; r3 = 0; r4 = 0; call kfunc bpf_copy_from_user_str; {EXIT}",
     ),
-    tracing(
+    tracepoint_program(
         "sleepable-helper-in-non-sleepable",
         CONTEXT,
         NOT_HERE,
         f"r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "preempt-enable-unmatched", CONTEXT, "Unmatched context exit", f"call kfunc bpf_preempt_enable; {EXIT}"
     ),
-    sched_cls("preempt-left-disabled", CONTEXT, NOT_HERE, f"call kfunc bpf_preempt_disable; {EXIT}"),
-    sleepable(
+    tc_program("preempt-left-disabled", CONTEXT, NOT_HERE, f"call kfunc bpf_preempt_disable; {EXIT}"),
+    sleepable_program(
         "preempt-sleepable-helper",
         CONTEXT,
         NOT_HERE,
         "call kfunc bpf_preempt_disable; r1 = r10; r1 += -8; r2 = 8; r3 = 0; call helper#148; "
         f"call kfunc bpf_preempt_enable; {EXIT}",
     ),
-    sched_cls("irq-left-disabled", CONTEXT, NOT_HERE, f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; {EXIT}"),
-    sleepable(
+    tc_program("irq-left-disabled", CONTEXT, NOT_HERE, f"r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; {EXIT}"),
+    sleepable_program(
         "irq-sleepable-helper",
         CONTEXT,
         NOT_HERE,
         "r1 = r10; r1 += -8; call kfunc bpf_local_irq_save; r1 = r10; r1 += -16; r2 = 8; r3 = 0; "
         f"call helper#148; r1 = r10; r1 += -8; call kfunc bpf_local_irq_restore; {EXIT}",
     ),
-    sleepable(
+    sleepable_program(
         "iterator-without-rcu",
         CONTEXT,
         "Required context is not active",
         f"r1 = r10; r1 += -24; r2 = 0; r3 = 2; call kfunc bpf_iter_task_new; {EXIT}",
         on={"6.12": (LIFETIME, "Unreleased resource")},
     ),
-    sleepable(
+    sleepable_program(
         "iterator-after-rcu",
         CONTEXT,
         "Required context is not active",
@@ -623,7 +623,7 @@ MORE = (
         f"call kfunc bpf_iter_task_next; {EXIT}",
     ),
     # Call Type Safety
-    sched_cls(
+    tc_program(
         "dynptr-of-other-type",
         CALL,
         ARGUMENT,
@@ -638,60 +638,62 @@ MORE = (
         f"{PACKET} r4 = r2; r4 += 4; if r4 > r3 goto out; r1 = r2; r2 = 4; call helper#6; {OUT}",
         prog_type="xdp",
     ),
-    sched_cls(
+    tc_program(
         "work-on-stack",
         CALL,
         ARGUMENT,
         f"*(u64 *)(r10 -8) = 0; *(u64 *)(r10 -16) = 0; r1 = r10; r1 += -16; r2 = map hash; r3 = 0; "
         f"call kfunc bpf_wq_init; {EXIT}",
     ),
-    sched_cls("dynptr-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; r2 = 0; call helper#199; {OUT}"),
-    sched_cls(
+    tc_program("dynptr-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; r2 = 0; call helper#199; {OUT}"),
+    tc_program(
         "iterator-not-on-stack",
         CALL,
         ARGUMENT,
         f"{VALUE} r1 = r0; r2 = 0; r3 = 3; call kfunc bpf_iter_num_new; {OUT}",
     ),
-    sched_cls("irq-flag-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; call kfunc bpf_local_irq_save; {OUT}"),
-    tracing(
+    tc_program("irq-flag-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; call kfunc bpf_local_irq_save; {OUT}"),
+    tracepoint_program(
         "helper-maybe-null-object",
         CALL,
         ARGUMENT,
         f"r1 = 1; call kfunc bpf_task_from_pid; r1 = r0; call helper#175; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "release-unreferenced-socket",
         CALL,
         ARGUMENT,
         f"r1 = *(u64 *)(r1 +168); if r1 == 0 goto out; call helper#86; {OUT}",
     ),
-    sched_cls(
+    tc_program(
         "kfunc-maybe-null",
         CALL,
         ARGUMENT,
         f"r1 = 1; call kfunc bpf_task_from_pid; r1 = r0; call kfunc bpf_task_release; {EXIT}",
     ),
-    sched_cls("kfunc-null", CALL, ARGUMENT, f"r1 = 0; call kfunc bpf_task_acquire; {EXIT}"),
-    tracing("kfunc-release-unreferenced", CALL, ARGUMENT, f"{TASK} r1 = r6; call kfunc bpf_task_release; {EXIT}"),
-    sched_cls("kfunc-pointer-for-scalar", CALL, ARGUMENT, f"r1 = r10; call kfunc bpf_task_from_pid; {EXIT}"),
-    sched_cls(
+    tc_program("kfunc-null", CALL, ARGUMENT, f"r1 = 0; call kfunc bpf_task_acquire; {EXIT}"),
+    tracepoint_program(
+        "kfunc-release-unreferenced", CALL, ARGUMENT, f"{TASK} r1 = r6; call kfunc bpf_task_release; {EXIT}"
+    ),
+    tc_program("kfunc-pointer-for-scalar", CALL, ARGUMENT, f"r1 = r10; call kfunc bpf_task_from_pid; {EXIT}"),
+    tc_program(
         "kfunc-constant-wanted", CALL, ARGUMENT, f"call helper#7; r2 = r0; r1 = 0; call kfunc bpf_rdonly_cast; {EXIT}"
     ),
-    sched_cls("kfunc-context-wanted", CALL, ARGUMENT, f"r1 = r10; call kfunc bpf_cast_to_kern_ctx; {EXIT}"),
-    sched_cls(
+    tc_program("kfunc-context-wanted", CALL, ARGUMENT, f"r1 = r10; call kfunc bpf_cast_to_kern_ctx; {EXIT}"),
+    tc_program(
         "kfunc-allocated-object-wanted",
         CALL,
         ARGUMENT,
         f"r1 = r10; r1 += -8; r2 = 0; call kfunc bpf_obj_drop_impl; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "kfunc-drop-of-task",
         CALL,
         ARGUMENT,
         "r1 = 1; call kfunc bpf_task_from_pid; if r0 == 0 goto out; r1 = r0; r2 = 0; "
         f"call kfunc bpf_obj_drop_impl; {OUT}",
     ),
-    sched_cls("kfunc-dynptr-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; call kfunc bpf_dynptr_size; {OUT}"),
+    tc_program("kfunc-dynptr-not-on-stack", CALL, ARGUMENT, f"{VALUE} r1 = r0; call kfunc bpf_dynptr_size; {OUT}"),
     Program(
         "kfunc-string-not-constant",
         CALL,
@@ -704,27 +706,27 @@ MORE = (
         prog_flags=SLEEPABLE,
         on={"6.18": (PRIVILEGE, "Not permitted")},
     ),
-    sched_cls(
+    tc_program(
         "kfunc-rcu-pointer-wanted",
         CALL,
         ARGUMENT,
         f"r1 = 0; r2 = typeid task_struct; call kfunc bpf_rdonly_cast; r1 = r0; call kfunc bpf_task_acquire; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "kfunc-trusted-pointer-wanted",
         CALL,
         ARGUMENT,
         "r1 = 0; r2 = typeid cgroup_subsys_state; call kfunc bpf_rdonly_cast; r1 = r10; r1 += -24; "
         f"r2 = r0; r3 = 2; call kfunc bpf_iter_css_new; {EXIT}",
     ),
-    sched_cls("kfunc-other-object", CALL, ARGUMENT, f"r1 = r10; r1 += -8; call kfunc bpf_task_acquire; {EXIT}"),
-    sched_cls(
+    tc_program("kfunc-other-object", CALL, ARGUMENT, f"r1 = r10; r1 += -8; call kfunc bpf_task_acquire; {EXIT}"),
+    tc_program(
         "kfunc-struct-of-other-type",
         CALL,
         ARGUMENT,
         f"r1 = 1; call kfunc bpf_task_from_pid; if r0 == 0 goto out; r1 = r0; call kfunc bpf_cgroup_release; {OUT}",
     ),
-    sched_cls(
+    tc_program(
         "kfunc-slice-size-variable",
         CALL,
         ARGUMENT,
@@ -732,14 +734,14 @@ MORE = (
         "call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; r3 = 0; r4 = r7; "
         f"call kfunc bpf_dynptr_slice; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "kfunc-slice-too-large",
         CALL,
         ARGUMENT,
         "r2 = 0; r3 = r10; r3 += -16; call kfunc bpf_dynptr_from_skb; r1 = r10; r1 += -16; r2 = 0; "
         f"r3 = r10; r3 += -32; r4 = 64; call kfunc bpf_dynptr_slice; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "kfunc-slice-size-pointer",
         CALL,
         ARGUMENT,
@@ -747,13 +749,13 @@ MORE = (
         f"r3 = r10; r3 += -32; r4 = r10; call kfunc bpf_dynptr_slice; {EXIT}",
         on={"7.3": (INTERNAL, "Bug in the verifier")},
     ),
-    sleepable(
+    sleepable_program(
         "kfunc-memory-size-negative",
         CALL,
         ARGUMENT,
         f"r1 = r10; r1 += -8; r2 = -1; r3 = r10; r3 += -16; call kfunc bpf_crypto_ctx_create; {EXIT}",
     ),
-    sleepable(
+    sleepable_program(
         "kfunc-memory-wanted",
         CALL,
         ARGUMENT,
@@ -761,21 +763,23 @@ MORE = (
     ),
     # Policy
     Program("kfunc-of-other-type", POLICY, NOT_ALLOWED, f"r1 = 1; call kfunc bpf_task_from_pid; {EXIT}"),
-    tracing("kfunc-destructive", POLICY, NOT_ALLOWED, f"r1 = 0; call kfunc crash_kexec; {EXIT}", who=PERFMON),
-    tracing(
+    tracepoint_program(
+        "kfunc-destructive", POLICY, NOT_ALLOWED, f"r1 = 0; call kfunc crash_kexec; {EXIT}", who=PERFMON
+    ),
+    tracepoint_program(
         "helper-not-at-this-hook",
         POLICY,
         NOT_ALLOWED,
         f"{TASK} r1 = r6; r2 = r10; r2 += -8; r3 = 8; call helper#147; {EXIT}",
     ),
-    sched_cls(
+    tc_program(
         "kfunc-needs-gpl",
         POLICY,
         "Not GPL compatible",
         f"r1 = 1; call kfunc bpf_task_from_pid; {EXIT}",
         license="Proprietary",
     ),
-    sched_cls(
+    tc_program(
         "kfunc-perfmon",
         POLICY,
         NOT_ALLOWED,
@@ -858,9 +862,13 @@ MORE = (
         "r6 = r1; *(u64 *)(r10 -8) = 0; call helper#7; if r0 == 0 goto use; r6 = r10; r6 += -8; "
         "use: r0 = *(u32 *)(r6 +0); exit",
     ),
-    tracing("task-written", REGISTER, "Write is not allowed", f"{TASK} *(u64 *)(r6 +0) = 0; {EXIT}"),
-    tracing("task-beyond-end", MEMORY, "Access beyond the struct", f"{TASK} r0 = *(u64 *)(r6 +32000); {EXIT}"),
-    tracing("tracepoint-argument-unknown", MEMORY, "Invalid context access", f"r0 = *(u64 *)(r1 +96); {EXIT}"),
+    tracepoint_program("task-written", REGISTER, "Write is not allowed", f"{TASK} *(u64 *)(r6 +0) = 0; {EXIT}"),
+    tracepoint_program(
+        "task-beyond-end", MEMORY, "Access beyond the struct", f"{TASK} r0 = *(u64 *)(r6 +32000); {EXIT}"
+    ),
+    tracepoint_program(
+        "tracepoint-argument-unknown", MEMORY, "Invalid context access", f"r0 = *(u64 *)(r1 +96); {EXIT}"
+    ),
     # Limits
     Program(
         "jumps-too-complex",
@@ -889,8 +897,8 @@ MORE = (
         "Missing BTF",
         f"r1 = 1; r2 = func cb; r3 = 0; r4 = 0; call helper#181; {EXIT} cb: {EXIT}",
     ),
-    sched_cls("kfunc-id-0", MALFORMED, "Unresolved kernel function", f"raw 85 20 00 00 00 00 00 00; {EXIT}"),
-    sched_cls(
+    tc_program("kfunc-id-0", MALFORMED, "Unresolved kernel function", f"raw 85 20 00 00 00 00 00 00; {EXIT}"),
+    tc_program(
         "kfunc-not-a-function", MALFORMED, "Unresolved kernel function", f"raw 85 20 00 00 01 00 00 00; {EXIT}"
     ),
     Program("helper-poisoned-by-libbpf", MALFORMED, "Unresolved CO-RE relocation", f"call helper#195896080; {EXIT}"),
@@ -965,7 +973,7 @@ MORE = (
     ),
 )
 
-PROOFS = (
+LOST_PROOFS = (
     # Proofs that do not count
     Program(
         "size-bounded-from-above",
@@ -1152,75 +1160,78 @@ PROOFS = (
 )
 
 
-def in_c(
+def c_program(
     source: str, name: str, category: str, problem: str, *kfuncs: str, on: Mapping[str, Expectation] | None = None
 ) -> Program:
+    """A function of c/``source``.bpf.c, and the kfuncs that it calls."""
     return Program(name, category, problem, source=source, kfuncs=kfuncs, on=on or {})
 
 
 OBJ_NEW = "bpf_obj_new_impl"
 RES_LOCK = "bpf_res_spin_lock"
 
-FROM_C = (
-    in_c("locks", "lock-taken-twice", CONTEXT, NOT_HERE),
-    in_c("locks", "unlock-without-lock", LIFETIME, "Unlock without lock"),
-    in_c("locks", "unlock-of-other-lock", LIFETIME, "Unlock of a different lock"),
-    in_c("locks", "lock-left-on-one-path", CONTEXT, NOT_HERE),
-    in_c("locks", "helper-under-lock", CONTEXT, NOT_HERE),
-    in_c("locks", "global-function-under-lock", CONTEXT, NOT_HERE),
-    in_c("locks", "lock-accessed-directly", MEMORY, "Special field is not accessible"),
-    in_c("locks", "lock-is-elsewhere", CALL, "Special field expected"),
-    in_c("locks", "lock-in-tracing", POLICY, "Map is not allowed for this program type"),
-    in_c("res_locks", "res-lock-taken-twice", LIFETIME, "Recursive resource spin lock", RES_LOCK),
-    in_c("res_locks", "res-unlock-out-of-order", LIFETIME, "Unlock out of order", RES_LOCK),
-    in_c("res_locks", "res-unlock-without-lock", LIFETIME, "Unlock without lock", RES_LOCK),
-    in_c("res_locks", "res-unlock-of-other-lock", LIFETIME, "Unlock of a different lock", RES_LOCK),
-    in_c("res_locks", "irq-flag-of-other-kind", LIFETIME, "IRQ flag restore mismatch", RES_LOCK),
-    in_c("memory", "lookup-not-checked", REGISTER, "Invalid dereference"),
-    in_c("memory", "index-not-checked", MEMORY, BOUNDS),
-    in_c("memory", "index-off-by-one", MEMORY, BOUNDS),
-    in_c("memory", "index-checked-as-signed", REGISTER, "Pointer offset is not safe"),
-    in_c("memory", "header-not-checked", MEMORY, BOUNDS),
-    in_c("memory", "header-checked-too-short", MEMORY, BOUNDS),
-    in_c("memory", "loop-over-packet", MEMORY, BOUNDS),
-    in_c("memory", "sample-not-submitted", LIFETIME, "Unreleased resource"),
-    in_c("memory", "sample-used-after-submit", REGISTER, "Invalid dereference"),
-    in_c("memory", "read-only-data-written", POLICY, "Map access is forbidden"),
-    in_c("memory", "string-not-constant", CALL, "Constant string expected"),
-    in_c("memory", "format-not-known", CALL, "Invalid format string"),
-    in_c("memory", "stack-read-by-variable", MEMORY, "Variable stack access"),
-    in_c("memory", "context-field-wanted", MEMORY, "Invalid context access"),
-    in_c("memory", "bounds-lost-by-copy", MEMORY, BOUNDS, on={"6.1": (REGISTER, "Pointer offset is not safe")}),
-    in_c("memory", "global-argument-may-be-null", REGISTER, "Invalid dereference"),
-    in_c("memory", "global-argument-wrong", CALL, ARGUMENT),
-    in_c("memory", "index-checked-on-copy", MEMORY, BOUNDS),
-    in_c("memory", "index-of-callback", MEMORY, BOUNDS),
-    in_c("memory", "counted-in-loop", MEMORY, BOUNDS, "bpf_iter_num_new"),
-    in_c("memory", "global-argument-unbounded", MEMORY, BOUNDS),
-    in_c("objects", "object-leaked", LIFETIME, "Unreleased resource", OBJ_NEW),
-    in_c("objects", "object-dropped-twice", CALL, ARGUMENT, OBJ_NEW),
-    in_c("objects", "object-dropped-in-tree", CONTEXT, NOT_HERE, OBJ_NEW, "bpf_rbtree_add_impl"),
-    in_c("objects", "tree-without-lock", CONTEXT, "Lock is not held", OBJ_NEW, "bpf_rbtree_add_impl"),
-    in_c("objects", "node-used-after-unlock", REGISTER, "Invalid dereference", OBJ_NEW, "bpf_rbtree_add_impl"),
-    in_c("objects", "refcount-of-stack", CALL, ARGUMENT, "bpf_refcount_acquire_impl"),
-    in_c("objects", "constant-dynptr-released", LIFETIME, "Const dynptr release", on={"6.1": UNACQUIRED}),
-    in_c("objects", "constant-dynptr-initialized", LIFETIME, "Dynptr is already initialized", on={"6.1": ACCEPTED}),
-    in_c("objects", "task-used-after-release", CALL, ARGUMENT, "bpf_task_from_pid"),
-    in_c("objects", "task-not-released-on-one-path", LIFETIME, "Unreleased resource", "bpf_task_from_pid"),
-    in_c("objects", "task-walked-to-untrusted", CALL, ARGUMENT, "bpf_task_acquire"),
-    in_c("objects", "timer-of-other-place", CALL, "Special field expected"),
-    in_c("objects", "percpu-object-dropped-as-one", CALL, ARGUMENT, "bpf_percpu_obj_new_impl"),
-    in_c("objects", "percpu-pointer-wanted", CALL, ARGUMENT, OBJ_NEW),
-    in_c("objects", "thrown-in-callback", STRUCTURE, "Invalid callback", "bpf_throw"),
-    in_c("objects", "thrown-with-reference", LIFETIME, "Unreleased resource", "bpf_throw", "bpf_task_from_pid"),
-    in_c("objects", "exception-callback-called", STRUCTURE, "Invalid callback", "bpf_throw"),
-    in_c("objects", "thrown-under-rcu", CONTEXT, NOT_HERE, "bpf_throw"),
-    in_c(
+C_PROGRAMS = (
+    c_program("locks", "lock-taken-twice", CONTEXT, NOT_HERE),
+    c_program("locks", "unlock-without-lock", LIFETIME, "Unlock without lock"),
+    c_program("locks", "unlock-of-other-lock", LIFETIME, "Unlock of a different lock"),
+    c_program("locks", "lock-left-on-one-path", CONTEXT, NOT_HERE),
+    c_program("locks", "helper-under-lock", CONTEXT, NOT_HERE),
+    c_program("locks", "global-function-under-lock", CONTEXT, NOT_HERE),
+    c_program("locks", "lock-accessed-directly", MEMORY, "Special field is not accessible"),
+    c_program("locks", "lock-is-elsewhere", CALL, "Special field expected"),
+    c_program("locks", "lock-in-tracing", POLICY, "Map is not allowed for this program type"),
+    c_program("res_locks", "res-lock-taken-twice", LIFETIME, "Recursive resource spin lock", RES_LOCK),
+    c_program("res_locks", "res-unlock-out-of-order", LIFETIME, "Unlock out of order", RES_LOCK),
+    c_program("res_locks", "res-unlock-without-lock", LIFETIME, "Unlock without lock", RES_LOCK),
+    c_program("res_locks", "res-unlock-of-other-lock", LIFETIME, "Unlock of a different lock", RES_LOCK),
+    c_program("res_locks", "irq-flag-of-other-kind", LIFETIME, "IRQ flag restore mismatch", RES_LOCK),
+    c_program("memory", "lookup-not-checked", REGISTER, "Invalid dereference"),
+    c_program("memory", "index-not-checked", MEMORY, BOUNDS),
+    c_program("memory", "index-off-by-one", MEMORY, BOUNDS),
+    c_program("memory", "index-checked-as-signed", REGISTER, "Pointer offset is not safe"),
+    c_program("memory", "header-not-checked", MEMORY, BOUNDS),
+    c_program("memory", "header-checked-too-short", MEMORY, BOUNDS),
+    c_program("memory", "loop-over-packet", MEMORY, BOUNDS),
+    c_program("memory", "sample-not-submitted", LIFETIME, "Unreleased resource"),
+    c_program("memory", "sample-used-after-submit", REGISTER, "Invalid dereference"),
+    c_program("memory", "read-only-data-written", POLICY, "Map access is forbidden"),
+    c_program("memory", "string-not-constant", CALL, "Constant string expected"),
+    c_program("memory", "format-not-known", CALL, "Invalid format string"),
+    c_program("memory", "stack-read-by-variable", MEMORY, "Variable stack access"),
+    c_program("memory", "context-field-wanted", MEMORY, "Invalid context access"),
+    c_program("memory", "bounds-lost-by-copy", MEMORY, BOUNDS, on={"6.1": (REGISTER, "Pointer offset is not safe")}),
+    c_program("memory", "global-argument-may-be-null", REGISTER, "Invalid dereference"),
+    c_program("memory", "global-argument-wrong", CALL, ARGUMENT),
+    c_program("memory", "index-checked-on-copy", MEMORY, BOUNDS),
+    c_program("memory", "index-of-callback", MEMORY, BOUNDS),
+    c_program("memory", "counted-in-loop", MEMORY, BOUNDS, "bpf_iter_num_new"),
+    c_program("memory", "global-argument-unbounded", MEMORY, BOUNDS),
+    c_program("objects", "object-leaked", LIFETIME, "Unreleased resource", OBJ_NEW),
+    c_program("objects", "object-dropped-twice", CALL, ARGUMENT, OBJ_NEW),
+    c_program("objects", "object-dropped-in-tree", CONTEXT, NOT_HERE, OBJ_NEW, "bpf_rbtree_add_impl"),
+    c_program("objects", "tree-without-lock", CONTEXT, "Lock is not held", OBJ_NEW, "bpf_rbtree_add_impl"),
+    c_program("objects", "node-used-after-unlock", REGISTER, "Invalid dereference", OBJ_NEW, "bpf_rbtree_add_impl"),
+    c_program("objects", "refcount-of-stack", CALL, ARGUMENT, "bpf_refcount_acquire_impl"),
+    c_program("objects", "constant-dynptr-released", LIFETIME, "Const dynptr release", on={"6.1": UNACQUIRED}),
+    c_program(
+        "objects", "constant-dynptr-initialized", LIFETIME, "Dynptr is already initialized", on={"6.1": ACCEPTED}
+    ),
+    c_program("objects", "task-used-after-release", CALL, ARGUMENT, "bpf_task_from_pid"),
+    c_program("objects", "task-not-released-on-one-path", LIFETIME, "Unreleased resource", "bpf_task_from_pid"),
+    c_program("objects", "task-walked-to-untrusted", CALL, ARGUMENT, "bpf_task_acquire"),
+    c_program("objects", "timer-of-other-place", CALL, "Special field expected"),
+    c_program("objects", "percpu-object-dropped-as-one", CALL, ARGUMENT, "bpf_percpu_obj_new_impl"),
+    c_program("objects", "percpu-pointer-wanted", CALL, ARGUMENT, OBJ_NEW),
+    c_program("objects", "thrown-in-callback", STRUCTURE, "Invalid callback", "bpf_throw"),
+    c_program("objects", "thrown-with-reference", LIFETIME, "Unreleased resource", "bpf_throw", "bpf_task_from_pid"),
+    c_program("objects", "exception-callback-called", STRUCTURE, "Invalid callback", "bpf_throw"),
+    c_program("objects", "thrown-under-rcu", CONTEXT, NOT_HERE, "bpf_throw"),
+    c_program(
         "objects", "sleepable-global-under-rcu", CONTEXT, NOT_HERE, "bpf_rcu_read_lock", on={"6.12": (CALL, ARGUMENT)}
     ),
 )
 
-UNSET = (
+LOST_POINTERS = (
     # What made a number of a pointer, or left it unset.
     Program(
         "pointer-cut-by-copy",
@@ -1267,10 +1278,10 @@ UNSET = (
     ),
 )
 
-ACCEPTED_ONES = (
+ACCEPTED_PROGRAMS = (
     Program("accepted-at-once", *ACCEPTED, EXIT),
-    in_c("accepted", "accepted-with-functions", *ACCEPTED),
-    in_c("accepted", "accepted-with-branches", *ACCEPTED),
+    c_program("accepted", "accepted-with-functions", *ACCEPTED),
+    c_program("accepted", "accepted-with-branches", *ACCEPTED),
 )
 """Programs that are accepted, for what the verifier says about them."""
 
@@ -1306,5 +1317,5 @@ and its global functions take numbers only."""
 
 PROGRAMS: tuple[Program, ...] = tuple(
     replace(program, on={**program.on, "5.10": ON_5_10[program.name]}) if program.name in ON_5_10 else program
-    for program in (*RAW, *MORE, *PROOFS, *UNSET, *FROM_C, *ACCEPTED_ONES)
+    for program in (*ASSEMBLED, *KFUNC_PROGRAMS, *LOST_PROOFS, *LOST_POINTERS, *C_PROGRAMS, *ACCEPTED_PROGRAMS)
 )

@@ -154,8 +154,8 @@ GROUPS = (
                 wordings={"{arg} must be referenced or trusted": "6.12-7.3"},
                 reason=(
                     "The kernel cannot be sure that what {arg} points to is still there: the pointer is neither "
-                    "trusted nor holds a reference, because it was read from an object that may go away, or is not "
-                    "to a kernel object at all."
+                    "trusted nor holds a reference, because it was read from an object that may go away, or does "
+                    "not point to a kernel object at all."
                 ),
                 suggestion=(
                     "Acquire a reference first (bpf_task_acquire() and the like), or take the pointer from the "
@@ -250,11 +250,10 @@ GROUPS = (
             KernelMessage(
                 rule="argument-drop",
                 wordings={"{arg} expected for {func}()": "6.12-7.3"},
-                reason="{arg} is an object that another function gives back: {func}().",
+                reason="{arg} is an object that this function does not give back; {func}() does.",
                 suggestion=(
                     "Objects of bpf_obj_new() are given back with bpf_obj_drop(), per-CPU ones of "
-                    "bpf_percpu_obj_new() "
-                    "with bpf_percpu_obj_drop()."
+                    "bpf_percpu_obj_new() with bpf_percpu_obj_drop()."
                 ),
                 follow=Follow.REGISTER,
             ),
@@ -281,8 +280,8 @@ GROUPS = (
                 rule="argument-kfunc-memory",
                 wordings={"{arg} pointer type {word} {name} must point to {list}": "6.1-7.3"},
                 reason=(
-                    "{arg} points to {word} {name}, which cannot be passed as plain memory: it has more in it than "
-                    "numbers."
+                    "{arg} points to {word} {name}, which cannot be passed as plain memory: it holds pointers or "
+                    "other things than numbers."
                 ),
                 suggestion="Pass memory that holds numbers only, or a pointer of the type the kernel knows.",
                 follow=Follow.REGISTER,
@@ -294,7 +293,7 @@ GROUPS = (
                     "Unrecognized {arg} type {name}": "5.10-7.3",
                 },
                 reason="The type of argument {arg} is one that the verifier cannot check.",
-                suggestion="Use another kernel function; the one called cannot be used from BPF like this.",
+                suggestion="Use another kernel function: programs cannot call this one.",
             ),
             KernelMessage(
                 rule="argument-context-wanted",
@@ -360,8 +359,8 @@ GROUPS = (
                     "rbtree_remove node input must be non-owning ref": "6.12",
                     "{func} can only take non-owning or refcounted bpf_rb_node pointer": "7.2-7.3",
                 },
-                reason="The call takes a node that is in the tree, of which the program has borrowed the pointer.",
-                suggestion="Pass the pointer that a search of the tree gave, under the lock.",
+                reason="The call takes a pointer that was borrowed from the tree (non-owning), and this one was not.",
+                suggestion="Pass the pointer that a search of the tree returned, while its lock is held.",
             ),
             KernelMessage(
                 rule="object-at-offset",
@@ -492,7 +491,7 @@ GROUPS = (
                 rule="size-zero-buffer",
                 wordings={"invalid zero-sized read": "5.10-7.3"},
                 reason="The size can be 0, and this access wants at least 1.",
-                suggestion="Check that the size is not 0 before.",
+                suggestion="Check before the access that the size is not 0.",
             ),
             KernelMessage(
                 rule="size-large",
@@ -517,9 +516,8 @@ GROUPS = (
                 wordings={"expected prog array map for tail call": "6.18-7.3"},
                 reason="bpf_tail_call() is given a map that is no array of programs.",
                 suggestion=(
-                    "Declare the map with BPF_MAP_TYPE_PROG_ARRAY (key and value of 4 bytes), and put the "
-                    "programs into "
-                    "it from user space."
+                    "Declare the map with BPF_MAP_TYPE_PROG_ARRAY (key and value of 4 bytes), and put the programs "
+                    "into it from user space."
                 ),
             ),
             KernelMessage(

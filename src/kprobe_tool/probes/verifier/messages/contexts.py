@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Messages about where an operation may be done."""
+"""Messages about operations that are not allowed where they stand: under a lock, in an RCU section, in a callback."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ GROUPS = (
             KernelMessage(
                 rule="sleepable-global",
                 wordings={"sleepable global function {func}() called in {what}": "7.2-7.3"},
-                reason="{func}() may sleep, and this is a {what}, where nothing may.",
-                suggestion="Call it outside, or make it a function that does not sleep.",
+                reason="{func}() may sleep, and this is a {what}, where nothing may sleep.",
+                suggestion="Call it outside of that, or make it a function that does not sleep.",
                 follow=Follow.CONTEXT,
             ),
             KernelMessage(
@@ -54,15 +54,15 @@ GROUPS = (
                     "{what} cannot be used inside bpf_spin_lock-ed region": "7.2-7.3",
                     "bpf_spin_unlock is missing": "5.10-6.1",
                 },
-                reason="A bpf_spin_lock is still held on this path where the program ends or goes elsewhere.",
-                suggestion="Unlock on every path before.",
+                reason="A bpf_spin_lock is still held on this path where the program ends or may end.",
+                suggestion="Unlock before that, on every path.",
                 follow=Follow.LOCK,
             ),
             KernelMessage(
                 rule="left-irq",
                 wordings={"{what} cannot be used inside bpf_local_irq_save-ed region": "7.2-7.3"},
-                reason="Interrupts are still off on this path where the program ends or goes elsewhere.",
-                suggestion="Restore the flags on every path before.",
+                reason="Interrupts are still off on this path where the program ends or may end.",
+                suggestion="Restore the flags before that, on every path.",
                 follow=Follow.IRQ,
             ),
             KernelMessage(
@@ -71,8 +71,8 @@ GROUPS = (
                     "{what} cannot be used inside bpf_rcu_read_lock-ed region": "7.2-7.3",
                     "bpf_rcu_read_unlock is missing": "6.12",
                 },
-                reason="An RCU read section is still open on this path where the program ends or goes elsewhere.",
-                suggestion="Call bpf_rcu_read_unlock() on every path before.",
+                reason="An RCU read section is still open on this path where the program ends or may end.",
+                suggestion="Call bpf_rcu_read_unlock() before that, on every path.",
                 follow=Follow.RCU,
             ),
             KernelMessage(
@@ -81,7 +81,7 @@ GROUPS = (
                     "{what} cannot be used inside bpf_preempt_disable-ed region": "7.2-7.3",
                     "{number} bpf_preempt_enable{plural} missing": "6.12",
                 },
-                reason="Preemption is still off on this path where the program ends or goes elsewhere.",
+                reason="Preemption is still off on this path where the program ends or may end.",
                 suggestion="Call bpf_preempt_enable() as often as bpf_preempt_disable(), on every path.",
                 follow=Follow.PREEMPT,
             ),
@@ -92,12 +92,12 @@ GROUPS = (
                     "The global function may sleep, and nothing may sleep here: within an RCU, IRQ-disabled or "
                     "preemption-disabled region, or in a program that was not loaded as sleepable."
                 ),
-                suggestion="Call it outside, or make it a function that does not sleep.",
+                suggestion="Call it outside of the region, or make it a function that does not sleep.",
             ),
             KernelMessage(
                 rule="sleepable-helper",
                 wordings={"sleepable helper {func}#{number} in {what}": "7.2-7.3"},
-                reason="{func}() may sleep, and this is a {what}, where nothing may.",
+                reason="{func}() may sleep, and this is a {what}, where nothing may sleep.",
                 suggestion=(
                     "Call it outside of the region, or load the program as sleepable where its type allows it."
                 ),
@@ -121,7 +121,7 @@ GROUPS = (
             KernelMessage(
                 rule="sleepable-kfunc",
                 wordings={"kernel func {func} is sleepable within {what}": "7.2-7.3"},
-                reason="{func}() may sleep, and this is a {what}, where nothing may.",
+                reason="{func}() may sleep, and this is a {what}, where nothing may sleep.",
                 suggestion="Call it outside of the region.",
                 follow=Follow.CONTEXT,
             ),

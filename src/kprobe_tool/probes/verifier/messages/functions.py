@@ -228,7 +228,7 @@ GROUPS = (
                     "{arg} in {caller}() has size {size} while {callee}() has {number}": "7.3",
                     "{arg} {caller}(struct {what} *) doesn't match {callee}(struct {what2} *)": "7.3",
                 },
-                reason="{caller}() shall replace {callee}(), and the two are not declared alike.",
+                reason="{caller}() is to replace {callee}(), and the two are not declared alike.",
                 suggestion="Declare both with the same arguments and return type.",
             ),
             KernelMessage(
@@ -265,7 +265,10 @@ GROUPS = (
             KernelMessage(
                 rule="attach-to-arena-context",
                 wordings={"Cannot attach to a target with arena context arguments": "7.3"},
-                reason="The program to attach to gets pointers into an arena, which another would see as plain ones.",
+                reason=(
+                    "The program to attach to gets pointers into an arena, which the attached program would take for "
+                    "plain ones."
+                ),
                 suggestion="Attach to another function of it.",
             ),
             KernelMessage(

@@ -42,7 +42,7 @@ GROUPS = (
                     "BUG backtracking idx {number}": "5.10-6.12",
                     "BUG spi {number}": "5.10-6.1",
                 },
-                reason="A part of the kernel gave the verifier what it cannot work with.",
+                reason="What the verifier recorded itself, or got from another part of the kernel, is inconsistent.",
                 suggestion=(
                     "This is a bug in the kernel; report it to bpf@vger.kernel.org with the program and this log."
                 ),

@@ -26,10 +26,9 @@ GROUPS = (
                     "was not asked."
                 ),
                 suggestion=(
-                    "Look for the function's real name: 'bpftool btf dump file /sys/kernel/btf/vmlinux | "
-                    "grep {name}'. "
-                    "System calls are called __x64_sys_NAME or __arm64_sys_NAME, and functions that the compiler has "
-                    "put into others are not there at all."
+                    "Look for the function's real name: 'bpftool btf dump file /sys/kernel/btf/vmlinux | grep "
+                    "{name}'. System calls are named __x64_sys_NAME or __arm64_sys_NAME there, and functions that "
+                    "the compiler has inlined are not there at all."
                 ),
             ),
             KernelMessage(
@@ -194,9 +193,9 @@ GROUPS = (
                     "its BTF does not name: a CO-RE relocation could not be done."
                 ),
                 suggestion=(
-                    "Guard it with bpf_core_field_exists() or bpf_core_type_exists(), or describe the other kernel's "
-                    "version of the type with a ___suffix. Types that have no name are found nowhere: take those of "
-                    "vmlinux.h, not of the program's own headers."
+                    "Guard it with bpf_core_field_exists() or bpf_core_type_exists(), or declare the type a second "
+                    "time as the other kernel has it (struct NAME___old). Types without a name cannot be relocated: "
+                    "use those of vmlinux.h, not of the program's own headers."
                 ),
             ),
         ),

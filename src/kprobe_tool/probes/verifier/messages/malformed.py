@@ -16,9 +16,9 @@ GROUPS = (
                 wordings={"{what} uses reserved fields": "5.10-7.3"},
                 reason="The {what} instruction has a value in a field that must be 0.",
                 suggestion=(
-                    "Correct what generates the instruction. Compilers make such only for newer kernels: before "
-                    "v5.13 calls of kernel functions are refused like this (BPF_CALL), before v5.12 atomic "
-                    "operations but add (BPF_XADD)."
+                    "Correct what generates the instruction. If a compiler did, the instruction is too new for this "
+                    "kernel: calls of kernel functions (BPF_CALL) need v5.13, atomic operations other than add "
+                    "(BPF_XADD) need v5.12."
                 ),
             ),
             KernelMessage(
@@ -46,8 +46,8 @@ GROUPS = (
                 },
                 reason="A 16-byte load instruction is cut in half, or is of a kind that this kernel does not know.",
                 suggestion=(
-                    "Check what generates it: both halves are needed, the second with only its immediate set. "
-                    "Before v5.13 the address of a function, as callbacks need it, is refused like this."
+                    "Check what generates it: both halves are needed, the second with only its immediate set. The "
+                    "address of a function, as callbacks need it, can be loaded from v5.13 on."
                 ),
             ),
             KernelMessage(
@@ -89,8 +89,8 @@ GROUPS = (
             KernelMessage(
                 rule="packet-load-context",
                 wordings={"at the time of BPF_LD_ABS|IND R6 != pointer to skb": "5.10-7.3"},
-                reason="The old packet loads take the context from R6, and it is not there.",
-                suggestion="Put the context into R6 before.",
+                reason="The old instructions that load from a packet take the context from R6, and it is not there.",
+                suggestion="Copy the context to R6 before them.",
             ),
         ),
     ),
@@ -111,8 +111,8 @@ GROUPS = (
                     "no direct value access support for this map type": "5.10-7.3",
                 },
                 reason=(
-                    "An instruction refers to a map by a file descriptor that is none of a map, or by a wrong "
-                    "index, or in a way its type does not have."
+                    "An instruction refers to a map by a file descriptor that is not one of a map, or by a wrong "
+                    "index, or in a way that this type of map does not allow."
                 ),
                 suggestion=(
                     "Create the map first and let the loader do the relocations; check that the descriptor was not "
@@ -226,8 +226,8 @@ GROUPS = (
                 },
                 reason="The program calls a kernel function that this kernel does not have under this number.",
                 suggestion=(
-                    "Let libbpf resolve the function by name against the running kernel; declare it __weak to live "
-                    "without it."
+                    "Let libbpf resolve the function by name against the running kernel; declare it __weak where the "
+                    "program can do without it."
                 ),
             ),
         ),
@@ -249,7 +249,7 @@ GROUPS = (
                     "invalid module BTF object FD specified.": "6.1-7.3",
                 },
                 reason="The program takes the address of a kernel variable that this kernel does not have.",
-                suggestion="Let libbpf resolve it by name (__ksym), __weak where it may be missing.",
+                suggestion="Let libbpf resolve it by name (__ksym); declare it __weak where it may be missing.",
             ),
         ),
         CauseClass.ENVIRONMENT,

@@ -324,7 +324,7 @@ GROUPS = (
                 rule="misaligned",
                 wordings={"misaligned {text}access off {text2} size {size}": "5.10-7.3"},
                 reason=(
-                    "The {text}access of {size} bytes is not aligned, which this program or this machine must have."
+                    "The {text}access of {size} bytes is not aligned, as it must be here for this program or machine."
                 ),
                 suggestion="Align the field, or read it in bytes.",
             ),
@@ -441,8 +441,8 @@ GROUPS = (
                     ): "5.10-7.3",
                 },
                 reason=(
-                    "The access of {size} bytes at offset {off} of struct {type} takes a part of member {name}, or "
-                    "more than it."
+                    "The access of {size} bytes at offset {off} of struct {type} covers only a part of member "
+                    "{name}, or reaches beyond it."
                 ),
                 suggestion="Access the member whole, in its own type.",
             ),
@@ -466,7 +466,7 @@ GROUPS = (
                     "map_ptr access not supported for map type {number}": "5.10-7.3",
                 },
                 reason="The fields of struct bpf_map cannot be read here.",
-                suggestion="Do without reading the map's own structure.",
+                suggestion="Do not read the map's own structure; user space can pass what it knows of it in a value.",
             ),
         ),
     ),

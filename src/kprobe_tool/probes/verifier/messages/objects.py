@@ -102,8 +102,8 @@ GROUPS = (
                 rule="argument-nesting",
                 wordings={"max struct nesting depth exceeded": "6.1-7.3"},
                 reason=(
-                    "A function takes memory of the program's as this argument, and its structure has structures "
-                    "within structures deeper than the verifier looks."
+                    "The memory that is passed is a structure which has structures within structures, deeper than "
+                    "the verifier looks."
                 ),
                 suggestion="Pass a flatter structure.",
                 detail=True,
@@ -199,7 +199,7 @@ GROUPS = (
                 reason=(
                     "The jump table has an entry that is no instruction of this program, or is used by another one."
                 ),
-                suggestion="Make one table for each program, freeze it, and let its entries be instructions of it.",
+                suggestion="Make one table for each program, with instructions of that program only, and freeze it.",
             ),
         ),
     ),
@@ -247,8 +247,8 @@ GROUPS = (
                     "metadata kfuncs can't be offloaded": "7.3",
                 },
                 reason=(
-                    "The program asks the network card about a packet (bpf_xdp_metadata_...), which it can only "
-                    "when it was loaded for one device, and runs on the processor."
+                    "The program asks the network card about a packet (bpf_xdp_metadata_...). Only programs can do "
+                    "so that are loaded for one device and run on the processor, not on the card."
                 ),
                 suggestion="Load it with the device's index and BPF_F_XDP_DEV_BOUND_ONLY.",
             ),

@@ -57,7 +57,7 @@ GROUPS = (
                 reason=(
                     "This helper is for programs under a GPL-compatible licence, and the program says it has none."
                 ),
-                suggestion='Where it is true, declare it: char _license[] SEC("license") = "GPL";',
+                suggestion='If it is under such a licence, declare that: char _license[] SEC("license") = "GPL";',
             ),
             KernelMessage(
                 rule="helper-not-allowed",
@@ -93,7 +93,7 @@ GROUPS = (
             KernelMessage(
                 rule="iterator-type",
                 wordings={"css_task_iter is only allowed in bpf_lsm, bpf_iter and sleepable progs": "6.12-7.3"},
-                reason="This iterator may sleep or holds locks that programs of this type may not.",
+                reason="This iterator may sleep or take locks, which programs of this type may not do.",
                 suggestion="Use it in a program of these types.",
             ),
         ),
@@ -116,7 +116,7 @@ GROUPS = (
                     "Calling kernel functions, reading kernel structures, LSM and struct_ops programs: all of these "
                     "are for programs under a GPL-compatible licence, and this one declares none."
                 ),
-                suggestion='Where it is true, declare it: char _license[] SEC("license") = "GPL";',
+                suggestion='If it is under such a licence, declare that: char _license[] SEC("license") = "GPL";',
             ),
         ),
         CauseClass.SOURCE,
@@ -130,7 +130,7 @@ GROUPS = (
                 rule="poisoned-call",
                 wordings={"invalid func unknown#195896080": "5.10-7.3"},
                 reason=(
-                    "libbpf has put this call where a CO-RE relocation could not be done on this kernel: a "
+                    "libbpf has put this call in place of a CO-RE relocation that cannot be done on this kernel: a "
                     "structure, field or enumerator does not exist here, and the code that uses it can be reached."
                 ),
                 suggestion=(
@@ -294,8 +294,8 @@ GROUPS = (
                     "program's hash doesn't match map's excl_prog_hash": "7.2-7.3",
                 },
                 reason=(
-                    "The program is signed, or belongs to a map that takes one program only, and it or what it uses "
-                    "is not what was signed."
+                    "The program is signed, and it or a map that it uses is not what was signed; or the map is for "
+                    "another program alone (excl_prog_hash)."
                 ),
                 suggestion="Sign the program as it is loaded, with a key that this kernel trusts.",
             ),
@@ -318,10 +318,10 @@ GROUPS = (
                     "BPF_LSM_CGROUP programs cannot be sleepable": "6.1",
                 },
                 reason=(
-                    "Programs of this type cannot be loaded as sleepable (BPF_F_SLEEPABLE); or, those of type "
-                    "syscall, cannot be loaded otherwise."
+                    "Programs of this type cannot be loaded as sleepable (BPF_F_SLEEPABLE). Programs of type syscall "
+                    "must be."
                 ),
-                suggestion="Use the section name without .s, or for syscall programs with it.",
+                suggestion="Use the section name without .s; load syscall programs with BPF_F_SLEEPABLE.",
             ),
         ),
     ),

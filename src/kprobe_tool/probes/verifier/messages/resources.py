@@ -28,7 +28,7 @@ GROUPS = (
                     "What instruction {insn} acquired (reference {id}) would be lost here: its last pointer is "
                     "overwritten or given up."
                 ),
-                suggestion="Release it before.",
+                suggestion="Release it before this instruction.",
                 follow=Follow.REFERENCE,
             ),
             KernelMessage(
@@ -38,7 +38,7 @@ GROUPS = (
                     "BPF_LD_[ABS|IND] cannot be mixed with socket references": "5.10-6.12",
                 },
                 reason="A reference is still held here, and this path could end without giving it back.",
-                suggestion="Release all references before.",
+                suggestion="Release all references before this instruction.",
                 detail=True,
             ),
             KernelMessage(
@@ -71,7 +71,7 @@ GROUPS = (
                 rule="dynptr-initialized",
                 wordings={"Dynptr has to be an uninitialized dynptr": "6.1-7.3"},
                 reason="The call makes a dynptr, and the variable already is one.",
-                suggestion="Use another variable, or give the first one back before.",
+                suggestion="Use another variable, or give the first dynptr back before the call.",
             ),
         ),
     ),
@@ -118,7 +118,7 @@ GROUPS = (
                 rule="iterator-initialized",
                 wordings={"expected uninitialized iter_{name} as {arg}": "6.12-7.3"},
                 reason="The call makes an iterator, and the variable already holds one or other data.",
-                suggestion="Destroy the first one before, or use another variable.",
+                suggestion="Destroy the first iterator before the call, or use another variable.",
                 follow=Follow.REGISTER,
             ),
         ),
@@ -147,7 +147,7 @@ GROUPS = (
                 rule="irq-flag-initialized",
                 wordings={"expected uninitialized irq flag as {arg}": "7.2-7.3"},
                 reason="The variable for the saved IRQ flags already holds some.",
-                suggestion="Use a variable for each pair of save and restore.",
+                suggestion="Use a variable of its own for each pair of save and restore.",
                 follow=Follow.REGISTER,
             ),
         ),
@@ -201,7 +201,7 @@ GROUPS = (
                 rule="lock-nested",
                 wordings={"Locking two bpf_spin_locks are not allowed": "5.10-7.3"},
                 reason="A bpf_spin_lock is already held here, and a program may hold one at a time.",
-                suggestion="Unlock the first one before.",
+                suggestion="Unlock the first lock before taking the second.",
                 follow=Follow.LOCK,
             ),
         ),
@@ -216,7 +216,7 @@ GROUPS = (
                 rule="lock-recursive",
                 wordings={"Acquiring the same lock again, AA deadlock detected": "7.2-7.3"},
                 reason="This lock is already held on this path, so taking it again would wait forever.",
-                suggestion="Unlock it before, or do not take it twice.",
+                suggestion="Unlock it before taking it again, or do not take it twice.",
                 follow=Follow.LOCK,
             ),
         ),
@@ -244,8 +244,8 @@ GROUPS = (
                 rule="unlock-different",
                 wordings={"{func}_unlock of different lock": "7.2-7.3"},
                 reason=(
-                    "The lock that is released is not the one that is held; two lookups give two locks, also for "
-                    "one key."
+                    "The lock that is released is not the one that is held. The verifier takes the results of two "
+                    "lookups for two locks, even if the key is the same."
                 ),
                 suggestion="Unlock through the very pointer that was locked.",
                 follow=Follow.LOCK,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A row of the table of messages: wordings of the kernel's, and what they mean.
+"""A row of the table of messages: how the kernel words a message, and what it means.
 
-A wording is the kernel's text with its conversions named: ``R%d !read_ok`` is ``{arg} !read_ok``. The names are those
-of FIELDS, which says what each can be; the same names stand in the reason and the suggestion.
+A wording is the kernel's format string with its conversions named: ``R%d !read_ok`` is ``{arg} !read_ok``. The names
+are those of FIELDS, which says what each can match; reason and suggestion use them too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from kprobe_tool.probes.verifier.diagnosis import Category, CauseClass
 
 ARGUMENT = r"(?:R\d{1,2}|\*\(R11-\d{1,4}\)|args?(?: ?#)?\d{1,2})"
-"""How kernels name the argument or register that a message is about: reg_arg_name() since Linux v7.2."""
+"""How kernels print the argument or register that a message is about (reg_arg_name() since Linux v7.2)."""
 INTEGER = r"-?\d{1,20}"
 TYPE = r"[^\s',]{1,100}"
 NAME = r"[^\s'()]{0,128}"
@@ -42,7 +42,7 @@ FIELDS = {
     "access2": r" indirect(?: access to)?",
     "plural": r"(?: is|s are|\(s\) are)",
 }
-"""What a named conversion can be. Every repetition is bounded, so no message can make matching slow."""
+"""What a named conversion matches. Every repetition is bounded, so no message can make matching slow."""
 
 PART = re.compile(r"\{\{|\}\}|\{(\w+)\}")
 
@@ -81,7 +81,7 @@ class Follow(Enum):
 
 
 def is_within_frame(fields: Fields) -> bool:
-    """Whether an access to the stack lies in the frame of 512 bytes: then what is wrong is that nothing is there."""
+    """Whether an access to the stack is within the 512 bytes of its frame: then nothing was written there before."""
     off, size = int(fields["off"]), int(fields["size"])
     return off >= -512 and off + size <= 0
 
@@ -90,10 +90,10 @@ class KernelMessage(NamedTuple):
     """One row.
 
     ``wordings`` gives for each wording the kernels that have it: the sources of 5.10, 6.1, 6.12, 7.2 and 7.3 were
-    read, and a range stands for those and what is between. A ``detail`` belongs to another message and is taken for
-    the cause only where no other is known; one that ``sums_up`` stands behind more technical ones. ``only`` narrows
-    what the wordings match. ``lost_pointer`` says that what the message is about may have been a pointer, or held a
-    reference, and does not any more; ``lost_bound``, that a number has no sufficient bounds.
+    read, and a range stands for these and all between them. A ``detail`` belongs to another message: it is taken for
+    the cause only where no other message is known. A message that ``sums_up`` follows more technical ones. ``only``
+    is a further condition, on the fields. ``lost_pointer`` says that the register may have been a pointer, or held a
+    reference, and is or does not any more; ``lost_bound``, that a number has no sufficient bounds.
     """
 
     rule: str
@@ -111,7 +111,7 @@ class KernelMessage(NamedTuple):
 class MessageGroup(NamedTuple):
     """The rows that share a category and a problem.
 
-    ``cause_class`` is what the message alone tells of whose fault it is, and ``evidence`` how.
+    ``cause_class`` is whose fault it is as far as the message alone tells, and ``evidence`` how it tells.
     """
 
     category: Category
@@ -122,7 +122,7 @@ class MessageGroup(NamedTuple):
 
 
 class Match(NamedTuple):
-    """A line of a log, and the row that it belongs to."""
+    """The row that a line of a log belongs to, with the values of the fields in it."""
 
     group: MessageGroup
     row: KernelMessage
@@ -153,13 +153,13 @@ def split_wording(wording: str) -> list[tuple[str, str | None]]:
 
 
 def literal_of(wording: str) -> str:
-    """The longest text that every line of this wording has."""
+    """The longest fixed part of a wording: a line without it cannot be of this wording."""
     return max((literal for literal, _ in split_wording(wording)), key=len)
 
 
 @cache
 def pattern_of(wording: str) -> re.Pattern[str]:
-    """The regular expression of a wording. A field that comes again is numbered by its second name (arg2, what2)."""
+    """The regular expression of a wording. A kind of field that comes twice has two names (arg, arg2)."""
     return re.compile(
         "".join(
             re.escape(literal) + (f"(?P<{name}>{FIELDS[name]})" if name is not None else "")

@@ -16,10 +16,9 @@ GROUPS = (
                 wordings={"jump out of range from insn {at} to {to}": "5.10-7.3"},
                 reason="Instruction {at} jumps to {to}, which lies outside of its function.",
                 suggestion=(
-                    "Compiled from C: the program calls a function that the loader did not take along, one of the C "
-                    "library, or with bcc one that is not inlined; make it static and __always_inline, write it "
-                    "out, or "
-                    "use a helper. In instructions of your own, jump within the function."
+                    "Compiled from C this is a call of a function that was not loaded with the program: one of the C "
+                    "library, or with bcc one that is not inlined. Make it static and __always_inline, write its "
+                    "code in its place, or use a helper. In instructions of your own, jump within the function."
                 ),
             ),
         ),
@@ -115,9 +114,8 @@ GROUPS = (
                     "behind it."
                 ),
                 suggestion=(
-                    "End every function with a return, and compile with optimization (-O2; in Rust "
-                    "--release: a debug "
-                    "build calls code for panics that never returns). In C, look for undefined behaviour, "
+                    "End every function with a return, and compile with optimization (-O2; in Rust --release: a "
+                    "debug build calls code for panics that never returns). In C, look for undefined behaviour, "
                     "after which the compiler stops generating code."
                 ),
             ),
@@ -198,14 +196,12 @@ GROUPS = (
                     "bpf_throw kfunc (insn {at}) cannot be called from callback subprog {number}": "6.12-7.3",
                 },
                 reason=(
-                    "Instruction {at} calls bpf_throw() in a callback (function number {number}, or one below "
-                    "it): the "
-                    "function of the kernel that called back would never come to its end."
+                    "Instruction {at} calls bpf_throw() in a callback (function number {number}, or one that it "
+                    "calls): the function of the kernel that called back would never come to its end."
                 ),
                 suggestion=(
-                    "Return a number from the callback that ends the loop, keep the error in a variable, and "
-                    "throw where "
-                    "the callback's caller has returned."
+                    "Return a number from the callback that ends the loop, keep the error in a variable, and throw "
+                    "after the function that called back has returned."
                 ),
             ),
         ),
@@ -221,7 +217,7 @@ GROUPS = (
                     "Global function {func}() return value not void or scalar. Only those are supported.": "7.2-7.3",
                 },
                 reason=(
-                    "Global functions are checked on their own, and {func}() returns something else than a number."
+                    "Global functions are checked on their own, and {func}() returns something other than a number."
                 ),
                 suggestion="Return a number, or make it static.",
             ),

@@ -32,7 +32,7 @@ from kprobe_tool.probes.verifier.messages.row import (
 )
 
 BEFORE_MESSAGE = re.compile(r"(?:[:|\]]|\u2026|goto pc[+-]\d{1,6}) {1,4}(?=\S)|[\"'](?=\S)|message=(?=\S)")
-"""What can stand between a loader's words and the kernel's, or between a jump and what is wrong behind it."""
+"""What can stand right before the kernel's message on a line: words of a loader, or the jump that is rejected."""
 STARTS_MAX = 32
 """Places of a line at which a message may begin."""
 
@@ -78,7 +78,7 @@ def match(line: str) -> Match | None:
 
 
 def match_end(line: str) -> tuple[int, Match] | None:
-    """(where it begins, the row) of a message that ends a line: loaders put words of their own before it."""
+    """(index of its first character, match) of a message at the end of a line, after words of a loader's."""
     line = line[-MATCH_MAX:]
     starts = [found.end() for found in BEFORE_MESSAGE.finditer(line)][-STARTS_MAX:]
     if not starts:

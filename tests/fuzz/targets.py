@@ -19,7 +19,7 @@ from pathlib import Path
 from kprobe_tool.commands.audit import baseline, waivers
 from kprobe_tool.commands.rds_info import command as rds_info_command
 from kprobe_tool.commands.rds_info.command import SOURCES, Selection
-from kprobe_tool.commands.verifier_log.html import page
+from kprobe_tool.commands.verifier_log.html import render_page
 from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
 from kprobe_tool.commands.verifier_log.rows import stats_row
 from kprobe_tool.errors import Error
@@ -148,7 +148,7 @@ def verifier_log(data: bytes, files: Files) -> None:
     errno = ("EACCES", "ENOSPC", None)[len(data) % 3]
     diagnosis = redact(explain_bytes(data, errno))
     rows = diagnosis_rows(diagnosis)
-    page(diagnosis, {"hostname": "h", "release": "r", "time": "t"})
+    render_page(diagnosis, {"hostname": "h", "release": "r", "time": "t"})
     document = Document("verifier-log", {}, [Table((), rows)])
     for output in (Output.JSON, Output.JSONL):
         check_plain(render(document, output))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.commands.verifier_log.watch import describe_missing, lines, report_row
+from kprobe_tool.commands.verifier_log.watch import describe_missing, report_lines, report_row
 from kprobe_tool.native import bpf, cgroup, host
 from kprobe_tool.probes.verifier.watching.watch import (
     ControlGroup,
@@ -157,7 +157,7 @@ def test_an_attr_that_is_nowhere_is_reported_as_unread(watch: LoadWatch) -> None
     assert (report.last.load.errno, report.last.load.attr_read) == (errnos.EFAULT, False)
     row = dict(report_row(watch, explain_report(report)))
     assert (row["attr_read"], row["prog_type"], row["insn_cnt"]) == (False, None, None)
-    head, *_ = lines(row, None)
+    head, *_ = report_lines(row, None)
     assert "unknown program" in head
     assert "could not be read" in "".join(describe_missing(row))
 

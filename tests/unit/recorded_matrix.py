@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 
-from kprobe_tool.commands.verifier_log.inside import error_row
 from kprobe_tool.commands.verifier_log.load import load_row
+from kprobe_tool.commands.verifier_log.matrix_worker import error_row
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.explaining.explain import explain_bytes
 from kprobe_tool.probes.verifier.load import LoadRequest, LoadResult

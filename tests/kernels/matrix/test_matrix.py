@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.lab.archive import cache_directory
-from kprobe_tool.probes.verifier.floor.judge import floor, number
+from kprobe_tool.probes.verifier.floor.judge import floor, parse_release
 
 from ...corpus.objects import SOURCES
 from ...skips import skip
@@ -65,7 +65,7 @@ def test_floor_is_what_the_kernels_say(ages: str) -> None:
     for row in document["results"]:
         needed = floors[row["program"]]
         assert needed == row["floor"]
-        has_all = number(str(needed)) <= number(row["release"])
+        has_all = parse_release(str(needed)) <= parse_release(row["release"])
         assert (row["outcome"] == "accepted") == (has_all and row["program"] != FOR_NONE), row
         if not has_all:
             assert row["cause_class"] == "environment", row

@@ -95,14 +95,13 @@ def command(
 
         diagnosis = add_sources(diagnosis, object_path, program)
     if redact:
-        from kprobe_tool.probes.verifier.explaining.redact import redact as redacted
+        from kprobe_tool.probes.verifier.explaining.redact import redact as without_addresses
 
-        diagnosis = redacted(diagnosis)
+        diagnosis = without_addresses(diagnosis)
     if html_path is not None:
-        from kprobe_tool import files
-        from kprobe_tool.commands.verifier_log.html import page
+        from kprobe_tool.commands.verifier_log.html import render_page
 
-        files.replace(html_path, page(diagnosis, host.identity()).splitlines(), 0o644)
+        files.replace(html_path, render_page(diagnosis, host.identity()).splitlines(), 0o644)
     people = output.for_people
     emit(
         Document(

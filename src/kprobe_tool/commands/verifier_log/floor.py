@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.floor.uses import Use
 
 NAMES_MAX = 5
-"""Names in a sentence."""
-PROOF = (
-    "This is what mainline releases have. A distribution's kernel may have more than its version tells, and one that "
-    "has it all may still reject a program: 'kprobe-tool verifier-log matrix' tries."
+"""Names that a sentence lists."""
+CAVEAT = (
+    "This is what mainline releases have. A distribution's kernel may have more than its version tells, and a kernel "
+    "that has all of it may still reject a program: 'kprobe-tool verifier-log matrix' tries it."
 )
 
 
@@ -33,7 +33,7 @@ def since_cell(row: Row) -> object:
 
 
 def columns(programs: int) -> tuple[Column, ...]:
-    """The columns of an object with so many programs."""
+    """The columns for an object that has this many programs."""
 
     def used_by(row: Row) -> object:
         users = row["programs"]
@@ -81,23 +81,23 @@ def licence_row(licence: Licence) -> Row:
     }
 
 
-def names(uses: tuple[Use, ...]) -> str:
+def list_names(uses: tuple[Use, ...]) -> str:
     """Some names, and how many more there are."""
     shown = ", ".join(use.name for use in uses[:NAMES_MAX])
     return shown if len(uses) <= NAMES_MAX else f"{shown} and {len(uses) - NAMES_MAX} more"
 
 
 def summary(found: Floor) -> list[str]:
-    """What people are told below the table."""
-    lines = [f"loads from Linux {found.load.release} on, because of {names(found.load.forced)}"]
+    """What people read below the table."""
+    lines = [f"loads from Linux {found.load.release} on, because of {list_names(found.load.forced)}"]
     if found.attach.release != found.load.release:
-        lines.append(f"attaches from Linux {found.attach.release} on, because of {names(found.attach.forced)}")
+        lines.append(f"attaches from Linux {found.attach.release} on, because of {list_names(found.attach.forced)}")
     needing = found.licence.needs_gpl
     if needing:
-        lines.append(f"needs a licence compatible with the GPL, because of {names(needing)}")
+        lines.append(f"needs a licence compatible with the GPL, because of {list_names(needing)}")
     else:
         lines.append("needs no particular licence")
-    return [*lines, PROOF]
+    return [*lines, CAVEAT]
 
 
 def warnings(found: Floor) -> list[str]:
@@ -108,18 +108,19 @@ def warnings(found: Floor) -> list[str]:
     for use in found.attach.unknown:
         if use.since is None:
             notes.append(
-                f"{use.kind} {use.name}: not known here (what is after Linux {NEWEST} is not); the oldest kernel may "
-                "be newer than this says"
+                f"{use.kind} {use.name}: not in the tool's tables, which end with Linux {NEWEST}; the oldest kernel "
+                "may be newer than this says"
             )
         else:
             notes.append(
-                f"{use.kind} {use.name}: in Linux {use.since[0]} and not in {use.since[2]}, when is not known"
+                f"{use.kind} {use.name}: Linux {use.since[0]} has it and {use.since[2]} does not; which release "
+                "between them was the first is not known"
             )
     licence = found.licence
     if licence.needs_gpl and not licence.compatible:
         declared = "no licence" if licence.declared is None else f"the licence '{licence.declared}'"
         notes.append(
-            f"{declared} is not compatible with the GPL: no kernel loads what uses {names(licence.needs_gpl)}"
+            f"{declared} is not compatible with the GPL: no kernel loads what uses {list_names(licence.needs_gpl)}"
         )
     return notes
 
@@ -131,7 +132,7 @@ def warnings(found: Floor) -> list[str]:
 @click.argument("path", metavar="FILE", type=click.Path())
 @output_option()
 def command(*, path: str, output: Output) -> ExitCode:
-    """Tell the oldest kernel that has what the BPF programs of an object use, and what of it no older one has.
+    """Tell the oldest kernel that has all that the BPF programs of an object use, and which of it no older one has.
 
     FILE is an ELF object as 'clang -g -O2 -target bpf -c' makes it. It is read, and nothing is loaded: helpers,
     kfuncs, types of programs and maps, ways to attach, instructions, flags, each with the release and the commit.

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape as quote
 
-from kprobe_tool.commands.verifier_log.picture import contexts, where
+from kprobe_tool.commands.verifier_log.picture import contexts, describe_place
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis, Line, PathEvent, Place
 from kprobe_tool.report.text import escape
 
@@ -50,17 +50,17 @@ for (const section of document.querySelectorAll('section')) {
 """
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-"""The page itself forbids the browser to fetch anything, whatever a log has smuggled in."""
+"""Forbids the browser to fetch anything for the page, whatever a hostile log has put into it."""
 
 
-def text(value: object) -> str:
-    """Text from outside for the page: nothing in it is markup, and nothing moves the cursor."""
+def to_html(value: object) -> str:
+    """Text from outside, escaped for the page: no markup and no control characters."""
     return quote(escape(str(value)))
 
 
-def page(diagnosis: Diagnosis, host: Mapping[str, object]) -> str:
-    """The whole page; ``host`` is where it was made."""
-    title = text(diagnosis.problem or diagnosis.reason[:80])
+def render_page(diagnosis: Diagnosis, host: Mapping[str, object]) -> str:
+    """The whole page; ``host`` is the one on which the log was explained."""
+    title = to_html(diagnosis.problem or diagnosis.reason[:80])
     made = f"Explained on {host['hostname']}, kernel {host['release']}, {host['time']}"
     if diagnosis.program is not None:
         made = f"Program {diagnosis.program}. {made}"
@@ -69,7 +69,7 @@ def page(diagnosis: Diagnosis, host: Mapping[str, object]) -> str:
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n"
-        f'<p class="quiet">{text(made)}</p>\n'
+        f'<p class="quiet">{to_html(made)}</p>\n'
         f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
@@ -77,14 +77,14 @@ def page(diagnosis: Diagnosis, host: Mapping[str, object]) -> str:
 def section(diagnosis: Diagnosis) -> Iterator[str]:
     """One diagnosis."""
     yield "<section>"
-    problem = text(diagnosis.problem or diagnosis.outcome)
-    category = f'<span class="category">{text(diagnosis.category)}:</span> ' if diagnosis.category else ""
+    problem = to_html(diagnosis.problem or diagnosis.outcome)
+    category = f'<span class="category">{to_html(diagnosis.category)}:</span> ' if diagnosis.category else ""
     yield f"<h1>{category}{problem}</h1>"
     if diagnosis.message is not None:
-        yield f"<pre>{text(diagnosis.message)}</pre>"
-    yield f"<p>{text(diagnosis.reason)}</p>"
-    yield f"<p>{text(where(diagnosis.place, diagnosis.program))}</p>"
-    yield from code(diagnosis.place)
+        yield f"<pre>{to_html(diagnosis.message)}</pre>"
+    yield f"<p>{to_html(diagnosis.reason)}</p>"
+    yield f"<p>{to_html(describe_place(diagnosis.place, diagnosis.program))}</p>"
+    yield from code_blocks(diagnosis.place)
     if diagnosis.lock or diagnosis.path:
         yield "<h2>How it came to this</h2>"
         yield '<p><button data-by="-1">Back</button> <button data-by="1">Next</button> <span class="at"></span>'
@@ -94,33 +94,34 @@ def section(diagnosis: Diagnosis) -> Iterator[str]:
             yield from event_item(event)
         yield "</ol>"
     for note in diagnosis.notes:
-        yield f'<p class="quiet">{text(note)}</p>'
+        yield f'<p class="quiet">{to_html(note)}</p>'
     if diagnosis.truncated is not None:
-        yield f"<p>The {text(diagnosis.truncated.lost)} of the log is lost. {text(diagnosis.truncated.advice)}</p>"
+        truncated = diagnosis.truncated
+        yield f"<p>The {to_html(truncated.lost)} of the log is lost. {to_html(truncated.advice)}</p>"
     if diagnosis.suggestion is not None:
-        yield f'<p class="help">{text(diagnosis.suggestion)}</p>'
+        yield f'<p class="help">{to_html(diagnosis.suggestion)}</p>'
     yield "</section>"
 
 
 def event_item(event: PathEvent) -> Iterator[str]:
-    yield f'<li><span class="kind">{text(event.kind)}</span> {text(event.message)}'
-    yield f'<div class="detail"><div class="quiet">{text(where(event.place))}</div>'
-    yield from code(event.place)
+    yield f'<li><span class="kind">{to_html(event.kind)}</span> {to_html(event.message)}'
+    yield f'<div class="detail"><div class="quiet">{to_html(describe_place(event.place))}</div>'
+    yield from code_blocks(event.place)
     yield "</div></li>"
 
 
-def code(place: Place) -> Iterator[str]:
-    """The source and the instructions of a place, with the line that it is marked."""
+def code_blocks(place: Place) -> Iterator[str]:
+    """The source and the instructions around a place, with its own line marked."""
     source, instructions = contexts(place)
-    yield from lines(source, place.line)
-    yield from lines(instructions, place.insn)
+    yield from code_block(source, place.line)
+    yield from code_block(instructions, place.insn)
 
 
-def lines(shown: Sequence[Line], marked: int | None) -> Iterator[str]:
+def code_block(shown: Sequence[Line], marked: int | None) -> Iterator[str]:
     if shown:
         rows = (
             f'<span class="{"here" if line.number == marked else "line"}">'
-            f"{'' if line.number is None else line.number:>5} {text(line.text.expandtabs(8))}</span>"
+            f"{'' if line.number is None else line.number:>5} {to_html(line.text.expandtabs(8))}</span>"
             for line in shown
         )
         yield f"<pre>{''.join(rows)}</pre>"

@@ -44,8 +44,8 @@ def load_row(result: LoadResult) -> Row:
     }
 
 
-def draw(result: LoadResult) -> Iterator[list[Span]]:
-    """What people read about one program."""
+def load_picture(result: LoadResult) -> Iterator[list[Span]]:
+    """What people read about one program: a line if it was accepted, else its diagnosis."""
     request = result.request
     if result.diagnosis is None:
         figures = stats_line(result.stats)
@@ -126,7 +126,7 @@ def command(
     rows: list[Row] = []
     pictures: list[list[Span]] = []
     errors: list[Error] = []
-    rejected = apart = False
+    rejected = gap = False
     with Progress() as progress:
         progress.say(f"loading {path}")
         for result in load_programs(path, wanted, prog_type, int(level), raw=raw, licence=licence):
@@ -134,14 +134,14 @@ def command(
                 errors.append(result)
                 continue
             rejected |= not result.accepted
-            if apart and rows:
+            if gap and rows:
                 pictures.append([])
-            apart = not result.accepted
+            gap = not result.accepted
             rows.append(load_row(result))
-            pictures += draw(result)
+            pictures += load_picture(result)
             progress.say(f"loading {path}: {quantity(len(rows), 'program')} verified")
             if save is not None:
-                write(save, result.log)
+                write_log(save, result.log)
     if not rows:
         raise errors[0]
     people = output.for_people
@@ -160,8 +160,9 @@ def command(
     return ExitCode.FOUND if rejected else ExitCode.OK
 
 
-def write(path: str, log: bytes) -> None:
-    """Raises Error, also for a symbolic link: whoever made that would say what root overwrites."""
+def write_log(path: str, log: bytes) -> None:
+    """Write a log to a file. Raises Error, also for a symbolic link: who made it would choose what root "
+    "overwrites."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         with open(descriptor, "wb") as file:

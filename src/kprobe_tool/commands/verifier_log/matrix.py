@@ -33,8 +33,8 @@ def split_names(ctx: click.Context, param: click.Parameter, value: str | None) -
     return tuple(dict.fromkeys(part.strip() for part in (value or "").split(",") if part.strip()))
 
 
-def chosen(kernels: tuple[str, ...], directories: tuple[str, ...], *, here: bool) -> tuple[Guest, ...]:
-    """The guests to boot: those of every role where nothing at all is named."""
+def choose_guests(kernels: tuple[str, ...], directories: tuple[str, ...], *, here: bool) -> tuple[Guest, ...]:
+    """The guests to boot: those that are named, or one for each role of the lab where nothing is named."""
     from kprobe_tool.lab.guests import Guest
     from kprobe_tool.lab.roles import ROLES
 
@@ -42,8 +42,8 @@ def chosen(kernels: tuple[str, ...], directories: tuple[str, ...], *, here: bool
     return (*(Guest(name) for name in names), *(Guest(each, os.path.abspath(each)) for each in directories))
 
 
-def floors(path: str) -> Mapping[str, ProgramFloor]:
-    """The oldest kernel for each program, by its name; none for a C file, whose needs show once it is compiled."""
+def program_floors(path: str) -> Mapping[str, ProgramFloor]:
+    """The oldest kernel for each program, by name; empty for a C file, whose needs show only when it is compiled."""
     from kprobe_tool.probes.verifier import load
     from kprobe_tool.probes.verifier.floor import judge
 
@@ -55,7 +55,7 @@ def floors(path: str) -> Mapping[str, ProgramFloor]:
 
 
 def check_required(required: tuple[str, ...], names: list[str], found: list[Cell]) -> None:
-    """Raises click.UsageError for a required kernel that is not asked: nobody would miss its answer."""
+    """Raises click.UsageError for a required kernel that is not among those asked: its lack would pass unnoticed."""
     for name in required:
         if name not in {*names, *(cell.release for cell in found)}:
             raise click.UsageError(f"--require {name}: the kernels are {', '.join(names)}")
@@ -113,8 +113,8 @@ def command(
     """Load the programs of a file on several kernels, and tell for each what its verifier says, and why.
 
     FILE is an ELF object or a C file for bcc. Each kernel is booted in QEMU and given the programs one by one, as
-    'verifier-log load' does it. Nothing is left on this machine but the kernels
-    that were downloaded, and apt's lists of packages.
+    'verifier-log load' does it. Nothing is left on this machine but the kernels that were downloaded, and apt's lists
+    of packages.
     """
     from kprobe_tool.probes.verifier.matrix import ask, judge
 
@@ -126,18 +126,18 @@ def command(
     if baseline is not None:
         what = "the output of 'kprobe-tool verifier-log matrix -o json'"
         earlier = files.read_document(baseline, BASELINE_MAX, "verifier-log-matrix", what, judge.earlier_rows)
-    source = str(installed())
-    needs = floors(path)
-    guests = chosen(kernels, directories, here=here)
+    source = str(package_directory())
+    needs = program_floors(path)
+    guests = choose_guests(kernels, directories, here=here)
     names = [*([ask.HERE] if here else []), *(guest.name for guest in guests)]
 
     def loader(file: str, descriptor: int) -> list[str]:
-        inside = "kprobe_tool.commands.verifier_log.inside"
-        return [sys.executable, "-m", inside, str(descriptor), file, prog_type or "", *wanted]
+        worker = "kprobe_tool.commands.verifier_log.matrix_worker"
+        return [sys.executable, "-m", worker, str(descriptor), file, prog_type or "", *wanted]
 
-    question = ask.MatrixRequest(os.path.abspath(path), guests, here, (source,), seconds)
+    request = ask.MatrixRequest(os.path.abspath(path), guests, here, (source,), seconds)
     with Progress() as progress:
-        answers = ask.ask(question, loader, progress.say)
+        answers = ask.ask(request, loader, progress.say)
     found = judge.cells(answers, needs)
     errors = judge.failures(answers)
     check_required(require, names, found)
@@ -163,16 +163,16 @@ def command(
                 if earlier is None
                 else {"file": baseline, "differences": [matrix_rows.difference_row(each) for each in differences]},
             },
-            aside=matrix_rows.asides(found, differences if earlier is not None else None) if people else (),
+            aside=matrix_rows.aside_tables(found, differences if earlier is not None else None) if people else (),
             summary=matrix_rows.summary(changes, found) if people else (),
-            annotations=matrix_rows.remarks(found, path),
+            annotations=matrix_rows.rejection_annotations(found, path),
         ),
         output,
     )
     return exit_code(found, require, differences, errors)
 
 
-def installed() -> Path:
+def package_directory() -> Path:
     """The directory that has this program, for guests to run it from. Raises Error where it is one zip file."""
     directory = Path(__file__).resolve().parents[3]
     if not directory.is_dir():
@@ -183,7 +183,7 @@ def installed() -> Path:
 def exit_code(
     found: list[Cell], require: tuple[str, ...], differences: list[BaselineDifference], errors: list[NoAnswer]
 ) -> ExitCode:
-    """A refusal that matters; else a kernel that gave no answer; else all is well."""
+    """FOUND for a rejection that the options ask about, else CANNOT_TELL where a kernel gave no answer, else OK."""
     from kprobe_tool.probes.verifier.matrix import judge
 
     worse = {"newly-rejected", "more-instructions"}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.matrix.ask import KernelAnswers
     from kprobe_tool.probes.verifier.matrix.judge import BaselineDifference, Cell, Change
 
-WHOSE = {
+FAULTS = {
     "source": "the program's source",
     "compiler": "the compiler or its options",
     "environment": "the kernel or what it is asked for",
@@ -74,24 +74,24 @@ def difference_row(each: BaselineDifference) -> Row:
 
 
 def table(found: Sequence[Cell]) -> Table:
-    """Programs down, kernels across, the oldest first: accepted with the instructions verified, or whose fault."""
-    kernels = list(dict.fromkeys((cell.release, cell.kernel) for cell in sorted(found, key=place)))
+    """A row for each program, a column for each kernel, the oldest first: accepted, or rejected and whose fault."""
+    kernels = list(dict.fromkeys((cell.release, cell.kernel) for cell in sorted(found, key=kernel_order)))
     rows: dict[str, dict[str, object]] = {}
     for cell in found:
         rows.setdefault(cell.program, {"program": cell.program})[f"{cell.release} {cell.kernel}"] = outcome_text(cell)
 
-    def of(key: str) -> Callable[[Row], object]:
+    def cell_of(key: str) -> Callable[[Row], object]:
         return lambda row: row.get(key)
 
     def colour(value: object) -> str | None:
         return COLOURS.get(str(value).partition(" ")[0].rstrip(":"))
 
     columns = [Column("PROGRAM", "program")]
-    columns += [Column(release, of(f"{release} {kernel}"), colour=colour) for release, kernel in kernels]
+    columns += [Column(release, cell_of(f"{release} {kernel}"), colour=colour) for release, kernel in kernels]
     return Table(columns, list(rows.values()))
 
 
-def place(cell: Cell) -> tuple[tuple[int, ...], str]:
+def kernel_order(cell: Cell) -> tuple[tuple[int, ...], str]:
     from kprobe_tool.probes.verifier.matrix.judge import age
 
     return age(cell.release), cell.kernel
@@ -104,8 +104,8 @@ def outcome_text(cell: Cell) -> str:
     return cell.outcome.value if cause == "unknown" else f"{cell.outcome.value}: {cause}"
 
 
-def asides(found: Sequence[Cell], differences: Sequence[BaselineDifference] | None) -> list[Table]:
-    """Why programs were not accepted, and what is new since the baseline."""
+def aside_tables(found: Sequence[Cell], differences: Sequence[BaselineDifference] | None) -> list[Table]:
+    """Two further tables: why programs were not accepted, and what has changed since the baseline."""
     shown = []
     columns: tuple[Column, ...]
     if any(not cell.accepted for cell in found):
@@ -137,13 +137,13 @@ def refusal(cell: Cell) -> Row:
     return {
         "program": cell.program,
         "release": cell.release,
-        "whose": WHOSE[cell.cause.value if cell.cause is not None else "unknown"],
+        "whose": FAULTS[cell.cause.value if cell.cause is not None else "unknown"],
         "why": why,
     }
 
 
 def summary(changes: Sequence[Change], found: Sequence[Cell]) -> list[str]:
-    """Which release changed what, and how many of all were accepted."""
+    """Between which releases an outcome changed, and how many loads were accepted."""
     lines = [
         f"{change.program}: {change.before.outcome.value} by {change.before.release}, "
         f"{change.now.outcome.value} by {change.now.release}"
@@ -156,7 +156,7 @@ def summary(changes: Sequence[Change], found: Sequence[Cell]) -> list[str]:
     return [*lines, f"{asked}: {accepted} of {quantity(len(found), 'load')} accepted"]
 
 
-def remarks(found: Sequence[Cell], path: str) -> list[Annotation]:
+def rejection_annotations(found: Sequence[Cell], path: str) -> list[Annotation]:
     """What a code host shows at the line where a program was rejected, or at the file."""
     shown = []
     for cell in found:

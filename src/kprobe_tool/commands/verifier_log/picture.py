@@ -95,7 +95,7 @@ def diagnosis_row(diagnosis: Diagnosis) -> Row:
 
 
 def diagnosis_rows(diagnosis: Diagnosis) -> list[Row]:
-    """The cause first, then what else the log holds."""
+    """The JSON objects of a diagnosis and of the others in the same log."""
     return [diagnosis_row(each) for each in (diagnosis, *diagnosis.others)]
 
 
@@ -107,7 +107,7 @@ def source_annotations(diagnosis: Diagnosis) -> list[Annotation]:
             rule=each.rule or "bpf-verifier",
             title=f"BPF verifier: {each.problem or 'rejected'}",
             text="\n".join(
-                filter(None, (each.message, each.reason, each.suggestion, where(each.place, each.program)))
+                filter(None, (each.message, each.reason, each.suggestion, describe_place(each.place, each.program)))
             ),
             file=each.place.file,
             line=each.place.line,
@@ -119,9 +119,9 @@ def source_annotations(diagnosis: Diagnosis) -> list[Annotation]:
 
 
 def picture(diagnosis: Diagnosis, *, whole: bool = False) -> Iterator[list[Span]]:
-    """The lines of a log's diagnoses, as wide as the terminal, in the manner of a compiler's error.
+    """A log's diagnoses as compilers show errors, in lines as wide as the terminal.
 
-    What is long is shortened, unless the whole is wanted.
+    Long paths and further diagnoses are shortened, unless ``whole``.
     """
     yield from draw(diagnosis, whole)
     shown = len(diagnosis.others) if whole else OTHERS_MAX
@@ -138,7 +138,7 @@ def draw(diagnosis: Diagnosis, whole: bool) -> Iterator[list[Span]]:
     """One diagnosis: what, where, why, how it came to this, what to do."""
     yield from title(diagnosis)
     if diagnosis.place.insn is not None or diagnosis.place.file is not None:
-        yield [Span("  --> ", "blue", True), Span(where(diagnosis.place, diagnosis.program))]
+        yield [Span("  --> ", "blue", True), Span(describe_place(diagnosis.place, diagnosis.program))]
     here = "rejected here" if diagnosis.outcome == "rejected" else "the last instruction that is shown"
     yield from excerpt(diagnosis.place, diagnosis.label or diagnosis.problem or here, "red")
     if diagnosis.message is not None:
@@ -185,7 +185,7 @@ def title(diagnosis: Diagnosis) -> Iterator[list[Span]]:
     yield [Span(f"error[{diagnosis.category}]", "red", True), Span(text, bold=True)]
 
 
-def where(place: Place, program: str | None = None) -> str:
+def describe_place(place: Place, program: str | None = None) -> str:
     """``prog.c:12:3, function f, instruction 7 of program p``"""
     parts = []
     if place.file is not None:
@@ -198,22 +198,22 @@ def where(place: Place, program: str | None = None) -> str:
 
 
 def excerpt(place: Place, label: str, colour: str) -> Iterator[list[Span]]:
-    """The source around a place, else its instructions, with a caret and a label below the line that it is."""
+    """The source and the instructions around a place, with a caret and the label below the place's own line."""
     source, instructions = contexts(place)
     if source:
-        yield from lane(source, place.line, label, colour, place.caret)
+        yield from numbered_lines(source, place.line, label, colour, place.caret)
         label = ""
-    yield from lane(instructions, place.insn, label, colour, None)
+    yield from numbered_lines(instructions, place.insn, label, colour, None)
 
 
 def contexts(place: Place) -> tuple[Sequence[Line], Sequence[Line]]:
-    """The lines of source and the instructions to show of a place: those around it, or at least its own."""
+    """(lines of source, instructions) to show for a place: those around it, or at least its own."""
     source = place.source_context or ((Line(place.line, place.source),) if place.source else ())
     own = (Line(place.insn, place.instruction),) if place.instruction is not None else ()
     return source, place.instruction_context or own
 
 
-def lane(
+def numbered_lines(
     lines: Sequence[Line], marked: int | None, label: str, colour: str, caret: int | None
 ) -> Iterator[list[Span]]:
     """Numbered lines; the marked one with a caret below it, where there is a label."""
@@ -242,14 +242,14 @@ def event_lines(head: str, event: PathEvent) -> Iterator[list[Span]]:
     yield [Span(f"{head:<18}", colour, True), Span(f"  {first}")]
     for other in others:
         yield [Span(f"{'':20}{other}")]
-    place = where(event.place)
+    place = describe_place(event.place)
     if place:
         text = event.place.source or event.place.instruction or ""
         yield [Span(shorten(f"{'':20}{place}: {text}", width()), "bright_black")]
 
 
 def wrap_labelled(label: str, text: str, colour: str = "cyan") -> Iterator[list[Span]]:
-    """``label: text``, wrapped below itself."""
+    """``label: text``, further lines indented below the text."""
     first, *others = wrap(text, width() - len(label) - 2)
     yield [Span(label, colour, True), Span(f": {first}")]
     for other in others:

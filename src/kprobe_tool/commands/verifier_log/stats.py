@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 NO_LINES = "the log shows no instructions: load at level 2, with line info in the BTF"
 
 NEARLY_ALL = 0.95
-"""The kernel counts some instructions that it does not show."""
+"""The share of the verified instructions that counts as all: the kernel counts some that it does not show."""
 
 
 def coverage(stats: Stats) -> str | None:
-    """Why the counted instructions are not all that were verified, where they are not."""
+    """A warning where the log shows not all instructions that were verified, else None."""
     if stats.insns_processed is None or not stats.insns_shown:
         return None
     if stats.insns_shown + stats.insns_pruned >= stats.insns_processed * NEARLY_ALL:
         return None
     return (
         f"the log shows {stats.insns_shown} of {stats.insns_processed} verified instructions (at level 1 only "
-        "those on the way to the rejection); lines are counted in these"
+        "those on the way to the rejection); the hottest lines are those among these"
     )
 
 

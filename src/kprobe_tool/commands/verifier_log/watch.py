@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from kprobe_tool.probes.verifier.watching.watch import Explained, LoadFilter, LoadWatch
 
 
-NONE = "no load failed"
+NO_REPORTS = "no load failed"
 
 CGROUP_SKB = 8
-"""The program type for which attach type 0 is one, and not the lack of one."""
+"""The program type for which attach type 0 is a real one (BPF_CGROUP_INET_INGRESS), and does not mean none."""
 
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 LOG_MAX = 16 << 20
@@ -44,7 +44,7 @@ ENDINGS = {"count": "done", "duration": "--duration is over", "signal": "stopped
 
 @dataclass(frozen=True)
 class WatchRequest:
-    """What the options ask for. ``explain``: the whole diagnosis for people, and not one line of it."""
+    """What the options ask for; with ``explain`` people see the whole diagnosis, otherwise one line of it."""
 
     filters: LoadFilter
     max_log: int
@@ -133,7 +133,7 @@ def headline(row: dict[str, Any]) -> str:
     )
 
 
-def short(diagnosis: dict[str, Any]) -> str:
+def diagnosis_line(diagnosis: dict[str, Any]) -> str:
     """A diagnosis in one line."""
     outcome = diagnosis["category"] or "not explained"
     if diagnosis["problem"]:
@@ -147,7 +147,7 @@ def short(diagnosis: dict[str, Any]) -> str:
 
 
 def describe_missing(row: dict[str, Any]) -> Iterator[str]:
-    """What there is not to be seen, and why."""
+    """What could not be seen of a load, and why: a line for each."""
     log = row["log"]
     if not row["attr_read"]:
         yield "    what was to be loaded is missing: the memory with the arguments of bpf(2) could not be read"
@@ -171,8 +171,8 @@ def summary_line(summary: Row) -> str:
     )
 
 
-def lines(row: Row, diagnosis: Diagnosis | None) -> Iterator[str]:
-    """What people read of a row, with a diagnosis drawn in full."""
+def report_lines(row: Row, diagnosis: Diagnosis | None) -> Iterator[str]:
+    """What people read of a row; with a diagnosis, all of it is drawn."""
     shown: dict[str, Any] = dict(row)
     yield headline(shown)
     if diagnosis is not None:
@@ -181,7 +181,7 @@ def lines(row: Row, diagnosis: Diagnosis | None) -> Iterator[str]:
         yield from ("    " + "".join(map(style, line)) for line in picture(diagnosis))
         yield ""
     elif shown["diagnosis"]:
-        yield f"    {short(shown['diagnosis'][0])}"
+        yield f"    {diagnosis_line(shown['diagnosis'][0])}"
     yield from describe_missing(shown)
 
 
@@ -195,7 +195,7 @@ def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
         watch = stack.enter_context(LoadWatch(question.max_log, reload=question.reload))
         watch.start(question.filters)
         document = Document("verifier-log-watch", host.identity(), [], warnings=watch.warnings)
-        shown = stack.enter_context(live(document, output, NONE))
+        shown = stack.enter_context(live(document, output, NO_REPORTS))
         if output is Output.TABLE:
             say("watching loads of BPF programs; Ctrl-C ends")
 
@@ -207,7 +207,7 @@ def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
         for report in reports:
             understood = explain_report(report, again=question.reload, redacted=question.redact)
             row = report_row(watch, understood)
-            shown.row(row, lines(row, understood.diagnosis if question.explain else None))
+            shown.row(row, report_lines(row, understood.diagnosis if question.explain else None))
         counted = reports.counters()
         summary = {
             "seen": counted.seen,
@@ -279,7 +279,7 @@ def command(
     from kprobe_tool.probes.verifier.watching.watch import LoadFilter
 
     if once and count is not None:
-        raise click.UsageError("--once is --count 1")
+        raise click.UsageError("--once is the same as --count 1: give one of them")
     number = None if prog_type is None else prog_types.number_of(prog_type)
     question = WatchRequest(LoadFilter(everything, pid, comm, number), max_log, reload, explain, redact)
     return run(question, Limits(count=1 if once else count, duration=duration), output)

@@ -73,7 +73,7 @@ def test_a_helper_that_is_not_known_makes_the_floor_unknown(tmp_path: Path, caps
     assert run(["verifier-log", "floor", str(path)]) == ExitCode.OK
     out, err = capsys.readouterr()
     assert "unknown" in out.splitlines()[1]
-    assert "helper #9999: not known here" in err
+    assert "helper #9999: not in the tool's tables" in err
 
 
 @pytest.mark.parametrize("name", ["/nonexistent", "/dev/null", "/etc/passwd", "/proc/self/exe"])

@@ -127,7 +127,7 @@ def test_options_reach_the_kernel(capsys: Capsys) -> None:
         (["--max-log", "-1"], "'-1' is no number of bytes up to 16M"),
         (["--max-log", "1G"], "'1G' is no number of bytes up to 16M"),
         (["--type", "xpd"], "program type 'xpd': not known; did you mean 'xdp'?"),
-        (["--once", "--count", "3"], "--once is --count 1"),
+        (["--once", "--count", "3"], "--once is the same as --count 1"),
         (["--count", "0"], "0 is not in the range"),
         (["--duration", "0"], "0 is not in the range"),
         (["--pid", "x"], "'x' is not a valid integer range"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kprobe_tool.commands.verifier_log.html import page
+from kprobe_tool.commands.verifier_log.html import render_page
 from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.diagnosis import Diagnosis
@@ -65,7 +65,7 @@ def show(diagnosis: Diagnosis) -> None:
         assert "\x1b]" not in line
         assert not set(line.replace("\x1b", "")) & set(map(chr, range(32)))
     assert diagnosis_rows(redact(diagnosis))
-    html = page(diagnosis, {"hostname": "h", "release": "r", "time": "t"})
+    html = render_page(diagnosis, {"hostname": "h", "release": "r", "time": "t"})
     assert html.count("<script") == 1
     assert html.count("<section>") == 1 + len(diagnosis.others)
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What programs can use that has no name in linux/bpf.h: instructions, kinds of BTF, ways to load.
+"""What programs can use that has no name in linux/bpf.h: instructions, kinds of BTF, flags of programs.
 
-Each is a Linux kernel commit, whose subject stands beside it. What distributions and stable kernels have taken from
-later ones is not in here: jumps of 32-bit offset, for one, are in 6.1.192 as well.
+Each came with a Linux kernel commit, whose subject stands beside it. What stable kernels and distributions have taken
+from later releases is not in here: jumps of 32-bit offset, for one, are in 6.1.192 as well.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from kprobe_tool.native import btf
 from kprobe_tool.probes.verifier.floor.table import Since
 
 Feature = tuple[str, Since]
-"""What it is called, and since when it is there."""
+"""(name, the release and commit that brought it)"""
 
 
 def since(release: str, commit: str) -> Since:
@@ -78,7 +78,7 @@ PROGRAM_FLAGS = {
     ),  # bpf: introduce BPF_F_XDP_HAS_FRAGS flag ...
 }
 
-# Of all kinds that come after those of Linux v4.18 libbpf makes older ones where the kernel does not know them.
+# Kinds that are newer than Linux v4.18 libbpf replaces by older ones where the kernel does not know them.
 BTF = since("4.18", "69b693f0aefa")  # bpf: btf: Introduce BPF Type Format (BTF)
 BTF_KINDS = {
     **dict.fromkeys(range(btf.BTF_KIND_INT, btf.BTF_KIND_RESTRICT + 1), BTF),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What instructions need of a kernel: one by one, and as a flow that may go in circles."""
+"""What instructions need of a kernel: each one by itself, and all together by whether they form a loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ ORDERED = frozenset({insn.BPF_LOAD_ACQ, insn.BPF_STORE_REL})
 
 @dataclass(frozen=True)
 class DecodedInsn:
-    """struct bpf_insn with its parts apart; ``op`` is the upper half of ``code``, for loads and stores their mode."""
+    """struct bpf_insn, decoded: ``op`` is the operation of a jump or of arithmetic, ``mode`` that of a load or "
+    "store."""
 
     code: int
     src: int
@@ -29,7 +30,7 @@ class DecodedInsn:
 
     @property
     def kind(self) -> int:
-        """Its class."""
+        """The class of the instruction: BPF_LDX, BPF_JMP and so on."""
         return self.code & 0x07
 
     @property
@@ -42,7 +43,7 @@ class DecodedInsn:
 
 
 def decode(data: bytes) -> list[DecodedInsn]:
-    """All of a section; the order of the registers in their byte is that of the bytes in a word."""
+    """The instructions of a section. Which half of a byte has which register depends on the host's byte order."""
     whole = data[: len(data) - len(data) % insn.INSN_SIZE]
     shift = 4 if byteorder == "little" else 0
     return [DecodedInsn(code, regs >> shift & 0xF, off, imm) for code, regs, off, imm in iter_unpack("=BBhi", whole)]
@@ -95,7 +96,7 @@ def arithmetic_features(each: DecodedInsn) -> Iterator[Feature]:
 
 
 def targets(insns: Sequence[DecodedInsn], here: int) -> Iterator[int]:
-    """Where control goes from an instruction, calls not followed."""
+    """The instructions that can come after one; calls are not followed."""
     each = insns[here]
     if each.code == insn.LD_IMM64:
         yield here + 2

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The oldest kernel that has all of it, from what an object uses."""
+"""The oldest kernel that has everything an object uses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FILE_MAX = 256 << 20
 
 @dataclass(frozen=True)
 class Oldest:
-    """The first release that has all that the tables know of; None where nothing is asked of a kernel.
+    """The first release that has all uses that the tables know; None where a kernel needs to have nothing.
 
-    ``forced`` are the uses that no older one has. Of those in ``unknown`` the tables do not know when they came, or
-    only by which release: then the true one may be newer, or older.
+    ``forced`` are the uses that no older release has. For those in ``unknown`` the tables have no release, or only
+    one that has them and one that does not: the true answer may be newer, or older.
     """
 
     release: str | None
@@ -33,7 +33,7 @@ class Oldest:
 
 @dataclass(frozen=True)
 class Licence:
-    """What an object declares, and what of it only a licence that is compatible with the GPL may use."""
+    """The licence that an object declares, and which of its uses need one that is compatible with the GPL."""
 
     declared: str | None
     needs_gpl: tuple[Use, ...]
@@ -64,21 +64,21 @@ class Floor:
     uses: tuple[Use, ...]
 
 
-def number(release: str) -> tuple[int, ...]:
-    """Of ``5.10`` or ``5.10.262-amd64``, to compare: the first two parts."""
+def parse_release(release: str) -> tuple[int, ...]:
+    """The first two numbers of ``5.10`` or ``5.10.262-amd64``, to compare."""
     return tuple(int(part) for part in release.partition("-")[0].split(".")[:2])
 
 
-def age(use: Use) -> tuple[int, ...]:
-    """A key to sort by: what is not known counts as newest."""
-    return (99,) if use.since is None else number(use.since[0])
+def release_key(use: Use) -> tuple[int, ...]:
+    """A key to sort by: a use that is not known counts as newest."""
+    return (99,) if use.since is None else parse_release(use.since[0])
 
 
 def oldest(uses: Iterable[Use], stages: Sequence[Stage]) -> Oldest:
     wanted = [use for use in uses if use.stage in stages]
     dated = [use for use in wanted if use.since is not None]
-    newest = max(map(age, dated), default=None)
-    forced = tuple(sorted((use for use in dated if age(use) == newest), key=lambda use: (use.kind, use.name)))
+    newest = max(map(release_key, dated), default=None)
+    forced = tuple(sorted((use for use in dated if release_key(use) == newest), key=lambda use: (use.kind, use.name)))
     release = None if not forced or forced[0].since is None else forced[0].since[0]
     unknown = [use for use in wanted if use.since is None or (use.since[2] is not None and use in forced)]
     return Oldest(release, forced, tuple(sorted(unknown, key=lambda use: (use.kind, use.name))))
@@ -124,5 +124,5 @@ def floor(path: str) -> Floor:
             ProgramFloor(program, oldest_to_load([*program.uses, *maps]), oldest_to_attach([*program.uses, *maps]))
             for program in programs
         ),
-        tuple(sorted(uses, key=lambda use: (tuple(-part for part in age(use)), use.kind, use.name))),
+        tuple(sorted(uses, key=lambda use: (tuple(-part for part in release_key(use)), use.kind, use.name))),
     )

@@ -21,32 +21,33 @@ from kprobe_tool.probes.verifier.floor.features import Feature
 from kprobe_tool.probes.verifier.floor.table import Since
 
 TEXT = ".text"
-"""Functions in here are no programs of their own."""
+"""The section of functions that programs call; programs have sections of their own."""
 KCONFIG = ("LINUX_", "CONFIG_")
-"""What libbpf puts into a map of its own, .kconfig."""
+"""How external symbols begin whose values libbpf puts into a map of its own, .kconfig."""
 STRUCT_OPS = 26
 """BPF_MAP_TYPE_STRUCT_OPS"""
 BPF_F_LINK = 1 << 13
 POINTER_SIZE = 8
-"""Of every BPF program, in bytes."""
+"""Bytes of a pointer on the BPF machine."""
 MAP_DEF_SIZE = 20
 """Bytes of struct bpf_map_def."""
 OLD_INSNS_MAX = 4096
-"""Instructions of a program before Linux v5.2."""
+"""Instructions that a program could have before Linux v5.2."""
 
 
 class Stage(StrEnum):
-    """What a kernel without it refuses."""
+    """What a kernel refuses that does not have the thing used."""
 
     LOAD = "load"
     ATTACH = "attach"
     OPTIONAL = "optional"
-    """Nothing: the program asks whether it is there, or the loader puts something else in its place."""
+    """Nothing: the program tests for it, or the loader uses something else instead."""
 
 
 @dataclass(frozen=True)
 class Use:
-    """Something that programs use (none: the object itself), and since when kernels have it; None is not known."""
+    """Something that programs use (no programs: the object itself does), and since which kernel it is there, or "
+    "None."""
 
     kind: str
     name: str
@@ -90,7 +91,7 @@ def kfunc_use(name: str, stage: Stage) -> Use:
 
 
 def section_uses(section: str) -> tuple[str | None, list[Use]]:
-    """The type of a section's programs, and what that and the way to attach them need."""
+    """(program type, uses) of a section: what its type and its way to attach need of a kernel."""
     bare = section.removeprefix("?")
     for prefix, kind, attach, flags in table.SECTIONS:
         stem = prefix.removesuffix("+")
@@ -107,7 +108,7 @@ def section_uses(section: str) -> tuple[str | None, list[Use]]:
 
 
 def attach_type_use(prog_type: str, name: str, *, optional: bool = False) -> Use:
-    """A way to attach. ``optional``: libbpf leaves it out of the load where the kernel does not take it."""
+    """An attach type. With ``optional`` libbpf leaves it out of the load where the kernel does not know it."""
     if name in features.NOT_NEEDED:
         stage = Stage.OPTIONAL
     else:
@@ -184,7 +185,7 @@ class ObjectUses:
         )
 
     def stage_of(self, symbol: Symbol) -> Stage:
-        """What a kernel without it refuses: nothing where it is weak and looked for by the program."""
+        """LOAD, or OPTIONAL for a weak symbol whose address the program takes, to test whether it is there."""
         return Stage.OPTIONAL if symbol.bind == elf.STB_WEAK and symbol.name in self.addressed_symbols else Stage.LOAD
 
     def function_at(self, section: int, insn_number: int) -> tuple[int, int]:
@@ -192,8 +193,8 @@ class ObjectUses:
         starts = [start for number, start in self.functions if number == section and start <= insn_number]
         return section, max(starts, default=0)
 
-    def read(self, key: tuple[int, int]) -> Function:
-        """A function: its instructions, and what is used by them alone."""
+    def read_function(self, key: tuple[int, int]) -> Function:
+        """A function, with what its own instructions use, and not the functions that it calls."""
         section, start = key
         code = self.code[section]
         symbol = self.functions.get(key)
@@ -210,12 +211,12 @@ class ObjectUses:
             skip = each.code == insn.LD_IMM64
             found.uses.update(feature_use("instruction", feature) for feature in instructions.features_of(each))
             if each.code == insn.CALL:
-                self.call(section, start + offset, each, found)
+                self.add_call(section, start + offset, each, found)
             elif skip:
-                self.load(section, start + offset, each, found)
+                self.add_load(section, start + offset, each, found)
         return found
 
-    def call(self, section: int, place: int, each: instructions.DecodedInsn, found: Function) -> None:
+    def add_call(self, section: int, place: int, each: instructions.DecodedInsn, found: Function) -> None:
         symbol = self.relocation_targets.get((section, place))
         if symbol is not None and symbol.section == elf.SHN_UNDEF:
             stage = self.stage_of(symbol)
@@ -233,8 +234,8 @@ class ObjectUses:
         else:
             found.uses.add(helper_use(each.imm))
 
-    def load(self, section: int, place: int, each: instructions.DecodedInsn, found: Function) -> None:
-        """A load of 64 bits: an address of whatever it refers to."""
+    def add_load(self, section: int, place: int, each: instructions.DecodedInsn, found: Function) -> None:
+        """Add what a 64-bit load needs: it loads the address of a map, a function or a variable."""
         symbol = self.relocation_targets.get((section, place))
         if symbol is None:
             feature = {
@@ -257,7 +258,7 @@ class ObjectUses:
             found.uses.add(feature_use("instruction", features.GLOBAL_DATA))
 
     def is_typed(self, name: str) -> bool:
-        """Whether a symbol of the kernel has a type in this object; the loader looks the others up by itself."""
+        """Whether a kernel symbol is declared with a type here; libbpf looks up the others, in /proc/kallsyms."""
         if self.btf is None:
             return False
         return any(
@@ -281,7 +282,7 @@ class ObjectUses:
                     continue
                 seen.add(one)
                 if one not in read:
-                    read[one] = self.read(one)
+                    read[one] = self.read_function(one)
                 uses |= read[one].uses
                 size += read[one].size
                 waiting += read[one].calls
@@ -290,7 +291,7 @@ class ObjectUses:
             yield ProgramUses(symbol.name, section, prog_type, frozenset(uses))
 
     def maps(self) -> Iterator[Use]:
-        """What the maps of the object need: a loader makes all of them, whichever program is loaded."""
+        """What the maps of the object need: a loader creates all of them, whichever program is loaded."""
         yield from self.declared_maps()
         section = self.section_named("maps")
         if section is not None:
@@ -302,7 +303,7 @@ class ObjectUses:
             yield from map_flag_uses(BPF_F_LINK)
 
     def declared_maps(self) -> Iterator[Use]:
-        """Those of .maps, whose types say in their members what they are."""
+        """Maps of the section .maps, whose BTF types say what they are."""
         if self.btf is None:
             return
         for _, kind in self.btf.variables(".maps"):
@@ -315,7 +316,7 @@ class ObjectUses:
             yield from map_flag_uses(numbers.get("map_flags", 0))
 
     def old_maps(self, section: Section) -> Iterator[Use]:
-        """Those of the section ``maps``: of struct bpf_map_def only the five numbers that libbpf reads."""
+        """Maps of the older section ``maps``: the five numbers of struct bpf_map_def that libbpf reads."""
         number = self.sections.index(section)
         for symbol in self.symbols:
             if symbol.section == number and symbol.name:
@@ -326,14 +327,14 @@ class ObjectUses:
                     yield from map_flag_uses(flags)
 
     def types(self) -> Iterator[Use]:
-        """Kinds of BTF: for older kernels libbpf replaces those that they do not know."""
+        """Kinds of BTF; for older kernels libbpf replaces those that they do not know."""
         for kind in sorted(self.btf.kinds() if self.btf is not None else ()):
             name = features.BTF_NAMES.get(kind, f"#{kind}")
             yield Use("BTF kind", name, features.BTF_KINDS.get(kind), Stage.OPTIONAL)
 
 
 def gather(programs: Sequence[ProgramUses], others: Sequence[Use]) -> list[Use]:
-    """Each use once, with the programs that have it."""
+    """Each use once, with the names of the programs that have it."""
     users: dict[Use, list[str]] = {use: [] for use in others}
     for program in programs:
         for use in program.uses:

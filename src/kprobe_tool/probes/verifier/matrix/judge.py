@@ -13,7 +13,7 @@ from typing import Any
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from kprobe_tool.probes.verifier.floor.judge import ProgramFloor
-from kprobe_tool.probes.verifier.floor.judge import number as series
+from kprobe_tool.probes.verifier.floor.judge import parse_release as series
 from kprobe_tool.probes.verifier.floor.uses import Stage
 from kprobe_tool.probes.verifier.matrix.ask import KernelAnswers
 

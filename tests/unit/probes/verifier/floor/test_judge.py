@@ -9,7 +9,7 @@ import pytest
 
 from kprobe_tool.errors import Error
 from kprobe_tool.probes.verifier.floor import judge, table
-from kprobe_tool.probes.verifier.floor.judge import number
+from kprobe_tool.probes.verifier.floor.judge import parse_release
 from kprobe_tool.probes.verifier.floor.uses import Stage, Use
 from tests.corpus.objects import object_file
 from tests.corpus.programs import PROGRAMS, Program
@@ -32,7 +32,7 @@ LACKING = (
 
 def release_of(program: Program) -> tuple[int, ...]:
     found = find_oldest(program).release
-    return number(found) if found is not None else (0,)
+    return parse_release(found) if found is not None else (0,)
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
@@ -42,12 +42,12 @@ def test_kernels_agree_with_the_floor(program: Program) -> None:
     for release in RELEASES:
         record = index(release).get(program.name, {})
         if record.get("errno", "") is None:
-            assert needed <= number(release), f"{release} accepted it"
+            assert needed <= parse_release(release), f"{release} accepted it"
         absent = record.get("absent", "")
         if absent.startswith("no kfunc") and (release, program.name) not in CONFIGURED_WITHOUT:
-            assert needed > number(release), f"{release}: {absent}"
+            assert needed > parse_release(release), f"{release}: {absent}"
         if absent.startswith("libbpf:"):
-            assert needed > number(release), f"{release}: {absent}"
+            assert needed > parse_release(release), f"{release}: {absent}"
 
 
 def test_agreement_is_about_something() -> None:
@@ -56,7 +56,7 @@ def test_agreement_is_about_something() -> None:
         (program, release)
         for program in PROGRAMS
         for release in RELEASES
-        if program.name in index(release) and release_of(program) > number(release)
+        if program.name in index(release) and release_of(program) > parse_release(release)
     ]
     absent = [pair for pair in older if "absent" in index(pair[1])[pair[0].name]]
     rejected = [pair for pair in older if index(pair[1])[pair[0].name].get("errno")]
@@ -83,7 +83,7 @@ def test_programs_of_an_object_have_floors_of_their_own() -> None:
     assert [use.name for use in programs["lookup_not_checked"].load.forced] == ["BPF_MAP_TYPE_RINGBUF"]
     assert programs["index_of_callback"].load.release == "5.17"
     releases = [each.load.release for each in found.programs if each.load.release is not None]
-    assert found.load.release == max(releases, key=number)
+    assert found.load.release == max(releases, key=parse_release)
     used = {use.name: use for use in programs["index_of_callback"].program.uses}
     assert used["callbacks"].since == ("5.13", "69c087ba6225", None)
     assert {"loops", "global variables"} <= {use.name for use in found.uses}
@@ -159,9 +159,9 @@ def test_tables_hold_releases_and_commits() -> None:
         *(since for each in (table.HELPERS, table.MAP_TYPES, table.MAP_FLAGS) for _, since in each.values()),
     ]
     for release, commit, after in dated:
-        assert (3, 18) <= number(release) <= number(table.NEWEST)
+        assert (3, 18) <= parse_release(release) <= parse_release(table.NEWEST)
         assert (commit is None) or (len(commit) == 12 and int(commit, 16) >= 0)
-        assert after is None or (commit is None and number(after) < number(release))
+        assert after is None or (commit is None and parse_release(after) < parse_release(release))
     assert len(table.HELPERS) >= 211
     assert len(table.KFUNCS) >= 300
     assert sum(commit is not None for _, commit, _ in dated) >= 0.8 * len(dated)

@@ -7,7 +7,7 @@ import pytest
 
 from kprobe_tool.probes.verifier.diagnosis import CauseClass
 from kprobe_tool.probes.verifier.floor import judge as floor_judge
-from kprobe_tool.probes.verifier.floor.judge import number
+from kprobe_tool.probes.verifier.floor.judge import parse_release
 from kprobe_tool.probes.verifier.matrix import judge
 from kprobe_tool.probes.verifier.matrix.judge import Cell, LoadOutcome
 from tests.corpus.objects import object_file
@@ -28,12 +28,12 @@ def test_floor_is_what_kernels_show(source: str) -> None:
     for cell in matrix(source):
         release = floors[cell.program].load.release
         assert release is not None
-        if number(release) > number(cell.release):
+        if parse_release(release) > parse_release(cell.release):
             assert not cell.accepted
             assert cell.cause is CauseClass.ENVIRONMENT, cell
             assert cell.evidence is not None
         if cell.outcome is LoadOutcome.NOT_LOADED:
-            assert number(release) > number(cell.release), cell
+            assert parse_release(release) > parse_release(cell.release), cell
 
 
 def test_releases_are_in_order_and_changes_have_evidence() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.commands.verifier_log import inside
+from kprobe_tool.commands.verifier_log import matrix_worker
 
 from ...documents import OBJECT
 
@@ -21,7 +21,7 @@ def lines(path: str, *programs: str) -> list[Json]:
     reader, writer = os.pipe()
     with open(reader, "rb") as answers:
         try:
-            inside.main([str(writer), path, "", *programs])
+            matrix_worker.main([str(writer), path, "", *programs])
         finally:
             os.close(writer)
         return [json.loads(line) for line in answers]

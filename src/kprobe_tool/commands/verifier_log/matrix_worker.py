@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The part of ``verifier-log matrix`` that runs on each kernel: python -m ... DESCRIPTOR PATH TYPE PROGRAM...
 
-It loads as ``verifier-log load`` does, and writes what becomes of each program at once: the kernel may not survive
-the next one. A line of JSON for the ``host``, each ``program``, each ``error``, and one that it is ``done``.
+It loads as ``verifier-log load`` does, and writes lines of JSON: for the ``host``, each ``program``, each ``error``,
+and one that it is ``done``. It writes each at once, since the kernel may not survive the next program.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kprobe_tool.probes import host
 
 
 def error_row(path: str, error: Error) -> dict[str, object]:
-    """With the program that it is about; None where it is the file."""
+    """The JSON object of an error, with the program that it is about; None where it is about the file."""
     program = error.subject.removeprefix(f"{path}: ")
     return {**error.as_dict(), "program": None if program == error.subject else program}
 
@@ -27,19 +27,19 @@ def main(arguments: Sequence[str]) -> None:
     descriptor, path, prog_type, *wanted = arguments
     with open(int(descriptor), "wb", buffering=0, closefd=False) as channel:
 
-        def tell(**what: object) -> None:
+        def send(**what: object) -> None:
             channel.write(json.dumps(what).encode() + b"\n")
 
-        tell(host=host.identity())
+        send(host=host.identity())
         try:
             for result in load_programs(path, tuple(wanted), prog_type or None, 1, raw=False, licence="GPL"):
                 if isinstance(result, Error):
-                    tell(error=error_row(path, result))
+                    send(error=error_row(path, result))
                 else:
-                    tell(program=load_row(result))
+                    send(program=load_row(result))
         except Error as error:
-            tell(error=error_row(path, error))
-        tell(done=True)
+            send(error=error_row(path, error))
+        send(done=True)
 
 
 if __name__ == "__main__":

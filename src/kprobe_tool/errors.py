@@ -92,7 +92,7 @@ class Error(Exception):
 
     @classmethod
     def from_os(cls, subject: str, error: OSError, *, hint: str | None = None) -> Error:
-        """The same failure with this ``subject``. The text of an OSError of ours, which says more, stays."""
+        """An OSError as an Error about ``subject``. Its text stays: that of our own calls says more than an errno."""
         if error.errno is None:
             return cls(subject, str(error), hint=hint)
         return cls(subject, error.strerror, errno=error.errno, hint=hint)

@@ -306,7 +306,10 @@ class Archive:
 
     @contextmanager
     def partial_directory(self) -> Iterator[Path]:
-        """For a download. What killed processes left there is removed: who has the lock downloads alone."""
+        """A directory for one download, removed at the end, as are those that killed processes left behind.
+
+        The caller holds the lock, so nobody else downloads at the same time.
+        """
         for stale in self.cache.glob(".fetch-*"):
             shutil.rmtree(stale, ignore_errors=True)
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=self.cache, ignore_cleanup_errors=True) as name:

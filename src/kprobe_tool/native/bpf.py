@@ -159,8 +159,8 @@ def locked_memory_hint(release: str, limit: int) -> str | None:
 def confine() -> None:
     """Keep this process, for good, to maps and programs of its own: nothing pinned, opened by path or id, attached.
 
-    For a child that loads what anybody may have written: bcc pins what its macros say, and makes the directories of
-    the path; libbpf pins what an object says, where it is not kept from that. Raises Error where there is no filter.
+    For a child that loads files of anybody's: bcc pins maps where its macros say so, and makes the directories for
+    that; so does libbpf, where an object says so. Raises Error where this kernel has no seccomp filters.
     """
     try:
         seccomp.install(seccomp.refuse("bpf", LOADER_COMMANDS), seccomp.refuse("mkdir"), seccomp.refuse("mkdirat"))

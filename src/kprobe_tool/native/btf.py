@@ -163,7 +163,7 @@ class Btf:
                 break
             places.append(place)
             info = words[place + 1]
-            # Of the lengths there are a few hundred.
+            # There are only a few hundred different lengths for 100,000 types.
             if info not in lengths:
                 trailer = self._trailers.get(info >> 24 & KIND_MASK)
                 if trailer is None:

@@ -27,7 +27,7 @@ def read_noise(memory: int) -> str:
 def capture_output(into: int | None = None) -> Iterator[Callable[[], str]]:
     """Catch what libbcc and LLVM write to file descriptors 1 and 2; yield a function that gives it as text.
 
-    ``into`` keeps it.
+    It is written to ``into``, a noise_file(), where one is given.
     """
     sys.stdout.flush()
     sys.stderr.flush()

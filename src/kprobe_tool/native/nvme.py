@@ -18,7 +18,7 @@ from kprobe_tool.native import btf, tracefs
 from kprobe_tool.native.kcore import Kcore
 
 LIST_MAX = 1 << 12
-"""Entries at most that are followed of a list of the kernel, which may change meanwhile."""
+"""Entries of a kernel list that are followed at most: it may change, even into a circle, while it is read."""
 
 MODULES = "/sys/module"
 SHOW_TRANSPORT = "nvme_sysfs_show_transport"

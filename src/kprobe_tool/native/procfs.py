@@ -61,7 +61,7 @@ def fd_targets(pid: int) -> Iterator[tuple[str, str]]:
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return
     try:
-        # The way from / is a third of the cost, and a process can have a million files.
+        # Relative to the directory: the lookup from / would be a third of the cost, for up to a million files.
         for name in os.listdir(directory):
             try:
                 yield name, os.readlink(name, dir_fd=directory)

@@ -96,8 +96,8 @@ static __always_inline void sg_list_read(struct sg_list *list, const void *msg)
 		struct sg_element *element = &list->element[n];
 		const char *entry = (const char *)msg + SG_DATA_OFFSET;
 		/*
-		 * Read anew in each turn: an index that is counted on would be followed by the verifier through all
-		 * turns from each one in which it may have begun again at 0.
+		 * start is read again in each round. For an index that is carried from round to round the verifier
+		 * would walk all further rounds once more for each round in which it may have wrapped to 0.
 		 */
 		u32 start = *(const volatile u32 *)&list->start;
 		u32 i = start + n < SG_RING ? start + n : start + n - SG_RING;

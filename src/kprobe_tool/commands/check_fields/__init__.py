@@ -169,6 +169,6 @@ def answer_require(report: SyscallReport, names: str, output: Output) -> ExitCod
 
 
 def describe_required(one: compare.Required, result: Support) -> str:
-    """One required name, with what the result for all of them does not say about it."""
+    """One required name; its own answer where that is not the ``result`` of all; the reason if there is one."""
     support = "" if one.support is result else f" {one.support.value}"
     return f"{one.name}{support}" + (f" ({one.reason})" if one.reason else "")

@@ -30,7 +30,7 @@ def convert_errno(ctx: click.Context, param: click.Parameter, value: str | None)
     return name
 
 
-def diagnose(path: str, errno: str | None) -> Diagnosis:
+def diagnose_file(path: str, errno: str | None) -> Diagnosis:
     from kprobe_tool.probes.verifier.explaining.explain import explain_fd
 
     with files.open_input(path) as file:
@@ -89,7 +89,7 @@ def command(
     from kprobe_tool.probes.verifier.diagnosis import LogOutcome
     from kprobe_tool.report.document import Document, Table
 
-    diagnosis = diagnose(path, errno)
+    diagnosis = diagnose_file(path, errno)
     if object_path is not None:
         from kprobe_tool.probes.verifier.explaining.sources import add_sources
 

@@ -185,15 +185,15 @@ def report_lines(row: Row, diagnosis: Diagnosis | None) -> Iterator[str]:
     yield from describe_missing(shown)
 
 
-def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
+def run(request: WatchRequest, limits: Limits, output: Output) -> ExitCode:
     """Watch until something ends it. Raises Error, OSError."""
     from kprobe_tool.probes.live import stop_flag
     from kprobe_tool.probes.verifier.watching.watch import LoadWatch, explain_report
 
     with ExitStack() as stack:
         stopped = stack.enter_context(stop_flag())
-        watch = stack.enter_context(LoadWatch(question.max_log, reload=question.reload))
-        watch.start(question.filters)
+        watch = stack.enter_context(LoadWatch(request.max_log, reload=request.reload))
+        watch.start(request.filters)
         document = Document("verifier-log-watch", host.identity(), [], warnings=watch.warnings)
         shown = stack.enter_context(live(document, output, NO_REPORTS))
         if output is Output.TABLE:
@@ -205,9 +205,9 @@ def run(question: WatchRequest, limits: Limits, output: Output) -> ExitCode:
 
         reports = watch.feed(replace(limits, over=over))
         for report in reports:
-            understood = explain_report(report, again=question.reload, redacted=question.redact)
+            understood = explain_report(report, again=request.reload, redacted=request.redact)
             row = report_row(watch, understood)
-            shown.row(row, report_lines(row, understood.diagnosis if question.explain else None))
+            shown.row(row, report_lines(row, understood.diagnosis if request.explain else None))
         counted = reports.counters()
         summary = {
             "seen": counted.seen,
@@ -281,5 +281,5 @@ def command(
     if once and count is not None:
         raise click.UsageError("--once is the same as --count 1: give one of them")
     number = None if prog_type is None else prog_types.number_of(prog_type)
-    question = WatchRequest(LoadFilter(everything, pid, comm, number), max_log, reload, explain, redact)
-    return run(question, Limits(count=1 if once else count, duration=duration), output)
+    request = WatchRequest(LoadFilter(everything, pid, comm, number), max_log, reload, explain, redact)
+    return run(request, Limits(count=1 if once else count, duration=duration), output)

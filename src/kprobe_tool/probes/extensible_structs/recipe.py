@@ -165,7 +165,7 @@ class Recipe(ABC):
                     low = middle
                 else:
                     high = middle
-            # A search that stopped at one of its own ends has found nothing.
+            # A search that ends where it began, at its lower or upper limit, has found nothing.
             if high == PAGE_SIZE:
                 return Size(reason="the kernel refused no byte, not even the last one of a page")
             if high == self.first_size and not self.is_inside(prober, high - 1):

@@ -112,7 +112,7 @@ def survey_tree(
     release = os.uname().release if live else None
     if not found:
         return Survey(cpus, None, (), {}, release)
-    # Where requests are found out, in the kernel's types and memory, is of no use to a host without NVMe.
+    # Imported only here, as a host without NVMe needs none of it.
     from kprobe_tool.probes.nvme.configuration import read_configurations
     from kprobe_tool.probes.nvme.request import Context, find_request, read_kernel_options
 

@@ -88,10 +88,11 @@ class Attribution:
     def __init__(self, capture: Capture) -> None:
         self.capture = capture
         self.spaces = {space.inode: space for space in capture.selected}
-        self.having: defaultdict[str, list[int]] = defaultdict(list)
+        self.inodes_by_address: defaultdict[str, list[int]] = defaultdict(list)
+        """The network namespaces that have an address."""
         for inode, addresses in capture.local_addresses.items():
             for address in addresses:
-                self.having[address].append(inode)
+                self.inodes_by_address[address].append(inode)
 
     @cached_property
     def inodes(self) -> dict[tuple[str, int], int]:
@@ -120,9 +121,9 @@ class Attribution:
         nothing while there are namespaces whose addresses could not be read.
         """
         address, _ = local_end(record)
-        having = self.having.get(address or "", ())
-        if len(having) == 1:
-            return having[0]
+        inodes = self.inodes_by_address.get(address or "", ())
+        if len(inodes) == 1:
+            return inodes[0]
         spaces = {process.netns for process in self.processes(record) or ()}
         return spaces.pop() if len(spaces) == 1 else None
 
@@ -131,7 +132,7 @@ def entries(
     capture: Capture, names: Collection[str], wanted: Callable[[InfoEntry], bool] | None = None
 ) -> list[InfoEntry]:
     """The entries of the named lists in a stable order, without the tool's own sockets; counters, which are the
-    host's, once. With ``wanted`` only those that it is true of."""
+    host's, once. With ``wanted`` only those for which it returns true."""
     attribution = Attribution(capture)
     result: list[InfoEntry] = []
     for number, reading in enumerate(capture.readings):

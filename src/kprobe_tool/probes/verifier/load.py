@@ -116,7 +116,7 @@ def interpret(request: LoadRequest, answer: bpf.LoadAnswer, messages: Sequence[s
     )
 
 
-def choose(path: str, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
+def choose_programs(path: str, names: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """The wanted ones of the programs of a file, all without any. Raises Error, with the nearest name."""
     for name in wanted:
         if name not in names:
@@ -132,7 +132,7 @@ def load_object(path: str, wanted: Sequence[str], prog_type: int | None, level: 
     from kprobe_tool.native import libbpf
 
     programs = {program.name: program for program in call_in_child(path, libbpf.programs)}
-    for name in choose(path, list(programs), wanted):
+    for name in choose_programs(path, list(programs), wanted):
         program = programs[name]
         kind = program.prog_type if prog_type is None else prog_type
         if not kind:
@@ -228,7 +228,7 @@ def compile_and_load(
     try:
         bpf.confine()
         with bcc.Object(os.path.abspath(path), noise=noise) as module:
-            names = choose(path, module.functions(), wanted)
+            names = choose_programs(path, module.functions(), wanted)
             return [load_function(path, module, name, prog_type, level) for name in names]
     except Error as error:
         return compile_error(path, error)

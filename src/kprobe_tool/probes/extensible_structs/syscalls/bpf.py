@@ -29,8 +29,11 @@ class Bpf(Recipe):
         return prober.ask(Call("bpf", (NO_COMMAND, Memory(page(0)), 0), opens=True))
 
     def is_disabled(self) -> bool | None:
-        """No where sysctl or capabilities allow bpf(2), else nothing tells: from Linux v5.8 to v5.18 the kernel looks
-        at them before anything else, since then after the command and its size, which are all that is asked here."""
+        """False where sysctl or capabilities allow bpf(2), else None: nothing tells then.
+
+        Linux v5.8 to v5.18 checks them before anything else. Later kernels check them after the command and its size,
+        which are all that is asked here, so their answer does not depend on them.
+        """
         sysctl = host.read_line("/proc/sys/kernel/unprivileged_bpf_disabled")
         able = host.in_initial_user_namespace() and host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}
         return False if able or sysctl == "0" else None

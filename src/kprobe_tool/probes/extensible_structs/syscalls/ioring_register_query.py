@@ -90,7 +90,7 @@ def bits(prefix: str, rows: Sequence[tuple[str, str]]) -> tuple[Flag, ...]:
 
 
 class IoUring(Recipe):
-    """The masks are of the system calls of rings; the struct is that of the answer which has them."""
+    """IORING_REGISTER_QUERY. Its answer, the struct here, holds the masks of flags that io_uring's calls take."""
 
     first_size = ROOM
     reach_errnos = frozenset({0})

@@ -224,19 +224,20 @@ Made from the sources of Linux {sources}.
 from __future__ import annotations
 
 Since = tuple[str, str | None, str | None]
-"""(release, commit, None); where the commit is not known (release, None, the last release looked at without it)."""
+"""(first release, its commit, None), or (release that has it, None, release that does not): of those between nothing
+is known, since only the sources of a few releases were read."""
 
 NEWEST = "{newest}"
-"""What is newer than this is not in the tables."""
+"""The newest release whose source was read: what came later is not in the tables."""
 '''
 
 TITLES = {
-    "helper": ("HELPERS", "By number, as a call has it."),
-    "kfunc": ("KFUNCS", ""),
-    "program": ("PROGRAM_TYPES", "By the name without BPF_PROG_TYPE_, in small letters."),
-    "map": ("MAP_TYPES", "By number."),
-    "attach": ("ATTACH_TYPES", ""),
-    "flag": ("MAP_FLAGS", "By bit."),
+    "helper": ("HELPERS", "Helper number, as it stands in a call: (name, since)."),
+    "kfunc": ("KFUNCS", "Name: since."),
+    "program": ("PROGRAM_TYPES", "Name without BPF_PROG_TYPE_, in small letters: since."),
+    "map": ("MAP_TYPES", "Number of the type: (name, since)."),
+    "attach": ("ATTACH_TYPES", "Name: since."),
+    "flag": ("MAP_FLAGS", "Bit of map_flags: (name, since)."),
 }
 
 
@@ -285,15 +286,13 @@ def main() -> None:
         print("\n".join(table(kind, list(date_all(kind, sources, lists)))))
     print("GPL_ONLY = frozenset(\n    {")
     print("\n".join(f'        "{each}",' for each in sorted(gpl_only(sources[-1]))))
-    print('    }\n)\n"""Helpers that only a program of a licence that is compatible with the GPL may call."""\n')
+    print('    }\n)\n"""Helpers that only programs under a GPL-compatible licence may call."""\n')
     print("SECTIONS: tuple[tuple[str, str, str, frozenset[str]], ...] = (")
     for prefix, kind, attach, flags in sections(sources[-1]):
         words = sorted(flag.strip() for flag in flags.split("|") if flag.strip() not in {"0", "SEC_NONE"})
         inside = f"{{{', '.join(literal(word) for word in words)}}}" if words else ""
         print(f'    ("{prefix}", "{kind}", "{attach}", frozenset({inside})),')
-    print(
-        ')\n"""libbpf\'s sections: prefix (+ where more may follow behind a /), program type, attach type, flags."""'
-    )
+    print(')\n"""(section, ending in + where /NAME may follow; program type; attach type or empty; flags)"""')
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def explain_object_bounds(rejection: Rejection) -> Cause | None:
     whole, off, size = (int(each) for each in figures.groups())
     register = rejection.register
     state = None if register is None else state_of(rejection.path, register, len(rejection.path.visits) - 1)
-    # Without an instruction: more bytes than one can access are those that a function is asked to.
+    # The log has no instruction: an access of more bytes than one instruction makes is that of a function.
     called = size > SLOT if rejection.instruction is None else rejection.instruction.operation is Operation.CALL
     if size == 0:
         return Cause(

@@ -7,10 +7,11 @@ Made from the sources of Linux 5.10, 6.1, 6.12 and 7.3.
 from __future__ import annotations
 
 Since = tuple[str, str | None, str | None]
-"""(release, commit, None); where the commit is not known (release, None, the last release looked at without it)."""
+"""(first release, its commit, None), or (release that has it, None, release that does not): of those between nothing
+is known, since only the sources of a few releases were read."""
 
 NEWEST = "7.3"
-"""What is newer than this is not in the tables."""
+"""The newest release whose source was read: what came later is not in the tables."""
 
 HELPERS: dict[int, tuple[str, Since]] = {
     1: ("bpf_map_lookup_elem", ("3.18", "0a542a86d73b", None)),
@@ -225,7 +226,7 @@ HELPERS: dict[int, tuple[str, Since]] = {
     210: ("bpf_cgrp_storage_get", ("6.2", "c4bcfb38a95e", None)),
     211: ("bpf_cgrp_storage_delete", ("6.2", "c4bcfb38a95e", None)),
 }
-"""By number, as a call has it."""
+"""Helper number, as it stands in a call: (name, since)."""
 
 KFUNCS: dict[str, Since] = {
     "__bpf_trap": ("6.16", "f95695f2c465", None),
@@ -615,6 +616,7 @@ KFUNCS: dict[str, Since] = {
     "scx_bpf_tid_to_task": ("7.3", None, "6.12"),
     "update_socket_protocol": ("6.12", None, "6.1"),
 }
+"""Name: since."""
 
 PROGRAM_TYPES: dict[str, Since] = {
     "socket_filter": ("3.19", "ddd872bc3098", None),
@@ -650,7 +652,7 @@ PROGRAM_TYPES: dict[str, Since] = {
     "syscall": ("5.14", "79a7f8bdb159", None),
     "netfilter": ("6.4", "84601d6ee68a", None),
 }
-"""By the name without BPF_PROG_TYPE_, in small letters."""
+"""Name without BPF_PROG_TYPE_, in small letters: since."""
 
 MAP_TYPES: dict[int, tuple[str, Since]] = {
     1: ("BPF_MAP_TYPE_HASH", ("3.19", "0f8e4bd8a1fc", None)),
@@ -689,7 +691,7 @@ MAP_TYPES: dict[int, tuple[str, Since]] = {
     34: ("BPF_MAP_TYPE_INSN_ARRAY", ("6.19", "b4ce5923e780", None)),
     35: ("BPF_MAP_TYPE_RHASH", ("7.3", None, "6.12")),
 }
-"""By number."""
+"""Number of the type: (name, since)."""
 
 ATTACH_TYPES: dict[str, Since] = {
     "BPF_CGROUP_INET_INGRESS": ("4.10", "0e33661de493", None),
@@ -755,6 +757,7 @@ ATTACH_TYPES: dict[str, Since] = {
     "BPF_TRACE_FEXIT_MULTI": ("7.3", None, "6.12"),
     "BPF_TRACE_FSESSION_MULTI": ("7.3", None, "6.12"),
 }
+"""Name: since."""
 
 MAP_FLAGS: dict[int, tuple[str, Since]] = {
     1: ("BPF_F_NO_PREALLOC", ("4.6", "6c9059817432", None)),
@@ -778,7 +781,7 @@ MAP_FLAGS: dict[int, tuple[str, Since]] = {
     262144: ("BPF_F_NO_USER_CONV", ("6.9", "317460317a02", None)),
     524288: ("BPF_F_RB_OVERWRITE", ("7.3", None, "6.12")),
 }
-"""By bit."""
+"""Bit of map_flags: (name, since)."""
 
 GPL_ONLY = frozenset(
     {
@@ -827,7 +830,7 @@ GPL_ONLY = frozenset(
         "bpf_xdp_output",
     }
 )
-"""Helpers that only a program of a licence that is compatible with the GPL may call."""
+"""Helpers that only programs under a GPL-compatible licence may call."""
 
 SECTIONS: tuple[tuple[str, str, str, frozenset[str]], ...] = (
     ("socket", "socket_filter", "", frozenset()),
@@ -947,4 +950,4 @@ SECTIONS: tuple[tuple[str, str, str, frozenset[str]], ...] = (
     ("sk_lookup", "sk_lookup", "BPF_SK_LOOKUP", frozenset({"SEC_ATTACHABLE"})),
     ("netfilter", "netfilter", "BPF_NETFILTER", frozenset()),
 )
-"""libbpf's sections: prefix (+ where more may follow behind a /), program type, attach type, flags."""
+"""(section, ending in + where /NAME may follow; program type; attach type or empty; flags)"""

@@ -59,6 +59,7 @@ INVOCATIONS = (
     Invocation(("verifier-log", "load", str(OBJECT), "-o", "json"), bpf=True),
     Invocation(("verifier-log", "load", str(SOURCE), "--type", "kprobe", "-o", "json"), bpf=True),
     Invocation(("verifier-log", "load", str(INSTRUCTIONS), "--raw", "--type", "xdp", "-o", "json"), bpf=True),
+    Invocation(("verifier-log", "matrix", str(OBJECT), "--here", "-o", "json"), bpf=True),
     Invocation(("verifier-log", "watch", "-o", "jsonl"), endless=True, bpf=True),
     Invocation(("explain", "rds-bind-netns", "-o", "json")),
     Invocation(("bugreport", "-o", "json"), bpf=True),

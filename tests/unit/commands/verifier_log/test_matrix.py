@@ -136,6 +136,22 @@ def test_changes_since_a_baseline_are_told(prepare_object: PrepareObject, tmp_pa
     assert "not the output of 'kprobe-tool verifier-log matrix -o json'" in capsys.readouterr().err
 
 
+def test_a_load_that_was_not_allowed_is_no_answer(prepare_object: PrepareObject, capsys: Capsys) -> None:
+    """It is none of the kernel about the program: another user, or a host without the filter, may get one."""
+    refused = KernelAnswers("here")
+    refused.take(json.dumps({"host": {"release": "6.18.44"}}))
+    for errno in ("EPERM", "ENOSYS"):
+        error = {"subject": "x.o: loaded", "reason": "bpf(2) is refused", "errno": errno, "hint": None}
+        refused.take(json.dumps({"error": {**error, "program": "loaded"}}))
+    refused.take(json.dumps({"done": True}))
+    refused.finish()
+    assert run_matrix(prepare_object("accepted", refused), "-o", "json") == ExitCode.CANNOT_TELL
+    out, err = capsys.readouterr()
+    assert "6.18.44" not in {row["release"] for row in json.loads(out)["results"]}
+    assert "kernel here: x.o: loaded: bpf(2) is refused (EPERM)" in err
+    assert "(ENOSYS)" in err
+
+
 def test_a_kernel_without_an_answer_costs_its_own_rows(prepare_object: PrepareObject, capsys: Capsys) -> None:
     """The others are told all the same."""
     path = prepare_object("accepted", KernelAnswers("newest", failure="it did not boot: no memory"))

@@ -20,6 +20,9 @@ from kprobe_tool.probes.verifier.matrix.ask import KernelAnswers
 NOISE_PERCENT = 10
 """Instruction counts that differ by no more than this are the same to a baseline."""
 
+REFUSALS = frozenset({"EPERM", "ENOSYS"})
+"""Errors of who may not ask, or of a filter: they say nothing about what the kernel makes of a program."""
+
 
 class LoadOutcome(StrEnum):
     """What became of a program on a kernel."""
@@ -95,7 +98,7 @@ def of_kernel(answer: KernelAnswers, floors: Mapping[str, ProgramFloor]) -> Iter
         )
     for error in answer.errors:
         name = error["program"]
-        if name is not None:
+        if name is not None and error["errno"] not in REFUSALS:
             cause, evidence = with_floor(CauseClass.UNKNOWN, None, floors.get(name), answer.release)
             yield Cell(
                 name,
@@ -147,13 +150,13 @@ class NoAnswer(Error):
 
 
 def failures(answers: Sequence[KernelAnswers]) -> list[NoAnswer]:
-    """Kernels without an answer, and what was wrong with the file as a whole."""
+    """Kernels without an answer, programs that nobody was let load, and what was wrong with the file as a whole."""
     found = []
     for answer in answers:
         if answer.failure is not None:
             found.append(NoAnswer(f"kernel {answer.kernel}", answer.failure))
         for error in answer.errors:
-            if error["program"] is None:
+            if error["program"] is None or error["errno"] in REFUSALS:
                 name = f" ({error['errno']})" if error["errno"] else ""
                 subject = f"kernel {answer.kernel}: {error['subject']}"
                 found.append(NoAnswer(subject, f"{error['reason']}{name}", hint=error["hint"]))

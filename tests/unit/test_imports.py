@@ -56,8 +56,11 @@ def modules_of_click() -> frozenset[str]:
         ("--version", "dataclasses traceback kprobe_tool.files kprobe_tool.report.document"),
         ("audit --list -o json", "pathlib pickle socket traceback kprobe_tool.native.fork"),
         ("explain rds-bind-netns -o json", "pathlib pickle socket traceback kprobe_tool.native.fork"),
-        ("check-fields openat2 -o json", "pathlib pickle traceback kprobe_tool.checks"),
-        ("nvme-queues -o json", "pathlib traceback"),
+        ("check-fields openat2 -o json", "pathlib pickle platform traceback kprobe_tool.checks"),
+        ("check-fields openat2 --require RESOLVE_BENEATH", "platform tabulate traceback kprobe_tool.checks"),
+        # The options are read, and where to ask is looked for; what reads the answers is for hosts that have some.
+        ("rds-info --netns no-such-name", "ipaddress json pickle platform kprobe_tool.native.rds_info"),
+        ("nvme-queues -o json", "pathlib platform traceback kprobe_tool.probes.nvme.sosreport"),
     ],
 )
 def test_what_a_start_does_without(args: str, spared: str) -> None:

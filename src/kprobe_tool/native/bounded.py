@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno as errnos
 import os
-import pickle
 import signal
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -43,6 +42,9 @@ def run_each(
     One child makes all calls; where one hangs, another child goes on with the next item, and the stuck one goes
     when the kernel lets it.
     """
+    # Before the child, which has it then. Many commands that could ask so have nothing to ask.
+    import pickle
+
     child: ChildProcess | None = None
     answer: R | Lost
     try:
@@ -88,6 +90,8 @@ def answer_each(items: Sequence[T], function: Callable[[T], R], channel: Channel
 
 def answer_of(function: Callable[[T], R], item: T) -> bytes:
     """One answer, pickled; an error where the function raised."""
+    import pickle
+
     try:
         return pickle.dumps(function(item))
     except MemoryError:

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
 from kprobe_tool.native.prober import Call, Memory
 from kprobe_tool.native.records import struct_fields
-from kprobe_tool.native.syscall import BADPTR
+from kprobe_tool.native.syscall import BADPTR, machine_name
 
 
 class open_how(ctypes.Structure):
@@ -44,7 +43,7 @@ O_FLAGS = {
     "O_DSYNC": os.O_DSYNC,
     "O_ASYNC": os.O_ASYNC,
     "O_DIRECT": os.O_DIRECT,
-    "O_LARGEFILE": o_largefile(platform.machine()),
+    "O_LARGEFILE": o_largefile(machine_name()),
     "O_DIRECTORY": os.O_DIRECTORY,
     "O_NOFOLLOW": os.O_NOFOLLOW,
     "O_NOATIME": os.O_NOATIME,

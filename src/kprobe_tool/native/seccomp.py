@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import ctypes
 import errno as errnos
-import platform
 import sys
 from collections.abc import Collection
 
 from kprobe_tool.native.bpf_insn import BPF_JMP, BPF_LD
 from kprobe_tool.native.libc import libc, oserror
-from kprobe_tool.native.syscall import SIZE_T_BITS, number
+from kprobe_tool.native.syscall import SIZE_T_BITS, machine_name, number
 
 # linux/audit.h
 AUDIT_ARCH = {
@@ -80,7 +79,7 @@ def install(*parts: list[sock_filter]) -> None:
     No privilege is needed. Raises OSError: a kernel without seccomp filters, a machine whose numbers are not known
     here.
     """
-    machine = platform.machine()
+    machine = machine_name()
     if machine not in AUDIT_ARCH or SIZE_T_BITS != 64:
         raise OSError(errnos.ENOSYS, f"no filter is known for programs on {machine}", "seccomp(2)")
     rules = [rule for part in parts for rule in part]

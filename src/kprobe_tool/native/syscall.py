@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 import errno as errnos
 import os
-import platform
 import struct
 from collections.abc import Sequence
 
@@ -57,12 +56,17 @@ MIPS_N64 = 5000
 libc.syscall.restype = ctypes.c_long
 
 
+def machine_name() -> str:
+    """What uname(2) calls this machine, such as x86_64."""
+    return os.uname().machine
+
+
 def number(name: str) -> int | None:
     """The number of a system call for this program, or None where it is not known here.
 
     A 32-bit program has other numbers than its machine's name says, except for the common ones.
     """
-    machine = platform.machine()
+    machine = machine_name()
     if machine == "alpha" or (machine.startswith("mips") and SIZE_T_BITS < 64):
         return None
     of_machine = {**OF_MACHINE.get(machine, {}), **OLDEST.get(machine, {})} if SIZE_T_BITS == 64 else {}
@@ -78,7 +82,7 @@ def call(name: str, *args: int, shown: Sequence[int | bytes] = ()) -> int:
     """
     nr = number(name)
     if nr is None:
-        raise OSError(errnos.ENOSYS, f"number not known on {platform.machine()}", name)
+        raise OSError(errnos.ENOSYS, f"number not known on {machine_name()}", name)
     # Registers of missing arguments hold garbage otherwise, and newer kernels look at more of them.
     words = (*args, 0, 0, 0, 0, 0, 0)[:6]
     announce("%s(%s)", name, shown or args)

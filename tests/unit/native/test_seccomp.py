@@ -45,6 +45,6 @@ def test_only_what_is_named_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_machine_that_is_not_known_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "alpha")
+    monkeypatch.setattr(seccomp, "machine_name", lambda: "alpha")
     with pytest.raises(OSError, match="alpha"):
         seccomp.install()

@@ -6,7 +6,6 @@ from __future__ import annotations
 import ctypes
 import errno as errnos
 import os
-import platform
 
 import pytest
 
@@ -14,22 +13,22 @@ from kprobe_tool.native import syscall
 
 
 def test_numbers_are_those_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(syscall, "machine_name", lambda: "x86_64")
     assert syscall.number("openat2") == 437
     assert syscall.number("bpf") == 321
     assert syscall.number("mkdir") == 83
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(syscall, "machine_name", lambda: "aarch64")
     assert syscall.number("bpf") == 280
     assert syscall.number("mkdir") is None, "only mkdirat"
     monkeypatch.setattr(syscall, "SIZE_T_BITS", 32)
     assert syscall.number("bpf") is None, "a 32-bit program has another one"
     assert syscall.number("openat2") == 437
-    monkeypatch.setattr(platform, "machine", lambda: "alpha")
+    monkeypatch.setattr(syscall, "machine_name", lambda: "alpha")
     assert syscall.number("openat2") is None
 
 
 def test_numbers_of_mips_are_those_of_n64(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform, "machine", lambda: "mips64")
+    monkeypatch.setattr(syscall, "machine_name", lambda: "mips64")
     assert syscall.number("openat2") == 5437
     assert syscall.number("ioctl") == 5015
     assert syscall.number("no_such_call") is None

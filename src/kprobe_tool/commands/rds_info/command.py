@@ -7,6 +7,7 @@ import errno
 import itertools
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -98,6 +99,7 @@ def document_of(
     from kprobe_tool.probes.rds.entries import entries
     from kprobe_tool.probes.rds.filter import InfoFilter
     from kprobe_tool.probes.rds.lists import LISTS, availability
+    from kprobe_tool.probes.rds.matching import matches
 
     sources = availability(capture.readings)
     absent = []
@@ -108,7 +110,7 @@ def document_of(
             absent.append(Error(name, "the kernel has no such list", errno=errno.ENOPROTOOPT, hint=hint))
         elif name not in sources:
             absent.append(Error(name, "was not asked for when this was saved"))
-    wanted = None if selection.filter == InfoFilter() else selection.filter.match
+    wanted = None if selection.filter == InfoFilter() else partial(matches, selection.filter)
     found = entries(capture, selection.wanted, wanted)
     warnings = [LEAKING if capture.leaking else PERHAPS_LEAKING]
     if capture.leaking is False or list(selection.wanted) == ["counters"]:

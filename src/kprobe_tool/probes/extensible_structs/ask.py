@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import errno as errnos
-import platform
 import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from kprobe_tool.native import btf, emulator, host, procfs
 from kprobe_tool.native.prober import Prober
-from kprobe_tool.native.syscall import PAGE_SIZE, SIZE_T_BITS, number
+from kprobe_tool.native.syscall import PAGE_SIZE, SIZE_T_BITS, machine_name, number
 from kprobe_tool.probes.extensible_structs import judge
 from kprobe_tool.probes.extensible_structs.judge import CheckFieldsResult, ReachAnswers, ReachResult, Witnesses
 from kprobe_tool.probes.extensible_structs.model import (
@@ -90,7 +89,7 @@ def ask_reach(entry: SyscallEntry, prober: Prober, filtered: bool | None) -> Rea
         return ReachResult(Reachability.UNKNOWN, None, f"{name} runs this program and answers in the kernel's place")
     for name in entry.symbols:
         if number(name) is None:
-            reason = f"the number of {name} is not known on {platform.machine()}"
+            reason = f"the number of {name} is not known on {machine_name()}"
             return ReachResult(Reachability.UNKNOWN, None, reason)
     first = recipe.ask_reach(prober)
     answers = ReachAnswers(first, filtered=filtered)
@@ -116,7 +115,7 @@ def find_implementation(entry: SyscallEntry) -> Implementation:
         # Every kernel has openat(2): where its symbol is not shown, those of other calls would not be either.
         if f"{prefix}openat" in symbols:
             there = all(f"{prefix}{name}" in symbols for name in entry.symbols)
-            return Implementation(there, emulated=machines is not None and platform.machine() not in machines)
+            return Implementation(there, emulated=machines is not None and machine_name() not in machines)
     return Implementation(True if btf_struct(entry) else None)
 
 

@@ -14,7 +14,6 @@ from kprobe_tool.native import bounded, nvme_ioctl, procfs
 from kprobe_tool.native.sysfs import Tree
 from kprobe_tool.probes.nvme import attributes
 from kprobe_tool.probes.nvme.controllers import Controller, Cpus, LoggedQueues
-from kprobe_tool.probes.nvme.sosreport import read_kernel_log
 from kprobe_tool.probes.nvme.split import Algorithm
 
 if TYPE_CHECKING:
@@ -65,6 +64,8 @@ def survey_sosreport(directory: str, wanted: Sequence[str] = ()) -> Survey:
 
     Raises Error: one of them is not there, or a wanted controller is in neither.
     """
+    from kprobe_tool.probes.nvme.sosreport import read_kernel_log
+
     try:
         logged = read_kernel_log(directory)
         tree = attributes.open_unchecked(f"{directory}/sys")

@@ -209,7 +209,7 @@ def patch_symbols(
 ) -> None:
     """Make /proc/kallsyms that of a kernel with these system calls, for a program of ``machine``."""
     monkeypatch.setattr(procfs, "implemented_symbols", lambda names: frozenset(f"{prefix}{name}" for name in there))
-    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(ask, "machine_name", lambda: machine)
 
 
 def test_symbols_and_types_show_what_the_kernel_has(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -114,10 +114,13 @@ load: $(VENV)/.test
 	$(VENV)/bin/python -m tests.harm.page --load $(VENV)/load.txt --sockets $(VENV)/sockets.txt
 
 # What everything costs beside what a user would use instead, into bench/RESULTS.md: an hour, on an idle machine.
-bench: $(VENV)/.test
+# With the libraries of Debian 12, beside the newest, and compiled to bytecode, as installing it does.
+bench: $(VENV12)/.test $(VENV)/.test
 	@$(call install,$(UML_PACKAGES) $(BENCH_PACKAGES))
-	$(VENV)/bin/python -m tests.kernels.uml.build
-	$(SUDO) env RDS_INFO=$(RDS_INFO) PRETTY_VERIFIER=$(PRETTY_VERIFIER) BPFVV=$(BPFVV) $(VENV)/bin/python -m bench $(BENCH)
+	$(VENV12)/bin/python -m tests.kernels.uml.build
+	$(VENV12)/bin/python -m compileall -q src
+	$(SUDO) env RDS_INFO=$(RDS_INFO) PRETTY_VERIFIER=$(PRETTY_VERIFIER) BPFVV=$(BPFVV) \
+		NEWEST=$(abspath $(VENV))/bin/python $(VENV12)/bin/python -m bench $(BENCH)
 
 # Changes the judging code in small ways and runs its unit tests each time: all of it, or MUTANTS='FILE... | --changed'.
 mutants: $(VENV)/.test

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 from kprobe_tool.errors import Error
@@ -20,6 +21,7 @@ from .model import Case, Place
 from .results import Result, page
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
+LIBRARIES = ("click", "tabulate", "pyroute2")
 
 
 def about() -> list[str]:
@@ -36,7 +38,7 @@ def about() -> list[str]:
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return [
         f"{datetime.now(UTC):%Y-%m-%d}, Linux {host.release} ({host.machine}), {os.cpu_count()} CPUs, {cpu}, "
-        f"Python {sys.version.split()[0]}",
+        f"Python {sys.version.split()[0]}, {', '.join(f'{name} {version(name)}' for name in LIBRARIES)}",
         f"Load of the machine while this was measured: {load} (1, 5, 15 minutes, at the end). "
         "Above 1, others were using it: read the CPU times, not the wall times",
         "CPU and wall are medians of the runs, each contender in turn in the same rounds; CPU is user and system "

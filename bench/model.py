@@ -50,20 +50,25 @@ class Place(Enum):
 
 @dataclass(frozen=True)
 class Mark:
-    """What is to be reached: the ``figure`` of the measurements, at most (or at least) the ``limit``."""
+    """What is to be reached: the ``figure`` of the measurements, at most (or at least) the ``limit``.
+
+    ``why`` says what the time is spent on, as a profile showed, and why that was left: it is read where the mark is
+    missed.
+    """
 
     what: str
     figure: Callable[[Measurements], Figure | None]
     limit: float
     unit: str = "x"
     at_least: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class Case:
     """Work of one row of the table. ``prepare`` gives the contenders for a size; what they need is there inside.
 
-    ``note`` says what the time is spent on where a mark is not met, or how to read the figures.
+    ``note`` says how to read the figures.
     """
 
     name: str
@@ -88,11 +93,11 @@ def python(program: str, *words: str) -> Command:
     return Command([sys.executable, "-c", program, *words])
 
 
-def at_most(contender: str, other: str, limit: float, size: int = 1) -> Mark:
+def at_most(contender: str, other: str, limit: float, size: int = 1, why: str = "") -> Mark:
     """CPU time of one by that of the other."""
-    return Mark(f"CPU, {contender} / {other}", lambda seen: seen.ratio(size, contender, other), limit)
+    return Mark(f"CPU, {contender} / {other}", lambda seen: seen.ratio(size, contender, other), limit, why=why)
 
 
-def linear(contender: str, limit: float = 1.05) -> Mark:
+def linear(contender: str, limit: float = 1.05, why: str = "") -> Mark:
     """How CPU time beyond the start grows with the size: n to the power of this."""
-    return Mark("exponent of growth (row 11)", lambda seen: growth(seen.beyond_start(contender)), limit, "")
+    return Mark("exponent of growth (row 11)", lambda seen: growth(seen.beyond_start(contender)), limit, "", why=why)

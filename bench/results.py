@@ -52,6 +52,15 @@ def mark_row(result: Result, mark: Mark) -> list[str]:
     return [str(result.case.row), result.case.work, mark.what, show(value, mark.unit), reach, met]
 
 
+def missed_rows(results: Sequence[Result]) -> Iterator[list[str]]:
+    """A line for each mark that was measured and is not met."""
+    for result in results:
+        for mark in result.case.marks:
+            value = mark.figure(result.measurements)
+            if value is not None and not is_met(mark, value):
+                yield [*mark_row(result, mark)[:4], mark.why or "not looked into"]
+
+
 def run_rows(result: Result) -> Iterator[list[str]]:
     """A line for each size and contender."""
     case, seen = result.case, result.measurements
@@ -79,6 +88,9 @@ def page(results: Sequence[Result], about: Sequence[str]) -> str:
     lines += ["## What is to be reached", ""]
     header = ("row", "work", "what", "measured", "reach", "met")
     lines += table(header, [mark_row(result, mark) for result in results for mark in result.case.marks])
+    if missed := list(missed_rows(results)):
+        lines += ["", "## Where a mark is missed", ""]
+        lines += table(("row", "work", "what", "measured", "what the time is spent on, and why it is left"), missed)
     for result in results:
         lines += ["", f"## Row {result.case.row}: {result.case.work}", ""]
         if result.trouble:

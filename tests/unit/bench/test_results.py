@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from bench.cases import CASES
 from bench.figures import Measurements, Usage
 from bench.model import OURS, Case, Contenders, Mark, at_most
 from bench.results import Result, is_met, page, show, table
@@ -47,6 +48,19 @@ def test_what_is_reached_stands_beside_what_was_measured() -> None:
     assert "| 1 rows | kprobe-tool | 150 | 300 | 20 | 1 |" in lines
     assert "| 1 rows | cat | 100 | 200 |  | 1 |" in lines
     assert "- today" in lines
+
+
+def test_a_mark_that_is_missed_says_why() -> None:
+    met, missed = at_most(OURS, "cat", 1.6, why="not shown"), at_most(OURS, "cat", 1.2, why="cat does nothing.")
+    text = page([result(met, missed)], [])
+    assert "| 3 | `work` | CPU, kprobe-tool / cat | 1.5 x | cat does nothing. |" in text.splitlines()
+    assert "not shown" not in text
+    assert "Where a mark is missed" not in page([result(met)], [])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_mark_can_say_why_it_is_missed(case: Case) -> None:
+    assert [mark.what for mark in case.marks if not mark.why] == []
 
 
 def test_who_is_missing_is_said() -> None:

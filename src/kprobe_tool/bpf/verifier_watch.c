@@ -15,6 +15,8 @@
 #define BPF_COMMON_ATTRS (1 << 16)
 
 #define TAIL 2048
+/* Most logs are of a few lines. Room in a ring is asked for in sizes that are fixed when this is compiled. */
+#define SHORT_TAIL 512
 /* The verifier follows each round of a loop, so a larger log is copied in larger pieces. */
 #if MAX_LOG > (2 << 20)
 #define CHUNK (128 << 10)
@@ -148,9 +150,10 @@ struct header {
 	char license[32];
 };
 
+/* data is as long as what is sent: SHORT_TAIL or TAIL. */
 struct tail {
 	struct key key;
-	char data[TAIL];
+	char data[];
 };
 
 struct chunk {
@@ -376,17 +379,16 @@ static inline u64 sent(const u32 *count)
 	return *count;
 }
 
-/* Sends the last bytes of a log, limit of them, the very last first. */
-static inline void send_log(struct header *header, u64 limit)
+/* Sends the last bytes of a log, limit of them but at most room; whether that worked. */
+static inline int send_tail(struct header *header, u64 end, u64 limit, const u64 room)
 {
-	u64 end = header->log_buf + header->length, n = least(limit, TAIL), done;
-	struct chunk *chunk;
+	u64 n = least(limit, room);
 	struct tail *tail;
 
-	tail = events.ringbuf_reserve(sizeof(*tail));
+	tail = events.ringbuf_reserve(sizeof(*tail) + room);
 	if (!tail) {
 		header->missing = MISSING_ROOM;
-		return;
+		return 0;
 	}
 	tail->key = header->key;
 	tail->key.kind = KIND_TAIL;
@@ -394,10 +396,22 @@ static inline void send_log(struct header *header, u64 limit)
 	if (bpf_probe_read_user(tail->data, n, (void *)(end - n))) {
 		events.ringbuf_discard(tail, 0);
 		header->missing = MISSING_UNREADABLE;
-		return;
+		return 0;
 	}
 	events.ringbuf_submit(tail, 0);
 	header->captured = n;
+	return 1;
+}
+
+/* Sends the last bytes of a log, limit of them, the very last first. */
+static inline void send_log(struct header *header, u64 limit)
+{
+	u64 end = header->log_buf + header->length, n, done;
+	struct chunk *chunk;
+
+	/* Two calls, since each has its own size of a record in it. */
+	if (!(limit <= SHORT_TAIL ? send_tail(header, end, limit, SHORT_TAIL) : send_tail(header, end, limit, TAIL)))
+		return;
 	NO_UNROLL
 	for (int i = 0; i < CHUNKS; i++) {
 		done = sent(&header->captured);

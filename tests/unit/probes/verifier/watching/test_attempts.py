@@ -200,6 +200,16 @@ def test_the_line_that_was_cut_is_not_explained() -> None:
     assert found.diagnosis.message == "R2 !read_ok"
 
 
+def test_the_same_log_is_explained_once() -> None:
+    first, second = (
+        explain_report(Report(tuple(assemble([load(time, LOG, log_size=9999), *pieces(time, LOG)]))))
+        for time in (SECOND, 2 * SECOND)
+    )
+    assert first.log == second.log
+    assert first.diagnosis is not None
+    assert first.diagnosis is second.diagnosis
+
+
 def test_addresses_are_left_out() -> None:
     log = b"0: r1 = 0xffff888100a0b0c0\n" + LOG
     (made,) = assemble([load(SECOND, log, log_size=9999), *pieces(SECOND, log)])

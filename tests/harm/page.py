@@ -63,8 +63,9 @@ def read_results(paths: Iterable[str]) -> Iterator[TestResult]:
         for case in ElementTree.parse(path).iter("testcase"):
             if case.find("skipped") is not None:
                 continue
-            module = case.attrib["classname"].rpartition(".")[2]
-            name = case.attrib["name"]
+            # A run that was interrupted ends with a test case without a name.
+            module = case.get("classname", "").rpartition(".")[2]
+            name = case.get("name", "")
             part = next((part for part in PARTS if part in {module, f"{module}::{name.partition('[')[0]}"}), None)
             if part is None:
                 continue
@@ -101,7 +102,9 @@ def part_lines(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: |"
     for part, title in PARTS.items():
         if count := counts.get(part):
-            yield f"| {title} | {count['tests']:,} | {count['runs']:,} | {count['failed']:,} |"
+            # Reports of before runs were counted everywhere have none.
+            runs = f"{count['runs']:,}" if count["runs"] else ""
+            yield f"| {title} | {count['tests']:,} | {runs} | {count['failed']:,} |"
 
 
 def failed_lines(failed: Sequence[tuple[str, str]]) -> Iterator[str]:

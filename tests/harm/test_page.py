@@ -17,6 +17,7 @@ REPORT = """<testsuites><testsuite>
 </testcase>
 <testcase classname="tests.harm.test_memory" name="test_b"><skipped/></testcase>
 <testcase classname="tests.harm.test_runs" name="test_c"/>
+<testcase time="0.000"/>
 </testsuite></testsuites>"""
 FUZZED = """\
 btf: 10 of 12 inputs

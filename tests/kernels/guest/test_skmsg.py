@@ -60,7 +60,7 @@ def wait_until_gone(before: dict[str, set[int]]) -> bool:
 def answer(modprobe: Callable[..., None]) -> Iterator[Answer]:
     """The answer of one run for all tests here: importing bcc and compiling take time."""
     modprobe("tls")
-    assert tls.is_cipher_registered(), "aesni_intel comes with the emulated CPU"
+    assert tls.is_cipher_registered(), "aesni_intel comes with the emulated CPU, ghash-ce by a fixture"
     before, objects = modules(), bpf_objects()
     experiment.attempt.cache_clear()
     with pytest.MonkeyPatch.context() as patch:

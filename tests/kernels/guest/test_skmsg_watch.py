@@ -105,6 +105,8 @@ def test_fentry_sees_the_same(watch: MessageWatch) -> None:
     with MessageWatch(AttachMethod.FENTRY) as other, skmsg.connection() as (client, peer):
         skmsg.use_verdict(other.program, "push_pop_pull", client)
         other.start(EVERYTHING)
+        if os.uname().machine == "aarch64" and not any(hook.attached for hook in other.hooks):
+            pytest.skip("this kernel takes no fentry on arm64; Linux does since v6.4")
         assert [hook.function for hook in other.hooks if not hook.attached] == ["bpf_exec_tx_verdict"]
         skmsg.exchange(client, peer, 1, b"message")
         feed = other.feed(NOW)

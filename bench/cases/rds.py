@@ -112,12 +112,12 @@ def batch(verb: str, names: list[str]) -> None:
 
 
 EMULATED = (
-    "In User Mode Linux a readlink(2) in /proc/PID/fd for each socket, to say who holds it, is most of it. The "
-    "next case is the same work without that."
+    "In User Mode Linux a readlink(2) in /proc/PID/fd for each socket, to say who holds it, is about half of it (77 "
+    "of 170 µs with 16,000 sockets, timed by itself). The next case is the same work natively and without that."
 )
 HOLDERS = (
     "C prints seven numbers of a record and asks nobody. Ours looks in /proc who holds the socket, puts the "
-    "rows in order and writes JSON. The readlink(2) of each socket alone is most of it in User Mode Linux."
+    "rows in order and writes JSON. The readlink(2) of each socket is about half of it in User Mode Linux."
 )
 ROW = (
     "A third is JSON (the encoder is C already), a quarter parsing what was saved, a quarter attributing a "

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
-from kprobe_tool.native import bcc, bpf, libbpf
+from kprobe_tool.native import bcc, bpf, libbpf, syscall
 from kprobe_tool.native.bpf import bpf_attr_prog_load
 from kprobe_tool.native.libc import libc
 from kprobe_tool.native.noise import capture_output
@@ -38,6 +38,8 @@ LOG_SIZE = 1 << 16
 ATTR_SIZE = ctypes.sizeof(bpf_attr_prog_load)
 OLD_ATTR_SIZE = 128
 """Before log_true_size, as libbpf 1.1 passes it."""
+
+NR_BPF = syscall.number("bpf")
 
 BCC_SOURCE = b"int refused(void *ctx) { return *(int *)(ctx + 4096); }\n"
 BCC_FLAGS = ["-DLINUX_VERSION_CODE=0", f"-DPAGE_SIZE={os.sysconf('SC_PAGESIZE')}", f"-DMACHINE_{os.uname().machine}"]
@@ -249,7 +251,7 @@ def load_by_bcc(count: int) -> list[SeenLoad]:
 def call_bpf(cmd: int, attr: bpf_attr_prog_load, size: int = ATTR_SIZE, common: Any = None) -> int:
     """bpf(2) with an attr of this size: 0 or an errno. What is loaded is closed."""
     more = (None, 0) if common is None else (ctypes.byref(common), ctypes.c_ulong(ctypes.sizeof(common)))
-    fd = libc.syscall(321, cmd, ctypes.byref(attr), ctypes.c_ulong(size), *more)
+    fd = libc.syscall(NR_BPF, cmd, ctypes.byref(attr), ctypes.c_ulong(size), *more)
     if fd < 0:
         return ctypes.get_errno()
     os.close(fd)

@@ -21,6 +21,7 @@ from kprobe_tool.probes.verifier.watching.watch import LoadFilter, LoadWatch
 from .loads import (
     ATTR_SIZE,
     LOG_SIZE,
+    NR_BPF,
     OLD_ATTR_SIZE,
     REFUSED,
     Buffers,
@@ -117,7 +118,7 @@ def load_behind_seccomp(errno: int) -> SeenLoad:
     def load() -> SeenLoad:
         filters = (sock_filter * 4)(
             sock_filter(BPF_LD_W_ABS),
-            sock_filter(BPF_JEQ_K, 0, 1, 321),
+            sock_filter(BPF_JEQ_K, 0, 1, NR_BPF),
             sock_filter(BPF_RET_K, k=SECCOMP_RET_ERRNO | errno),
             sock_filter(BPF_RET_K, k=SECCOMP_RET_ALLOW),
         )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from functools import cache
 
@@ -23,6 +24,8 @@ SIGNALS = {
     signal.SIGKILL: {-signal.SIGKILL},
 }
 """The exit statuses that say nothing but that it was a signal."""
+OUR_FRAME = re.compile(r'File "[^"]*kprobe_tool/[^"]*"')
+"""In a traceback. The package's path alone is in one of the interpreter that looks for it."""
 
 
 @cache
@@ -37,7 +40,7 @@ def has_finished(done: Run, whole: Run) -> bool:
 
 def has_begun(done: Run) -> bool:
     """Whether the interpreter had got to the tool, which can do nothing about what is before."""
-    return "KeyboardInterrupt" not in done.stderr or "kprobe_tool" in done.stderr
+    return "KeyboardInterrupt" not in done.stderr or OUR_FRAME.search(done.stderr) is not None
 
 
 def interrupt(invocation: Invocation, number: signal.Signals, after: float) -> Run:

@@ -42,6 +42,9 @@ PLUGIN = r"(?<!\S)(-[qv]*o *|--output[= ])nrpe(?!\S)"
 """``-o nrpe`` in a command line, also in one that click refuses: a monitoring system waits for a plugin's answer."""
 COMPLETING = "_KPROBE_TOOL_COMPLETE"
 """Set by the shell that wants completion, as click reads it."""
+MODULE_SPACE = 4 << 20
+"""Bytes with which any module can be imported."""
+NO_MEMORY = "there is not enough memory (ENOMEM)"
 STREAMS = ("standard output", "standard error")
 
 
@@ -151,7 +154,7 @@ def run(args: list[str]) -> int:
         reason = Error("installation", f"{error}", hint="a file is missing, or the system refuses to let it be read")
         return refuse(reason, path, args, ExitCode.CANNOT_TELL)
     except MemoryError:
-        return refuse("there is not enough memory (ENOMEM)", path, args, ExitCode.CANNOT_TELL)
+        return refuse(NO_MEMORY, path, args, ExitCode.CANNOT_TELL)
     except OSError as error:
         failure = Error.from_os(str(error.filename or "a system call"), error)
         return refuse(failure, path, args, ExitCode.CANNOT_RUN if error.filename in STREAMS else failure.exit_code)
@@ -162,11 +165,22 @@ def run(args: list[str]) -> int:
             raise
         return ExitCode.BROKEN_PIPE if stop.code == 1 else ExitCode.CANNOT_RUN
     except Exception:  # A bug: Python's own exit code, 1, would read as FOUND.
+        if is_memory_short():
+            return refuse(NO_MEMORY, path, args, ExitCode.CANNOT_TELL)
         import traceback
 
         with contextlib.suppress(OSError):
             traceback.print_exc()
         return refuse("this is a bug in kprobe-tool, please report it with the lines above", path, args)
+
+
+def is_memory_short() -> bool:
+    """Whether there is too little memory to import a module, for which Python has other words than MemoryError."""
+    try:
+        bytearray(MODULE_SPACE)
+    except MemoryError:
+        return True
+    return False
 
 
 def refuse(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -186,3 +187,53 @@ def test_too_little_memory_is_one_line() -> None:
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
     assert done.returncode == ExitCode.CANNOT_TELL
     assert done.stderr == b"kprobe-tool: audit: there is not enough memory (ENOMEM)\n"
+
+
+IMPORT = """
+import resource, sys
+from kprobe_tool.__main__ import main
+class Failing:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            {limit}
+            raise {error}
+sys.modules.pop({module!r}, None)
+sys.meta_path.insert(0, Failing())
+main()
+"""
+NO_ROOM = "resource.setrlimit(resource.RLIMIT_DATA, (0, 0))"
+
+
+@pytest.mark.parametrize("module", ["kprobe_tool.errors", "kprobe_tool.commands.audit.command"])
+@pytest.mark.parametrize(
+    ("error", "limit", "line"),
+    [
+        ("MemoryError", "", r"there is not enough memory \(ENOMEM\)"),
+        # What Python raises where it has no memory to compile, or to raise anything.
+        ("SystemError('error return without exception set')", NO_ROOM, r".*\(ENOMEM\)"),
+        ("ValueError('x')", NO_ROOM, r".*\(ENOMEM\)"),
+        ("SyntaxError('x')", NO_ROOM, r".*\(ENOMEM\)"),
+        ("ImportError('x')", "", "installation: .*"),
+    ],
+)
+def test_an_import_that_fails_is_one_line(module: str, error: str, limit: str, line: str) -> None:
+    """Wherever it fails, and never with Python's own 1."""
+    code = IMPORT.format(module=module, error=error, limit=limit)
+    argv = [sys.executable, "-c", code, "audit", "--list"]
+    done = subprocess.run(argv, check=False, capture_output=True, text=True)
+    assert done.returncode == ExitCode.CANNOT_TELL, done.stderr
+    assert re.fullmatch(rf"kprobe-tool: (audit: )?{line}\n", done.stderr), done.stderr
+
+
+def test_no_memory_to_say_so_is_one_line() -> None:
+    """The MemoryError of whoever tells of one."""
+    code = (
+        "from kprobe_tool import cli\n"
+        "from kprobe_tool.__main__ import main\n"
+        "def fail(*args, **options): raise MemoryError\n"
+        "cli.cli.main = cli.say = fail\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "audit"], check=False, capture_output=True)
+    assert done.returncode == ExitCode.CANNOT_TELL
+    assert done.stderr == b"kprobe-tool: there is not enough memory (ENOMEM)\n"

@@ -252,6 +252,18 @@ def needs_bcc() -> None:
 
 
 @pytest.mark.usefixtures("needs_libbpf")
+def test_a_message_of_libbpf_that_is_lost_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What became of a program is told by libbpf's messages."""
+
+    def fail(raw: bytes) -> str:
+        raise MemoryError
+
+    monkeypatch.setattr(libbpf, "text", fail)
+    with pytest.raises(MemoryError), libbpf.messages():
+        libbpf.library().bpf_object__open_file(b"/nonexistent.o", None)
+
+
+@pytest.mark.usefixtures("needs_libbpf")
 def test_an_object_that_libbpf_dies_of_is_one_line() -> None:
     """null-check.o and its like, mutated: libbpf 1.1 ends by SIGSEGV, and newer ones call it broken."""
     path = Path(__file__).parents[1] / "unit/data/verifier/libbpf-1.1-dies.o"

@@ -64,7 +64,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "native/field_macros.py",
         "native/kprobe.py",
         "native/noise.py",
-        "native/ringbuf.py",
         "native/tmpfs.py",
     ),
     "host/test_namespaces.py": ("native/netns.py", "native/sched.py", "probes/namespaces.py"),

@@ -109,15 +109,21 @@ def version() -> str:
 
 @contextmanager
 def messages() -> Iterator[list[str]]:
-    """What libbpf prints meanwhile; warnings and what it informs of, no debug."""
+    """What libbpf prints meanwhile; warnings and what it informs of, no debug. Raises MemoryError for a lost one."""
     lib = library()
     lines: list[str] = []
+    lost = False
 
     def take(level: int, template: int, arguments: int) -> int:
-        buffer = ctypes.create_string_buffer(MESSAGE_MAX)
-        libc.vsnprintf(buffer, MESSAGE_MAX, template, arguments)
-        if level < LIBBPF_DEBUG and len(lines) < MESSAGES_MAX:
-            lines.extend(text(buffer.raw).splitlines())
+        nonlocal lost
+        try:
+            buffer = ctypes.create_string_buffer(MESSAGE_MAX)
+            libc.vsnprintf(buffer, MESSAGE_MAX, template, arguments)
+            if level < LIBBPF_DEBUG and len(lines) < MESSAGES_MAX:
+                lines.extend(text(buffer.value).splitlines())
+        except MemoryError:
+            # Whoever calls a callback gets no exception.
+            lost = True
         return 0
 
     callback = PRINT(take)
@@ -126,6 +132,8 @@ def messages() -> Iterator[list[str]]:
         yield lines
     finally:
         lib.libbpf_set_print(PRINT(previous or 0))
+        if lost:
+            raise MemoryError
 
 
 @contextmanager

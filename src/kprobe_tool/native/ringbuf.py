@@ -15,12 +15,13 @@ BATCH_BYTES = 4 << 20
 
 
 class RingBuffer:
-    """A reader of the records of BPF ring buffers. Raises OSError."""
+    """A reader of the records of BPF ring buffers. Raises OSError, and MemoryError for records that are lost so."""
 
     def __init__(self, lib: Any, callback_type: Any, fds: Sequence[int]) -> None:
         self._lib = lib
         self._records: list[bytes] = []
         self._bytes = 0
+        self._lost = False
         # Kept here, since the library keeps only its address.
         self._callback = callback_type(self._take)
         ctypes.set_errno(0)
@@ -35,8 +36,13 @@ class RingBuffer:
                 raise OSError(-done, os.strerror(-done), "BPF ring buffer")
 
     def _take(self, context: object, data: int, size: int) -> int:
-        self._records.append(ctypes.string_at(data, size))
-        self._bytes += size
+        try:
+            self._records.append(ctypes.string_at(data, size))
+            self._bytes += size
+        except MemoryError:
+            # Whoever calls a callback gets no exception.
+            self._lost = True
+            return -1
         return -errnos.ENOBUFS if len(self._records) >= BATCH_MAX or self._bytes >= BATCH_BYTES else 0
 
     def read(self, timeout: float) -> list[bytes]:
@@ -45,6 +51,8 @@ class RingBuffer:
         done = self._lib.bpf_consume_ringbuf(self._manager)
         if not self._records and done >= 0:
             done = self._lib.bpf_poll_ringbuf(self._manager, int(timeout * 1000))
+        if self._lost:
+            raise MemoryError
         if done < 0 and done not in {-errnos.EINTR, -errnos.ENOBUFS}:
             raise OSError(-done, os.strerror(-done), "BPF ring buffer")
         return self._records

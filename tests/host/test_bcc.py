@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.errors import Error
+from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.native import bcc, bpf, btf, host, kprobe, ringbuf
 from kprobe_tool.native.field_macros import field_macros
 
@@ -200,3 +201,10 @@ def test_nobody_is_told_of_cap_bpf() -> None:
         command_as_nobody([sys.executable, "-c", code]), check=False, capture_output=True, text=True
     )
     assert "BPF program x.c: Operation not permitted (EPERM); needs CAP_BPF" in done.stderr
+
+
+def test_the_end_by_llvm_is_one_line_and_no_finding() -> None:
+    code = f"from kprobe_tool.native import bcc\nbcc.Object({str(SOURCES / 'stack.c')!r})"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == ExitCode.CANNOT_TELL, done.stderr
+    assert re.fullmatch(r"kprobe-tool: BPF program \S+/stack\.c: .*stack.*\n", done.stderr), done.stderr

@@ -63,7 +63,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "host/test_bcc.py": (
         "native/field_macros.py",
         "native/kprobe.py",
-        "native/noise.py",
         "native/tmpfs.py",
     ),
     "host/test_namespaces.py": ("native/netns.py", "native/sched.py", "probes/namespaces.py"),

@@ -19,7 +19,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +28,7 @@ from kprobe_tool.native import bpf, host, memory
 from kprobe_tool.native.bpf import LoadAnswer, grow_log_until_whole
 from kprobe_tool.native.closing import Closing
 from kprobe_tool.native.libc import announce, text
-from kprobe_tool.native.noise import capture_output
+from kprobe_tool.native.noise import capture_output, ending_with
 from kprobe_tool.native.ringbuf import RingBuffer
 
 if TYPE_CHECKING:
@@ -143,20 +143,22 @@ class Object(Closing):
     ``field_macros()`` the READ macro of kprobe_tool.h reads them. Nothing is pinned and everything hangs on file
     descriptors of this process, so it goes with the ``with`` block, and with the process however that ends.
 
-    LLVM ends the process where it cannot go on (a stack above 512 bytes, no memory): what anybody may have written is
-    compiled in a child, and ``noise`` is the :func:`~.noise.noise_file` that tells why.
+    LLVM ends the process where it cannot go on (a stack above 512 bytes, no memory), here with a line that says so.
+    What anybody may have written is compiled in a child, whose parent says it out of ``noise``, a
+    :func:`~.noise.noise_file`.
 
     Raises Error: no bcc, no privilege, what does not compile, maps that cannot be made.
     """
 
     def __init__(self, name: str, defines: Mapping[str, int] | None = None, noise: int | None = None) -> None:
-        require_privileges(f"BPF program {name}")
+        subject = f"BPF program {name}"
+        require_privileges(subject)
         self.name = name
         self._fds: list[int] = []
         bcc = load().module
         if not memory.has_room(COMPILE_SPACE, COMPILE_SPACE):
             # Where LLVM gets none it ends the process.
-            raise Error(f"BPF program {name}", errno=errnos.ENOMEM, hint=MEMORY_HINT)
+            raise Error(subject, errno=errnos.ENOMEM, hint=MEMORY_HINT)
         self._lib = bcc.lib
         self._callback_type = bcc.libbcc._RINGBUF_CB_TYPE
         system = os.uname()
@@ -169,7 +171,8 @@ class Object(Closing):
             **(defines or {}),
         }
         flags = [f"-D{key}={value}".encode() for key, value in macros.items()]
-        with sources() as directory, capture_output(noise) as output, kernel_source(directory):
+        end = ending_with(lambda: failure(subject, 0, output())) if noise is None else nullcontext()
+        with sources() as directory, end, capture_output(noise) as output, kernel_source(directory):
             ctypes.set_errno(0)
             self._module = self._lib.bpf_module_create_c_from_string(
                 (directory / name).read_bytes(), 0, (ctypes.c_char_p * len(flags))(*flags), len(flags), True, None
@@ -177,7 +180,7 @@ class Object(Closing):
             printed, number = output(), ctypes.get_errno()
         if not self._module:
             # errno is left over from anything that LLVM tried; only the kernel's refusal is worth telling.
-            raise failure(f"BPF program {name}", number if number == errnos.EPERM else 0, printed)
+            raise failure(subject, number if number == errnos.EPERM else 0, printed)
 
     def load(self, function: str, prog_type: int, attach_type: int = -1) -> int:
         """Load one function as a program: a file descriptor that belongs to this object. Raises Error."""

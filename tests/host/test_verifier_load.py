@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -261,6 +262,21 @@ def test_a_message_of_libbpf_that_is_lost_is_an_error(monkeypatch: pytest.Monkey
     monkeypatch.setattr(libbpf, "text", fail)
     with pytest.raises(MemoryError), libbpf.messages():
         libbpf.library().bpf_object__open_file(b"/nonexistent.o", None)
+
+
+@pytest.mark.usefixtures("needs_libbpf")
+def test_root_of_a_user_namespace_is_told_what_lets_it_load() -> None:
+    """Where this kernel knows BPF tokens, that these do."""
+    argv = ["unshare", "--user", "--map-root-user"]
+    if subprocess.run([*argv, "true"], check=False, capture_output=True).returncode:
+        skip("no user namespaces here")
+    command = [*argv, sys.executable, "-m", "kprobe_tool", "verifier-log", "load"]
+    path = Path(__file__).parents[1] / "unit/data/verifier/null-check.o"
+    done = subprocess.run([*command, str(path)], check=False, capture_output=True, text=True)
+    knows = "BPF_TOKEN_CREATE" in btf.vmlinux().enumerators("bpf_cmd").values()
+    token = r", or a BPF token: /sys/fs/bpf mounted by .*" if knows else ""
+    needs = "needs root of the host, not of a user namespace"
+    assert re.fullmatch(rf"kprobe-tool: .* \(EPERM\); {needs}{token}\n", done.stderr), done.stderr
 
 
 @pytest.mark.usefixtures("needs_libbpf")

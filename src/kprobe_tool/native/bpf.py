@@ -124,8 +124,11 @@ this container was given: nobody else's maps and programs are in their reach."""
 LOCKED_DOWN = "the kernel is locked down (confidentiality)"
 
 
-def refusal_hint(needs: str = "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN") -> str:
-    """What to do where the kernel refuses BPF with EPERM: the one text about it. ``needs`` are the capabilities."""
+def refusal_hint(needs: str = "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN", token: str | None = None) -> str:
+    """What to do where the kernel refuses BPF with EPERM: the one text about it.
+
+    ``needs`` are the capabilities, ``token`` what else helps in a user namespace, where something does.
+    """
     if host.lockdown() == "confidentiality":
         return LOCKED_DOWN
     if not host.effective_capabilities() & {"CAP_BPF", "CAP_SYS_ADMIN"}:
@@ -133,7 +136,7 @@ def refusal_hint(needs: str = "CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN") -> st
         setting = "" if disabled in {None, "0"} else f" (kernel.unprivileged_bpf_disabled is {disabled})"
         return f"needs {needs}: {host.privilege_hint()}{setting}"
     if not host.in_initial_user_namespace():
-        return "needs root of the host, not of a user namespace"
+        return "needs root of the host, not of a user namespace" + ("" if token is None else f", or {token}")
     if "CAP_SYS_ADMIN" not in host.effective_capabilities():
         return f"needs {needs}, and there is no CAP_SYS_ADMIN: {host.privilege_hint()}"
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from kprobe_tool.errors import Error
+from kprobe_tool.native import btf, host
 from kprobe_tool.native.bpf import LOG_SIZE, LOG_SIZE_MAX, LoadAnswer
 from kprobe_tool.native.libc import announce, libc, text
 
@@ -105,6 +106,32 @@ def library() -> ctypes.CDLL:
 def version() -> str:
     """Of the library, as it tells it: v1.1. Raises Error where there is none."""
     return text(library().libbpf_version_string())
+
+
+TAKES_TOKENS = (1, 4)
+"""libbpf's version that creates a token of the file system at /sys/fs/bpf by itself (bpf_object__load())."""
+
+
+def token_hint() -> str | None:
+    """What would let root of a user namespace load an object; None where it would not, or need not.
+
+    A token (BPF_TOKEN_CREATE, kernel/bpf/token.c) is made of a bpf file system that has been mounted for that user
+    namespace with options that only root of the host may set (kernel/bpf/inode.c, bpf_parse_param()).
+    """
+    if host.in_initial_user_namespace():
+        return None
+    try:
+        commands = btf.vmlinux().enumerators("bpf_cmd").values()
+    except OSError:
+        return None
+    if "BPF_TOKEN_CREATE" not in commands:
+        return None
+    options = "delegate_cmds, delegate_maps and delegate_progs"
+    hint = f"a BPF token: /sys/fs/bpf mounted by the container's manager with {options}"
+    found = re.match(r"v(\d+)\.(\d+)", version())
+    if found is not None and (int(found[1]), int(found[2])) >= TAKES_TOKENS:
+        return hint
+    return f"{hint}, for libbpf 1.4 or newer (this is {version()})"
 
 
 @contextmanager

@@ -94,16 +94,21 @@ def log_level(level: int) -> int:
     return level | bpf.BPF_LOG_STATS if level else 0
 
 
-def refusal_error(subject: str, number: int) -> Error:
-    """A load that the kernel refused before it looked at the program, for want of privilege."""
-    hint = bpf.refusal_hint("CAP_BPF, and CAP_PERFMON or CAP_NET_ADMIN by its type")
+def refusal_error(subject: str, number: int, token: str | None = None) -> Error:
+    """A load that the kernel refused before it looked at the program, for want of privilege.
+
+    ``token`` is what libbpf.token_hint() says, for what libbpf loads: nothing else uses tokens.
+    """
+    hint = bpf.refusal_hint("CAP_BPF, and CAP_PERFMON or CAP_NET_ADMIN by its type", token)
     return Error(subject, errno=number, hint=hint)
 
 
-def interpret(request: LoadRequest, answer: bpf.LoadAnswer, messages: Sequence[str] = ()) -> LoadResult | Error:
+def interpret(
+    request: LoadRequest, answer: bpf.LoadAnswer, messages: Sequence[str] = (), token: str | None = None
+) -> LoadResult | Error:
     """What an answer means; an Error where it was not the verifier that refused."""
     if answer.errno in {errnos.EPERM, errnos.ENOSYS} and not answer.log:
-        return refusal_error(request.name, answer.errno)
+        return refusal_error(request.name, answer.errno, token)
     errno = errno_name(answer.errno) if answer.errno else None
     return LoadResult(
         request,
@@ -147,11 +152,13 @@ def load_object(path: str, wanted: Sequence[str], prog_type: int | None, level: 
         except Error as error:
             yield error
             continue
+        # The errno of an answer is libbpf's as well.
+        token = libbpf.token_hint() if loaded.errno == errnos.EPERM else None
         if loaded.answer is None:
-            yield libbpf_error(f"{path}: {name}", loaded.errno, loaded.messages)
+            yield libbpf_error(f"{path}: {name}", loaded.errno, loaded.messages, token)
         else:
             request = LoadRequest(name, program.section, kind, program.insn_count)
-            yield interpret(request, loaded.answer, loaded.messages)
+            yield interpret(request, loaded.answer, loaded.messages, token)
 
 
 def call_in_child(path: str, function: Callable[[str], T]) -> T:
@@ -177,11 +184,11 @@ def call_or_error(function: Callable[[str], T], path: str) -> T | Error:
         return error
 
 
-def libbpf_error(subject: str, number: int, messages: Sequence[str]) -> Error:
+def libbpf_error(subject: str, number: int, messages: Sequence[str], token: str | None = None) -> Error:
     """libbpf failed before the kernel saw the program: a map, the BTF, a relocation."""
     causes = [line.removeprefix("libbpf: ") for line in messages if not NOISE.match(line)]
     if number == errnos.EPERM:
-        return refusal_error(subject, number)
+        return refusal_error(subject, number, token)
     return Error(
         subject,
         causes[-1] if causes else os.strerror(number),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno as errnos
 import fnmatch
 import os
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
@@ -23,6 +24,7 @@ MODPROBE_DIRECTORIES = (
 MODULES = "/lib/modules"
 CONFIG_MAX = 1 << 20
 PROC = "/proc"
+WILDCARD = re.compile(r"[*?[]")
 
 
 def is_loaded(module: str) -> bool | None:
@@ -153,7 +155,11 @@ def alias_target(alias: str, release: str) -> AliasTarget | None:
 
 
 def is_alias(words: Sequence[str], alias: str) -> bool:
-    return len(words) == 3 and words[0] == "alias" and fnmatch.fnmatchcase(alias, words[1])
+    """Whether the words of a line give this alias to a module."""
+    if len(words) != 3 or words[0] != "alias":
+        return False
+    # modules.alias has 25,000 patterns: most cannot match by how they begin, which costs nothing to see.
+    return alias.startswith(WILDCARD.split(words[1], maxsplit=1)[0]) and fnmatch.fnmatchcase(alias, words[1])
 
 
 def loading_disabled_by() -> str | None:

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What modprobe would do, by its configuration in a directory of our own."""
 
+import fnmatch
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kprobe_tool.native import kmod
 from kprobe_tool.native.kmod import AliasTarget
@@ -44,6 +47,21 @@ def test_an_alias_names_the_module(tree: Path, pattern: str) -> None:
     (tree / "etc" / "a.conf").write_text(f"alias {pattern} rds\n")
     found = target(tree)
     assert found == AliasTarget("rds", str(tree / "etc" / "a.conf"), None)
+
+
+@given(st.text("ab-*?[]!2", max_size=8), st.text("ab-2", max_size=6))
+def test_a_pattern_is_looked_at_whole_where_it_begins_as_the_alias(pattern: str, alias: str) -> None:
+    assert kmod.is_alias(["alias", pattern, "rds"], alias) == fnmatch.fnmatchcase(alias, pattern)
+
+
+def test_a_pattern_that_begins_otherwise_is_not_compiled(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel of a distribution comes with 25,000 aliases: to compile them all takes longer than all the rest."""
+    looked_at = []
+    monkeypatch.setattr(fnmatch, "fnmatchcase", lambda _, pattern: looked_at.append(pattern))
+    aliases = ["net-pf-2[2-9]", "pci:v00008086d*", "net-pf-21-proto-*", "*", "net-pf-3*"]
+    (tree / "6.12" / "modules.alias").write_text("".join(f"alias {pattern} module\n" for pattern in aliases))
+    assert target(tree) is None
+    assert looked_at == ["net-pf-2[2-9]", "*"]
 
 
 @pytest.mark.parametrize("line", ["blacklist rds", "install rds /bin/false", "install rds \\\n  /bin/true"])

@@ -3,10 +3,10 @@
 
 python -m tests.harm.page [REPORT.xml...] [--load FILE...] [--sockets FILE...] [--fuzz FILE...]
 
-What is given replaces what results.json has of that kind. The reports are pytest's (--junitxml -o
-junit_family=xunit1); one that repeats a test replaces what came before it. --load and --fuzz are what
-``python -m tests.load`` and ``python -m tests.fuzz`` print, --sockets the output of pytest for
-tests/kernels/guest/test_load.py.
+What is given replaces what results.json has of that kind; of reports, each part of PARTS that is in them: host and
+guests may report one by one. The reports are pytest's (--junitxml -o junit_family=xunit1); one that repeats a test
+replaces what came before it. --load and --fuzz are what ``python -m tests.load`` and ``python -m tests.fuzz`` print,
+--sockets the output of pytest for tests/kernels/guest/test_load.py.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from string import Template
 from typing import Any
 from xml.etree import ElementTree
 
+IN_GUESTS = "test_harm"
 PARTS = {
     "test_signals::test_a_run_to_the_end_changes_nothing": "Run to the end, with the host compared before and after",
     "test_signals::test_a_signal_changes_nothing": "SIGINT, SIGTERM and SIGKILL at points spread over a run",
@@ -33,7 +34,7 @@ PARTS = {
     "test_memory": "Address space and data limited in small steps",
     "test_touches": "Traced, for calls that could change something and are not in the list",
     "test_privilege": "With the capabilities of SECURITY.md, and with one less",
-    "test_harm": "In booted kernels with RDS, TLS and NVMe: to the end, and into signals",
+    IN_GUESTS: "In booted kernels with RDS, TLS and NVMe: to the end, and into signals",
 }
 TEMPLATE = Path(__file__).with_name("page.md")
 RESULTS = Path(__file__).with_name("results.json")
@@ -75,14 +76,26 @@ def read_results(paths: Iterable[str]) -> Iterator[TestResult]:
             yield TestResult(part, name, runs, reason)
 
 
-def read_parts(paths: Sequence[str]) -> dict[str, Any]:
-    """Of each part the numbers of tests, runs and failed tests, and why these failed."""
+def read_parts(paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Of each part that is there the numbers of tests and runs, and the failed tests, each with why."""
     last = {(each.part, each.name): each for each in read_results(paths)}
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for each in last.values():
-        counts[each.part].update(tests=1, runs=each.runs, failed=each.reason is not None)
-    failed = sorted((each.name, each.reason) for each in last.values() if each.reason is not None)
-    return {"counts": counts, "failed": failed}
+    parts: dict[str, dict[str, Any]] = {}
+    for each in sorted(last.values(), key=lambda each: (each.part, each.name)):
+        part = parts.setdefault(each.part, {"tests": 0, "runs": 0, "failed": []})
+        part["tests"] += 1
+        part["runs"] += each.runs
+        if each.reason is not None:
+            part["failed"].append([each.name, each.reason])
+    return parts
+
+
+def add_reports(results: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
+    """The results with the parts that are in these reports, and with this host where parts of it are."""
+    parts = read_parts(paths)
+    release = platform.release().partition("-")[0]
+    here = f"Linux {release}, {platform.machine()}, {os.cpu_count()} CPUs"
+    host = here if parts.keys() - {IN_GUESTS} else results["host"]
+    return {**results, "host": host, "harm": {**results["harm"], **parts}}
 
 
 def read_texts(paths: Iterable[str]) -> str:
@@ -97,17 +110,16 @@ def read_fuzzed(text: str) -> dict[str, Counter[str]]:
     return counts
 
 
-def part_lines(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+def part_lines(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "| Tried | Tests | Runs | Tests failed |"
     yield "| --- | ---: | ---: | ---: |"
-    for part, title in PARTS.items():
-        if count := counts.get(part):
-            # Reports of before runs were counted everywhere have none.
-            runs = f"{count['runs']:,}" if count["runs"] else ""
-            yield f"| {title} | {count['tests']:,} | {runs} | {count['failed']:,} |"
+    for name, title in PARTS.items():
+        if part := parts.get(name):
+            yield f"| {title} | {part['tests']:,} | {part['runs']:,} | {len(part['failed']):,} |"
 
 
-def failed_lines(failed: Sequence[tuple[str, str]]) -> Iterator[str]:
+def failed_lines(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    failed = [each for name in PARTS if name in parts for each in parts[name]["failed"]]
     if failed:
         yield "\n## What failed\n"
         yield "| Test | Why |"
@@ -132,8 +144,8 @@ def render(results: Mapping[str, Any]) -> str:
     crowds = ["| Beside | Command | Took | Processor | Memory of one process | Exit status |"]
     crowds += ["| --- | --- | ---: | ---: | ---: | ---: |", *results["load"]]
     lines = {
-        "tried": part_lines(results["harm"]["counts"]),
-        "failed": failed_lines(results["harm"]["failed"]),
+        "tried": part_lines(results["harm"]),
+        "failed": failed_lines(results["harm"]),
         "crowds": crowds,
         "sockets": (f"- {line}" for line in results["sockets"]),
         "fuzzed": fuzz_lines(results["fuzz"]),
@@ -149,10 +161,7 @@ def main() -> None:
         parser.add_argument(name, nargs="*", default=[], metavar="FILE")
     options = parser.parse_args()
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
-    if options.reports:
-        release = platform.release().partition("-")[0]
-        results["host"] = f"Linux {release}, {platform.machine()}, {os.cpu_count()} CPUs"
-        results["harm"] = read_parts(options.reports)
+    results = add_reports(results, options.reports)
     if options.load:
         results["load"] = [line for line in read_texts(options.load).splitlines() if line.startswith("| ")]
     if options.sockets:

@@ -37,15 +37,26 @@ def test_a_repeated_test_counts_once(tmp_path: Path) -> None:
     first.write_text(REPORT.format(failure='<failure message="left: x&#10;more"/>'))
     second.write_text(REPORT.format(failure=""))
     found = page.read_parts([str(first)])
-    assert found == {
-        "counts": {"test_memory": {"tests": 2, "runs": 8, "failed": 1}},
-        "failed": [("test_a[data]", "left: x")],
-    }
-    assert list(page.failed_lines(found["failed"]))[-2] == "| `test_a[data]` | left: x |"
+    assert found == {"test_memory": {"tests": 2, "runs": 8, "failed": [["test_a[data]", "left: x"]]}}
+    assert list(page.failed_lines(found))[-2] == "| `test_a[data]` | left: x |"
     found = page.read_parts([str(first), str(second)])
-    assert found == {"counts": {"test_memory": {"tests": 2, "runs": 8, "failed": 0}}, "failed": []}
-    assert list(page.part_lines(found["counts"]))[-1].endswith(" | 2 | 8 | 0 |")
-    assert not list(page.failed_lines(found["failed"]))
+    assert found == {"test_memory": {"tests": 2, "runs": 8, "failed": []}}
+    assert list(page.part_lines(found))[-1].endswith(" | 2 | 8 | 0 |")
+    assert not list(page.failed_lines(found))
+
+
+def test_a_report_of_the_guests_leaves_what_the_host_has(tmp_path: Path) -> None:
+    """And the other way round, and another report leaves what neither has to do with."""
+    host, guests = tmp_path / "host.xml", tmp_path / "guests.xml"
+    host.write_text(REPORT.format(failure='<failure message="left: x"/>'))
+    guests.write_text(REPORT.format(failure="").replace("tests.harm.test_memory", "tests.kernels.guest.test_harm"))
+    results = {"host": "of before", "harm": {}, "fuzz": {"btf": {}}}
+    assert page.add_reports(results, [str(guests)])["host"] == "of before"
+    both = page.add_reports(page.add_reports(results, [str(guests)]), [str(host)])
+    assert both["harm"].keys() == {"test_memory", "test_harm"}
+    assert both == page.add_reports(page.add_reports(results, [str(host)]), [str(guests)])
+    assert both["host"] != "of before" and both["fuzz"] == results["fuzz"]
+    assert both == page.add_reports(both, [])
 
 
 def test_runs_of_a_fuzzed_target_are_added_up() -> None:

@@ -95,7 +95,7 @@ def keep(findings: Path, target: Target, number: int, data: bytes, why: str) -> 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", help="those of targets.py; all without one")
-    parser.add_argument("--inputs", type=int, default=100_000, help="in all, shared out by what a target takes")
+    parser.add_argument("--inputs", type=int, default=100_000, help="in all, so that each target takes as long")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--findings", type=Path, default=Path(".venv/fuzz"))
     options = parser.parse_args()
@@ -114,8 +114,9 @@ def main() -> int:
     for target in chosen:
         began = time.monotonic()
         counts: Counter[str] = Counter()
+        share = max(options.inputs * target.weight // total, len(target.seeds))
         try:
-            run(target, Files(directory), options.inputs * target.weight // total, options.seed, findings, counts)
+            run(target, Files(directory), share, options.seed, findings, counts)
         finally:
             # Also of a run that is ended before its end.
             inputs = sum(counts[name] for name in ("accepted", "refused", "wrong"))

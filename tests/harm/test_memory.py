@@ -6,11 +6,13 @@ from __future__ import annotations
 import pytest
 
 from . import FULL
+from .answers import claims, contradictions
+from .invocations import INVOCATIONS, Invocation
 from .runs import run
 
 WATCHES = (("skmsg", "watch"), ("verifier-log", "watch"))
 SPACE = range(40, 400, 10) if FULL else (60, 250, 270, 290, 320)
-DATA = range(8, 80, 2) if FULL else (20, 30, 36, 50, 90)
+DATA = range(6, 80, 2) if FULL else (20, 30, 36, 50, 90)
 """MiB: libbcc with LLVM's libraries takes 230, nearly all of it only address space; compiling takes 30 more."""
 
 
@@ -28,4 +30,24 @@ def test_too_little_memory_for_bcc_is_one_line(command: tuple[str, str], limit: 
             wrong.append(f"{size} MiB: {done}")
         if done.code == 3 and not done.stdout and "ENOMEM" not in done.stderr and "EPERM" not in done.stderr:
             wrong.append(f"{size} MiB: {done.stderr}")
+    assert not wrong, "\n".join(wrong)
+
+
+ANSWERED = [each for each in INVOCATIONS if "json" in each.arguments and not each.endless]
+LITTLE = range(5632, 24064, 1024)
+"""KiB of data: from what Python takes to begin with, to what is enough for all."""
+
+
+@pytest.mark.skipif(not FULL, reason="KPROBE_TOOL_HARM=full runs it")
+@pytest.mark.parametrize("invocation", ANSWERED, ids=str)
+def test_too_little_memory_is_one_line_and_no_verdict(invocation: Invocation) -> None:
+    undisturbed = run(invocation.arguments)
+    wrong = []
+    for size in LITTLE:
+        done = run(invocation.arguments, prefix=("prlimit", f"--data={size << 10}"))
+        codes = {3} if not done.stdout.strip() else {3, undisturbed.code}
+        unexpected = [line for line in done.stderr.splitlines() if not line.startswith("kprobe-tool: ")]
+        claimed = contradictions(claims(undisturbed.stdout), claims(done.stdout))
+        if done.code not in codes or unexpected or claimed or done.left:
+            wrong.append(f"{size} KiB: {done.code} {done.stderr} {claimed} {done.left}")
     assert not wrong, "\n".join(wrong)

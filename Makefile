@@ -133,7 +133,7 @@ fuzz: $(VENV)/.test
 	$(VENV)/bin/pip install -q -e '.[fuzz]'
 	for target in $(FUZZ_GUIDED); do \
 		mkdir -p $(VENV)/fuzz/$$target; \
-		$(VENV)/bin/python -m tests.fuzz.guided $$target -max_total_time=$(FUZZ_SECONDS) -max_len=8192 \
+		$(VENV)/bin/python -m tests.fuzz.guided $$target -max_total_time=$(FUZZ_SECONDS) -max_len=32768 \
 			-artifact_prefix=$(VENV)/fuzz/$$target- $(VENV)/fuzz/$$target || exit 1; \
 	done
 

@@ -115,7 +115,9 @@ def part_lines(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "| --- | ---: | ---: | ---: |"
     for name, title in PARTS.items():
         if part := parts.get(name):
-            yield f"| {title} | {part['tests']:,} | {part['runs']:,} | {len(part['failed']):,} |"
+            # Reports of before runs were counted everywhere have none.
+            runs = f"{part['runs']:,}" if part["runs"] else ""
+            yield f"| {title} | {part['tests']:,} | {runs} | {len(part['failed']):,} |"
 
 
 def failed_lines(parts: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

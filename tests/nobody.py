@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kprobe_tool.lab.boot import closed_parent
+from kprobe_tool.native.libc import libc, oserror
 
 from .skips import skip
 
@@ -41,6 +43,30 @@ umount -l /mnt
 cd /
 exec "$@"
 """
+
+
+# linux/prctl.h, linux/capability.h
+PR_SET_DUMPABLE = 4
+PR_SET_KEEPCAPS = 8
+LINUX_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def become_nobody(capabilities: Iterable[int] = ()) -> None:
+    """This process becomes nobody, with these capabilities, as numbers, and without any way to others of root's."""
+    if libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0):
+        oserror("prctl(2)")
+    os.setgroups([])
+    os.setresgid(NOBODY, NOBODY, NOBODY)
+    os.setresuid(NOBODY, NOBODY, NOBODY)
+    kept = sum(1 << capability for capability in capabilities)
+    low, high = kept & 0xFFFFFFFF, kept >> 32
+    header = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0)
+    data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
+    if libc.capset(header, data):
+        oserror("capset(2)")
+    # Lost with the user id until the next execve(2): without it the process's files in /proc are root's.
+    if libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0):
+        oserror("prctl(2)")
 
 
 def command_as_nobody(argv: Sequence[str]) -> list[str]:

@@ -13,19 +13,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from kprobe_tool.native import bpf, btf, libbpf
-from kprobe_tool.native.libc import libc, oserror
 
+from ..nobody import become_nobody
 from .asm import assemble
 from .objects import object_file
 from .programs import BPF_ONLY, NOBODY, PERFMON, ROOT, Program
 
-NOBODY_ID = 65534
-
 BPF_MAP_CREATE = 0
 
 CAP_NET_ADMIN, CAP_PERFMON, CAP_BPF = 12, 38, 39
-PR_SET_KEEPCAPS = 8
-LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
 CAPABILITIES = {BPF_ONLY: (CAP_BPF, CAP_NET_ADMIN), PERFMON: (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON)}
 
@@ -144,22 +140,6 @@ def load(program: Program, kernel_symbols: Symbols, level: int) -> KernelAnswer:
     return KernelAnswer(loaded.answer, counts[name])
 
 
-def drop(who: str) -> None:
-    """This process becomes nobody, with the capabilities of CAPABILITIES or none at all."""
-    if who in CAPABILITIES and libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0):
-        oserror("prctl(2)")
-    os.setgroups([])
-    os.setresgid(NOBODY_ID, NOBODY_ID, NOBODY_ID)
-    os.setresuid(NOBODY_ID, NOBODY_ID, NOBODY_ID)
-    if who in CAPABILITIES:
-        wanted = sum(1 << capability for capability in CAPABILITIES[who])
-        low, high = wanted & 0xFFFFFFFF, wanted >> 32
-        header = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0)
-        data = (ctypes.c_uint32 * 6)(low, low, 0, high, high, 0)
-        if libc.capset(header, data):
-            oserror("capset(2)")
-
-
 def call_as_user(who: str, function: Callable[[], Any]) -> Any:
     """What a function returns to a process without privilege; maps are made before, by root."""
     if who == ROOT:
@@ -169,7 +149,7 @@ def call_as_user(who: str, function: Callable[[], Any]) -> Any:
     if child == 0:
         # Whatever happens, this process must not go on with the rest.
         try:
-            drop(who)
+            become_nobody(CAPABILITIES.get(who, ()))
             with open(theirs, "wb") as file:
                 file.write(pickle.dumps(function()))
         finally:

@@ -11,7 +11,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,41 +87,68 @@ def setpriv_command(capabilities: Iterable[str]) -> list[str]:
     return command_within_reach(["setpriv", *user, "--no-new-privs", *sets])
 
 
-def ask(arguments: Sequence[str], prefix: Sequence[str]) -> PrivilegedAnswer:
+def ask(arguments: Sequence[str], capabilities: Iterable[str] | None) -> PrivilegedAnswer:
+    """The answer that nobody has with these capabilities; root's with None."""
+    prefix = [] if capabilities is None else setpriv_command(capabilities)
     done = subprocess.run([*prefix, *TOOL, *arguments], check=False, capture_output=True, text=True, cwd="/")
     RUNS.append(tuple(arguments))
-    if not done.stdout.strip():
-        return PrivilegedAnswer(done.returncode, {}, frozenset(done.stderr.splitlines()))
-    document = json.loads(done.stdout)
+    return read_answer(done.returncode, done.stdout, done.stderr)
+
+
+def read_answer(code: int, stdout: str, stderr: str) -> PrivilegedAnswer:
+    if not stdout.strip():
+        return PrivilegedAnswer(code, {}, frozenset(stderr.splitlines()))
+    document = json.loads(stdout)
     missing = frozenset(f"{each['subject']}: {each['errno']}" for each in document["errors"])
     hooks = {str(hook) for hook in document.get("hooks", [])} | set(document["warnings"])
-    return PrivilegedAnswer(done.returncode, dict(walk_claims(document, "")), missing | hooks)
+    return PrivilegedAnswer(code, dict(walk_claims(document, "")), missing | hooks)
 
 
-def find_least(arguments: Sequence[str]) -> tuple[frozenset[str], bool]:
+Ask = Callable[[Sequence[str], Iterable[str] | None], PrivilegedAnswer]
+
+
+def find_least(arguments: Sequence[str], ask: Ask) -> tuple[frozenset[str], bool]:
     """The capabilities, and whether nobody with all of them has the answer that root has."""
-    root, kept = ask(arguments, ()), own_capabilities()
-    whole = ask(arguments, setpriv_command(kept))
-    if ask(arguments, setpriv_command(())) == whole:
+    root, kept = ask(arguments, None), own_capabilities()
+    whole = ask(arguments, kept)
+    if ask(arguments, ()) == whole:
         return frozenset(), whole == root
-    if ask(arguments, setpriv_command(kept & USUAL)) == whole:
+    if ask(arguments, kept & USUAL) == whole:
         kept &= USUAL
     # sys_admin first: it includes others, and without it those that are really needed are found.
     for name in ("sys_admin", *ALL):
-        if name in kept and ask(arguments, setpriv_command(kept - {name})) == whole:
+        if name in kept and ask(arguments, kept - {name}) == whole:
             kept -= {name}
     return kept, whole == root
 
 
-def documented_capabilities(command: str) -> frozenset[str]:
-    """The capabilities that SECURITY.md gives a command."""
-    (row,) = re.findall(rf"^\| `{command}` \| (.*?) \|", SECURITY.read_text(encoding="utf-8"), re.MULTILINE)
-    return frozenset(name.lower() for name in re.findall(r"CAP_(\w+)", row))
+TABLE = re.compile(r"^\| Command \| Capabilities \|.*\n\|[- |]+\n((?:\|.*\n)+)", re.MULTILINE)
+ROW = re.compile(r"^\| `(.*?)` \| (.*?) \|", re.MULTILINE)
+
+
+def documented_capabilities() -> list[dict[str, frozenset[str]]]:
+    """The capabilities that SECURITY.md gives each command, by table: of this kernel, and of one with all systems."""
+    return [
+        {
+            command: frozenset(name.lower() for name in re.findall(r"CAP_(\w+)", cell))
+            for command, cell in ROW.findall(rows)
+        }
+        for rows in TABLE.findall(SECURITY.read_text(encoding="utf-8"))
+    ]
+
+
+def check_row(command: str, needed: frozenset[str], ask: Ask) -> None:
+    """With these capabilities the command answers as with all, and with one less not."""
+    whole = ask(COMMANDS[command], own_capabilities())
+    enough = ask(COMMANDS[command], needed)
+    assert enough == whole, (enough.missing ^ whole.missing, set(enough.claims.items()) ^ set(whole.claims.items()))
+    for name in sorted(needed):
+        assert ask(COMMANDS[command], needed - {name}) != whole, name
 
 
 def main() -> None:
     for command in sys.argv[1:] or COMMANDS:
-        kept, like_root = find_least(COMMANDS[command])
+        kept, like_root = find_least(COMMANDS[command], ask)
         shown = " ".join(f"CAP_{name.upper()}" for name in sorted(kept)) or "none"
         print(f"{command}: {shown}{'' if like_root else ' (not all that root sees)'}", flush=True)
 

@@ -1,5 +1,5 @@
-"""The host before and after the commands that touch it, with RDS, kernel TLS and NVMe there: to their end, and into
-signals.
+"""The host before and after the commands that touch it, with RDS, kernel TLS and NVMe there: to their end, into
+signals, and as nobody with what SECURITY.md says that they need.
 
 Opt-in ('make harm'): a look at all of a guest's state takes seconds in it.
 
@@ -14,7 +14,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,10 +26,18 @@ from kprobe_tool.probes.rds import experiment as rds
 from kprobe_tool.probes.skmsg import experiment as skmsg
 
 from ...harm import FULL
+from ...harm.privilege import (
+    ALL,
+    PrivilegedAnswer,
+    check_row,
+    documented_capabilities,
+    read_answer,
+)
 from ...harm.room import list_files
 from ...harm.runs import RUNS, Snapshot, assert_unchanged, list_names, snapshot
+from ...nobody import become_nobody
 from .nvmet import Target, every_cpu_online, wait_until
-from .tool import tool
+from .tool import forked, tool
 
 pytestmark = pytest.mark.skipif(not FULL, reason="KPROBE_TOOL_HARM=full runs it")
 
@@ -49,6 +57,9 @@ TRIES = 5
 """How often a signal is tried at a point that may be short. At last it is sent before the command begins."""
 GONE_AFTER = 120.0
 """Seconds that orphans have to see that they are."""
+
+RELEASE = "6.12."
+"""The kernel that the second table of SECURITY.md is of."""
 
 Condition = Callable[[int], bool]
 
@@ -124,7 +135,7 @@ CASES = (
 
 @pytest.fixture(scope="module", autouse=True)
 def systems(modprobe: Callable[..., None]) -> Iterator[None]:
-    """RDS over TCP, kernel TLS, and an NVMe controller; and the end of each orphan is ours to wait for."""
+    """RDS over TCP, kernel TLS, an NVMe controller, another network namespace; and we wait for each orphan's end."""
     modprobe("rds", "rds_tcp", "tls")
     rds.attempt.cache_clear()
     skmsg.attempt.cache_clear()
@@ -133,12 +144,14 @@ def systems(modprobe: Callable[..., None]) -> Iterator[None]:
     assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     with every_cpu_online():
         target = Target(modprobe)
+        subprocess.run(["ip", "netns", "add", "another"], check=True)
         try:
             target.offer(NQN, transport)
             target.connect(NQN, transport)
             yield
         finally:
             target.close()
+            subprocess.run(["ip", "netns", "del", "another"], check=True)
     assert libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0) == 0
 
 
@@ -238,3 +251,26 @@ def test_nothing_changes_by_signals(case: Case) -> None:
     for number, point in case.signals:
         codes = (interrupt(case, number, each) for each in (*[point] * TRIES, None))
         assert next(code for code in codes if code is not None) in SIGNALS[number]
+
+
+def ask_in_fork(arguments: Sequence[str], capabilities: Iterable[str] | None) -> PrivilegedAnswer:
+    """The answer that nobody has with these capabilities; root's with None."""
+
+    def become() -> None:
+        if capabilities is not None:
+            become_nobody(map(ALL.index, capabilities))
+
+    answer = forked(become, *arguments)
+    RUNS.append(tuple(arguments))
+    return read_answer(answer.code, answer.out, answer.err)
+
+
+_, NEEDED = documented_capabilities()
+
+
+@pytest.mark.limit(900)
+@pytest.mark.parametrize("command", NEEDED)
+def test_each_capability_of_the_table_is_needed(command: str) -> None:
+    if not os.uname().release.startswith(RELEASE):
+        pytest.skip(f"the table is of Linux {RELEASE}*")
+    check_row(command, NEEDED[command], ask_in_fork)

@@ -2,7 +2,6 @@
 """kprobe-tool in the guest without starting Python, which is what takes time here: in this process, or in a fork."""
 
 import contextlib
-import ctypes
 import functools
 import io
 import json
@@ -19,11 +18,10 @@ from typing import Any
 
 from kprobe_tool import __main__, cli
 
-from .conftest import NOBODY
+from ...nobody import become_nobody
 
 ARGV = [sys.executable, "-m", "kprobe_tool"]
 """The command line of a process of its own, for the tests that need one."""
-PR_SET_DUMPABLE = 4
 
 
 @dataclass(frozen=True)
@@ -75,14 +73,6 @@ def forget() -> None:
 
 def as_nobody(*args: str) -> Answer:
     return forked(become_nobody, *args)
-
-
-def become_nobody() -> None:
-    os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
-    # Lost with the user id until the next execve(2): without it the process's files in /proc are root's.
-    ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 1)
 
 
 def injected(inject: str, *args: str) -> Answer:

@@ -69,7 +69,10 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order the guest tests by kernel, after all others; of each kernel, what looks at the kernel log last."""
+    """Order the guest tests by kernel, after all others; of each kernel, what looks at the kernel log last.
+
+    The newest kernels first: they take longest, and nothing is left to run beside the last one.
+    """
     if in_guest.release() is not None:
         return
 
@@ -77,7 +80,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if not is_guest_test(item):
             return (0, 0, False)
         index = config.stash[_lab].kernels().index(kernel_of(item))
-        return (1, index, item.get_closest_marker("last") is not None)
+        return (1, -index, item.get_closest_marker("last") is not None)
 
     if any(is_guest_test(item) for item in items) and "not kernels" not in config.option.markexpr:
         items.sort(key=place)

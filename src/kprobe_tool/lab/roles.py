@@ -82,7 +82,7 @@ ROLES = (
         precedence=0,
     ),
 )
-"""In the order in which the tests run."""
+"""The oldest first."""
 
 OTHER_MACHINES = (
     Role(

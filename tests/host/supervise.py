@@ -24,12 +24,15 @@ import sys
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CHECK_FIELDS = 1 << 63
 EEXTSYS_NOOP = 134
+MACHINE = platform.machine()
 
 # linux/audit.h
-AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7, "riscv64": 0xC00000F3}[platform.machine()]
+AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7, "riscv64": 0xC00000F3, "s390x": 0x80000016}[MACHINE]
 # asm/unistd.h, asm-generic/unistd.h
-X86 = platform.machine() == "x86_64"
-NR_SECCOMP = 317 if X86 else 277
+NR_SECCOMP, PRCTL, PRLIMIT64, RECVFROM, RT_SIGACTION, MMAP, IOCTL, BPF = {
+    "x86_64": (317, 157, 302, 45, 13, 9, 16, 321),
+    "s390x": (348, 172, 334, 371, 174, 90, 54, 351),
+}.get(MACHINE, (277, 167, 261, 207, 134, 222, 29, 280))
 
 # Name: number, index of the size among the arguments, index of the struct, size of its first version.
 CALLS = {
@@ -39,14 +42,14 @@ CALLS = {
     "landlock_create_ruleset": (444, 1, 0, 8),
     "statmount": (457, 2, 0, 24),
     # Not asked about: what a process needs to ask.
-    "prctl": (157 if X86 else 167, 0, 0, 0),
-    "prlimit64": (302 if X86 else 261, 0, 0, 0),
-    "recvfrom": (45 if X86 else 207, 0, 0, 0),
-    "rt_sigaction": (13 if X86 else 134, 0, 0, 0),
-    "mmap": (9 if X86 else 222, 0, 0, 0),
-    "ioctl": (16 if X86 else 29, 0, 0, 0),
+    "prctl": (PRCTL, 0, 0, 0),
+    "prlimit64": (PRLIMIT64, 0, 0, 0),
+    "recvfrom": (RECVFROM, 0, 0, 0),
+    "rt_sigaction": (RT_SIGACTION, 0, 0, 0),
+    "mmap": (MMAP, 0, 0, 0),
+    "ioctl": (IOCTL, 0, 0, 0),
     "io_uring_register": (427, 0, 0, 0),
-    "bpf": (321 if X86 else 280, 2, 1, 8),
+    "bpf": (BPF, 2, 1, 8),
 }
 ONES = 2**64 - 1
 # What Linux v7.3 would say, from its own masks.

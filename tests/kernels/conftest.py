@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.lab.offers import Kernel
+from kprobe_tool.lab.offers import Kernel, architecture_of
 
 from ..corpus import objects
 from . import in_guest
@@ -24,6 +24,7 @@ _lab = pytest.StashKey[Lab]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "kernels: runs in a guest of the kernel lab (set on all of them)")
     config.addinivalue_line("markers", "limit(seconds): how long the test may take in its guest")
+    config.addinivalue_line("markers", "no_bpf: needs no BPF program of ours, and runs on an s390x, too")
     config.addinivalue_line("markers", "last: runs after the other tests of its kernel")
     if in_guest.release() is not None:
         config.pluginmanager.register(in_guest.GuestPlugin(config), "kernel-lab-guest")
@@ -56,7 +57,8 @@ def available_kernels(config: pytest.Config) -> list[Kernel]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if not metafunc.definition.path.is_relative_to(GUEST_TESTS):
         return
-    kernels = available_kernels(metafunc.config)
+    is_for_all = metafunc.definition.get_closest_marker("no_bpf") is not None
+    kernels = [k for k in available_kernels(metafunc.config) if is_for_all or architecture_of(k.release) != "s390x"]
     # By role, which stays where the release changes from day to day.
     metafunc.parametrize("kernel", kernels, ids=[k.role for k in kernels], indirect=True, scope="session")
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.checks import history
+from kprobe_tool.lab.offers import architecture_of
 
 from .guest.expected import Expected
 from .session import Plan
@@ -24,6 +25,8 @@ CHANNEL = 3
 """The file descriptor that leads to the host, see kprobe_tool.lab.boot."""
 TEST_LIMIT = 240
 """Seconds for one test that has no mark of its own. Compiling a BPF program takes up to 60 in an emulated machine."""
+OTHER_MACHINE_FACTOR = 4
+"""How much longer a test may take in a guest that is no x86-64, as its whole session: boot.OTHER_MACHINE_LIMITS."""
 
 EXPECTED = pytest.StashKey[Expected]()
 """What a test asked about this kernel's release."""
@@ -75,6 +78,8 @@ class GuestPlugin:
 
         marker = item.get_closest_marker("limit")
         limit = TEST_LIMIT if marker is None else marker.args[0]
+        if architecture_of(self.plan.kernel.release) != "amd64":
+            limit *= OTHER_MACHINE_FACTOR
         signal.signal(signal.SIGALRM, time_out)
         signal.alarm(limit)
         yield

@@ -24,6 +24,8 @@ from kprobe_tool.probes.extensible_structs.model import CheckFields, Reachabilit
 from .conftest import Call
 from .expected import Expected
 
+pytestmark = pytest.mark.no_bpf
+
 SUPERVISE = Path(__file__).parents[2] / "host" / "supervise.py"
 EMPTYPATH = 1 << 26
 LEGACY = 0xFFFFFFFF & ~0x400000 & ~0x7F

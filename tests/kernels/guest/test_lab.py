@@ -14,6 +14,8 @@ from kprobe_tool.lab.offers import Kernel
 
 from .conftest import NOBODY, Call, Run
 
+pytestmark = pytest.mark.no_bpf
+
 Modprobe = Callable[..., None]
 
 

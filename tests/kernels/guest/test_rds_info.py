@@ -38,6 +38,8 @@ from .rds_traffic import (
 )
 from .tool import ARGV, as_nobody, injected, tool
 
+pytestmark = pytest.mark.no_bpf
+
 
 @pytest.fixture(scope="module")
 def traffic(modprobe: Callable[..., None]) -> Iterator[Traffic]:

@@ -19,6 +19,8 @@ from kprobe_tool.probes.rds.children import connections_hold_namespace, tune_can
 from .expected import Expected
 from .tool import as_nobody, start, tool
 
+pytestmark = pytest.mark.no_bpf
+
 PER_NAMESPACE = {name for name in rds_info.OPTIONS if name != "RDS_INFO_COUNTERS" and "IB_" not in name}
 OF_RDS_TCP = {name for name in PER_NAMESPACE if "SEND" in name or "RETRANS" in name or "TCP" in name}
 

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import ctypes
+from sys import byteorder
 
 from kprobe_tool.native.prober import Call, Memory
 from kprobe_tool.native.records import struct_fields
 
 
 class perf_event_attr(ctypes.Structure):
-    """linux/perf_event.h, 144 bytes as of Linux v7.3. ``bits`` are its 64 one-bit fields, ``disabled`` the lowest."""
+    """linux/perf_event.h, 144 bytes as of Linux v7.3. ``bits`` are its 64 one-bit fields, see one_bit_fields()."""
 
     _fields_ = (
         ("type", ctypes.c_uint32),
@@ -60,17 +61,26 @@ NO_GROUP = 0x7FFFFFFE
 """No file descriptor: EBADF, after the whole attr was judged and before there is an event."""
 
 
+def one_bit_fields(fields: int, order: str = byteorder) -> int:
+    """``bits`` with these of its fields, given as a mask in which ``disabled`` is bit 0: C gives the first field the
+    lowest bit on a little-endian machine, and the highest on a big-endian one."""
+    return fields if order == "little" else int(f"{fields:064b}"[::-1], 2)
+
+
 def perf_event_open(
     size: int, *, bits: int = 0, sample_type: int = 0, read_format: int = 0, branch_sample_type: int = 0
 ) -> Call:
-    """A software event that counts nothing, asked for in a group that does not exist."""
+    """A software event that counts nothing, asked for in a group that does not exist.
+
+    ``bits`` are the one-bit fields, as one_bit_fields() takes them.
+    """
     attr = perf_event_attr(
         type=PERF_TYPE_SOFTWARE,
         size=size,
         config=PERF_COUNT_SW_DUMMY,
         sample_type=sample_type,
         read_format=read_format,
-        bits=bits | EXCLUDE_KERNEL,
+        bits=one_bit_fields(bits | EXCLUDE_KERNEL),
         branch_sample_type=branch_sample_type,
         # Bit 0 is a register on every architecture; without one the REGS samples are refused.
         sample_regs_user=1 if sample_type & PERF_SAMPLE_REGS_USER else 0,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.lab.offers import Kernel
+from kprobe_tool.lab.offers import Kernel, architecture_of
 
 from .. import in_guest
 from .expected import Expected
@@ -19,6 +19,11 @@ NOBODY = 65534
 
 Run = Callable[[Sequence[str]], subprocess.CompletedProcess[str]]
 Call = Callable[[Callable[[], Any]], Any]
+
+
+def has_btf(kernel: Kernel) -> bool:
+    """Whether Debian builds it with the kernel's types."""
+    return architecture_of(kernel.release) != "s390x"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.checks import CHECKS
-from kprobe_tool.lab.offers import Kernel
+from kprobe_tool.lab.offers import Kernel, architecture_of
 from kprobe_tool.native import netns, rds_info
 from kprobe_tool.probes.rds import experiment
 from kprobe_tool.probes.rds.children import connections_hold_namespace, tune_can_fail
@@ -99,8 +99,13 @@ def test_symbols_and_outcome_agree(kernel: Kernel) -> None:
         for row in tool("audit", "--only", "rds", "-o", "json").json["results"]
         if row["id"] == "rds-info-netns-leak"
     )
-    assert bool(row["evidence"]["symbols_of_unfixed_kernels"]) == (row["status"] == "affected")
+    found = row["evidence"]["symbols_of_unfixed_kernels"]
     last = tool("rds-info", "--leak-check").out.splitlines()[-1]
+    if architecture_of(kernel.release) != "amd64":
+        # Debian builds them without CONFIG_KALLSYMS_ALL.
+        assert found is None and last.endswith("shows no variables")
+        return
+    assert bool(found) == (row["status"] == "affected")
     assert last.startswith("second witness: ") and ("rds_sock_count" in last) == (row["status"] == "affected")
 
 

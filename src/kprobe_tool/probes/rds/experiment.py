@@ -26,6 +26,8 @@ DEADLINE = 120.0
 
 SYMBOLS = ("rds_sock_count", "rds_tcp_tc_count", "rds6_tcp_tc_count")
 """Host-wide counters (net/rds/af_rds.c, net/rds/tcp.c) that the fix removed. A second witness, never the verdict."""
+VARIABLE = "rds_sysctl_max_unacked_packets"
+"""A variable that every rds has (net/rds/sysctl.c). A kernel without CONFIG_KALLSYMS_ALL shows none, nor SYMBOLS."""
 
 
 class OptionAnswer(NamedTuple):
@@ -59,7 +61,8 @@ class IsolationExperiment(NamedTuple):
 
     ``canary_rows`` are, by option, rows that were there to leak, before the observer read and after. ``bind_errno``
     is what bind(2) of the owner's address and port gave the observer, None for success. ``tcp_canary`` says how far
-    the lists of rds_tcp were filled. ``symbols`` is None where /proc/kallsyms cannot be read.
+    the lists of rds_tcp were filled. ``symbols`` are those of SYMBOLS and VARIABLE that are
+    there, None where /proc/kallsyms cannot be read.
     """
 
     observed: Mapping[str, OptionAnswer]
@@ -138,7 +141,7 @@ def run(deadline: float) -> IsolationExperiment:
         if tcp_detail == MADE:
             owner.ask(do="hang_up")
     try:
-        symbols: Mapping[str, str | None] | None = procfs.kernel_symbols(set(SYMBOLS))
+        symbols: Mapping[str, str | None] | None = procfs.kernel_symbols({*SYMBOLS, VARIABLE})
     except OSError:
         symbols = None
     return IsolationExperiment(

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from kprobe_tool.checks import Finding, Status
-from kprobe_tool.probes.rds.experiment import IsolationExperiment, OptionAnswer
+from kprobe_tool.probes.rds.experiment import VARIABLE, IsolationExperiment, OptionAnswer
 
 
 class Isolation(StrEnum):
@@ -63,13 +63,21 @@ def judge_options(experiment: IsolationExperiment) -> list[OptionResult]:
     return [judge_option(name, answer, experiment.canary_rows[name]) for name, answer in experiment.observed.items()]
 
 
+def symbols_of_unfixed_kernels(symbols: Mapping[str, str | None] | None) -> list[str] | None:
+    """Those that are there; None where the kernel's symbols cannot be read, or have no variables among them."""
+    if symbols is None or VARIABLE not in symbols:
+        return None
+    return sorted(symbols.keys() - {VARIABLE})
+
+
 def second_witness(symbols: Mapping[str, str | None] | None) -> str:
     """What /proc/kallsyms shows, for people; no verdict rests on it."""
-    if symbols is None:
-        return "second witness: /proc/kallsyms cannot be read"
-    if not symbols:
+    found = symbols_of_unfixed_kernels(symbols)
+    if found is None:
+        return "second witness: none, since /proc/kallsyms cannot be read or shows no variables"
+    if not found:
         return "second witness: no symbol of an unfixed kernel in /proc/kallsyms"
-    return f"second witness: /proc/kallsyms has {', '.join(sorted(symbols))}, which the fix removed"
+    return f"second witness: /proc/kallsyms has {', '.join(found)}, which the fix removed"
 
 
 def finding_of(check_id: str, experiment: IsolationExperiment) -> Finding:
@@ -149,7 +157,7 @@ def evidence_of(experiment: IsolationExperiment, results: Sequence[OptionResult]
     return {
         "options": [result.as_dict() for result in results],
         "tcp_canary": experiment.tcp_canary,
-        "symbols_of_unfixed_kernels": None if experiment.symbols is None else sorted(experiment.symbols),
+        "symbols_of_unfixed_kernels": symbols_of_unfixed_kernels(experiment.symbols),
     }
 
 

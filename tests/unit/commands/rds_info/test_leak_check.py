@@ -10,7 +10,7 @@ from kprobe_tool.errors import Error
 from kprobe_tool.probes.rds import checks as rds_checks
 from kprobe_tool.probes.rds import experiment, judge
 from kprobe_tool.probes.rds import presence as presence_module
-from kprobe_tool.probes.rds.experiment import DeliveryAttempt, IsolationExperiment, OptionAnswer
+from kprobe_tool.probes.rds.experiment import VARIABLE, DeliveryAttempt, IsolationExperiment, OptionAnswer
 from kprobe_tool.probes.rds.presence import Presence
 
 from ...documents import (
@@ -52,7 +52,10 @@ def experiment_of(
 
 EXPERIMENTS = {
     "everything": experiment_of(
-        EVERY_OUTCOME, DeliveryAttempt(True, None, 0, True, True), "EADDRINUSE", {"rds_sock_count": "rds"}
+        EVERY_OUTCOME,
+        DeliveryAttempt(True, None, 0, True, True),
+        "EADDRINUSE",
+        {VARIABLE: "rds", "rds_sock_count": "rds"},
     ),
     "nothing": experiment_of(
         {"RDS_INFO_SOCKETS": (OptionAnswer(errno="EPERM"), 0)},
@@ -61,7 +64,10 @@ EXPERIMENTS = {
         None,
     ),
     "isolated": experiment_of(
-        {"RDS6_INFO_SOCKETS": (OptionAnswer(1, 1, 1), 1)}, DeliveryAttempt(False, None, 0, True, True), None, {}
+        {"RDS6_INFO_SOCKETS": (OptionAnswer(1, 1, 1), 1)},
+        DeliveryAttempt(False, None, 0, True, True),
+        None,
+        {VARIABLE: "rds"},
     ),
 }
 

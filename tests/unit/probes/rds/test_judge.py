@@ -4,7 +4,7 @@
 import pytest
 
 from kprobe_tool.checks import Status
-from kprobe_tool.probes.rds.experiment import DeliveryAttempt, IsolationExperiment, OptionAnswer
+from kprobe_tool.probes.rds.experiment import VARIABLE, DeliveryAttempt, IsolationExperiment, OptionAnswer
 from kprobe_tool.probes.rds.judge import finding_of, judge_option, second_witness
 
 OK, AFFECTED, UNKNOWN = Status.OK, Status.AFFECTED, Status.UNKNOWN
@@ -113,8 +113,9 @@ def test_a_taken_address_is_affected(errno: str | None, status: Status, taken: b
     ("symbols", "words"),
     [
         (None, "cannot be read"),
-        ({}, "no symbol of an unfixed kernel"),
-        ({"rds_sock_count": "rds"}, "has rds_sock_count, which the fix removed"),
+        ({}, "shows no variables"),
+        ({VARIABLE: "rds"}, "no symbol of an unfixed kernel"),
+        ({VARIABLE: None, "rds_sock_count": None}, "has rds_sock_count, which the fix removed"),
     ],
 )
 def test_symbols_are_a_second_witness(symbols: dict[str, str | None] | None, words: str) -> None:

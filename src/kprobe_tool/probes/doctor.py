@@ -60,7 +60,9 @@ class CommandNeeds(NamedTuple):
 
 
 COMMANDS = (
-    CommandNeeds("audit", wants=(("user-namespaces", "capabilities"), ("sockmap",), ("no-seccomp-filter",))),
+    CommandNeeds(
+        "audit", wants=(("user-namespaces", "capabilities"), ("sockmap",), ("btf",), ("no-seccomp-filter",))
+    ),
     CommandNeeds("bugreport"),
     CommandNeeds("check-fields", wants=(("no-seccomp-filter",), ("btf",))),
     CommandNeeds("doctor"),
@@ -75,7 +77,7 @@ COMMANDS = (
     CommandNeeds("rds-info", needs=(("rds",),), wants=(("capabilities",),), elsewhere=("--from",)),
     CommandNeeds("rds-info --leak-check", needs=(("rds",), ("user-namespaces", "capabilities"))),
     CommandNeeds("schema"),
-    CommandNeeds("skmsg check", needs=(("bpf-compile",), ("sockmap",)), wants=(("tls",),)),
+    CommandNeeds("skmsg check", needs=(("bpf-compile",), ("btf",), ("sockmap",)), wants=(("tls",),)),
     CommandNeeds("skmsg watch", needs=(("bpf-compile",), ("btf",), ("kprobes", "fentry"))),
     CommandNeeds("verifier-log explain"),
     CommandNeeds("verifier-log floor"),

@@ -103,6 +103,7 @@ def test_a_guest_of_another_architecture_has_a_root_directory_of_its_own() -> No
     assert argv[argv.index("--arch") + 1] == "aarch64"
     assert argv[argv.index("--root") + 1] == "/cache/userland"
     assert argv[argv.index("--script-sh") + 1] == "exec sh /mnt/guest.sh"
+    assert not any("max_ports" in word for word in argv)
 
 
 def test_a_guest_of_this_architecture_has_the_root_directory_of_its_host() -> None:

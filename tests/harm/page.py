@@ -34,7 +34,7 @@ PARTS = {
     "test_memory": "Address space and data limited in small steps",
     "test_touches": "Traced, for calls that could change something and are not in the list",
     "test_privilege": "With the capabilities of SECURITY.md, and with one less",
-    IN_GUESTS: "In booted kernels with RDS, TLS and NVMe: to the end, and into signals",
+    IN_GUESTS: "In booted kernels with RDS, TLS and NVMe: to the end, into signals, and with few capabilities",
 }
 TEMPLATE = Path(__file__).with_name("page.md")
 RESULTS = Path(__file__).with_name("results.json")

@@ -23,7 +23,7 @@ from kprobe_tool.commands.verifier_log.html import render_page
 from kprobe_tool.commands.verifier_log.picture import diagnosis_rows, picture
 from kprobe_tool.commands.verifier_log.rows import stats_row
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bpf_object, cgroup, elf, host, kcore, kmod, procfs, sysfs, tls
+from kprobe_tool.native import bpf_object, cgroup, elf, host, kallsyms, kmod, procfs, sysfs, tls
 from kprobe_tool.native.btf import Btf
 from kprobe_tool.native.kcore import Kcore
 from kprobe_tool.native.rds import InfoAnswer
@@ -203,10 +203,10 @@ class Sysfs:
 PROC: Sequence[tuple[str, Callable[[], object]]] = (
     ("/proc/net/protocols", procfs.protocols),
     ("/proc/crypto", tls.is_cipher_registered),
-    ("/proc/kallsyms", lambda: procfs.kernel_symbols({"rds_info_getsockopt", "a"})),
-    ("/proc/kallsyms", lambda: procfs.function_addresses({"bpf_check", "a"})),
-    ("/proc/kallsyms", lambda: procfs.implemented_symbols({"__x64_sys_openat2", "a"})),
-    ("/proc/kallsyms", lambda: kcore.address_of("a")),
+    ("/proc/kallsyms", lambda: kallsyms.kernel_symbols({"rds_info_getsockopt", "a"})),
+    ("/proc/kallsyms", lambda: kallsyms.function_addresses({"bpf_check", "a"})),
+    ("/proc/kallsyms", lambda: kallsyms.implemented_symbols({"__x64_sys_openat2", "a"})),
+    ("/proc/kallsyms", lambda: kallsyms.address_of("a")),
     ("/proc/self/mountinfo", cgroup.mount_point),
     ("/proc/self/status", host.effective_capabilities),
     ("/proc/self/uid_map", host.in_initial_user_namespace),

@@ -66,6 +66,7 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
         "native/tmpfs.py",
     ),
     "host/test_namespaces.py": ("native/netns.py", "native/sched.py", "probes/namespaces.py"),
+    "host/test_procfs.py": ("native/procfs.py",),
     "host/test_verifier_load.py": ("native/bpf_object.py", "native/libbpf.py", "native/memory.py"),
     "host/test_verifier_watch.py": ("native/cgroup.py", "native/host.py"),
     "kernels/guest/test_netns.py": ("native/stat.py",),

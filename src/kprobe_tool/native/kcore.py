@@ -55,19 +55,3 @@ class Kcore:
     def number(self, address: int, size: int) -> int:
         """An unsigned integer or a pointer, in the kernel's byte order, which is ours."""
         return int.from_bytes(self.read(address, size), byteorder)
-
-
-def address_of(symbol: str) -> int:
-    """Where the kernel has a symbol, from /proc/kallsyms.
-
-    Raises OSError; LookupError where the kernel has no such symbol or hides its address (kptr_restrict).
-    """
-    with open("/proc/kallsyms", encoding="utf-8", errors="backslashreplace") as file:
-        for line in file:
-            words = line.split()
-            if len(words) >= 3 and words[2] == symbol:
-                address = int(words[0], 16)
-                if address:
-                    return address
-                raise LookupError(f"the kernel hides the address of {symbol} (kptr_restrict)")
-    raise LookupError(f"/proc/kallsyms has no {symbol}")

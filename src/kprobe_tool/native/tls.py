@@ -11,7 +11,7 @@ import ctypes
 import os
 import socket
 
-from kprobe_tool.native import kmod, procfs
+from kprobe_tool.native import kallsyms, kmod
 from kprobe_tool.native.libc import announce
 
 # linux/tcp.h
@@ -55,7 +55,7 @@ def is_ulp_registered() -> bool | None:
         return True
     try:
         # A container has no modules.builtin of the host's kernel, and /sys/module shows only what has parameters.
-        return SYMBOL in procfs.kernel_symbols({SYMBOL})
+        return SYMBOL in kallsyms.kernel_symbols({SYMBOL})
     except OSError:
         return None
 

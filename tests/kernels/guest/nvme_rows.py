@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kprobe_tool.errors import ExitCode
-from kprobe_tool.native import kcore
+from kprobe_tool.native import kallsyms
 
 from .nvmet import CLASS, attribute
 from .tool import Answer
@@ -70,7 +70,7 @@ def types_are_known() -> bool:
 def first_source() -> str:
     """Where root reads what was asked for: Debian's arm64 6.1 does not tell where variables are (KALLSYMS_ALL)."""
     try:
-        kcore.address_of("nvme_subsystems")
+        kallsyms.address_of("nvme_subsystems")
     except LookupError:
         return "kprobe-event"
     return "kcore"

@@ -14,7 +14,7 @@ import pytest
 
 from kprobe_tool.errors import Error, ExitCode
 from kprobe_tool.lab.offers import Kernel
-from kprobe_tool.native import bpf, procfs, tracefs
+from kprobe_tool.native import bpf, kallsyms, tracefs
 
 from ... import bpffs
 from ...corpus import short_release
@@ -129,7 +129,7 @@ def test_only_programs_that_print_switch_the_trace_event_on() -> None:
 
 
 def test_stats_of_a_saved_log_are_those_of_its_load(kernel: Kernel, tmp_path: Path) -> None:
-    if not procfs.kernel_symbols({"bpf_loop"}):
+    if not kallsyms.kernel_symbols({"bpf_loop"}):
         pytest.skip(f"{kernel.release} has no bpf_loop(), which the program calls")
     log = tmp_path / "log"
     path = str(object_file("accepted"))

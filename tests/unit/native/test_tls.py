@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.native import kmod, procfs, tls
+from kprobe_tool.native import kallsyms, kmod, tls
 
 
 @pytest.mark.parametrize(
@@ -48,5 +48,5 @@ def test_tls_is_registered_where_anything_shows_it(
         (tmp_path / "ulp").write_text(ulp)
     monkeypatch.setattr(tls, "AVAILABLE_ULP", str(tmp_path / "ulp"))
     monkeypatch.setattr(kmod, "is_loaded", lambda name: module)
-    monkeypatch.setattr(procfs, "kernel_symbols", kernel_symbols)
+    monkeypatch.setattr(kallsyms, "kernel_symbols", kernel_symbols)
     assert tls.is_ulp_registered() is loaded

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kprobe_tool.native import btf, emulator, host, procfs
+from kprobe_tool.native import btf, emulator, host, kallsyms
 from kprobe_tool.native.prober import Prober
 from kprobe_tool.native.syscall import PAGE_SIZE, SIZE_T_BITS, machine_name, number
 from kprobe_tool.probes.extensible_structs import judge
@@ -108,7 +108,7 @@ def find_implementation(entry: SyscallEntry) -> Implementation:
     """Whether the running kernel has what this process cannot reach, by its symbols or else its types."""
     wanted = {f"{prefix}{name}" for prefix in SYSCALL_PREFIXES for name in ("openat", *entry.symbols)}
     try:
-        symbols = procfs.implemented_symbols(wanted)
+        symbols = kallsyms.implemented_symbols(wanted)
     except OSError:
         symbols = frozenset()
     for prefix, machines in SYSCALL_PREFIXES.items():

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import bounded, nvme_ioctl, procfs
+from kprobe_tool.native import bounded, kallsyms, nvme_ioctl
 from kprobe_tool.native.sysfs import Tree
 from kprobe_tool.probes.nvme import attributes
 from kprobe_tool.probes.nvme.controllers import Controller, Cpus, LoggedQueues
@@ -147,7 +147,7 @@ def running_algorithm() -> Algorithm | None:
     """Which rule this kernel has, by its symbols; v5.0 and v5.1 differ from later ones in no symbol of rdma.c, so
     there the release decides. None where nvme-fabrics is not loaded."""
     try:
-        symbols = procfs.kernel_symbols({"nvmf_set_io_queues", "nvmf_connect_io_queue"})
+        symbols = kallsyms.kernel_symbols({"nvmf_set_io_queues", "nvmf_connect_io_queue"})
     except OSError:
         return None
     if "nvmf_set_io_queues" in symbols:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import partial
 from typing import NamedTuple
 
-from kprobe_tool.native import kcore, nvme
+from kprobe_tool.native import kallsyms, nvme
 from kprobe_tool.native.sysfs import Tree
 from kprobe_tool.probes.nvme.attributes import CLASS
 from kprobe_tool.probes.nvme.configuration import Configuration
@@ -290,7 +290,7 @@ def with_source(
 
 
 def read_kcore(transports: Mapping[int, str]) -> dict[int, nvme.RunningFabrics | nvme.RunningPci]:
-    return nvme.from_kcore(kcore.address_of("nvme_subsystems"), transports)
+    return nvme.from_kcore(kallsyms.address_of("nvme_subsystems"), transports)
 
 
 def read_kprobe(tree: Tree, transports: Mapping[int, str]) -> dict[int, nvme.RunningFabrics | nvme.RunningPci]:

@@ -17,7 +17,7 @@ from functools import cache
 from typing import NamedTuple
 
 from kprobe_tool.errors import Error
-from kprobe_tool.native import procfs, rds, rds_info
+from kprobe_tool.native import kallsyms, rds, rds_info
 from kprobe_tool.native.child import Child
 from kprobe_tool.probes.rds.children import MADE, OWNER_CONTROL, Observer, Owner, rows_by_option
 
@@ -141,7 +141,7 @@ def run(deadline: float) -> IsolationExperiment:
         if tcp_detail == MADE:
             owner.ask(do="hang_up")
     try:
-        symbols: Mapping[str, str | None] | None = procfs.kernel_symbols({*SYMBOLS, VARIABLE})
+        symbols: Mapping[str, str | None] | None = kallsyms.kernel_symbols({*SYMBOLS, VARIABLE})
     except OSError:
         symbols = None
     return IsolationExperiment(

@@ -19,7 +19,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import bcc, host, link, procfs, sched, tls
+from kprobe_tool.native import bcc, host, kallsyms, link, sched, tls
 from kprobe_tool.native.child import Child, Died, Request
 from kprobe_tool.native.programs import skmsg_check
 from kprobe_tool.native.programs.skmsg_check import Record
@@ -220,7 +220,7 @@ def require_privileges() -> None:
 def merge_open_record() -> bool | None:
     """Whether the kernel has tls_merge_open_record(), None where that cannot be seen."""
     try:
-        return TLS_MERGE_OPEN_RECORD in procfs.kernel_symbols({TLS_MERGE_OPEN_RECORD})
+        return TLS_MERGE_OPEN_RECORD in kallsyms.kernel_symbols({TLS_MERGE_OPEN_RECORD})
     except OSError:
         return None
 

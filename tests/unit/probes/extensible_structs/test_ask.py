@@ -7,7 +7,7 @@ import errno as errnos
 
 import pytest
 
-from kprobe_tool.native import btf, emulator, host, procfs
+from kprobe_tool.native import btf, emulator, host, kallsyms
 from kprobe_tool.native.prober import Call, CallAnswer, Prober
 from kprobe_tool.native.syscall import PAGE_SIZE
 from kprobe_tool.probes.extensible_structs import ask, recipe, table
@@ -208,7 +208,7 @@ def patch_symbols(
     monkeypatch: pytest.MonkeyPatch, *there: str, prefix: str = "__x64_sys_", machine: str = "x86_64"
 ) -> None:
     """Make /proc/kallsyms that of a kernel with these system calls, for a program of ``machine``."""
-    monkeypatch.setattr(procfs, "implemented_symbols", lambda names: frozenset(f"{prefix}{name}" for name in there))
+    monkeypatch.setattr(kallsyms, "implemented_symbols", lambda names: frozenset(f"{prefix}{name}" for name in there))
     monkeypatch.setattr(ask, "machine_name", lambda: machine)
 
 
@@ -231,7 +231,7 @@ def test_without_kallsyms_it_is_unknown_what_the_kernel_has(monkeypatch: pytest.
     def refuse(names: object) -> None:
         raise PermissionError(errnos.EPERM, "Operation not permitted", "/proc/kallsyms")
 
-    monkeypatch.setattr(procfs, "implemented_symbols", refuse)
+    monkeypatch.setattr(kallsyms, "implemented_symbols", refuse)
     monkeypatch.setattr(ask, "btf_struct", lambda entry: None)
     assert ask.find_implementation(OPENAT2) == ask.Implementation(None)
 

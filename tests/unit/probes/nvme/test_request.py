@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.native import kcore, nvme
+from kprobe_tool.native import kallsyms, nvme
 from kprobe_tool.native.nvme import RunningPci
 from kprobe_tool.probes.nvme.attributes import open_tree
 from kprobe_tool.probes.nvme.configuration import Configuration
@@ -252,7 +252,7 @@ def test_options_of_known_transports_only_are_looked_for(tmp_path: Path, monkeyp
         return {}
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(kcore, "address_of", lambda symbol: 0)
+    monkeypatch.setattr(kallsyms, "address_of", lambda symbol: 0)
     monkeypatch.setattr(nvme, "from_kcore", from_kcore)
     monkeypatch.setattr(nvme, "from_kprobe", lambda *args: {})
     trees.controller(tmp_path, "nvme1")
@@ -279,7 +279,7 @@ def test_the_kprobe_event_is_asked_where_kcore_is_closed(tmp_path: Path, monkeyp
     tree = open_tree(str(tmp_path))
     controllers = [fabrics(granted=6, transport="rdma")]
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    monkeypatch.setattr(kcore, "address_of", lambda symbol: 0)
+    monkeypatch.setattr(kallsyms, "address_of", lambda symbol: 0)
     monkeypatch.setattr(nvme, "from_kcore", lambda *args: running(7))
     monkeypatch.setattr(nvme, "from_kprobe", refuse_kcore)
     found, notes = read_kernel_options(tree, controllers)

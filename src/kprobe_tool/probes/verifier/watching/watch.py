@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 
 from kprobe_tool.errors import Error, errno_name
-from kprobe_tool.native import bcc, bpf, btf, cgroup, host, kprobe, procfs
+from kprobe_tool.native import bcc, bpf, btf, cgroup, host, kallsyms, kprobe
 from kprobe_tool.native.closing import Closing
 from kprobe_tool.native.field_macros import field_macros
 from kprobe_tool.native.programs import verifier_watch
@@ -257,7 +257,7 @@ class LoadWatch(Closing):
         if not kprobe.available():
             yield "no kprobes in this kernel"
             return
-        addresses = [each for found in procfs.function_addresses(MESSAGE_FUNCTIONS).values() for each in found]
+        addresses = [each for found in kallsyms.function_addresses(MESSAGE_FUNCTIONS).values() for each in found]
         if not addresses:
             yield "/proc/kallsyms shows no addresses of the verifier's functions"
             return

@@ -257,7 +257,12 @@ class LoadWatch(Closing):
         if not kprobe.available():
             yield "no kprobes in this kernel"
             return
-        addresses = [each for found in kallsyms.function_addresses(MESSAGE_FUNCTIONS).values() for each in found]
+        try:
+            found = kallsyms.function_addresses(MESSAGE_FUNCTIONS)
+        except OSError as error:
+            yield f"/proc/kallsyms: {error.strerror}"
+            return
+        addresses = [address for each in found.values() for address in each]
         if not addresses:
             yield "/proc/kallsyms shows no addresses of the verifier's functions"
             return

@@ -35,6 +35,7 @@ from .rds_traffic import (
     raw_answer,
     rows_of,
     traffic_between_namespaces,
+    wait_for,
 )
 from .tool import ARGV, as_nobody, injected, tool
 
@@ -148,15 +149,22 @@ def test_sockets_have_their_namespace(traffic: Traffic) -> None:
 
 
 def test_tcp_has_eight_paths(traffic: Traffic) -> None:
-    peers = [row for row in rows_of(A, "tcp") if row["peer_addr"] == B4 and row["local_addr"] == A4]
-    assert len(peers) == 8
+    def peers() -> int:
+        return sum(row["peer_addr"] == B4 and row["local_addr"] == A4 for row in rows_of(A, "tcp"))
+
+    # One that broke is tried again after a while.
+    wait_for(lambda: peers() == 8)
 
 
 def test_connections_have_their_state(traffic: Traffic) -> None:
-    found = {(row["laddr"], row["faddr"]): row for row in rows_of(A, "connections")}
+    def connections() -> dict[tuple[str, str], dict[str, Any]]:
+        return {(row["laddr"], row["faddr"]): row for row in rows_of(A, "connections")}
+
+    found = connections()
     assert found[A4, B4]["transport"] == found[A6, B6]["transport"] == "tcp"
-    assert found[A4, B4]["state"] == "connected"
-    assert found[A4, DEAD4]["state"] == "connecting"
+    # One that cannot be is down for seconds, after the two minutes in which TCP tries; one that broke comes back.
+    wait_for(lambda: connections()[A4, DEAD4]["state"] == "connecting")
+    wait_for(lambda: connections()[A4, B4]["state"] == "connected")
     assert found[A4, B4]["tos"] == 0
     assert found[A6, B6]["tos"] is None
 
@@ -183,13 +191,15 @@ def test_namespaces_are_told_apart(traffic: Traffic, expected: Expected) -> None
     ],
 )
 def test_filters_choose_among_the_rows(
-    traffic: Traffic, args: list[str], keep: Callable[[dict[str, Any]], bool]
+    traffic: Traffic, args: list[str], keep: Callable[[dict[str, Any]], bool], tmp_path: Path
 ) -> None:
+    """All rows are those of one answer of the kernel, since connections break and come back meanwhile."""
     args = [str(os.getpid()) if word == "self" else word for word in args]
     kinds = [word for word in args if word in ("-n", "-s", "-c", "-k")]
-    found = document("--netns", A, *args)["results"]
+    saved = str(tmp_path / "saved")
+    everything = document("--netns", A, *kinds, "--save", saved)["results"]
+    found = document("--from", saved, *args)["results"]
     assert found
-    everything = document("--netns", A, *kinds)["results"]
     addresses = {"bound_addr", "local_addr", "src_addr"}
 
     def matches(row: dict[str, Any]) -> bool:

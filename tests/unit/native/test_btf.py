@@ -207,3 +207,32 @@ def test_any_damage_is_a_value_error_or_an_answer(place: int, damage: bytes) -> 
     except ValueError:
         return
     assert outer is None or outer.name == "outer"
+
+
+def test_what_only_looks_like_a_name_is_no_type() -> None:
+    """The bytes of a name's offset stand in sizes, in members and across two words, too."""
+    made = Builder()
+    offset = len(made.strings)
+    u32 = made.integer("unsigned int", 4)
+    made.struct("misled", offset, ("", u32, offset), ("", offset, 0))
+    made.add("", btf.BTF_KIND_FWD, offset << 8)
+    found = made.struct("wanted", 4, ("unsigned int", u32, 0))
+    blob = made.blob()
+    types = Btf(blob)
+    assert types.find("unsigned int", frozenset({btf.BTF_KIND_INT})) == u32
+    assert types.find("unsigned int", btf.AGGREGATES) is None
+    assert types.find("wanted", btf.AGGREGATES) == found
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 40)), max_size=30))
+def test_the_first_of_several_types_is_found(structs: list[tuple[str, int]]) -> None:
+    made = Builder()
+    for name in "abc":
+        made.string(name)
+    names = [made.struct(f"{name}{size % 3}", size, ("a", size, size)) for name, size in structs]
+    types = Btf(made.blob())
+    for wanted in {f"{name}{size % 3}" for name, size in structs}:
+        first = next(
+            number for number, (name, size) in zip(names, structs, strict=True) if f"{name}{size % 3}" == wanted
+        )
+        assert types.find(wanted, btf.AGGREGATES) == first

@@ -64,8 +64,8 @@ def judge_options(experiment: IsolationExperiment) -> list[OptionResult]:
 
 
 def symbols_of_unfixed_kernels(symbols: Mapping[str, str | None] | None) -> list[str] | None:
-    """Those that are there; None where the kernel's symbols cannot be read, or have no variables among them."""
-    if symbols is None or VARIABLE not in symbols:
+    """Those that are there; None where symbols cannot be read, or none is shown and no other variable of rds."""
+    if not symbols:
         return None
     return sorted(symbols.keys() - {VARIABLE})
 

@@ -116,6 +116,7 @@ def test_a_taken_address_is_affected(errno: str | None, status: Status, taken: b
         ({}, "shows no variables"),
         ({VARIABLE: "rds"}, "no symbol of an unfixed kernel"),
         ({VARIABLE: None, "rds_sock_count": None}, "has rds_sock_count, which the fix removed"),
+        ({"rds_sock_count": "rds"}, "has rds_sock_count, which the fix removed"),
     ],
 )
 def test_symbols_are_a_second_witness(symbols: dict[str, str | None] | None, words: str) -> None:

@@ -23,8 +23,6 @@ from kprobe_tool.lab.offers import architecture_of
 
 from .session import Guest, Plan, Report
 
-MEMORY_OF_A_GUEST = 3 << 30
-"""Bytes: what QEMU takes at most, and what its kernel makes this machine keep of its files."""
 BOOTS = 2
 """How often a guest is booted, at most, where a boot hangs."""
 PASSED_ON = (
@@ -32,23 +30,6 @@ PASSED_ON = (
     "PYTHONPATH",
 )
 """The environment variables that tests in the guest read."""
-
-
-def guests_at_a_time() -> int:
-    """One more than there are processors, since each guest waits now and then; fewer where memory is short."""
-    if "KPROBE_TOOL_GUESTS" in os.environ:
-        return int(os.environ["KPROBE_TOOL_GUESTS"])
-    processors = len(os.sched_getaffinity(0)) // boot.CPUS
-    return max(1, min(processors + 1, available_memory() // MEMORY_OF_A_GUEST))
-
-
-def available_memory() -> int:
-    """Bytes that can be had without swapping (proc_meminfo(5))."""
-    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition(":")
-        if name == "MemAvailable":
-            return int(value.split()[0]) << 10
-    return 0
 
 
 class Journal:
@@ -85,7 +66,7 @@ class Boots:
         return self.archives[architecture_of(guest.kernel.release)]
 
     def run_all(self) -> None:
-        with ThreadPoolExecutor(guests_at_a_time(), thread_name_prefix="guest") as pool:
+        with ThreadPoolExecutor(boot.guests_at_a_time(), thread_name_prefix="guest") as pool:
             for guest in self.guests:
                 pool.submit(self.run, guest)
 

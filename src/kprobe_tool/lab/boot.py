@@ -24,6 +24,8 @@ from kprobe_tool.errors import Error
 from kprobe_tool.lab.offers import architecture_of
 
 MEMORY = "2G"
+MEMORY_OF_A_GUEST = 3 << 30
+"""Bytes: what QEMU takes at most, and what its kernel makes this machine keep of its files."""
 # On two cores, two guests of one CPU each run the four kernels in 47 s, one guest of two CPUs at a time in 76 s, and
 # two guests of two CPUs each in 128 s.
 CPUS = int(os.environ.get("KPROBE_TOOL_GUEST_CPUS", "1"))
@@ -256,6 +258,23 @@ def virtme_run(image: Image, script: Path, *, interactive: bool = False, kvm: bo
     argv += _SERIAL if architecture_of(image.release) != "arm64" else []
     argv += _NVME if architecture_of(image.release) != "s390x" else []
     return argv
+
+
+def guests_at_a_time() -> int:
+    """One more than there are processors, since each guest waits now and then; fewer where memory is short."""
+    if "KPROBE_TOOL_GUESTS" in os.environ:
+        return int(os.environ["KPROBE_TOOL_GUESTS"])
+    processors = len(os.sched_getaffinity(0)) // CPUS
+    return max(1, min(processors + 1, available_memory() // MEMORY_OF_A_GUEST))
+
+
+def available_memory() -> int:
+    """Bytes that can be had without swapping (proc_meminfo(5))."""
+    for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemAvailable":
+            return int(value.split()[0]) << 10
+    return 0
 
 
 def has_kvm() -> bool:

@@ -156,10 +156,6 @@ def last_words(console: Path) -> str:
     return f": {lines[-1][:200]}" if lines else ""
 
 
-def guests_at_a_time() -> int:
-    return int(os.environ.get("KPROBE_TOOL_GUESTS", max(1, len(os.sched_getaffinity(0)) // boot.CPUS)))
-
-
 @contextmanager
 def events(plan: GuestPlan) -> Iterator[Iterator[Event]]:
     """What happens to the guests of a plan; leaving the block ends them. Raises Error where none can be booted."""
@@ -242,7 +238,7 @@ def main() -> int:
             os.killpg(0, signal.SIGKILL)
 
         threading.Thread(target=wait_for_the_end, daemon=True).start()
-        runs.run_all(guests_at_a_time())
+        runs.run_all(boot.guests_at_a_time())
     return 0
 
 

@@ -5,7 +5,7 @@
 
 PYTHON := /usr/bin/python3
 VENV := .venv
-# The versions that Debian 12 ships, to test with as well.
+# The versions that Debian 12 ships, to test with as well, but for the slow tests, which are no different with them.
 VENV12 := .venv-debian12
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
@@ -35,7 +35,7 @@ WHEELS := build/wheels
 FUZZ_INPUTS := 1000000
 FUZZ_GUIDED := verifier-logs verifier-stats rds-captures elf-objects btf
 # One process for each processor; not for tests/host, which look at what appears on this machine and goes.
-SIDE_BY_SIDE := -n auto --dist loadgroup
+SIDE_BY_SIDE := -n auto
 
 FUZZ_SECONDS := 300
 
@@ -58,14 +58,14 @@ run: $(VENV)/.run
 	$(VENV)/bin/kprobe-tool verifier-log explain tests/corpus/logs/6.12.43/header-not-checked.txt
 
 test: $(VENV)/.test $(VENV12)/.test
-	$(VENV12)/bin/pytest $(SIDE_BY_SIDE) tests/unit
-	$(VENV12)/bin/pytest tests/host
+	$(VENV12)/bin/pytest -m 'not slow' $(SIDE_BY_SIDE) tests/unit
+	$(VENV12)/bin/pytest -m 'not slow' tests/host
 	$(VENV)/bin/pytest --durations=25 --durations-min=5
 
-# Unit tests and this host, without a network and without booting anything.
+# Unit tests and this host but for the slow ones, without a network and without booting anything.
 test-fast: $(VENV)/.test
-	$(VENV)/bin/pytest $(SIDE_BY_SIDE) tests/unit
-	$(VENV)/bin/pytest tests/host
+	$(VENV)/bin/pytest -m 'not slow' $(SIDE_BY_SIDE) tests/unit
+	$(VENV)/bin/pytest -m 'not slow' tests/host
 
 # test-fast again and again: a year from now, in the background, as nobody, on a busy machine, in another order, ...
 test-anyhow: $(VENV)/.test

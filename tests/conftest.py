@@ -15,7 +15,8 @@ pytest.register_assert_rewrite(
 )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes seconds; 'make test-fast' leaves it out")
     # A shell ignores SIGINT for what it starts in the background, and so would all that the tests start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -118,6 +118,7 @@ def can_be_stopped(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("line", every_example())
+@pytest.mark.slow
 def test_every_example_runs(line: str, directory: Path) -> None:
     """Files below /var and /etc are replaced by those of the same name in the directory."""
     words = [os.path.basename(word) if word.startswith(("/var", "/etc")) else word for word in shlex.split(line)[1:]]

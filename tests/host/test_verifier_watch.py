@@ -84,6 +84,7 @@ def test_a_log_of_46_megabytes_is_read_from_its_end(watch: LoadWatch) -> None:
 
 
 @pytest.mark.parametrize("max_log", [0, 1, 2047, 2048, 2049, 2048 + 32768, 100_003, 16 << 20])
+@pytest.mark.slow
 def test_max_log_is_read_of_the_log_s_end(max_log: int, needs_bpf: None) -> None:
     with LoadWatch(max_log) as watch:
         watch.start(LoadFilter())

@@ -56,6 +56,7 @@ def programs_of_watch() -> set[int]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.slow
 def test_nothing_is_left_after_a_signal(watch: LoadWatch, number: signal.Signals) -> None:
     before = programs_of_watch()
     with run_watch("--comm", loads.OWN_COMM) as process:

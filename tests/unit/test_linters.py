@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
         ["ruff", "format", "--no-cache", "--quiet", "--check", "."],
         # Each Python that is supported has its own view of the standard library.
         ["mypy", "--python-version", "3.11"],
-        ["mypy", "--python-version", "3.12", "src"],
-        ["mypy", "--python-version", "3.13", "src"],
+        pytest.param(["mypy", "--python-version", "3.12", "src"], marks=pytest.mark.slow),
+        pytest.param(["mypy", "--python-version", "3.13", "src"], marks=pytest.mark.slow),
     ],
     ids=" ".join,
 )

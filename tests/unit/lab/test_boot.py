@@ -43,6 +43,7 @@ def test_lines_and_console_are_kept_apart(harness: Harness) -> None:
     assert not ending.hung and not ending.stopped
 
 
+@pytest.mark.slow
 def test_a_silent_guest_is_killed_with_its_children(harness: Harness) -> None:
     pid = harness.directory / "pid"
     # A busy machine may need longer than a second to start the child that is to be killed.
@@ -63,6 +64,7 @@ def test_a_kernel_without_a_word_is_hung(harness: Harness) -> None:
     assert "nothing on its console after 1 s" in harness.run("sleep 60", boot.GuestLimits(first_output=1)).hung
 
 
+@pytest.mark.slow
 def test_a_guest_that_does_not_end_is_hung(harness: Harness) -> None:
     assert "not done after 5 s" in harness.run("echo alive; sleep 60", boot.GuestLimits(total=5)).hung
     assert harness.lines == [b"alive"]

@@ -244,6 +244,7 @@ def test_the_map_of_128_cpus_fits_80_columns(capsys: pytest.CaptureFixture[str],
 MEGABYTE = 1 << 20
 
 
+@pytest.mark.slow
 def test_a_thousand_controllers_take_little_memory(tmp_path: Path) -> None:
     """1,000 controllers with 128 queues each, as JSON: under 100 MB, the reading child included."""
     numbers = ",".join(map(str, range(128)))

@@ -9,6 +9,8 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
 from kprobe_tool.probes import host
 from tests.corpus import LOGS
 from tests.skips import skip
@@ -48,6 +50,7 @@ def test_the_page_names_host_and_program(capsys: Capsys, tmp_path: Path) -> None
     )
 
 
+@pytest.mark.slow
 def test_the_page_steps_in_a_browser(capsys: Capsys, tmp_path: Path) -> None:
     browser = shutil.which("chromium")
     if browser is None:

@@ -51,6 +51,7 @@ def answer_of(release: str, name: str) -> bpf.LoadAnswer:
 
 
 @pytest.mark.parametrize("release", RELEASES)
+@pytest.mark.slow
 def test_every_answer_is_told_as_explain_tells_its_log(
     release: str, instructions: str, monkeypatch: Monkeypatch, capsys: Capsys
 ) -> None:

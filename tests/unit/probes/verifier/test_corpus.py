@@ -93,12 +93,14 @@ def mistake_of(log: Recorded) -> str | None:
     return None if found == wanted else f"{log}: {found} instead of {wanted}: {diagnosis.message}"
 
 
+@pytest.mark.slow
 def test_nearly_all_are_told_right() -> None:
     misses = [miss for each in JUDGED if (miss := mistake_of(each)) is not None]
     print("\n".join(misses))
     assert len(misses) <= (1 - RIGHT_MIN) * len(JUDGED), misses
 
 
+@pytest.mark.slow
 def test_one_message_has_one_meaning_on_all_kernels() -> None:
     """A row that the corpus has is told with the same category everywhere; unknown messages are few."""
     diagnoses = [explain_bytes(each.text, each.errno) for each in ALL if each.whole]
@@ -133,6 +135,7 @@ def test_a_log_that_is_cut_anywhere_is_rejected_or_unknown(log: Recorded) -> Non
             assert diagnosis.truncated is not None
 
 
+@pytest.mark.slow
 def test_every_step_is_on_the_path() -> None:
     """Steps name instructions that the log has, in the order of the path; a path without loops goes up."""
     for each in ALL:

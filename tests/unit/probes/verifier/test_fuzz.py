@@ -86,6 +86,7 @@ def test_anything_is_explained_or_refused(data: bytes, errno: str | None) -> Non
 
 @settings(max_examples=300, deadline=None)
 @given(mutated_logs())
+@pytest.mark.slow
 def test_what_is_nearly_a_log_is_explained_or_refused(data: bytes) -> None:
     explain_anything(data, None)
 

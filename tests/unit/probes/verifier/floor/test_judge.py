@@ -50,6 +50,7 @@ def test_kernels_agree_with_the_floor(program: Program) -> None:
             assert needed > parse_release(release), f"{release}: {absent}"
 
 
+@pytest.mark.slow
 def test_agreement_is_about_something() -> None:
     """What older kernels of the corpus do not have, and what all of them say of what came later."""
     older = [
@@ -134,6 +135,7 @@ def test_what_is_no_object_is_refused(tmp_path: Path) -> None:
             judge.floor(str(path))
 
 
+@pytest.mark.slow
 def test_cut_and_broken_objects_are_refused_or_read(tmp_path: Path) -> None:
     """Whatever is wrong with the bytes is told as such."""
     whole = OBJECT.read_bytes()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.lab.offers import Kernel, architecture_of
+from kprobe_tool.native import bcc
 
 from .. import in_guest
 from .expected import Expected
@@ -31,6 +32,13 @@ def drivers() -> None:
     """What udev loads for an emulated x86-64 and not for an arm64: an NVMe driver, and a fast gcm(aes)."""
     if os.uname().machine == "aarch64":
         subprocess.run(["modprobe", "-a", "nvme", "ghash-ce"], check=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiler(request: pytest.FixtureRequest) -> None:
+    """Compile once: forks of this process find LLVM read and linked, a quarter of the time of all that need it."""
+    if any(item.get_closest_marker("no_bpf") is None for item in request.session.items):
+        bcc.Object("doctor.c").close()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from contrib.ansible_collections.kprobe_tool.host.plugins.modules import audit_info
+from kprobe_tool.cli import cli
 from kprobe_tool.commands.audit.command import command
 from kprobe_tool.commands.audit.run import BUCKETS
 from kprobe_tool.commands.fleet import merge
@@ -135,7 +136,8 @@ def test_the_command_line_is_one_that_the_tool_has() -> None:
     params = {**DEFAULTS, "only": ["rds", "nvme"], "skip": ["rds-bind-netns"], "waivers": "/etc/waivers.toml"}
     name, *arguments = audit_info.arguments(params)
     assert name == "audit"
-    parsed = command.make_context("audit", arguments).params
+    # A command keeps the names of its help option, and has them from the context above.
+    parsed = command.make_context("audit", arguments, parent=cli.make_context("kprobe-tool", [])).params
     assert parsed["only"] == ("rds", "nvme")
     assert parsed["skip"] == ("rds-bind-netns",)
     assert parsed["waivers"] == "/etc/waivers.toml"

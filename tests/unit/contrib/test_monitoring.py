@@ -16,6 +16,7 @@ import click
 import pytest
 
 from kprobe_tool.checks import Severity, Status
+from kprobe_tool.cli import cli
 from kprobe_tool.commands.audit.command import command
 from kprobe_tool.errors import ExitCode
 from kprobe_tool.report.line import BYTES_MAX
@@ -41,7 +42,8 @@ RULE_KEYS = {"type", "condition", "reason", "path", "args", "timeout"}
 def parse(argv: list[str]) -> dict[str, Any]:
     """The options of a command line of audit."""
     assert argv[:2] == ["/usr/bin/kprobe-tool", "audit"]
-    with command.make_context("audit", argv[2:]) as context:
+    # A command keeps the names of its help option, and has them from the context above.
+    with command.make_context("audit", argv[2:], parent=cli.make_context("kprobe-tool", [])) as context:
         assert isinstance(context, click.Context)
         return context.params
 

@@ -6,6 +6,10 @@ import os
 CANNOT_TELL, INTERRUPTED = 3, 130
 """As in ExitCode, which is not there before it is imported."""
 
+LEAST_MEMORY = 6 << 20
+"""Bytes that each command takes at least, beside the interpreter."""
+NO_MEMORY = b"there is not enough memory (ENOMEM)"
+
 
 def main() -> None:
     # Not sys.exit(): an exception and the end of an interpreter take memory, and where there is none Python prints a
@@ -16,6 +20,8 @@ def main() -> None:
 def run() -> int:
     """This process's command line; the exit code."""
     try:
+        # Taken and given back. Where Python finds no memory in the midst of an import, it may well abort().
+        bytes(LEAST_MEMORY)
         restore_signals()
         from kprobe_tool import cli
 
@@ -24,11 +30,9 @@ def run() -> int:
         return INTERRUPTED
     except MemoryError:
         # While a module is imported, or of whoever tells of one.
-        return refuse("there is not enough memory (ENOMEM)")
+        return refuse(NO_MEMORY)
     except Exception as error:  # Python's own exit code, 1, would read as FOUND.
-        # Python has other words as well where it finds no memory to import a module: SyntaxError, SystemError.
-        reason = f"{type(error).__name__}: {error}"
-        return refuse(f"installation: {reason}; a file is missing or damaged, or there is too little memory (ENOMEM)")
+        return refuse(describe_failed_import(error))
 
 
 def restore_signals() -> None:
@@ -43,10 +47,19 @@ def restore_signals() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
 
-def refuse(reason: str) -> int:
+def describe_failed_import(error: Exception) -> bytes:
+    try:
+        # Python has other words as well where it finds no memory to import a module: SyntaxError, SystemError.
+        reason = f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace")
+        return b"installation: %b; a file is missing or damaged, or there is too little memory (ENOMEM)" % reason
+    except MemoryError:
+        return NO_MEMORY
+
+
+def refuse(reason: bytes) -> int:
     """Say why there is no answer, to whom can hear it; the exit code."""
     try:
-        os.write(2, f"kprobe-tool: {reason}\n".encode("ascii", "backslashreplace"))
+        os.write(2, b"kprobe-tool: %b\n" % reason)
     except OSError:
         # Then the exit code alone tells.
         pass

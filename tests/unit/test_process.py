@@ -225,6 +225,32 @@ def test_an_import_that_fails_is_one_line(module: str, error: str, limit: str, l
     assert re.fullmatch(rf"kprobe-tool: (audit: )?{line}\n", done.stderr), done.stderr
 
 
+def test_what_has_no_room_ends_before_it_imports_anything() -> None:
+    """In the midst of click's imports Python finds no memory for its exceptions, and calls abort()."""
+    code = (
+        "import resource, sys\n"
+        "from kprobe_tool.__main__ import LEAST_MEMORY, main\n"
+        "size = next(line for line in open('/proc/self/status') if line.startswith('VmData:'))\n"
+        "limit = int(size.split()[1]) * 1024 + LEAST_MEMORY // 2\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))\n"
+        "class Failing:\n"
+        "    def find_spec(self, name, path=None, target=None): raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Failing())\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--version"], check=False, capture_output=True)
+    assert done.returncode == ExitCode.CANNOT_TELL
+    assert done.stderr == b"kprobe-tool: there is not enough memory (ENOMEM)\n"
+
+
+def test_no_memory_to_name_what_failed_is_one_line() -> None:
+    error = "type('Untold', (Exception,), {'__str__': lambda self: bytes(1 << 60)})"
+    code = IMPORT.format(module="kprobe_tool.errors", error=error, limit="")
+    done = subprocess.run([sys.executable, "-c", code, "audit"], check=False, capture_output=True)
+    assert done.returncode == ExitCode.CANNOT_TELL
+    assert done.stderr == b"kprobe-tool: there is not enough memory (ENOMEM)\n"
+
+
 def test_no_memory_to_say_so_is_one_line() -> None:
     """The MemoryError of whoever tells of one."""
     code = (

@@ -152,6 +152,7 @@ class Btf:
         self._lengths: dict[int, int] = {}
         self._places = array("I")
         self._unwalked = 0
+        self._found: dict[tuple[str, frozenset[int]], int | None] = {}
 
     def _walk(self) -> bool:
         """Note where the records of some more types begin, in words; False where there are none."""
@@ -226,13 +227,20 @@ class Btf:
 
     def find(self, name: str, kinds: frozenset[int]) -> int | None:
         """The id of the first type of this name and one of these kinds; a module's own come before the kernel's."""
-        numbers = [number for offset in self._string_offset(name) for number in self._named(offset, kinds)]
-        if numbers:
-            return self._first_id + min(numbers)
+        asked = (name, kinds)
+        if asked not in self._found:
+            self._found[asked] = self._search(name, kinds)
+        return self._found[asked]
+
+    def _search(self, name: str, kinds: frozenset[int]) -> int | None:
+        numbers = [self._first_named(offset, kinds) for offset in self._string_offset(name)]
+        own = [number for number in numbers if number is not None]
+        if own:
+            return self._first_id + min(own)
         return self._base.find(name, kinds) if self._base else None
 
-    def _named(self, name_off: int, kinds: frozenset[int]) -> Iterator[int]:
-        """The first type with a name and one of these kinds, as a number within this blob; or nothing.
+    def _first_named(self, name_off: int, kinds: frozenset[int]) -> int | None:
+        """The first type with a name and one of these kinds, as a number within this blob.
 
         Bytes are searched for, as looking at each of 100,000 names takes longer. Where a record begins tells what is
         a name from what only looks like one.
@@ -250,9 +258,9 @@ class Btf:
                     and self._places[number] == place
                     and self._words[place + 1] >> 24 & KIND_MASK in kinds
                 ):
-                    yield number
-                    return
+                    return number
             at = self._types.find(wanted, at + 1)
+        return None
 
     def struct(self, name: str, kinds: frozenset[int] = AGGREGATES) -> Struct | None:
         """A struct or union by name (``open_how``, without the keyword), or None where the kernel has none."""

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from kprobe_tool.errors import Error
 from kprobe_tool.lab import boot, userland
 from kprobe_tool.lab.archive import Archive
-from kprobe_tool.lab.offers import architecture_of
+from kprobe_tool.lab.machines import MACHINES, OWN, architecture_of
 
 from .session import Guest, Plan, Report
 
@@ -58,7 +58,7 @@ class Boots:
     def __init__(self, rootdir: Path, inifile: str, guests: list[Guest]) -> None:
         self.rootdir = rootdir
         self.inifile = inifile
-        self.archives = {name: Archive(architecture=name) for name in boot.EMULATORS}
+        self.archives = {name: Archive(architecture=name) for name in MACHINES}
         self.guests = guests
         self.stop = threading.Event()
 
@@ -85,7 +85,7 @@ class Boots:
 
     def run_missing(self, guest: Guest, journal: Journal) -> None:
         archive = self.archive_of(guest)
-        root = None if archive.architecture == "amd64" else userland.fetch(archive)
+        root = None if archive.architecture == OWN else userland.fetch(archive)
         image = boot.Image(guest.kernel.release, archive.directory(guest.kernel), root)
         while guest.boots < BOOTS and guest.missing() and not self.stop.is_set():
             journal.add({"event": "boot"})

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kprobe_tool.lab.offers import Kernel, architecture_of
+from kprobe_tool.lab.machines import architecture_of
+from kprobe_tool.lab.offers import Kernel
 
 from ..corpus import objects
 from . import in_guest

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from kprobe_tool.checks import history
-from kprobe_tool.lab.offers import architecture_of
+from kprobe_tool.lab.machines import architecture_of
 
 from .guest.expected import Expected
 from .session import Plan

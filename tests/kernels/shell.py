@@ -11,7 +11,8 @@ from pathlib import Path
 from kprobe_tool.errors import Error
 from kprobe_tool.lab import boot, userland
 from kprobe_tool.lab.archive import Archive
-from kprobe_tool.lab.offers import Kernel, architecture_of
+from kprobe_tool.lab.machines import OWN, architecture_of
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.lab.roles import OTHER_MACHINES, ROLES
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,7 @@ def list_kernels(archive: Archive, kernels: list[Kernel]) -> None:
 def shell(archive: Archive, kernel: Kernel) -> int:
     print(f"{kernel.release}: log out (Ctrl-D) to power it off, Ctrl-a x to kill it", file=sys.stderr)
     archive.fetch(kernel)
-    root = None if archive.architecture == "amd64" else userland.fetch(archive)
+    root = None if archive.architecture == OWN else userland.fetch(archive)
     image = boot.Image(kernel.release, archive.directory(kernel), root)
     _, python_path = boot.interpreter_in_guest(image)
     # In the cache, because the guest sees nothing of the host's /tmp.

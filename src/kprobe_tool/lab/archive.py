@@ -21,6 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kprobe_tool.errors import Error
+from kprobe_tool.lab.machines import OWN
 from kprobe_tool.lab.mirror import KEYRING, derive_mirror, machine_sources, render_sources
 from kprobe_tool.lab.offers import (
     PACKAGE,
@@ -32,7 +33,7 @@ from kprobe_tool.lab.offers import (
     newest_source,
     parse_madison,
 )
-from kprobe_tool.lab.roles import OTHER_MACHINES, ROLES, SUITES
+from kprobe_tool.lab.roles import SUITES, roles_of
 
 LISTS_MAX_AGE = 12 * 3600
 RETRY_AFTER = 3600
@@ -59,10 +60,10 @@ class Archive:
     kernel; cache/apt-*/ for apt.
     """
 
-    def __init__(self, cache: Path | None = None, architecture: str = "amd64") -> None:
+    def __init__(self, cache: Path | None = None, architecture: str = OWN) -> None:
         self.cache = cache or cache_directory()
         self.architecture = architecture
-        self.roles = tuple(role for role in (*ROLES, *OTHER_MACHINES) if role.architecture == architecture)
+        self.roles = roles_of(architecture)
         # Checkouts that read other suites share the kernels and not the lists.
         lists = " ".join([*SUITES, *([] if architecture == "amd64" else [architecture])])
         self.apt = self.cache / f"apt-{zlib.crc32(lists.encode()):08x}"
@@ -193,9 +194,11 @@ class Archive:
 
     def _prune(self) -> None:
         chosen = choose_all(self._offers(), roles=self.roles)
-        wanted = {k.release for k in chosen} | {role.pin for role in self.roles}
+        wanted = {k.release for k in chosen}
         for path in self.cache.glob(f"*-{self.architecture}/offer.json"):
-            if path.parent.name not in wanted and time.time() - path.stat().st_mtime > KERNEL_MAX_AGE:
+            release = path.parent.name
+            is_wanted = release in wanted or any(role.is_pinned(release) for role in self.roles)
+            if not is_wanted and time.time() - path.stat().st_mtime > KERNEL_MAX_AGE:
                 shutil.rmtree(path.parent)
 
     def _unpack(self, offer: Offer, tmp: Path) -> None:

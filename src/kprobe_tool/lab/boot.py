@@ -6,7 +6,6 @@ is there on every machine, and behaves the same on all of them.
 """
 
 import os
-import platform
 import selectors
 import shlex
 import shutil
@@ -21,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kprobe_tool.errors import Error
-from kprobe_tool.lab.offers import architecture_of
+from kprobe_tool.lab import machines
+from kprobe_tool.lab.machines import MACHINES, architecture_of
 
 MEMORY = "2G"
 MEMORY_OF_A_GUEST = 3 << 30
@@ -129,13 +129,6 @@ class GuestLimits:
 DEFAULT_LIMITS = GuestLimits()
 OTHER_MACHINE_LIMITS = GuestLimits(first_sign_of_life=1200, total=4 * DEFAULT_LIMITS.total)
 """An s390x boots in 250 s where an x86-64 takes 30."""
-MACHINES = {"arm64": "aarch64", "s390x": "s390x"}
-"""What QEMU and virtme-ng call an architecture that is not this machine's."""
-EMULATORS = {
-    "amd64": {"qemu-system-x86_64": "QEMU (package qemu-system-x86)"},
-    "arm64": {"qemu-system-aarch64": "QEMU (package qemu-system-arm)"},
-    "s390x": {"qemu-system-s390x": "QEMU (package qemu-system-misc)"},
-}
 
 
 @dataclass(frozen=True)
@@ -147,12 +140,13 @@ class Ending:
     stopped: bool = False
 
 
-def missing(architecture: str = "amd64") -> list[str]:
-    """What the machine lacks to boot a guest, in words."""
-    if platform.machine() != "x86_64":
-        return [f"an x86_64 machine (this is {platform.machine()})"]
+def missing(architecture: str = machines.OWN) -> list[str]:
+    """What this machine lacks to boot a guest, in words."""
+    if machines.OWN not in machines.BOOTING:
+        return [f"an x86-64 or arm64 machine (this is {machines.OWN})"]
+    machine = MACHINES[architecture]
     needed = {
-        **EMULATORS[architecture],
+        machine.emulator: f"QEMU (package {machine.package})",
         "virtme-run": "virtme-ng (pip install virtme-ng)",
         "depmod": "kmod",
         "modprobe": "kmod",
@@ -237,7 +231,7 @@ def virtme_run(image: Image, script: Path, *, interactive: bool = False, kvm: bo
     argv = ["virtme-run", "--kimg", str(image.vmlinuz), "--mods=auto", "--force-9p"]
     argv += [] if kvm else ["--disable-kvm"]
     if image.root is not None:
-        argv += ["--arch", MACHINES[architecture_of(image.release)], "--root", str(image.root)]
+        argv += ["--arch", MACHINES[architecture_of(image.release)].name, "--root", str(image.root)]
         argv += ["--busybox", str(image.root / "bin/busybox"), "--rodir", f"{_SCRIPTS}={script.parent}"]
         script = _SCRIPTS / script.name
     argv += ["--memory", MEMORY, "--cpus", str(POSSIBLE_CPUS), "--name", "kprobe-tool"]
@@ -281,7 +275,8 @@ def has_kvm() -> bool:
     """Whether QEMU can run a CPU under KVM: the device may be there, and the CPU below it not fit."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
-    argv = ["qemu-system-x86_64", "-accel", "kvm", "-cpu", "host", "-nodefaults", "-display", "none"]
+    machine = MACHINES[machines.OWN]
+    argv = [machine.emulator, "-accel", "kvm", "-cpu", "host", *machine.kvm, "-nodefaults", "-display", "none"]
     # Stopped before the first instruction; the monitor ends it.
     argv += ["-S", "-monitor", "stdio"]
     try:

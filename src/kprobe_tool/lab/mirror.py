@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kprobe_tool.errors import Error
+from kprobe_tool.lab.machines import OWN
 from kprobe_tool.lab.roles import SUITES
 
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
@@ -115,7 +116,7 @@ def derive_mirror(sources: Iterable[AptSource]) -> Mirror:
     return Mirror(main, security)
 
 
-def render_sources(mirror: Mirror, suites: Iterable[str] = SUITES, architecture: str = "amd64") -> str:
+def render_sources(mirror: Mirror, suites: Iterable[str] = SUITES, architecture: str = OWN) -> str:
     """A .sources file with all suites. Only their package lists are fetched (Targets), nothing else."""
     stanzas = []
     for suite in suites:

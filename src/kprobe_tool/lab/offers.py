@@ -129,7 +129,7 @@ def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> 
     """
     releases = {o.release for o in taken}
     series = {upstream(o.version)[:2] for o in taken}
-    eligible = [o for o in offers if role.candidates or not is_candidate(o.version) or o.release == role.pin]
+    eligible = [o for o in offers if role.candidates or not is_candidate(o.version) or role.is_pinned(o.release)]
     if not eligible:
         return None
 
@@ -139,7 +139,7 @@ def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> 
     def rank(offer: Offer) -> tuple[bool, bool, int, bool, bool]:
         return (
             offer.release in releases,
-            offer.release != role.pin,
+            not role.is_pinned(offer.release),
             distance(offer),
             not role.series and upstream(offer.version)[:2] in series,
             bool(role.suites) and offer.suite not in role.suites,
@@ -160,12 +160,6 @@ def choose(role: Role, offers: Iterable[Offer], taken: Iterable[Offer] = ()) -> 
     if shared:
         notes.append("nothing else is left, so that it shares this one")
     return Choice(best, "; ".join(notes), exact and not shared)
-
-
-def architecture_of(release: str) -> str:
-    """Debian's name of the machine that a kernel is for, by its release; amd64 where it says none."""
-    name = release.rpartition("-")[2]
-    return name if name in ("arm64", "s390x") else "amd64"
 
 
 def choose_all(offers: Iterable[Offer], notes: tuple[str, ...] = (), roles: Sequence[Role] = ROLES) -> list[Kernel]:

@@ -8,6 +8,8 @@ from; offers.py finds the release that serves it today.
 from dataclasses import dataclass
 from typing import Literal
 
+from kprobe_tool.lab.machines import OWN
+
 
 @dataclass(frozen=True)
 class Role:
@@ -21,11 +23,14 @@ class Role:
     candidates: bool = False
     """Release candidates count, too."""
     pin: str | None = None
-    """This release serves the role as long as the archive or the cache has it."""
-    architecture: str = "amd64"
+    """This release, without the machine at its end, serves the role as long as the archive or the cache has it."""
+    architecture: str = OWN
     """Debian's name of the machine."""
     precedence: int = 1
     """Who chooses first, where two roles would take the same kernel: the smallest number."""
+
+    def is_pinned(self, release: str) -> bool:
+        return release.rpartition("-")[0] == self.pin
 
 
 SUITES = (
@@ -62,7 +67,7 @@ ROLES = (
         suites=("bookworm-backports", "bookworm-security"),
         pick="oldest",
         why="the bugs the tool looks for are all in it",
-        pin="6.12.43+deb12-amd64",
+        pin="6.12.43+deb12",
     ),
     Role(
         name="stable",
@@ -82,7 +87,7 @@ ROLES = (
         precedence=0,
     ),
 )
-"""The oldest first."""
+"""For this machine, the oldest first."""
 
 OTHER_MACHINES = (
     Role(
@@ -103,3 +108,10 @@ OTHER_MACHINES = (
     ),
 )
 """Emulated on this one, for whoever asks for them."""
+
+
+def roles_of(architecture: str) -> tuple[Role, ...]:
+    """All kinds of kernels for this machine, and for another what shows that it is one."""
+    if architecture == OWN:
+        return ROLES
+    return tuple(role for role in OTHER_MACHINES if role.architecture == architecture)

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from kprobe_tool.errors import Error
 from kprobe_tool.lab import boot
+from kprobe_tool.lab.machines import MACHINES, OWN, Machine
 
 MODULES = ("lib/modules", "usr/lib/modules")
-IMAGES = ("bzImage", "vmlinuz", "arch/x86/boot/bzImage")
 RELEASE = re.compile(r"[0-9][0-9A-Za-z.+_~-]*")
 INDEXES = ("modules.order", "modules.builtin", "modules.builtin.modinfo")
 """What depmod reads besides the modules."""
-BOOT_MAGIC = (0x202, b"HdrS")
-"""Where each image for x86 has which bytes (Documentation/arch/x86/boot.rst)."""
+MAGIC_END = 0x300
+"""Bytes of an image that are looked at."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,10 @@ class Unpacked:
     modules: Path
 
 
-def find(directory: Path) -> Unpacked:
+def find(directory: Path, architecture: str = OWN) -> Unpacked:
     """The one kernel of a directory. Raises Error."""
     subject = str(directory)
+    machine = MACHINES[architecture]
     if not directory.is_dir():
         raise Error(subject, errno=errno.ENOTDIR if directory.exists() else errno.ENOENT)
     releases = {
@@ -47,23 +48,25 @@ def find(directory: Path) -> Unpacked:
             subject,
             f"modules of {len(releases)} kernels below lib/modules"
             + (f": {', '.join(releases)}" if releases else ""),
-            hint="it wants one kernel: its image (bzImage or boot/vmlinuz-RELEASE) and lib/modules/RELEASE",
+            hint=f"it wants one kernel: its image ({machine.images[0]} or boot/vmlinuz-RELEASE) and "
+            "lib/modules/RELEASE",
         )
     ((release, modules),) = releases.items()
-    images = [directory / "boot" / f"vmlinuz-{release}", modules / "vmlinuz", *(directory / name for name in IMAGES)]
+    built = [directory / name for name in machine.images]
+    images = [directory / "boot" / f"vmlinuz-{release}", modules / "vmlinuz", *built]
     for image in images:
         if image.is_file():
-            check_image(image)
+            check_image(image, machine)
             return Unpacked(release, image.resolve(), modules.resolve())
     raise Error(subject, f"no image of {release}", hint=f"it is looked for as {', '.join(map(str, images))}")
 
 
-def check_image(path: Path) -> None:
-    """Raises Error where QEMU would start what is no kernel, and wait."""
-    offset, magic = BOOT_MAGIC
+def check_image(path: Path, machine: Machine) -> None:
+    """Raises Error where QEMU would start what is no kernel of a machine, and wait."""
     with open(path, "rb") as file:
-        if file.read(offset + len(magic))[offset:] != magic:
-            raise Error(str(path), "is no x86 kernel image", hint="it wants the bzImage, not vmlinux or its archive")
+        start = file.read(MAGIC_END)
+    if not any(start.startswith(magic, offset) for offset, magic in machine.magic):
+        raise Error(str(path), f"is no kernel image for {machine.name}", hint=f"it wants {machine.wanted}")
 
 
 def stage(found: Unpacked, directory: Path) -> boot.Image:

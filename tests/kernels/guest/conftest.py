@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from kprobe_tool.lab.offers import Kernel, architecture_of
+from kprobe_tool.lab.machines import architecture_of
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import bcc
 
 from .. import in_guest

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from kprobe_tool.checks import CHECKS
-from kprobe_tool.lab.offers import Kernel, architecture_of
+from kprobe_tool.lab.machines import architecture_of
+from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.native import netns, rds_info
 from kprobe_tool.probes.rds import experiment
 from kprobe_tool.probes.rds.children import connections_hold_namespace, tune_can_fail

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ RELEASE = "6.12.0-55.el10.x86_64"
 IMAGE = bytes(0x202) + b"HdrS" + bytes(100)
 
 
-def make_files(directory: Path, image: str, modules: str = "lib/modules") -> Path:
+ARM_IMAGE = b"MZ" + bytes(54) + b"ARM\x64" + bytes(100)
+
+
+def make_files(directory: Path, image: str, modules: str = "lib/modules", content: bytes = IMAGE) -> Path:
     """Make the files of a kernel. Returns the directory of its modules."""
     tree = directory / modules / RELEASE
     (tree / "kernel").mkdir(parents=True)
@@ -24,7 +28,7 @@ def make_files(directory: Path, image: str, modules: str = "lib/modules") -> Pat
         (tree / name).write_bytes(b"")
     path = directory / image
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(IMAGE)
+    path.write_bytes(content)
     return tree
 
 
@@ -40,7 +44,7 @@ def make_files(directory: Path, image: str, modules: str = "lib/modules") -> Pat
 )
 def test_the_kernel_below_a_directory_is_found(tmp_path: Path, image: str, modules: str) -> None:
     tree = make_files(tmp_path, image, modules)
-    found = unpacked.find(tmp_path)
+    found = unpacked.find(tmp_path, "amd64")
     assert (found.release, found.image, found.modules) == (RELEASE, tmp_path / image, tree)
 
 
@@ -62,19 +66,40 @@ def test_what_is_no_kernel_is_an_error(tmp_path: Path) -> None:
         unpacked.find(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x7fELF" + bytes(2000)])
-def test_what_is_no_image_is_an_error(tmp_path: Path, content: bytes) -> None:
-    make_files(tmp_path, "bzImage")
-    (tmp_path / "bzImage").write_bytes(content)
-    with pytest.raises(Error, match="bzImage: is no x86 kernel image"):
-        unpacked.find(tmp_path)
+@pytest.mark.parametrize(
+    ("image", "content"), [("arch/arm64/boot/Image", ARM_IMAGE), ("Image.gz", gzip.compress(ARM_IMAGE))]
+)
+def test_an_arm64_has_images_of_its_own(tmp_path: Path, image: str, content: bytes) -> None:
+    make_files(tmp_path, image, content=content)
+    assert unpacked.find(tmp_path, "arm64").image == tmp_path / image
+    with pytest.raises(Error, match=f"no image of {RELEASE}"):
+        unpacked.find(tmp_path, "amd64")
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name", "content", "said"),
+    [
+        ("amd64", "bzImage", b"", "bzImage: is no kernel image for x86_64"),
+        ("amd64", "bzImage", b"\x7fELF" + bytes(2000), "bzImage: is no kernel image for x86_64"),
+        ("amd64", "vmlinuz", ARM_IMAGE, "vmlinuz: is no kernel image for x86_64"),
+        ("arm64", "vmlinuz", IMAGE, "vmlinuz: is no kernel image for aarch64"),
+        # A kernel that unpacks itself, which only newer emulators know.
+        ("arm64", "vmlinuz", b"MZ\0\0zimg" + bytes(1000), "vmlinuz: is no kernel image for aarch64"),
+    ],
+)
+def test_what_is_no_image_is_an_error(
+    tmp_path: Path, architecture: str, name: str, content: bytes, said: str
+) -> None:
+    make_files(tmp_path, name, content=content)
+    with pytest.raises(Error, match=said):
+        unpacked.find(tmp_path, architecture)
 
 
 def test_staging_leaves_the_original_alone(tmp_path: Path) -> None:
     source = tmp_path / "source"
     tree = make_files(source, "bzImage")
     before = sorted(source.rglob("*"))
-    image = unpacked.stage(unpacked.find(source), tmp_path / "staged")
+    image = unpacked.stage(unpacked.find(source, "amd64"), tmp_path / "staged")
     assert image.vmlinuz.read_bytes() == IMAGE
     assert (image.modules / "kernel" / "x.ko").resolve() == tree / "kernel" / "x.ko"
     assert (image.modules / "modules.dep").exists()

@@ -5,8 +5,9 @@
 
 PYTHON := /usr/bin/python3
 VENV := .venv
-# The versions that Debian 12 ships, to test with as well, but for the slow tests, which are no different with them.
+# The versions that Debian 12 ships, to test with as well what may import them (tests/unit/test_walls.py).
 VENV12 := .venv-debian12
+WITHOUT_THEM := tests/unit/probes tests/unit/lab
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 RUN_PACKAGES := python3 python3-venv python3-bpfcc
@@ -58,8 +59,8 @@ run: $(VENV)/.run
 	$(VENV)/bin/kprobe-tool verifier-log explain tests/corpus/logs/6.12.43/header-not-checked.txt
 
 test: $(VENV)/.test $(VENV12)/.test
-	$(VENV12)/bin/pytest -m 'not slow' $(SIDE_BY_SIDE) tests/unit
-	$(VENV12)/bin/pytest -m 'not slow' tests/host
+	$(VENV12)/bin/pytest $(SIDE_BY_SIDE) tests/unit $(WITHOUT_THEM:%=--ignore=%)
+	$(VENV12)/bin/pytest tests/host
 	KPROBE_TOOL_MACHINES=arm64 $(VENV)/bin/pytest --durations=25 --durations-min=5
 
 # Unit tests and this host but for the slow ones, without a network and without booting anything.
@@ -67,7 +68,7 @@ test-fast: $(VENV)/.test
 	$(VENV)/bin/pytest -m 'not slow' $(SIDE_BY_SIDE) tests/unit
 	$(VENV)/bin/pytest -m 'not slow' tests/host
 
-# test-fast again and again: a year from now, in the background, as nobody, on a busy machine, in another order, ...
+# All tests that boot nothing, again and again: a year from now, in the background, as nobody, on a busy machine, ...
 test-anyhow: $(VENV)/.test
 	$(VENV)/bin/python -m tests.anyhow $(WAYS)
 
@@ -77,7 +78,8 @@ test-uml: $(VENV)/.test
 	$(VENV)/bin/python -m tests.kernels.uml.build
 	KPROBE_TOOL_UML=1 $(VENV)/bin/pytest tests/kernels/uml
 
-# Of the guests' tests those that need no BPF on an s390x, and all on an arm64 again. MACHINES=s390x: one of them.
+# The guests' tests on machines of another kind: on an arm64 all of them, as 'make test' does, and on an s390x those that
+# load no BPF. MACHINES=s390x: one of them.
 MACHINES := arm64 s390x
 test-machines: $(VENV)/.test
 	@$(call install,$(MACHINES_PACKAGES))

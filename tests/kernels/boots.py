@@ -115,7 +115,7 @@ class Boots:
                 **python_path,
                 "KPROBE_TOOL_GUEST": guest.kernel.release,
                 "KPROBE_TOOL_PLAN": f"{boot.HOST}{plan}",
-                # Of those that come with packages none is needed, and they take seconds to import.
+                # hypothesis, xdist and others do nothing in a guest, and take seconds to import.
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
                 **{name: os.environ[name] for name in PASSED_ON if name in os.environ and name not in python_path},
             },

@@ -6,8 +6,11 @@ from pathlib import Path
 
 from kprobe_tool.lab.offers import Offer, choose_all, parse_madison
 
-TODAY = (Path(__file__).parents[1] / "data/lab/madison-2026-11-21.txt").read_text(encoding="utf-8")
+LISTS = Path(__file__).parents[1] / "data/lab"
+TODAY = (LISTS / "madison-2026-11-21.txt").read_text(encoding="utf-8")
 """As `apt-cache madison` had it for all kernels of all suites on that day."""
+ARM64 = parse_madison((LISTS / "madison-arm64-2026-11-22.txt").read_text(encoding="utf-8"))
+"""The same for another machine, with the kernels for real time and for pages of 16 KiB."""
 
 
 def archive(without: str = "^$", more: str = "") -> list[Offer]:
@@ -18,7 +21,7 @@ def archive(without: str = "^$", more: str = "") -> list[Offer]:
 
 def roles_served(offers: list[Offer]) -> dict[str, str]:
     """The release that serves each role."""
-    return {role: k.release.removesuffix("-amd64") for k in choose_all(offers) for role in k.roles}
+    return {role: k.release.rpartition("-")[0] for k in choose_all(offers) for role in k.roles}
 
 
 def join_notes(offers: list[Offer]) -> str:

@@ -3,10 +3,11 @@
 
 import pytest
 
+from kprobe_tool.lab.machines import architecture_of
 from kprobe_tool.lab.offers import Offer, choose_all, parse_madison, upstream
 from kprobe_tool.lab.roles import OTHER_MACHINES, ROLES
 
-from .recorded import archive, join_notes, madison_lines, roles_served
+from .recorded import ARM64, archive, join_notes, madison_lines, roles_served
 
 # Lines as apt-cache madison has them.
 MADISON = """\
@@ -126,6 +127,12 @@ def test_roles_are_served_in_the_next_major_version() -> None:
     later = archive(without="trixie-backports", more=madison_lines("8.0.1+deb14-amd64", "8.0.1-1", "sid"))
     assert roles_served(later) == roles_served(archive()) | {"stable": "7.2.13+deb14", "newest": "8.0.1+deb14"}
     assert join_notes(later) == "stable: nothing in trixie-backports; taken from sid"
+
+
+def test_an_arm64_has_the_same_kernels() -> None:
+    assert roles_served(ARM64) == roles_served(archive())
+    assert join_notes(ARM64) == ""
+    assert {architecture_of(offer.release) for offer in ARM64} == {"arm64"}
 
 
 def test_a_role_of_a_missing_suite_has_the_nearest_kernel() -> None:

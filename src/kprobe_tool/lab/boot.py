@@ -153,8 +153,8 @@ def missing(architecture: str = machines.OWN) -> list[str]:
         "busybox": "static busybox (package busybox-static)",
         "ip": "iproute2",
         "udevadm": "udev",
-        # virtme-ng finds out a kernel's release with it.
-        "file": "file",
+        # virtme-ng finds out a kernel's release with it: file(1) knows that of images for x86 only.
+        **({"file": "file"} if architecture == "amd64" else {"strings": "binutils"}),
         "setpriv": "util-linux",
     }
     return sorted({what for tool, what in needed.items() if shutil.which(tool, path=_path()) is None})

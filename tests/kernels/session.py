@@ -18,6 +18,7 @@ from typing import Any
 
 from kprobe_tool.lab import boot
 from kprobe_tool.lab.archive import Archive
+from kprobe_tool.lab.machines import OWN
 from kprobe_tool.lab.offers import Kernel
 from kprobe_tool.lab.roles import ROLES
 
@@ -163,9 +164,8 @@ class Lab:
         self.rootdir = rootdir
         self.inifile = inifile
         self.archive = Archive()
-        self.other_archives = [
-            Archive(architecture=name) for name in os.environ.get("KPROBE_TOOL_MACHINES", "").split()
-        ]
+        others = [name for name in os.environ.get("KPROBE_TOOL_MACHINES", "").split() if name != OWN]
+        self.other_archives = [Archive(architecture=name) for name in others]
         self.guests: dict[str, Guest] = {}
         # How kernels that are newer than the table of releases differ from it.
         self.news: list[str] = []

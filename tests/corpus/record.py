@@ -168,7 +168,7 @@ def boot_and_record(image: boot.Image, version: str, cache: Path, names: list[st
     def take_line(raw: bytes) -> None:
         found.append(json.loads(raw))
 
-    # In the cache, because the guest sees nothing of the host's /tmp.
+    # In the cache, as all that a guest is given.
     with tempfile.TemporaryDirectory(prefix=".corpus-", dir=cache) as tmp:
         script, console = Path(tmp) / "guest.sh", Path(tmp) / "console.log"
         script.write_text(

@@ -37,7 +37,7 @@ def shell(archive: Archive, kernel: Kernel) -> int:
     root = None if archive.architecture == OWN else userland.fetch(archive)
     image = boot.Image(kernel.release, archive.directory(kernel), root)
     _, python_path = boot.interpreter_in_guest(image)
-    # In the cache, because the guest sees nothing of the host's /tmp.
+    # In the cache, as all that a guest is given.
     with tempfile.TemporaryDirectory(prefix=".shell-", dir=archive.cache) as tmp:
         script = Path(tmp) / "guest.sh"
         script.write_text(

@@ -36,8 +36,8 @@ HOST = Path("/run/host")
 """Where the guest sees the host's root directory a second time, see _SCRIPT."""
 NEEDED = "/run/needed"
 """Where a guest with a root directory of its own sees the host's needed_directories()."""
-_SCRIPTS = Path("/mnt")
-"""Where such a guest sees its script."""
+_SCRIPTS = Path("/run/script")
+"""Where a guest sees its script: virtme-ng hides directories of the host's, /var/cache and /tmp among them."""
 
 # Emulated hardware that no test needs. Its drivers are a third of the boot.
 _UNUSED_DRIVERS = (
@@ -232,8 +232,9 @@ def virtme_run(image: Image, script: Path, *, interactive: bool = False, kvm: bo
     argv += [] if kvm else ["--disable-kvm"]
     if image.root is not None:
         argv += ["--arch", MACHINES[architecture_of(image.release)].name, "--root", str(image.root)]
-        argv += ["--busybox", str(image.root / "bin/busybox"), "--rodir", f"{_SCRIPTS}={script.parent}"]
-        script = _SCRIPTS / script.name
+        argv += ["--busybox", str(image.root / "bin/busybox")]
+    argv += ["--rodir", f"{_SCRIPTS}={script.parent}"]
+    script = _SCRIPTS / script.name
     argv += ["--memory", MEMORY, "--cpus", str(POSSIBLE_CPUS), "--name", "kprobe-tool"]
     for directory in ("/etc", "/lib", "/var"):
         argv += ["--overlay-rwdir", directory]

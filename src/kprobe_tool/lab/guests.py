@@ -223,7 +223,7 @@ def main() -> int:
     plan = parse_plan(first_line())
     archive = Archive()
     archive.cache.mkdir(parents=True, exist_ok=True)
-    # In the cache, because guests see nothing of this machine's /tmp.
+    # In the cache, which has room for the image of a --kernel-dir.
     with tempfile.TemporaryDirectory(prefix=".guests-", dir=archive.cache) as directory:
         runs = Runs(plan, Path(directory), archive)
 

@@ -104,7 +104,7 @@ def test_a_guest_of_another_architecture_has_a_root_directory_of_its_own() -> No
     argv = boot.virtme_run(image, Path("/tmp/x/guest.sh"))
     assert argv[argv.index("--arch") + 1] == "aarch64"
     assert argv[argv.index("--root") + 1] == "/cache/userland"
-    assert argv[argv.index("--script-sh") + 1] == "exec sh /mnt/guest.sh"
+    assert argv[argv.index("--script-sh") + 1] == "exec sh /run/script/guest.sh"
     assert not any("max_ports" in word for word in argv)
 
 
@@ -114,3 +114,5 @@ def test_a_guest_of_this_architecture_has_the_root_directory_of_its_host() -> No
     assert boot.interpreter_in_guest(image) == ([sys.executable], {})
     argv = boot.virtme_run(image, Path("/tmp/x/guest.sh"))
     assert "--arch" not in argv and "--root" not in argv
+    assert argv[argv.index("--rodir") + 1] == "/run/script=/tmp/x"
+    assert argv[argv.index("--script-sh") + 1] == "exec sh /run/script/guest.sh"

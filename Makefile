@@ -5,9 +5,8 @@
 
 PYTHON := /usr/bin/python3
 VENV := .venv
-# The versions that Debian 12 ships, to test with as well what may import them (tests/unit/test_walls.py).
+# The versions that Debian 12 ships, to test with as well.
 VENV12 := .venv-debian12
-WITHOUT_THEM := tests/unit/probes tests/unit/lab
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 RUN_PACKAGES := python3 python3-venv python3-bpfcc
@@ -59,7 +58,7 @@ run: $(VENV)/.run
 	$(VENV)/bin/kprobe-tool verifier-log explain tests/corpus/logs/6.12.43/header-not-checked.txt
 
 test: $(VENV)/.test $(VENV12)/.test
-	$(VENV12)/bin/pytest $(SIDE_BY_SIDE) tests/unit $(WITHOUT_THEM:%=--ignore=%)
+	$(VENV12)/bin/pytest $(SIDE_BY_SIDE) tests/unit
 	$(VENV12)/bin/pytest tests/host
 	KPROBE_TOOL_MACHINES=arm64 $(VENV)/bin/pytest --durations=25 --durations-min=5
 
